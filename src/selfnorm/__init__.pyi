@@ -1,0 +1,4 @@
+from . import errors as errors
+from . import theory as theory
+
+__version__: str

@@ -1,0 +1,25 @@
+"""Every error that selfnorm raises on purpose: the rule, what came, what to do.
+
+Each one is also the built-in that a caller would expect (`ValueError`, `TypeError`, ...), so code
+written against torch or scikit-learn catches it without knowing selfnorm.
+"""
+
+
+class SelfNormError(Exception):
+    """The parent of all of selfnorm's errors; the command line prints it in one line."""
+
+
+class ArgumentError(SelfNormError, ValueError):
+    """An argument breaks a rule: a value out of range, an unknown name, shapes that do not fit."""
+
+
+class UnsupportedError(SelfNormError, TypeError):
+    """The kind of thing given is not one that this function handles: a dtype, a layer, a column."""
+
+
+class TableError(SelfNormError, ValueError):
+    """A table cannot be used: unreadable, empty, ragged, or without what the task needs."""
+
+
+class ModelFolderError(SelfNormError, OSError):
+    """A model folder cannot be read or written: damaged, of another version, or not empty."""
