@@ -23,3 +23,7 @@ class TableError(SelfNormError, ValueError):
 
 class ModelFolderError(SelfNormError, OSError):
     """A model folder cannot be read or written: damaged, of another version, or not empty."""
+
+
+class SelfNormWarning(UserWarning):
+    """Something that does not stop the work but that a user should know."""
