@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.init import lecun_normal_, lecun_uniform_
@@ -179,3 +180,10 @@ def test_dtypes_that_hold_no_weights_are_refused() -> None:
 def test_a_lazy_weight_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"the tensor is lazy .* Run one batch"):
         lecun_normal_(nn.LazyLinear(3).weight)
+
+
+def test_a_generator_draws_on_the_tensors_device() -> None:
+    with FakeTensorMode():  # a tensor of a device that this machine need not have
+        weight = torch.empty(3, 3, device="cuda")
+    with pytest.raises(ArgumentError, match=r"on cpu and the tensor on cuda:0. Pass torch.Gen"):
+        lecun_normal_(weight, generator=seeded())

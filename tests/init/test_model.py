@@ -126,6 +126,14 @@ def test_unknown_parameters_are_named_and_left() -> None:
     assert not model[1].bias.any()
 
 
+def test_an_unknown_parameter_that_is_parametrized_is_named_once() -> None:
+    layer = GainedLinear()
+    parametrize.register_parametrization(layer, "gain", Doubled())
+    with pytest.warns(SelfNormWarning, match=r"were: 'gain' \(ParametrizedGainedLinear\)\. Init"):
+        initialize_(layer)
+    initialize_(layer, skip="gain")
+
+
 def test_skip_leaves_modules_and_parameters_without_a_word() -> None:
     model = nn.Sequential(Scaled(), GainedLinear(), nn.Linear(4, 4))
     before = state(model)

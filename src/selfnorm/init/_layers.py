@@ -58,11 +58,11 @@ class Constant:
     name: str
     value: float = 0.0
 
-    def mean_square(self, tensor: Tensor) -> float:  # noqa: ARG002 (the signature of Weight's)
+    def mean_square(self, _tensor: Tensor) -> float:
         """The square of the value."""
         return self.value**2
 
-    def write_(self, tensor: Tensor, draw: Draw) -> None:  # noqa: ARG002 (the signature of Weight's)
+    def write_(self, tensor: Tensor, _draw: Draw) -> None:
         """Write the value everywhere."""
         tensor.fill_(self.value)
 
@@ -71,7 +71,7 @@ Entry = Weight | Constant
 
 
 @singledispatch
-def entries(module: nn.Module) -> list[Entry]:  # noqa: ARG001 (singledispatch reads its class)
+def entries(_module: nn.Module) -> list[Entry]:
     """What the module's own parameters start from; nothing for a class that is not known.
 
     Names that a module leaves as None (`bias=False`) are listed all the same.
@@ -80,7 +80,7 @@ def entries(module: nn.Module) -> list[Entry]:  # noqa: ARG001 (singledispatch r
 
 
 @entries.register(nn.Linear | nn.Bilinear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
-def _(module: nn.Module) -> list[Entry]:  # noqa: ARG001 (singledispatch reads its class)
+def _(_module: nn.Module) -> list[Entry]:
     """A row of the weight holds what one unit sums.
 
     Convolution, `(out, in / groups, *kernel)`: in / groups * prod(kernel), dilated or not. Where
@@ -186,7 +186,7 @@ def _gates(suffix: str, inputs: int, states: int) -> list[Entry]:
 
 
 @entries.register(nn.MultiheadAttention)
-def _(module: nn.MultiheadAttention) -> list[Entry]:  # noqa: ARG001 (singledispatch reads its class)
+def _(_module: nn.MultiheadAttention) -> list[Entry]:
     """Queries, keys and values get variance 1, whether their weights are packed or apart.
 
     The packed `in_proj_weight (3 E, E)` is three matrices of fan-in E; apart they read E, kdim and
@@ -208,7 +208,7 @@ def _(module: nn.MultiheadAttention) -> list[Entry]:  # noqa: ARG001 (singledisp
     | nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d
     | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm
 )  # fmt: skip
-def _(module: nn.Module) -> list[Entry]:  # noqa: ARG001 (singledispatch reads its class)
+def _(_module: nn.Module) -> list[Entry]:
     """The identity: scale 1, offset 0; statistics gathered under the old weights are void."""
     return [
         Constant("weight", 1.0),

@@ -1,7 +1,7 @@
 """Initialize a whole model: find every weight, settle what is shared, draw, name what is left."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -95,11 +95,13 @@ def initialize_(
     """
     draw = Draw(distribution, truncated, exact, generator)
     slots, unknown = _find(module)
-    slots, unknown = _without(_names(skip), module, slots, unknown)
+    skipped = _skipped(skip, module, [*(slot.place for slot in slots), *unknown])
+    slots = [slot for slot in slots if not skipped(slot.place)]
+    unknown = [place for place in unknown if not skipped(place)]
     _check(slots, unknown, draw)
     chosen, conflicts = _settle(slots)
     with torch.no_grad():
-        refused = [slot for slot in chosen if not slot.write_(draw)]
+        refused = [slot.place for slot in chosen if not slot.write_(draw)]
     _warn(
         unknown,
         "initialize_ knows torch's layers and left other parameters as they were: {}. Initialize "
@@ -120,21 +122,17 @@ def initialize_(
 
 
 @dataclass(frozen=True)
-class _Slot:
-    """One parameter or buffer of one module, and what it starts from (None: not known)."""
+class _Place:
+    """One parameter or buffer of one module, and the tensors that store it."""
 
     path: str
     module: nn.Module
     name: str
     stored: tuple[Tensor, ...]
-    entry: Entry | None = None
 
     @property
     def qualified(self) -> str:
         return f"{self.path}.{self.name}" if self.path else self.name
-
-    def __str__(self) -> str:
-        return f"{self.qualified!r} ({type(self.module).__name__})"
 
     @property
     def tensor(self) -> Tensor:
@@ -143,47 +141,57 @@ class _Slot:
             getattr(self.module, self.name) if parametrization is None else _held(parametrization)
         )
 
-    @property
-    def known(self) -> Entry:
-        assert self.entry is not None  # noqa: S101 (only known slots are written)
-        return self.entry
+    def __str__(self) -> str:
+        return f"{self.qualified!r} ({type(self.module).__name__})"
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A place, and what goes there."""
+
+    place: _Place
+    entry: Entry
 
     def write_(self, draw: Draw) -> bool:
         """Write the entry; False if the parametrization does not keep it."""
-        if any(stored.is_meta for stored in self.stored):
+        place = self.place
+        if any(stored.is_meta for stored in place.stored):
             return True
-        if self.name not in _parametrizations(self.module):
-            self.known.write_(self.tensor, draw)
+        parametrization = _parametrizations(place.module).get(place.name)
+        if parametrization is None:
+            self.entry.write_(place.tensor, draw)
             return True
-        parametrization = _parametrizations(self.module)[self.name]
         saved = {key: value.clone() for key, value in parametrization.state_dict().items()}
-        wanted = torch.empty_like(self.tensor)
-        self.known.write_(wanted, draw)
+        wanted = torch.empty_like(place.tensor)
+        self.entry.write_(wanted, draw)
         if _assign(parametrization, wanted.clone()) and _close(_held(parametrization), wanted):
             return True
         parametrization.load_state_dict(saved)
         return False
 
 
-def _find(root: nn.Module) -> tuple[list[_Slot], list[_Slot]]:
-    """Every slot that is known, and every parameter that is not."""
+def _find(root: nn.Module) -> tuple[list[_Slot], list[_Place]]:
+    """Every place that is known, with its entry, and every parameter that is not."""
     slots: list[_Slot] = []
-    unknown: list[_Slot] = []
+    unknown: list[_Place] = []
     for path, module in root.named_modules():
         stored = _stored(module)
         known = {
-            e.name: e
-            for e in entries(module)
-            if e.name in stored or getattr(module, e.name, None) is not None
+            entry.name: entry
+            for entry in entries(module)
+            if entry.name in stored or getattr(module, entry.name, None) is not None
         }
-        slots += [_Slot(path, module, n, stored.get(n, ()), e) for n, e in known.items()]
+        slots += [
+            _Slot(_Place(path, module, name, stored.get(name, ())), entry)
+            for name, entry in known.items()
+        ]
         unknown += [
-            _Slot(path, module, name, tensors)
+            _Place(path, module, name, tensors)
             for name, tensors in stored.items()
             if name not in known and any(isinstance(tensor, nn.Parameter) for tensor in tensors)
         ]
-    claimed = {id(tensor) for slot in slots for tensor in slot.stored}
-    return slots, [s for s in unknown if not claimed & {id(tensor) for tensor in s.stored}]
+    claimed = {id(tensor) for slot in slots for tensor in slot.place.stored}
+    return slots, [p for p in unknown if not claimed & {id(tensor) for tensor in p.stored}]
 
 
 def _stored(module: nn.Module) -> dict[str, tuple[Tensor, ...]]:
@@ -207,17 +215,14 @@ def _parametrizations(module: nn.Module) -> dict[str, parametrize.Parametrizatio
     return {n: cast("parametrize.ParametrizationList", p) for n, p in found.items()}
 
 
-def _names(skip: str | Iterable[str]) -> tuple[str, ...]:
-    return (skip,) if isinstance(skip, str) else tuple(skip)
-
-
-def _without(
-    skip: tuple[str, ...], root: nn.Module, slots: list[_Slot], unknown: list[_Slot]
-) -> tuple[list[_Slot], list[_Slot]]:
-    """The slots and unknown parameters that `skip` does not name."""
+def _skipped(
+    skip: str | Iterable[str], root: nn.Module, places: Sequence[_Place]
+) -> Callable[[_Place], bool]:
+    """Whether `skip` names a place, or a module around it, or another name of its tensors."""
+    skip = (skip,) if isinstance(skip, str) else tuple(skip)
     parameters = list(root.named_parameters(remove_duplicate=False))
     names = {name for name, _ in root.named_modules(remove_duplicate=False)} - {""}
-    names |= {name for name, _ in parameters} | {slot.qualified for slot in slots + unknown}
+    names |= {name for name, _ in parameters} | {place.qualified for place in places}
     absent = [name for name in skip if name not in names]
     if absent:
         raise ArgumentError(
@@ -228,48 +233,44 @@ def _without(
     def named(name: str) -> bool:
         return any(name == skipped or name.startswith(f"{skipped}.") for skipped in skip)
 
-    # By identity too: a skipped weight may be shared with a module that is not skipped.
     kept = {id(parameter) for name, parameter in parameters if named(name)}
-    left = [
-        [s for s in group if not (named(s.qualified) or kept & {id(t) for t in s.stored})]
-        for group in (slots, unknown)
-    ]
-    return left[0], left[1]
+    return lambda place: named(place.qualified) or any(id(t) in kept for t in place.stored)
 
 
-def _check(slots: Sequence[_Slot], unknown: Sequence[_Slot], draw: Draw) -> None:
+def _check(slots: Sequence[_Slot], unknown: Sequence[_Place], draw: Draw) -> None:
     """Raise for whatever cannot be initialized, before anything is."""
-    lazy = [slot for slot in [*slots, *unknown] if any(is_lazy(t) for t in slot.stored)]
+    places = [*(slot.place for slot in slots), *unknown]
+    lazy = [place for place in places if any(is_lazy(tensor) for tensor in place.stored)]
     if lazy:
         raise ArgumentError(
             "a weight needs its shape before it is drawn; lazy modules have none yet: "
             f"{_listed(lazy)}. Run one batch through the model first."
         )
-    for slot in slots:
-        if not slot.stored:
+    for place, entry in ((slot.place, slot.entry) for slot in slots):
+        if not place.stored:
             raise UnsupportedError(
-                f"initialize_ writes parameters; {slot} is computed by a hook from other ones, as "
+                f"initialize_ writes parameters; {place} is computed by a hook from other ones, as "
                 "torch.nn.utils.weight_norm, spectral_norm and prune do. Initialize before that, "
                 "use torch.nn.utils.parametrizations.weight_norm, or name it in skip."
             )
-        if isinstance(slot.entry, Weight):
-            check_drawable(slot.tensor, draw, str(slot))
+        if isinstance(entry, Weight):
+            check_drawable(place.tensor, draw, str(place))
             remedy = "Leave exact out, or name it in skip and initialize it yourself."
-            for _, _, terms in slot.entry.groups(slot.tensor):
-                check_terms(terms, draw, str(slot), remedy)
+            for _, _, terms in entry.groups(place.tensor):
+                check_terms(terms, draw, str(place), remedy)
 
 
-def _settle(slots: Sequence[_Slot]) -> tuple[list[_Slot], list[_Slot]]:
+def _settle(slots: Sequence[_Slot]) -> tuple[list[_Slot], list[_Place]]:
     """One slot for each stored tensor, the smallest where they differ, and those that gave way."""
     sharing: dict[int, list[_Slot]] = {}
     for slot in slots:
-        sharing.setdefault(id(slot.stored[0]), []).append(slot)
+        sharing.setdefault(id(slot.place.stored[0]), []).append(slot)
     chosen: list[_Slot] = []
-    conflicts: list[_Slot] = []
+    conflicts: list[_Place] = []
     for rivals in sharing.values():
-        sizes = [slot.known.mean_square(slot.tensor) for slot in rivals]
+        sizes = [slot.entry.mean_square(slot.place.tensor) for slot in rivals]
         chosen.append(rivals[sizes.index(min(sizes))])
-        conflicts += [s for s, size in zip(rivals, sizes, strict=True) if size > min(sizes)]
+        conflicts += [s.place for s, size in zip(rivals, sizes, strict=True) if size > min(sizes)]
     return chosen, conflicts
 
 
@@ -298,10 +299,10 @@ def _close(held: Tensor, wanted: Tensor) -> bool:
     return bool((held - wanted).norm() <= tolerance * wanted.norm())
 
 
-def _warn(slots: Sequence[_Slot], message: str) -> None:
-    if slots:
-        warnings.warn(message.format(_listed(slots)), SelfNormWarning, stacklevel=3)
+def _warn(places: Sequence[_Place], message: str) -> None:
+    if places:
+        warnings.warn(message.format(_listed(places)), SelfNormWarning, stacklevel=3)
 
 
-def _listed(slots: Sequence[_Slot]) -> str:
-    return ", ".join(map(str, slots))
+def _listed(places: Sequence[_Place]) -> str:
+    return ", ".join(map(str, places))
