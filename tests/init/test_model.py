@@ -57,7 +57,7 @@ class GainedLinear(nn.Linear):
         ({"exact": True}, lecun_normal_, {"exact": True}),
         ({"distribution": "uniform", "exact": True}, lecun_uniform_, {"exact": True}),
     ],
-    ids=str,
+    ids=["normal", "truncated", "exact", "uniform"],
 )
 def test_options_reach_every_weight_in_the_order_of_the_modules(options, fill, more) -> None:
     model = nn.Sequential(nn.Linear(5, 7), nn.SELU(), nn.LayerNorm(7), nn.Conv1d(7, 3, 2))

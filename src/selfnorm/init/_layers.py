@@ -86,7 +86,7 @@ def _(_module: nn.Module) -> list[Entry]:
     Convolution, `(out, in / groups, *kernel)`: in / groups * prod(kernel), dilated or not. Where
     zero padding enters the window there are fewer terms, so the variance is lower along the border.
     Bilinear, `y_k = sum_ij W_kij x_i x'_j`: the product of independent standard inputs has variance
-    1, so in1 * in2. (torch takes in1.)
+    1, so in1 * in2. (torch's default takes in1.)
     """
     return [Weight("weight"), Constant("bias")]
 
