@@ -1,4 +1,5 @@
 from . import errors as errors
+from . import init as init
 from . import theory as theory
 
 __version__: str

@@ -1,4 +1,4 @@
-"""Every error that selfnorm raises on purpose: the rule, what came, what to do.
+"""Every error and warning that selfnorm raises on purpose: the rule, what came, what to do.
 
 Each one is also the built-in that a caller would expect (`ValueError`, `TypeError`, ...), so code
 written against torch or scikit-learn catches it without knowing selfnorm.
