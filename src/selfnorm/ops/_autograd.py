@@ -1,0 +1,182 @@
+"""Derivatives of every order, in both modes, of the registered operations.
+
+SELU, with or without dropout, keeps its output and nothing else; alpha dropout keeps its seed.
+`torch.compile` refuses an `autograd.Function` that defines `jvp`; so each operation has a class
+without it, for the compiler, and a child with it, for everything else.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from selfnorm.ops._constants import landmarks
+from selfnorm.ops._library import OPS
+
+
+def selu(x: Tensor, inplace: bool) -> Tensor:
+    """SELU with derivatives."""
+    function = _CompiledSELU if torch.compiler.is_compiling() else _SELU
+    return function.apply(x, None, 0.0, inplace)
+
+
+def selu_alpha_dropout(x: Tensor, seed: Tensor, p: float, inplace: bool) -> Tensor:
+    """SELU and alpha dropout with derivatives."""
+    function = _CompiledSELU if torch.compiler.is_compiling() else _SELU
+    return function.apply(x, seed, p, inplace)
+
+
+def alpha_dropout(
+    x: Tensor, seed: Tensor, p: float, *, shared: int, inplace: bool, derivative: bool = False
+) -> Tensor:
+    """Alpha dropout with derivatives."""
+    function = _CompiledAlphaDropout if torch.compiler.is_compiling() else _AlphaDropout
+    return function.apply(x, seed, p, shared, derivative, inplace)
+
+
+class _CompiledSELU(Function):
+    """SELU if `seed` is None, else SELU and alpha dropout."""
+
+    @staticmethod
+    def forward(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
+        if seed is None:
+            return _run(OPS.selu, OPS.selu_, inplace, x)
+        return _run(OPS.selu_alpha_dropout, OPS.selu_alpha_dropout_, inplace, x, seed, p)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, _, ctx.p, ctx.inplace = inputs
+        if ctx.inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (output,) = ctx.saved_tensors
+        return _selu_backward(output, grads[0], ctx.p), None, None, None
+
+
+class _SELU(_CompiledSELU):
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int | None]:
+        return _vmap(_SELU, info.batch_size, in_dims, args, inplace=args[-1])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        (output,) = ctx.saved_tensors
+        tangent = _SELUBackward.apply(output, tangents[0], ctx.p)
+        return tangents[0].copy_(tangent) if ctx.inplace else tangent
+
+
+def _selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
+    if torch.compiler.is_compiling():
+        return OPS.selu_backward(output, grad, p)
+    return _SELUBackward.apply(output, grad, p)
+
+
+class _SELUBackward(Function):
+    """`grad * f'`, where `f'` grows with the output at rate 1 up to the threshold and 0 above."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int | None]:
+        return _vmap(_SELUBackward, info.batch_size, in_dims, args, inplace=False)
+
+    @staticmethod
+    def forward(output: Tensor, grad: Tensor, p: float) -> Tensor:
+        return OPS.selu_backward(output, grad, p)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _: Tensor) -> None:
+        *tensors, ctx.p = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        output, grad = ctx.saved_tensors
+        to_output = _curvature(output, grad * grads[0], ctx.p)
+        return to_output, _SELUBackward.apply(output, grads[0], ctx.p), None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        output, grad = ctx.saved_tensors
+        of_output, of_grad = tangents[:2]
+        result = torch.zeros_like(output)
+        if of_output is not None:
+            result = result + _curvature(output, grad * of_output, ctx.p)
+        if of_grad is not None:
+            result = result + _SELUBackward.apply(output, of_grad, ctx.p)
+        return result
+
+
+def _curvature(output: Tensor, factor: Tensor, p: float) -> Tensor:
+    threshold, _ = landmarks(p, output.dtype)
+    return factor.masked_fill(output > threshold, 0)
+
+
+class _CompiledAlphaDropout(Function):
+    """Alpha dropout, affine in `x`, so that its derivative does not need `x`."""
+
+    @staticmethod
+    def forward(x: Tensor, seed: Tensor, p: float, *rest: Any) -> Tensor:
+        shared, derivative, inplace = rest
+        arguments = (seed, p, shared, derivative)
+        return _run(OPS.alpha_dropout, OPS.alpha_dropout_, inplace, x, *arguments)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _: Tensor) -> None:
+        x, seed, ctx.p, ctx.shared, *_, ctx.inplace = inputs
+        if ctx.inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(seed)
+        ctx.save_for_forward(seed)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (seed,) = ctx.saved_tensors
+        grad = alpha_dropout(
+            grads[0], seed, ctx.p, shared=ctx.shared, inplace=False, derivative=True
+        )
+        return grad, None, None, None, None, None
+
+
+class _AlphaDropout(_CompiledAlphaDropout):
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int | None]:
+        return _vmap(_AlphaDropout, info.batch_size, in_dims, args, inplace=args[-1])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        (seed,) = ctx.saved_tensors
+        return alpha_dropout(
+            tangents[0], seed, ctx.p, shared=ctx.shared, inplace=ctx.inplace, derivative=True
+        )
+
+
+def _run(operation: Any, in_place: Any, inplace: bool, x: Tensor, *arguments: Any) -> Tensor:
+    if not inplace:
+        return operation(x, *arguments)
+    in_place(x, *arguments)
+    return x
+
+
+def _vmap(
+    function: type[Function],
+    size: int,
+    in_dims: tuple[int | None, ...],
+    args: tuple[Any, ...],
+    inplace: bool,
+) -> tuple[Tensor, int | None]:
+    """Apply with the batch in front, where the operations look for a seed of each sample."""
+    moved = [
+        _batch_first(argument, dim, size) if isinstance(argument, Tensor) else argument
+        for argument, dim in zip(args, in_dims, strict=True)
+    ]
+    result = function.apply(*moved)
+    return (args[0], in_dims[0]) if inplace else (result, 0)
+
+
+def _batch_first(x: Tensor, dim: int | None, size: int) -> Tensor:
+    return x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
