@@ -17,22 +17,36 @@ from selfnorm.ops._library import OPS
 
 def selu(x: Tensor, inplace: bool) -> Tensor:
     """SELU with derivatives."""
-    function = _CompiledSELU if torch.compiler.is_compiling() else _SELU
-    return function.apply(x, None, 0.0, inplace)
+    return _apply(_CompiledSELU, _SELU, x, None, 0.0, inplace=inplace)
 
 
 def selu_alpha_dropout(x: Tensor, seed: Tensor, p: float, inplace: bool) -> Tensor:
     """SELU and alpha dropout with derivatives."""
-    function = _CompiledSELU if torch.compiler.is_compiling() else _SELU
-    return function.apply(x, seed, p, inplace)
+    return _apply(_CompiledSELU, _SELU, x, seed, p, inplace=inplace)
 
 
 def alpha_dropout(
     x: Tensor, seed: Tensor, p: float, *, shared: int, inplace: bool, derivative: bool = False
 ) -> Tensor:
     """Alpha dropout with derivatives."""
-    function = _CompiledAlphaDropout if torch.compiler.is_compiling() else _AlphaDropout
-    return function.apply(x, seed, p, shared, derivative, inplace)
+    arguments = (x, seed, p, shared, derivative)
+    return _apply(_CompiledAlphaDropout, _AlphaDropout, *arguments, inplace=inplace)
+
+
+def _apply(
+    compiled: type[Function], eager: type[Function], x: Tensor, *arguments: Any, inplace: bool
+) -> Tensor:
+    if torch.compiler.is_compiling():
+        return compiled.apply(x, *arguments, inplace)
+    # Under nested jvp torch silently loses tangents of a Function that changes its input.
+    if inplace and _transforms_active():
+        return x.copy_(eager.apply(x, *arguments, False))
+    return eager.apply(x, *arguments, inplace)
+
+
+def _transforms_active() -> bool:
+    """Whether vmap, grad or jvp run; Function.apply asks the same, and there is no public way."""
+    return torch._C._are_functorch_transforms_active()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class _CompiledSELU(Function):
@@ -60,14 +74,16 @@ class _CompiledSELU(Function):
 
 class _SELU(_CompiledSELU):
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int | None]:
-        return _vmap(_SELU, info.batch_size, in_dims, args, inplace=args[-1])
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        return _vmap(_SELU, info.batch_size, in_dims, args)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
         (output,) = ctx.saved_tensors
-        tangent = _SELUBackward.apply(output, tangents[0], ctx.p)
-        return tangents[0].copy_(tangent) if ctx.inplace else tangent
+        if not ctx.inplace:
+            return _SELUBackward.apply(output, tangents[0], ctx.p)
+        # The tangent must change in place too, and backward through this needs the old one.
+        return tangents[0].copy_(_SELUBackward.apply(output, tangents[0].clone(), ctx.p))
 
 
 def _selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
@@ -80,15 +96,19 @@ class _SELUBackward(Function):
     """`grad * f'`, where `f'` grows with the output at rate 1 up to the threshold and 0 above."""
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int | None]:
-        return _vmap(_SELUBackward, info.batch_size, in_dims, args, inplace=False)
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        return _vmap(_SELUBackward, info.batch_size, in_dims, args)
 
     @staticmethod
     def forward(output: Tensor, grad: Tensor, p: float) -> Tensor:
         return OPS.selu_backward(output, grad, p)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], _: Tensor) -> None:
+    def setup_context(
+        ctx: Any,
+        inputs: tuple[Any, ...],
+        output: Tensor,  # noqa: ARG004 - the signature is torch's
+    ) -> None:
         *tensors, ctx.p = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
@@ -120,13 +140,18 @@ class _CompiledAlphaDropout(Function):
     """Alpha dropout, affine in `x`, so that its derivative does not need `x`."""
 
     @staticmethod
-    def forward(x: Tensor, seed: Tensor, p: float, *rest: Any) -> Tensor:
-        shared, derivative, inplace = rest
+    def forward(  # noqa: PLR0917 - Function.apply passes by position
+        x: Tensor, seed: Tensor, p: float, shared: int, derivative: bool, inplace: bool
+    ) -> Tensor:
         arguments = (seed, p, shared, derivative)
         return _run(OPS.alpha_dropout, OPS.alpha_dropout_, inplace, x, *arguments)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], _: Tensor) -> None:
+    def setup_context(
+        ctx: Any,
+        inputs: tuple[Any, ...],
+        output: Tensor,  # noqa: ARG004 - the signature is torch's
+    ) -> None:
         x, seed, ctx.p, ctx.shared, *_, ctx.inplace = inputs
         if ctx.inplace:
             ctx.mark_dirty(x)
@@ -144,8 +169,8 @@ class _CompiledAlphaDropout(Function):
 
 class _AlphaDropout(_CompiledAlphaDropout):
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int | None]:
-        return _vmap(_AlphaDropout, info.batch_size, in_dims, args, inplace=args[-1])
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        return _vmap(_AlphaDropout, info.batch_size, in_dims, args)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
@@ -163,19 +188,14 @@ def _run(operation: Any, in_place: Any, inplace: bool, x: Tensor, *arguments: An
 
 
 def _vmap(
-    function: type[Function],
-    size: int,
-    in_dims: tuple[int | None, ...],
-    args: tuple[Any, ...],
-    inplace: bool,
-) -> tuple[Tensor, int | None]:
+    function: type[Function], size: int, in_dims: tuple[int | None, ...], args: tuple[Any, ...]
+) -> tuple[Tensor, int]:
     """Apply with the batch in front, where the operations look for a seed of each sample."""
     moved = [
         _batch_first(argument, dim, size) if isinstance(argument, Tensor) else argument
         for argument, dim in zip(args, in_dims, strict=True)
     ]
-    result = function.apply(*moved)
-    return (args[0], in_dims[0]) if inplace else (result, 0)
+    return function.apply(*moved), 0
 
 
 def _batch_first(x: Tensor, dim: int | None, size: int) -> Tensor:

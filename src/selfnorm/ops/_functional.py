@@ -60,9 +60,9 @@ def alpha_dropout(
 
         z = scale * (x if kept else -lambda * alpha) + shift
 
-    with `scale` and `shift` of `selfnorm.theory.alpha_dropout_affine`. The mask is a function of one
-    seed, drawn from torch's generator, and is made again in the backward pass. Its probability is
-    the multiple of 2**-16 nearest to `p`, and `scale` and `shift` belong to that.
+    with `scale` and `shift` of `selfnorm.theory.alpha_dropout_affine`. The mask is a function of
+    one seed, drawn from torch's generator, and is made again in the backward pass. Its probability
+    is the multiple of 2**-16 nearest to `p`, and `scale` and `shift` belong to that.
 
     Args:
         input: Any shape; float64, float32, bfloat16 or float16; mean 0 and variance 1.

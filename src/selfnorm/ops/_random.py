@@ -50,9 +50,9 @@ def draw_halves(seed: Tensor, count: int) -> Tensor:
     elements come from consecutive counters, which suits vector registers and coalesced writes.
     """
     blocks = -(-count // BLOCK)
-    words = philox(seed, COUNTERS * blocks).view(4, -1, blocks, COUNTERS)
+    words = philox(seed, COUNTERS * blocks).view(4, seed.numel(), blocks, COUNTERS)
     halves = words.permute(1, 2, 0, 3).contiguous().view(torch.int16)
-    return halves.view(-1, blocks * BLOCK)[:, :count].reshape(*seed.shape, count)
+    return halves.view(seed.numel(), blocks * BLOCK)[:, :count].reshape(*seed.shape, count)
 
 
 def philox(seed: Tensor, counters: int) -> Tensor:
