@@ -41,7 +41,15 @@ def _apply(
     # Under nested jvp torch silently loses tangents of a Function that changes its input.
     if inplace and _transforms_active():
         return x.copy_(eager.apply(x, *arguments, False))
-    return eager.apply(x, *arguments, inplace)
+    return _quick_apply(eager, x, *arguments, inplace)
+
+
+def _quick_apply(function: type[Function], *arguments: Any) -> Tensor:
+    """`function.apply`, which costs 15 us more as it looks up the signature at every call."""
+    if _transforms_active():
+        return function.apply(*arguments)
+    # torch declares no type for the parent of Function.
+    return super(Function, function).apply(*arguments)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _transforms_active() -> bool:
@@ -81,15 +89,15 @@ class _SELU(_CompiledSELU):
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
         (output,) = ctx.saved_tensors
         if not ctx.inplace:
-            return _SELUBackward.apply(output, tangents[0], ctx.p)
+            return _quick_apply(_SELUBackward, output, tangents[0], ctx.p)
         # The tangent must change in place too, and backward through this needs the old one.
-        return tangents[0].copy_(_SELUBackward.apply(output, tangents[0].clone(), ctx.p))
+        return tangents[0].copy_(_quick_apply(_SELUBackward, output, tangents[0].clone(), ctx.p))
 
 
 def _selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     if torch.compiler.is_compiling():
         return OPS.selu_backward(output, grad, p)
-    return _SELUBackward.apply(output, grad, p)
+    return _quick_apply(_SELUBackward, output, grad, p)
 
 
 class _SELUBackward(Function):
@@ -117,7 +125,7 @@ class _SELUBackward(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         output, grad = ctx.saved_tensors
         to_output = _curvature(output, grad * grads[0], ctx.p)
-        return to_output, _SELUBackward.apply(output, grads[0], ctx.p), None
+        return to_output, _quick_apply(_SELUBackward, output, grads[0], ctx.p), None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
@@ -127,7 +135,7 @@ class _SELUBackward(Function):
         if of_output is not None:
             result = result + _curvature(output, grad * of_output, ctx.p)
         if of_grad is not None:
-            result = result + _SELUBackward.apply(output, of_grad, ctx.p)
+            result = result + _quick_apply(_SELUBackward, output, of_grad, ctx.p)
         return result
 
 
