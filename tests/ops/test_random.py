@@ -74,7 +74,15 @@ def test_a_batch_of_seeds_is_a_stack() -> None:
 @pytest.mark.parametrize("p", [2**-16, 0.05, 0.1, 0.5, 0.9, 1 - 2**-16])
 def test_share_of_the_dropped(p: float) -> None:
     dropped = draw_limits(torch.tensor(11), COUNT, p).isneginf().double()
-    assert abs(dropped.mean().item() - p) < share_bound(p, COUNT) + 2**-17
+    drawn = round(p * 65536) / 65536
+    assert abs(dropped.mean().item() - drawn) < share_bound(drawn, COUNT)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 32767, 32768, 65535, 65536])
+def test_as_many_levels_drop_as_p_says(levels: int) -> None:
+    unsigned = draw_halves(torch.tensor(11), COUNT).int() & 0xFFFF
+    dropped = draw_limits(torch.tensor(11), COUNT, levels / 65536).isneginf()
+    assert_same(dropped, unsigned < levels)
 
 
 @pytest.mark.parametrize("lag", [1, 2, 64, 128, 512])
