@@ -58,6 +58,15 @@ def test_layout_of_the_halves() -> None:
         assert int(halves[position]) & 0xFFFF == expected
 
 
+def test_the_default_dtype_does_not_matter() -> None:
+    expected = draw_limits(torch.tensor(5), 5000, 0.3)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        assert_same(draw_limits(torch.tensor(5), 5000, 0.3), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_position_alone_decides() -> None:
     seed = torch.tensor(5)
     assert_same(draw_limits(seed, 3000, 0.3)[:700], draw_limits(seed, 700, 0.3))
@@ -74,7 +83,15 @@ def test_a_batch_of_seeds_is_a_stack() -> None:
 @pytest.mark.parametrize("p", [2**-16, 0.05, 0.1, 0.5, 0.9, 1 - 2**-16])
 def test_share_of_the_dropped(p: float) -> None:
     dropped = draw_limits(torch.tensor(11), COUNT, p).isneginf().double()
-    assert abs(dropped.mean().item() - p) < share_bound(p, COUNT) + 2**-17
+    drawn = round(p * 65536) / 65536
+    assert abs(dropped.mean().item() - drawn) < share_bound(drawn, COUNT)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 32767, 32768, 65535, 65536])
+def test_as_many_levels_drop_as_p_says(levels: int) -> None:
+    halves = draw_halves(torch.tensor(11), COUNT).int()
+    dropped = draw_limits(torch.tensor(11), COUNT, levels / 65536).isneginf()
+    assert_same(dropped, halves < levels - 32768)
 
 
 @pytest.mark.parametrize("lag", [1, 2, 64, 128, 512])
