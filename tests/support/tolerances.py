@@ -32,3 +32,7 @@ def variance_bound(variance: float, fourth_moment: float, count: int) -> float:
 def share_bound(p: float, count: int) -> float:
     """How far the share of events of probability `p` among `count` may be from it."""
     return mean_bound(p * (1 - p), count)
+
+
+# Mean and variance over a column of float32 features, each rounded once (values up to 2**4).
+MATRIX_MOMENTS = 16 * torch.finfo(torch.float32).eps
