@@ -1,0 +1,36 @@
+"""How every figure looks, and how it is saved."""
+
+import io
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from selfnorm._files import write_file
+
+# Okabe and Ito's colors, which readers with any color vision tell apart.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BAND = "#0072B21F"
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure of a size in inches, on white, without global state."""
+    return Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
+
+
+def plain_axes(axes: Axes, *, title: str, x: str, y: str) -> None:
+    """Title, labels and a light grid; no frame above and on the right."""
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(drawn: Figure, path: str | Path) -> None:
+    """Save a figure in the format of the path's ending (.png, .svg, .pdf); written whole."""
+    path = Path(path)
+    content = io.BytesIO()
+    drawn.savefig(content, format=path.suffix.removeprefix(".") or "png")
+    write_file(path, content.getvalue())
