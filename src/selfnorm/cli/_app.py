@@ -33,9 +33,8 @@ class _Commands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
         except OSError as error:  # no permission, no space: the machine's, not a mistake of ours
-            fail(
-                f"{error.strerror or error}: '{error.filename or 'the output'}'. Choose another place."
-            )
+            where = error.filename or "the output"
+            fail(f"{error.strerror or error}: '{where}'. Choose another place.")
 
 
 app = typer.Typer(
