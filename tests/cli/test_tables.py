@@ -149,6 +149,36 @@ def test_evaluate_prints_the_metrics(model: Path) -> None:
         assert words in result.output
 
 
+@pytest.mark.parametrize("name", ["[red]t", "o[bold]", "$x_{$", "数据", "a b"])
+def test_names_are_printed_as_they_are(name: str) -> None:
+    Path(f"{name}.csv").write_bytes(Path("t.csv").read_bytes())
+    result = Result("fit", f"{name}.csv", "-t", "label", *QUICK)
+    assert (result.code, f"Wrote {name}-model/" in result.output) == (0, True)
+    assert "Note" not in result.errors
+    assert f"rows of {name}.csv" in Result("evaluate", f"{name}-model", f"{name}.csv").output
+    done = Result("predict", f"{name}-model", f"{name}.csv", "-o", f"{name}.out.csv")
+    assert f"Wrote {name}.out.csv" in done.errors
+
+
+def test_a_target_may_be_named_like_a_probability() -> None:
+    table = small_table().select(["size", "city", "label"])
+    pacsv.write_csv(table.rename_columns(["size", "city", "probability_big"]), "odd.csv")
+    assert Result("fit", "odd.csv", "-t", "probability_big", *QUICK).code == 0
+    header = Result("predict", "odd-model", "odd.csv").output.splitlines()[0]
+    assert header == '"probability_big","probability_big_","probability_small"'
+
+
+def test_the_model_is_saved_before_the_results_are_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reader_has_left(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("selfnorm.cli._show.metrics", reader_has_left)
+    assert Result("fit", "t.csv", "-t", "label", *QUICK).code == 1
+    assert len(list(Path("t-model").iterdir())) == 3
+
+
 REFUSED = {
     "missing file": (["fit", "no.csv", "-t", "y"], "There is no file 'no.csv'"),
     "no target": (["fit", "t.csv"], "name it with --target"),
@@ -170,6 +200,8 @@ REFUSED = {
     "bad depth": (["fit", "t.csv", "-t", "label", "--depth", "0"], "depth must be 1 or more"),
     "bad share": (["fit", "t.csv", "-t", "label", "--test", "1"], "under 1"),
     "bad rate": (["fit", "t.csv", "-t", "label", "--learning-rate", "-1"], "greater than 0"),
+    "bad seed": (["fit", "t.csv", "-t", "label", "--seed", "-1"], "seed must be in"),
+    "no dropout left": (["fit", "t.csv", "-t", "label", "--dropout", "1"], "must be below 1"),
     "bad device": (["fit", "t.csv", "-t", "label", "--device", "abacus"], "'abacus' is not"),
     "no model": (["predict", "nothing", "t.csv"], "there is no 'nothing/model.json'"),
     "no model to evaluate": (["evaluate", ".", "t.csv"], "there is no 'model.json'"),
@@ -233,6 +265,22 @@ def test_nothing_is_written_over_unasked(model: Path) -> None:
 def test_a_damaged_model_is_one_line_and_exit_code_2(model: Path) -> None:
     (model / "model.json").write_text("{")
     assert "is damaged" in refused("predict", str(model), "t.csv")
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.8])
+def test_ctrl_c_at_the_start_is_one_line(own_folder: Path, seconds: float) -> None:
+    command = [sys.executable, "-c", "from selfnorm.cli import main; main()", "fit", "digits"]
+    process = subprocess.Popen(
+        [*command, "--epochs", "100000"], cwd=own_folder, stderr=subprocess.PIPE, stdout=-1
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert errors.decode().strip().splitlines() == [
+        "Error: Stopped by Ctrl-C before there was a result. Start again."
+    ]
+    assert not (own_folder / "digits-model").exists()
 
 
 def test_ctrl_c_keeps_the_best_epoch_and_says_so(own_folder: Path) -> None:

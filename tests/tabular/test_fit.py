@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -11,14 +12,15 @@ from selfnorm.tabular import (
     CONTENDERS,
     Architecture,
     Options,
+    Source,
     compare,
     fit_model,
     measure_model,
     prepare,
 )
-from selfnorm.tabular._fit import torch_device
+from selfnorm.tabular._fit import torch_device, train_network
 from selfnorm.tabular._target import NumberTarget
-from selfnorm.tabular._train import SILENT
+from selfnorm.tabular._train import SILENT, Progress
 from support.tables import fitted, settings, small_source
 
 LONGER = Options(epochs=40, batch_size=16, learning_rate=3e-3, weight_decay=0, patience=40)
@@ -69,7 +71,7 @@ def test_columns_are_understood_by_all_rows_also_those_held_out() -> None:
 def test_devices_are_checked() -> None:
     assert torch_device("cpu").type == "cpu"
     assert torch_device("auto").type in ("cpu", "cuda")
-    for name in ("cuda:99", "abacus"):
+    for name in ("cuda:99", "meta", "abacus"):
         with pytest.raises(ArgumentError, match=f"'{name}' is not. Give 'cpu' or 'auto'"):
             torch_device(name)
 
@@ -87,6 +89,82 @@ def test_four_networks_are_compared_on_the_same_rows_for_the_same_epochs() -> No
         assert measure_model(contest.model, source)[0]["accuracy"] > 0
     linear = [m for m in contests[2].model.network if isinstance(m, torch.nn.BatchNorm1d)]
     assert len(linear) == how.architecture.depth
+
+
+class CtrlC(Progress):
+    """Presses Ctrl-C in the second network, before or after its first epoch."""
+
+    def __init__(self, name: str, after: int) -> None:
+        self.left = after if name == CONTENDERS[1].name else None
+
+    def step(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("steps", "kept"), [(1, 1), (10, 2)])
+def test_ctrl_c_keeps_the_networks_that_are_trained(steps: int, kept: int) -> None:
+    how = settings()
+    ready = prepare(small_source("classification"), how)
+    contests = compare(ready, how, lambda name: CtrlC(name, steps))
+    assert [contest.contender for contest in contests] == list(CONTENDERS[:kept])
+
+
+def test_all_networks_have_the_same_shape() -> None:
+    how = settings(architecture=Architecture(16, 3, "conic", 0.1))
+    ready = prepare(small_source("classification"), how)
+    sizes = {
+        contest.contender.name: [
+            layer.out_features
+            for layer in contest.model.network
+            if isinstance(layer, torch.nn.Linear)
+        ]
+        for contest in compare(ready, how, lambda _: SILENT)
+    }
+    assert set(map(tuple, sizes.values())) == {(16, 8, 4, 2)}
+
+
+def test_a_comparison_needs_batches_and_rows_to_compare_on() -> None:
+    source = small_source("classification")
+    single = settings(options=replace(settings().options, batch_size=1))
+    with pytest.raises(ArgumentError, match=r"mini-batches of two rows or more"):
+        compare(prepare(source, single), single, lambda _: SILENT)
+    alone = settings(validation=0.0)
+    with pytest.raises(ArgumentError, match=r"needs held-out rows"):
+        compare(prepare(source, alone), alone, lambda _: SILENT)
+
+
+def test_the_layers_are_watched_on_rows_from_all_over_the_table() -> None:
+    """A table may be sorted: its first rows have another variance than all of them."""
+    values = np.linspace(-1, 1, 4000)
+    source = Source(pa.table({"a": values, "b": values**3}), values, "y", "regression", 0)
+    ready = prepare(source, settings())
+    seen: list[torch.Tensor] = []
+    network = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.ReLU())
+    network[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    train_network(network, ready, (torch.nn.ReLU,), settings().options)
+    assert seen[0].var(0).tolist() == pytest.approx([1, 1], rel=0.05)
+    assert len(seen[0]) <= 1024
+
+
+def test_holding_out_nearly_all_rows_is_told() -> None:
+    with pytest.raises(ArgumentError, match=r"Training needs 2 rows or more; of 120, 119"):
+        prepare(small_source("regression"), settings(test=0.99, validation=0.0))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_is_a_32_bit_number(seed: int) -> None:
+    with pytest.raises(ArgumentError, match=rf"seed must be in .*; {seed} came"):
+        settings(seed=seed)
+
+
+def test_a_network_beyond_memory_is_told() -> None:
+    source = small_source("regression")
+    how = settings(architecture=Architecture(10**7, 2, "rectangular", 0.0))
+    with pytest.raises(SelfNormError, match=r"must fit into memory; they do not"):
+        fitted(source, how)
 
 
 def test_initial_variances_are_what_theory_says() -> None:

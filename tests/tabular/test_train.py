@@ -107,6 +107,25 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     assert len(history.epochs) == 1
 
 
+def test_a_loss_that_stops_being_finite_keeps_the_best_epoch() -> None:
+    class Breaks(Told):
+        def epoch(self, epoch: Epoch) -> None:
+            if epoch.number == 2:
+                torch.nn.init.constant_(model.weight, torch.nan)
+
+    torch.manual_seed(0)
+    model = nn.Linear(1, 1)
+    history = fit(model, line(), line(7), progress=Breaks())
+    assert (history.stop, len(history.epochs), history.best.number) == ("diverged", 3, 2)
+    assert torch.isfinite(model.weight).all()
+
+
+def test_no_mini_batch_is_a_single_row() -> None:
+    """Batch normalization could not take its variance."""
+    model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    assert fit(model, line(33), batch_size=16, epochs=1).stop == "epochs"
+
+
 def test_predict_does_not_depend_on_the_batch() -> None:
     model = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5))
     inputs = line(64).inputs
@@ -126,7 +145,7 @@ def test_a_learning_rate_above_1_is_told() -> None:
 
 
 def test_weight_decay_may_be_0() -> None:
-    with pytest.raises(ArgumentError, match=r"weight_decay must be 0 or more; -1 came"):
+    with pytest.raises(ArgumentError, match=r"weight_decay must be in \[0, 1\]; -1 came"):
         Options(**{**vars(OPTIONS), "weight_decay": -1})
 
 

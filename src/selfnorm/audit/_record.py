@@ -1,7 +1,7 @@
 """Watch a model's forward pass: the mean and variance of what its layers put out."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class LayerMoments:
-    """Mean and variance of a layer's output over the batch and all units."""
+    """Mean and variance of a layer's output, over the batch and all units together.
+
+    The theorems speak of a single unit; a layer's variance is the mean of its units' variances
+    plus the variance of their means.
+    """
 
     name: str
     mean: float
@@ -45,13 +49,17 @@ def record_moments(
         for name, module in model.named_modules():
             if isinstance(module, kinds):
                 watch(name, module)
-        with _as_it_was(model), torch.random.fork_rng(), torch.no_grad():
+        with _as_it_was(model), _own_random_numbers(inputs.device), torch.no_grad():
             model.train()
             model(inputs)
     finally:
         for handle in handles:
             handle.remove()
     return moments
+
+
+def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 @contextmanager

@@ -4,6 +4,15 @@ Heavy imports (torch, scikit-learn, pyarrow, matplotlib) stand inside the comman
 `selfnorm --help` answers at once.
 """
 
-from selfnorm.cli._app import main as main
-
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    from selfnorm.cli._interrupt import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+
+    from selfnorm.cli._app import run
+
+    run()

@@ -1,5 +1,7 @@
 """The `selfnorm` program: its commands, and what a user sees when something is wrong."""
 
+import contextlib
+import io
 import os
 import sys
 import warnings
@@ -21,20 +23,23 @@ class _Commands(TyperGroup):
     """The commands; a user's mistake is one line on stderr and exit code 2, never a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        warnings.simplefilter("always", SelfNormWarning)
-        warnings.showwarning = _show_warning
-        try:
-            return super().invoke(ctx)
-        except SelfNormError as error:
-            fail(str(error))
-        except KeyboardInterrupt:
-            fail("Stopped by Ctrl-C before there was a result; nothing was written. Start again.")
-        except BrokenPipeError:  # the reader of our output has left, as in `... | head -1`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
-        except OSError as error:  # no permission, no space: the machine's, not a mistake of ours
-            where = error.filename or "the output"
-            fail(f"{error.strerror or error}: '{where}'. Choose another place.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other libraries
+            warnings.simplefilter("always", SelfNormWarning)
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except SelfNormError as error:
+                fail(str(error))
+            except KeyboardInterrupt:
+                fail("Stopped by Ctrl-C before there was a result. Start again.")
+            except BrokenPipeError:  # the reader of our output has left, as in `... | head -1`
+                _drop_output()
+                raise typer.Exit(1) from None
+            except OSError as error:  # no permission, no space: the machine's, not our mistake
+                _drop_output()
+                where = error.filename or "the output"
+                fail(f"{error.strerror or error}: '{where}'. Choose another place.")
 
 
 app = typer.Typer(
@@ -50,9 +55,17 @@ for command in (fit, predict, evaluate, info):
     app.command(no_args_is_help=command is not info)(command)
 
 
-def main() -> None:
-    """Run the command line."""
+def run() -> None:
+    """Run the command line, also where stdout or stderr is closed."""
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     app()
+
+
+def _drop_output() -> None:
+    """Send what is still to be written to stdout nowhere, as stdout takes no more."""
+    with contextlib.suppress(OSError, ValueError):  # no descriptor, as under a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,21 +1,24 @@
-"""Where the command line writes: results to stdout, progress and problems to stderr."""
+"""Where the command line writes: results to stdout, progress and problems to stderr.
+
+Names of columns and files are printed as they are: nothing in them is taken for markup.
+"""
 
 from typing import NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-output = Console(highlight=False)
-problems = Console(stderr=True, highlight=False)
+output = Console(highlight=False, markup=False, emoji=False)
+problems = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def tell(message: str) -> None:
     """Something that a user should know."""
-    problems.print(f"[bold yellow]Note:[/] {escape(message)}", soft_wrap=True)
+    problems.print(Text.assemble(("Note: ", "bold yellow"), message), soft_wrap=True)
 
 
 def fail(message: str) -> NoReturn:
     """A user's mistake in one line, and exit code 2."""
-    problems.print(f"[bold red]Error:[/] {escape(message)}", soft_wrap=True)
+    problems.print(Text.assemble(("Error: ", "bold red"), message), soft_wrap=True)
     raise typer.Exit(2)

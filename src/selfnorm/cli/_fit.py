@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from selfnorm.cli._console import fail, output, tell
+from selfnorm.cli._interrupt import interruptible, undisturbed
 
 if TYPE_CHECKING:
     from selfnorm.tabular import Prepared, Settings, Trained
@@ -102,17 +103,11 @@ def _fit(name: str, ready: "Prepared", settings: "Settings", folder: Path) -> No
     from selfnorm.cli import _show
     from selfnorm.cli._progress import Bars
 
-    with Bars(ready.target.score_name, settings.options.epochs) as bars:
+    with Bars(ready.target.score_name, settings.options.epochs) as bars, interruptible():
         model, trained = tabular.fit_model(ready, settings, bars.bar("SELU + LeCun"))
     found, baseline = tabular.measure_model(model, ready.test)
-    if found:
-        what = "rows that training never saw"
-        output.print(_show.metrics(found, baseline, len(ready.test.values), what))
-    output.print(_show.layers(trained.before, trained.after))
-    about = tabular.about(trained, settings, metrics=found, baseline=baseline)
-    tabular.save_model(model, folder, about=about)
     history = trained.history
-    drawn = plots.training_figure(
+    figure = plots.training_figure(
         [layer.variance for layer in trained.before],
         [layer.variance for layer in trained.after],
         loss=[epoch.loss for epoch in history.epochs],
@@ -120,10 +115,22 @@ def _fit(name: str, ready: "Prepared", settings: "Settings", folder: Path) -> No
         best=history.best.number,
         title=f"{name}: {settings.architecture.depth} hidden layers",
     )
-    plots.save(drawn, folder / "training.png")
+    about = tabular.about(trained, settings, metrics=found, baseline=baseline)
+    with undisturbed():
+        tabular.save_model(model, folder, about=about)
+        plots.save(figure, folder / "training.png")
+    if found:
+        what = "rows that training never saw"
+        output.print(_show.metrics(found, baseline, len(ready.test.values), what))
+    output.print(_show.layers(trained.before, trained.after))
     output.print(f"\nWrote {folder}/: model.safetensors, model.json, training.png")
     output.print(f"Next:  selfnorm predict {folder} TABLE -o predictions.csv")
-    _end(trained)
+    _tell_diverged("The loss", trained)
+    if history.stop == "interrupted":
+        fail(
+            f"Stopped by Ctrl-C; the best epoch so far, {history.best.number}, is kept and saved. "
+            "Run again with --force to train to the end."
+        )
 
 
 def _compare(name: str, ready: "Prepared", settings: "Settings", folder: Path) -> None:
@@ -131,45 +138,47 @@ def _compare(name: str, ready: "Prepared", settings: "Settings", folder: Path) -
     from selfnorm.cli import _show
     from selfnorm.cli._progress import Bars
 
-    with Bars(ready.target.score_name, settings.options.epochs) as bars:
-        contests = list(tabular.compare(ready, settings, bars.bar))
-    measures = [tabular.measure_model(contest.model, ready.test) for contest in contests]
-    score = ready.target.score_name
-    where = f"{score}, {len(ready.test.values):,} held-out rows"
-    scores = [found[score] for found, _ in measures if found]
-    if not scores:
-        where = f"{score}, validation rows"
-        scores = [contest.trained.history.best.validation_score for contest in contests]
-    output.print(_show.contests(contests, scores, score))
-    (found, baseline), first = measures[0], contests[0]
-    if baseline:
-        output.print(f"The trivial baseline has {score} {baseline[score]:.4g}.")
-    about = tabular.about(first.trained, settings, metrics=found, baseline=baseline)
-    tabular.save_model(first.model, folder, about=about)
+    with Bars(ready.target.score_name, settings.options.epochs) as bars, interruptible():
+        contests = tabular.compare(ready, settings, bars.bar)
+    scores = [contest.score(ready) for contest in contests]
     curves = [
         plots.Curve(
             contest.contender.name,
             [layer.variance for layer in contest.trained.before],
             [layer.variance for layer in contest.trained.after],
-            value,
+            score,
         )
-        for contest, value in zip(contests, scores, strict=True)
+        for contest, score in zip(contests, scores, strict=True)
     ]
-    rows = len(ready.training.inputs)
-    title = f"{name}: a plain network of {settings.architecture.depth} layers, {rows:,} rows"
-    plots.save(plots.depth_figure(curves, title=title, score=where), folder / "depth.png")
+    score_name, held = ready.target.score_name, len(ready.test.values)
+    rows = f"{len(ready.training.inputs):,} rows"
+    figure = plots.depth_figure(
+        curves,
+        title=f"{name}: a plain network of {settings.architecture.depth} layers, {rows}",
+        score=f"{score_name}, {held:,} held-out rows" if held else f"{score_name}, validation rows",
+    )
+    selu = contests[0]
+    found, baseline = tabular.measure_model(selu.model, ready.test)
+    about = tabular.about(selu.trained, settings, metrics=found, baseline=baseline)
+    with undisturbed():
+        tabular.save_model(selu.model, folder, about=about)
+        plots.save(figure, folder / "depth.png")
+    output.print(_show.contests(contests, scores, score_name))
+    if baseline:
+        output.print(f"The trivial baseline has {score_name} {baseline[score_name]:.4g}.")
     output.print(f"\nWrote {folder}/: depth.png; model.safetensors, model.json (the SELU network)")
-    _end(contests[-1].trained)
+    for contest in contests:
+        _tell_diverged(f"{contest.contender.name}: the loss", contest.trained)
+    if (
+        len(contests) < len(tabular.CONTENDERS)
+        or contests[-1].trained.history.stop == "interrupted"
+    ):
+        fail("Stopped by Ctrl-C; what was trained so far is saved. Run again with --force.")
 
 
-def _end(trained: "Trained") -> None:
-    """Say why a training ended before its time, where it did; after Ctrl-C the exit code is 2."""
-    history = trained.history
-    kept = f"the best epoch so far, {history.best.number}, is kept"
-    if history.stop == "diverged":
+def _tell_diverged(what: str, trained: "Trained") -> None:
+    if trained.history.stop == "diverged":
         tell(
-            f"The loss was not finite in epoch {len(history.epochs)}; {kept}. Try a smaller "
-            "--learning-rate."
+            f"{what} was not finite in epoch {len(trained.history.epochs)}; the best epoch so far, "
+            f"{trained.history.best.number}, is kept. Try a smaller --learning-rate."
         )
-    if history.stop == "interrupted":
-        fail(f"Stopped by Ctrl-C; {kept} and saved. Run again with --force to train to the end.")

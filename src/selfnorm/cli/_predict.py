@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from selfnorm.cli._console import problems, tell
+from selfnorm.cli._interrupt import undisturbed
 
 
 def predict(
@@ -34,7 +35,8 @@ def predict(
         tell(note)
     predicted = tabular.prediction_table(loaded.target, loaded.predict(rows))
     if out:
-        tabular.write_predictions(predicted, out)
+        with undisturbed():
+            tabular.write_predictions(predicted, out)
         problems.print(f"Wrote {out}: {predicted.num_rows:,} predictions")
     else:
-        sys.stdout.buffer.write(tabular.csv_bytes(predicted))
+        sys.stdout.write(tabular.csv_bytes(predicted).decode())

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from rich import box
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -29,13 +28,13 @@ def understood(where: str, source: Source, ready: Prepared) -> Table:
     table = _plain()
     rows = len(source.values)
     dropped = f"; {source.dropped:,} without a target left out" if source.dropped else ""
-    table.add_row("Table", f"{escape(where)}: {rows:,} rows{dropped}")
+    table.add_row("Table", f"{where}: {rows:,} rows{dropped}")
     table.add_row("Columns", f"{columns} -> {len(ready.encoder.features)} features")
     for name, reason in list(ready.encoder.ignored.items())[:_SHOWN_IGNORED]:
-        table.add_row("", escape(f"ignored {name}: {reason}"))
+        table.add_row("", f"ignored {name}: {reason}")
     if (more := len(ready.encoder.ignored) - _SHOWN_IGNORED) > 0:
         table.add_row("", f"ignored {more} more: see model.json")
-    table.add_row("Target", escape(_target(source, ready.target)))
+    table.add_row("Target", _target(source, ready.target))
     held = len(ready.validation.inputs) if ready.validation else 0
     table.add_row(
         "Rows",
@@ -77,8 +76,13 @@ def layers(before: Sequence[LayerMoments], after: Sequence[LayerMoments]) -> Gro
     inside = sum(_BOX[0] <= layer.variance <= _BOX[1] for layer in before)
     note = (
         f"At the start {inside} of {len(before)} layers have a variance in "
-        f"[{_BOX[0]}, {_BOX[1]}], the box of theorem 1."
+        f"[{_BOX[0]}, {_BOX[1]}], the range of theorem 1."
     )
+    if inside < len(before):
+        note += (
+            "\nFew or correlated columns make the first layers start outside; SELU pulls the "
+            "next ones\ntoward 1."
+        )
     return Group(table, Text(note, style="dim"))
 
 
@@ -112,7 +116,7 @@ def _variances(trained: Trained, shown: Sequence[int], when: str) -> list[str]:
 
 def _target(source: Source, target: Target) -> str:
     if isinstance(target, ClassTarget):
-        counts = (np.asarray(target.shares) * len(source.values)).round().astype(int)
+        _, counts = np.unique(source.values, return_counts=True)
         named = ", ".join(map(str, target.classes[:5])) + (", ..." if target.outputs > 5 else "")
         return (
             f"{target.name}: {target.outputs} classes ({named}), {counts.min():,} to "

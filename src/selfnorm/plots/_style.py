@@ -20,7 +20,7 @@ def figure(width: float, height: float) -> Figure:
 
 def plain_axes(axes: Axes, *, title: str, x: str, y: str) -> None:
     """Title, labels and a light grid; no frame above and on the right."""
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", parse_math=False)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(color="#DDDDDD", linewidth=0.6)

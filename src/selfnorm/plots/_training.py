@@ -33,7 +33,7 @@ def depth_figure(curves: Sequence[Curve], *, title: str, score: str) -> Figure:
         score: Name of the score, such as `accuracy on 360 held-out rows`.
     """
     drawn = figure(11, 4)
-    drawn.suptitle(title, fontsize=12)
+    drawn.suptitle(title, fontsize=12, parse_math=False)
     before, after, bars = drawn.subplots(1, 3, width_ratios=(1, 1, 0.8))
     after.sharey(before)
     for axes, moment, heading in (
@@ -49,10 +49,10 @@ def depth_figure(curves: Sequence[Curve], *, title: str, score: str) -> Figure:
     rows = np.arange(len(curves))[::-1]
     bars.barh(rows, heights, color=COLORS[: len(curves)], height=0.6)
     for row, curve in zip(rows, curves, strict=True):
-        bars.text(0.02, row + 0.36, curve.name, fontsize=8, va="bottom")
-        bars.text(max(curve.score, 0) + 0.02, row, f"{curve.score:.3f}", fontsize=9, va="center")
+        bars.text(0, row + 0.36, f" {curve.name}", fontsize=8, va="bottom")
+        bars.text(curve.score, row, f" {curve.score:.3g}", fontsize=9, va="center")
     plain_axes(bars, title=score, x="", y="")
-    bars.set_xlim(0, max(1.0, *heights) * 1.15)
+    bars.set_xlim(0, 1.2 * max(heights))
     bars.set_ylim(-0.5, len(curves) - 0.3)
     bars.set_yticks([])
     return drawn
@@ -78,7 +78,7 @@ def training_figure(
         title: What was trained on what.
     """
     drawn = figure(9, 3.6)
-    drawn.suptitle(title, fontsize=12)
+    drawn.suptitle(title, fontsize=12, parse_math=False)
     layers, epochs = drawn.subplots(1, 2)
     _variance_line(layers, before, COLORS[1], "at the start")
     _variance_line(layers, after, COLORS[0], "after training")

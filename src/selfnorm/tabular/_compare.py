@@ -1,12 +1,14 @@
 """The same deep plain network, four ways: which of them trains, and what the layers do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from selfnorm.nn import SELUAlphaDropout
-from selfnorm.tabular._fit import Prepared, Settings, Trained, seeded, train_network
+from selfnorm.errors import ArgumentError
+from selfnorm.nn import SELUAlphaDropout, hidden_widths
+from selfnorm.tabular._fit import Prepared, Settings, Trained, check_finite, seeded, train_network
+from selfnorm.tabular._metrics import measure_model
 from selfnorm.tabular._model import Architecture, TabularModel, build_network
 from selfnorm.tabular._train import Progress
 
@@ -34,15 +36,18 @@ class Contender:
             return build_network(ready.encoder, ready.target, architecture)
         layers: list[nn.Module] = []
         fan_in = len(ready.encoder.features)
-        for _ in range(architecture.depth):
-            layers.append(self._linear(fan_in, architecture.width))
+        outputs = ready.target.outputs
+        for units in hidden_widths(
+            architecture.width, architecture.depth, architecture.shape, outputs
+        ):
+            layers.append(self._linear(fan_in, units))
             if self.batch_norm:
-                layers.append(nn.BatchNorm1d(architecture.width))
+                layers.append(nn.BatchNorm1d(units))
             layers.append(self.activation())
             if architecture.dropout:
                 layers.append(nn.Dropout(architecture.dropout))
-            fan_in = architecture.width
-        return nn.Sequential(*layers, self._linear(fan_in, ready.target.outputs))
+            fan_in = units
+        return nn.Sequential(*layers, self._linear(fan_in, outputs))
 
     def _linear(self, fan_in: int, units: int) -> nn.Linear:
         layer = nn.Linear(fan_in, units)
@@ -71,30 +76,62 @@ class Contest:
     model: TabularModel
     trained: Trained
 
+    def score(self, ready: Prepared) -> float:
+        """The target's score on the test rows; on the validation rows if none are held out."""
+        found, _ = measure_model(self.model, ready.test)
+        return found.get(ready.target.score_name, self.trained.history.best.validation_score)
+
 
 def compare(
     ready: Prepared, settings: Settings, progress: Callable[[str], Progress]
-) -> Iterator[Contest]:
+) -> list[Contest]:
     """Train every contender on the same rows, from the same seed, for the same epochs.
 
     All have the width, depth, optimizer and learning rate of the settings, and none stops early.
-    A contender whose loss is not finite counts with the weights of its best epoch.
+    A contender whose loss is not finite counts with the weights of its best epoch; the first one,
+    SELU, must have such an epoch.
 
     Args:
         ready: The prepared rows.
         settings: Network and training.
         progress: Gives, for a contender's name, who is told of its training.
 
-    Yields:
-        A contest as soon as it is decided; none follow one that Ctrl-C has ended.
+    Returns:
+        The contests in the order of `CONTENDERS`; fewer if Ctrl-C came, and the one it ended, if
+        any of its epochs was done, is the last.
+
+    Raises:
+        ArgumentError: there are no rows to compare on, or mini-batches of one row, of which batch
+            normalization can take no variance.
+        SelfNormError: SELU's loss was never finite.
+        KeyboardInterrupt: Ctrl-C came before the first epoch of the first contender was done.
     """
     options = replace(settings.options, patience=settings.options.epochs)
+    rows = len(ready.training.inputs)
+    if rows // -(-rows // options.batch_rows(rows)) < 2:
+        raise ArgumentError(
+            "Batch normalization needs mini-batches of two rows or more; some would have one. "
+            "Give a larger batch size."
+        )
+    if ready.validation is None and not len(ready.test.values):
+        raise ArgumentError(
+            "A comparison needs held-out rows; none are. Give a test share above 0."
+        )
+    contests: list[Contest] = []
     for contender in CONTENDERS:
-        with seeded(settings.seed):
-            network = contender.build(ready, settings.architecture)
-            told = progress(contender.name)
-            trained = train_network(network, ready, (contender.watched,), options, told)
+        try:
+            with seeded(settings.seed, ready.device):
+                network = contender.build(ready, settings.architecture)
+                told = progress(contender.name)
+                trained = train_network(network, ready, (contender.watched,), options, told)
+        except KeyboardInterrupt:
+            if not contests:
+                raise
+            break
+        if not contests:
+            check_finite(trained.history, options)
         model = TabularModel(ready.encoder, ready.target, settings.architecture, network)
-        yield Contest(contender, model, trained)
+        contests.append(Contest(contender, model, trained))
         if trained.history.stop == "interrupted":
-            return
+            break
+    return contests

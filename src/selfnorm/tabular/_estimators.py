@@ -90,6 +90,8 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         self.layers_before_ = trained.before
         self.layers_after_ = trained.after
         self.n_iter_ = len(self.history_.epochs)
+        if self.history_.stop == "interrupted":
+            warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
 
     def _predict(self, X: Any) -> Prediction:
         check_is_fitted(self)
@@ -144,7 +146,7 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
         patience: Epochs without a better validation loss before training stops.
         batch_size: Rows of a mini-batch; `auto` takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
-        weight_decay: AdamW's decoupled weight decay.
+        weight_decay: AdamW's decoupled weight decay, of weights and biases.
         validation: Share of rows held out to choose the best epoch; 0 for none.
         categories: Names of columns to take as categories although they hold numbers.
         ignore: Names of columns to leave out.
@@ -212,7 +214,7 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
         patience: Epochs without a better validation loss before training stops.
         batch_size: Rows of a mini-batch; `auto` takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
-        weight_decay: AdamW's decoupled weight decay.
+        weight_decay: AdamW's decoupled weight decay, of weights and biases.
         validation: Share of rows held out to choose the best epoch; 0 for none.
         categories: Names of columns to take as categories although they hold numbers.
         ignore: Names of columns to leave out.

@@ -1,5 +1,6 @@
 """From a table to a trained model: hold out, encode, build, train, and watch the layers."""
 
+import math
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from selfnorm.tabular._target import Target, fit_target
 from selfnorm.tabular._train import SILENT, History, Options, Progress, Rows, train
 
 _WATCHED_ROWS = 1024
+_FEWEST_ROWS = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Settings:
     categories: Collection[str] = ()
     ignore: Collection[str] = ()
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise ArgumentError(f"seed must be in [0, 2**32); {self.seed} came. Give another.")
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -44,6 +50,11 @@ class Prepared:
     training: Rows
     validation: Rows | None
     test: Source
+
+    @property
+    def device(self) -> torch.device:
+        """The device that trains."""
+        return self.training.inputs.device
 
 
 @dataclass(frozen=True)
@@ -71,8 +82,14 @@ def prepare(source: Source, settings: Settings) -> Prepared:
     learned, test = hold_out(source.values, settings.test, task=task, seed=seed)
     values = source.values[learned]
     kept, held = hold_out(values, settings.validation, task=task, seed=seed)
+    if len(kept) < _FEWEST_ROWS:
+        raise ArgumentError(
+            f"Training needs {_FEWEST_ROWS} rows or more; of {len(source.values)}, {len(test)} "
+            f"and {len(held)} are held out to test and to validate. Hold out less, or add rows."
+        )
+    categories = set(settings.categories) - {source.name}
     encoder = Encoder.fit(
-        source.table, learned[kept], categories=settings.categories, ignore=settings.ignore
+        source.table, learned[kept], categories=categories, ignore=settings.ignore
     )
     target = fit_target(source.name, values, task)
 
@@ -91,17 +108,13 @@ def fit_model(
     """Build the self-normalizing network of the settings and train it on prepared rows.
 
     Raises:
-        SelfNormError: the loss was not finite from the first epoch on.
+        SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
     """
-    with seeded(settings.seed):
+    with seeded(settings.seed, ready.device), _enough_memory():
         network = build_network(ready.encoder, ready.target, settings.architecture)
         trained = train_network(network, ready, (SELUAlphaDropout,), settings.options, progress)
-    if trained.history.stop == "diverged" and trained.history.best.number == 1:
-        raise SelfNormError(
-            "Training needs a finite loss; it was not finite in the first epoch. Try a smaller "
-            f"learning rate than {settings.options.learning_rate:g}."
-        )
+    check_finite(trained.history, settings.options)
     return TabularModel(ready.encoder, ready.target, settings.architecture, network), trained
 
 
@@ -113,7 +126,8 @@ def train_network(
     progress: Progress = SILENT,
 ) -> Trained:
     """Train a network on prepared rows; watch its activations at the start and at the end."""
-    watched = ready.training.inputs[:_WATCHED_ROWS]
+    stride = -(-len(ready.training.inputs) // _WATCHED_ROWS)  # a table may be sorted
+    watched = ready.training.inputs[::stride]
     network.to(watched.device)
     before = record_moments(network, watched, activations)
     history = train(
@@ -128,12 +142,39 @@ def train_network(
     return Trained(history, before, record_moments(network, watched, activations))
 
 
+def check_finite(history: History, options: Options) -> None:
+    """Raise if no epoch of a training had a finite loss.
+
+    Raises:
+        SelfNormError: then.
+    """
+    if not math.isfinite(history.best.loss):
+        raise SelfNormError(
+            "Training needs a finite loss; it was not finite in the first epoch. Try a smaller "
+            f"learning rate than {options.learning_rate:g}."
+        )
+
+
 @contextmanager
-def seeded(seed: int) -> Generator[None]:
+def seeded(seed: int, device: torch.device) -> Generator[None]:
     """Torch's random numbers start from `seed` inside, and go on as before outside."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _enough_memory() -> Generator[None]:
+    """Turn what torch says of memory into what a user can do."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise SelfNormError(
+            "The network and its mini-batches must fit into memory; they do not. Try a smaller "
+            "width or batch size."
+        ) from error
 
 
 def torch_device(name: str) -> torch.device:
@@ -145,9 +186,11 @@ def torch_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name, dtype=torch.float64).device
+        probe = torch.zeros(1, device=name, dtype=torch.float64)
+        probe.item()  # the device `meta` holds no values
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ArgumentError(
-            f"The device must be one that torch can use here; '{name}' is not. Give 'cpu' or "
-            "'auto'."
+            f"The device must be one on which torch computes in float64 here; '{name}' is not. "
+            "Give 'cpu' or 'auto'."
         ) from error
+    return probe.device

@@ -7,6 +7,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from selfnorm.errors import ArgumentError
 from selfnorm.nn import MLP, SELUAlphaDropout, Shape, hidden_widths
 from selfnorm.tabular._encode import Encoder
 from selfnorm.tabular._target import Prediction, Target
@@ -25,6 +26,8 @@ class Architecture:
     def __post_init__(self) -> None:
         hidden_widths(self.width, self.depth, self.shape, out_features=1)
         SELUAlphaDropout(self.dropout)  # refuses what is no probability
+        if self.dropout == 1:
+            raise ArgumentError("dropout must be below 1, where nothing is left; 1 came. Try 0.02.")
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,9 @@ class TabularModel:
         Raises:
             TableError: a column is missing, or holds text where training had numbers.
         """
-        inputs = torch.from_numpy(self.encoder.transform(table)).double()
+        inputs = torch.from_numpy(self.encoder.transform(table))
         # In float32 a row's prediction would depend, in its last digits, on the rows beside it.
-        network = copy.deepcopy(self.network).double()
-        device = next(network.parameters()).device
-        return self.target.decode(predict(network, inputs.to(device)))
+        return self.target.decode(predict(copy.deepcopy(self.network).double(), inputs))
 
 
 def build_network(

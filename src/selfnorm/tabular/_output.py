@@ -17,7 +17,8 @@ def prediction_table(target: Target, prediction: Prediction) -> pa.Table:
     columns = {target.name: prediction.values}
     if isinstance(target, ClassTarget) and prediction.probabilities is not None:
         for at, one in enumerate(target.classes):
-            columns[f"probability_{one}"] = prediction.probabilities[:, at]
+            name = f"probability_{one}"
+            columns[name if name != target.name else f"{name}_"] = prediction.probabilities[:, at]
     return pa.table({name: pa.array(values) for name, values in columns.items()})
 
 
@@ -36,6 +37,8 @@ def check_prediction_file(path: Path, *, force: bool) -> None:
         raise TableError(
             f"There is no folder '{path.parent}' to write to. Make it, or name another."
         )
+    if path.is_dir():
+        raise TableError(f"Predictions go into a file; '{path}' is a folder. Name a file.")
     if path.exists() and not force:
         raise TableError(
             f"'{path}' is there already. Name another file, or give --force to write over it."

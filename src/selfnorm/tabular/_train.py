@@ -38,9 +38,9 @@ class Options:
             raise ArgumentError(
                 f"learning_rate must be at most 1; {self.learning_rate} came. Try 0.0005."
             )
-        if not self.weight_decay >= 0:
+        if not 0 <= self.weight_decay <= 1:
             raise ArgumentError(
-                f"weight_decay must be 0 or more; {self.weight_decay} came. Give 0 for none."
+                f"weight_decay must be in [0, 1]; {self.weight_decay} came. Give 0 for none."
             )
 
     def batch_rows(self, rows: int) -> int:
@@ -64,7 +64,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """The epochs of a training, the one whose weights were kept, and why it ended."""
+    """The epochs of a training, the one whose weights were kept, and why it ended.
+
+    Where no epoch had a finite loss, the weights are those of the start, and `best` is the first.
+    """
 
     epochs: tuple[Epoch, ...]
     best: Epoch
@@ -132,7 +135,8 @@ def train(
         KeyboardInterrupt: Ctrl-C came before the first epoch was done, so nothing is to be kept.
     """
     batch = options.batch_rows(len(training.inputs))
-    steps = options.epochs * math.ceil(len(training.inputs) / batch)
+    batches = math.ceil(len(training.inputs) / batch)
+    steps = options.epochs * batches
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
@@ -142,7 +146,7 @@ def train(
         model.train()
         total = torch.zeros((), device=training.inputs.device)
         order = torch.randperm(len(training.inputs)).to(training.inputs.device)
-        for rows in order.split(batch):
+        for rows in order.tensor_split(batches):  # of even size, so that none is a single row
             optimizer.zero_grad()
             value = loss(model(training.inputs[rows]), training.targets[rows])
             value.backward()
@@ -156,6 +160,7 @@ def train(
     progress.start(steps)
     epochs: list[Epoch] = []
     best: Epoch | None = None
+    least = math.inf
     weights = copy.deepcopy(model.state_dict())
     stop: Stop = "epochs"
     try:
@@ -166,13 +171,14 @@ def train(
             figures = _validate(model, validation, loss, score)
             epoch = Epoch(number, mean, *figures, time.perf_counter() - begin)
             epochs.append(epoch)
+            deciding = mean if validation is None else epoch.validation_loss
+            if deciding < least:
+                best, least, weights = epoch, deciding, copy.deepcopy(model.state_dict())
             progress.epoch(epoch)
             if not math.isfinite(mean):
                 stop = "diverged"
                 break
-            if best is None or _key(epoch) < _key(best):
-                best, weights = epoch, copy.deepcopy(model.state_dict())
-            elif number - best.number >= options.patience:
+            if number - (best.number if best else 0) >= options.patience:
                 stop = "patience"
                 break
     except KeyboardInterrupt:
@@ -185,10 +191,11 @@ def train(
 
 
 def predict(model: nn.Module, inputs: Tensor, *, batch_size: int = 8192) -> Tensor:
-    """The model's outputs in eval mode, without gradients, a batch at a time."""
+    """The model's outputs in eval mode, without gradients, a batch at a time, on its own device."""
     model.eval()
+    like = next(model.parameters())
     with torch.inference_mode():
-        return torch.cat([model(batch) for batch in inputs.split(batch_size)])
+        return torch.cat([model(batch.to(like)) for batch in inputs.split(batch_size)])
 
 
 @contextmanager
@@ -211,8 +218,3 @@ def _validate(
         return math.nan, math.nan
     outputs = predict(model, validation.inputs)
     return float(loss(outputs, validation.targets)), score(outputs, validation.targets)
-
-
-def _key(epoch: Epoch) -> float:
-    """What the best epoch has least of."""
-    return epoch.loss if math.isnan(epoch.validation_loss) else epoch.validation_loss
