@@ -1,0 +1,71 @@
+"""Alpha dropout's affine map, which keeps mean and variance (Klambauer et al. 2017, section 2)."""
+
+import math
+from typing import NamedTuple
+
+from selfnorm.errors import ArgumentError
+from selfnorm.theory._constants import selu_constants
+
+_DROPPED = -math.prod(selu_constants())
+
+
+class AlphaDropoutAffine(NamedTuple):
+    """The map `scale * u + shift` that follows the dropping of units."""
+
+    scale: float
+    shift: float
+
+
+def alpha_dropout_affine(p: float, mean: float = 0.0, var: float = 1.0) -> AlphaDropoutAffine:
+    r"""Scale and shift that give units back the mean and variance they had before alpha dropout.
+
+    A unit keeps its value with probability `q = 1 - p` and is else set to `d = -lambda * alpha`,
+    where SELU saturates. For units of mean `mean` and variance `var`:
+
+        scale = sqrt(var / (q * (p * (d - mean)**2 + var)))
+        shift = mean - scale * (q * mean + p * d)
+
+    With `p = 1` every unit holds the same value and no map restores a variance: the result is
+    `(0, mean)`, which keeps the mean.
+
+    Args:
+        p: Probability that a unit is dropped.
+        mean: Mean of the units before dropout.
+        var: Variance of the units before dropout.
+
+    Returns:
+        `AlphaDropoutAffine(scale, shift)`.
+
+    Raises:
+        ArgumentError: If `p` is outside [0, 1] or `var` is not positive.
+
+    Source: Klambauer et al. 2017, section 2, "New Dropout Technique".
+
+    Example:
+        >>> scale, shift = alpha_dropout_affine(0.1)
+        >>> round(scale, 6), round(shift, 6)
+        (0.921285, 0.16197)
+        >>> dropped = -math.prod(selu_constants())
+        >>> round(0.9 * (scale * 0 + shift) + 0.1 * (scale * dropped + shift), 12)
+        0.0
+    """
+    check_probability(p)
+    if not 0 < var < math.inf:
+        raise ArgumentError(
+            f"var is the variance before dropout, positive and finite; got var={var}. "
+            "Pass the variance of the units, 1 for a self-normalizing network."
+        )
+    q = 1 - p
+    if q == 0:
+        return AlphaDropoutAffine(0.0, float(mean))
+    scale = math.sqrt(var / (q * (p * (_DROPPED - mean) ** 2 + var)))
+    return AlphaDropoutAffine(scale, mean - scale * (q * mean + p * _DROPPED))
+
+
+def check_probability(p: float) -> None:
+    """Refuse a `p` that is no probability, nan included."""
+    if not 0 <= p <= 1:
+        raise ArgumentError(
+            f"p is the probability that a unit is dropped, in [0, 1]; got p={p}. "
+            "Pass a fraction such as 0.05; p=0 drops nothing."
+        )

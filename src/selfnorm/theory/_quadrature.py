@@ -1,0 +1,229 @@
+r"""Gaussian integrals of any activation, by adaptive quadrature that needs no derivative.
+
+For `z = y + s g` with g standard normal, integration by parts moves every derivative from the
+activation f onto the Gaussian, so f may have kinks:
+
+    d/dy E F(z) = E[F(z) g] / s            d/dx E F(z) = E[F(z) (g^2 - 1)] / (2 s^2)
+
+Each panel is compared with its two halves and is halved until they agree, so a kink that nobody
+told of is found by bisection. The sum of the differences that were accepted is the error stated:
+an estimate that errs on the large side, not a bound.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from selfnorm.errors import ArgumentError
+from selfnorm.theory._statistics import Statistics
+from selfnorm.theory._types import ArrayFunction, FloatArray
+
+_REACH = 14.0  # phi(14) = 1e-43: ample unless f grows exponentially, which is noticed
+_FAR_REACH = 38.0  # beyond it phi underflows
+# Of the integral of the absolute value: a few roundings; more for E f'^2, the last one, whose
+# slopes are those of the polynomial through the nodes.
+_TOLERANCE = np.array([3e-15] * 6 + [1e-13])
+_SLOPE_PANEL = 1e-4  # a panel this narrow is so for a kink, where slopes never agree
+_OUTSIDE = 1e-15  # share of E f^2 that the two outermost panels may hold
+_NOTHING = 1e-250  # an E f^2 that is none
+_ROUNDS = 45  # halvings; a kink's panel is then 1e-13 wide
+_CHUNK = 2048  # elements at a time, about 64 MB
+_COUNT = 16
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_COUNT)
+
+
+def _differentiation_matrix() -> FloatArray:
+    """From values at the nodes to the derivatives there of the polynomial through them."""
+    gaps = _NODES[:, None] - _NODES + np.eye(_COUNT)
+    barycentric = 1 / gaps.prod(axis=1)
+    matrix = barycentric / barycentric[:, None] / gaps
+    np.fill_diagonal(matrix, 0)
+    np.fill_diagonal(matrix, -matrix.sum(axis=1))
+    return matrix
+
+
+_DERIVATIVE = _differentiation_matrix()
+
+
+class _Panels(NamedTuple):
+    """Seven integrals a column: of `d, d g, d (g^2 - 1)` for `d = f(z) - f(y)`, of the same for
+    `d^2`, and of `(df/dg)^2`; those of the absolute values; and what rounding may do to them.
+    """
+
+    sums: FloatArray
+    sizes: FloatArray
+    noise: FloatArray
+
+
+def quadrature_statistics(
+    function: ArrayFunction, kinks: tuple[float, ...], y: FloatArray, x: FloatArray
+) -> Statistics:
+    """`Statistics` of any activation; `kinks` are where its slope jumps, if known."""
+    parts = [
+        _chunk(function, kinks, y[i : i + _CHUNK], x[i : i + _CHUNK])
+        for i in range(0, max(len(y), 1), _CHUNK)
+    ]
+    return Statistics(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _chunk(
+    function: ArrayFunction, kinks: tuple[float, ...], y: FloatArray, x: FloatArray
+) -> Statistics:
+    s = np.sqrt(x)
+    base = evaluate(function, y)
+    sums, error, outside = _integrate(function, kinks, y, s, base, _REACH)
+    if not np.all(outside <= _OUTSIDE):
+        sums, error, outside = _integrate(function, kinks, y, s, base, _FAR_REACH)
+        if not np.all(outside <= _OUTSIDE):
+            worst = int(np.argmin(outside <= _OUTSIDE))
+            msg = (
+                "An activation's square must have a mean under a Gaussian; this one grows too fast "
+                f"at mean {y[worst]:g} and variance {x[worst]:g}. Bound it, or ask for a smaller "
+                "variance."
+            )
+            raise ArgumentError(msg)
+    d, dg, dh, dd, ddg, ddh, slopes = sums
+    return Statistics(
+        mean=base + d,
+        var=dd - d**2,
+        mean_by_y=dg / s,
+        mean_by_x=dh / (2 * x),
+        var_by_y=(ddg - 2 * d * dg) / s,
+        var_by_x=(ddh - 2 * d * dh) / (2 * x),
+        gain=slopes / x,
+        error=error[3] + 2 * np.abs(d) * error[0],
+    )
+
+
+def _integrate(
+    function: ArrayFunction,
+    kinks: tuple[float, ...],
+    y: FloatArray,
+    s: FloatArray,
+    base: FloatArray,
+    reach: float,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Seven integrals, their errors, and the share of the outermost panels; one column an element."""
+    low, high, owner = _first_panels(kinks, y, s, reach)
+    outermost = (high >= reach) | (low <= -reach)
+    total, size, ends, error = np.zeros((4, 7, len(y)))
+
+    def panel(low: FloatArray, high: FloatArray, owner: np.ndarray) -> _Panels:
+        return _panels(function, low, high, y[owner], s[owner], base[owner])
+
+    coarse, coarse_size, _ = panel(low, high, owner)
+    _add(size, coarse_size, owner)
+    _add(ends, coarse_size[:, outermost], owner[outermost])
+    allowed = _TOLERANCE[:, None] * size + np.finfo(float).tiny
+    with np.errstate(invalid="ignore"):
+        outside = ends[3] / (size[3] + _NOTHING)
+    if not np.all(outside <= _OUTSIDE):
+        return total, error, outside
+    for round_number in range(_ROUNDS):
+        middle = (low + high) / 2
+        left, _, left_noise = panel(low, middle, owner)
+        right, _, right_noise = panel(middle, high, owner)
+        fine = left + right
+        gap = np.abs(fine - coarse)
+        done = gap <= allowed[:, owner] + left_noise + right_noise
+        done[6] |= high - low < _SLOPE_PANEL
+        done = np.all(done, axis=0)
+        if round_number == _ROUNDS - 1:
+            done[:] = True
+        _add(total, fine[:, done], owner[done])
+        _add(error, gap[:, done], owner[done])
+        again = ~done
+        if not np.any(again):
+            break
+        low, high = _concat(low, middle, again), _concat(middle, high, again)
+        coarse = np.concatenate([left[:, again], right[:, again]], axis=1)
+        owner = _concat(owner, owner, again)
+    return total, error, outside
+
+
+def _first_panels(
+    kinks: tuple[float, ...], y: FloatArray, s: FloatArray, reach: float
+) -> tuple[FloatArray, FloatArray, np.ndarray]:
+    """Panels 2 wide, and cut at 0 and at the kinks; the ends, and which element each belongs to."""
+    grid = np.linspace(-reach, reach, int(reach) + 1)
+    own = (np.array((0.0, *kinks)) - y[:, None]) / s[:, None]
+    cuts = np.sort(
+        np.concatenate(
+            [np.broadcast_to(grid, (len(y), len(grid))), np.clip(own, -reach, reach)], axis=1
+        ),
+        axis=1,
+    )
+    wide = cuts[:, 1:] > cuts[:, :-1]
+    owner = np.broadcast_to(np.arange(len(y))[:, None], wide.shape)
+    return cuts[:, :-1][wide], cuts[:, 1:][wide], owner[wide]
+
+
+def _panels(
+    function: ArrayFunction,
+    low: FloatArray,
+    high: FloatArray,
+    y: FloatArray,
+    s: FloatArray,
+    base: FloatArray,
+) -> _Panels:
+    """Integrate over each panel."""
+    half = (high - low)[:, None] / 2
+    g = (low + high)[:, None] / 2 + half * _NODES
+    values = evaluate(function, y[:, None] + s[:, None] * g) - base[:, None]
+    weight = half * _WEIGHTS * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
+    slope = values @ _DERIVATIVE.T / half
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = [
+            weighted * factor
+            for weighted in (weight * values, weight * values * values)
+            for factor in (1, g, g**2 - 1)
+        ]
+        rows.append(weight * slope**2)
+        sums = np.stack([row.sum(axis=1) for row in rows])
+        sizes = np.stack([np.abs(row).sum(axis=1) for row in rows])
+        largest, steepest = np.abs(values).max(axis=1), np.abs(slope).max(axis=1)
+        argument = np.abs(y) / s + np.abs(g).max(axis=1)
+        rounding = 4 * np.finfo(float).eps * (np.abs(base) + largest + argument * steepest)
+        first = rounding * (weight * (1 + g**2)).sum(axis=1)
+        slopes = 2 * steepest * rounding * _COUNT**2 / half[:, 0] * weight.sum(axis=1)
+        noise = np.stack([first] * 3 + [2 * largest * first] * 3 + [slopes])
+    return _Panels(sums, sizes, noise)
+
+
+def evaluate(function: ArrayFunction, z: FloatArray) -> FloatArray:
+    """An activation's values, or an error that says what is wrong with them."""
+    try:
+        with np.errstate(all="ignore"):
+            values = np.asarray(function(z))
+    except (TypeError, ValueError, AttributeError) as problem:
+        msg = (
+            f"An activation must take a NumPy array and return one; this one raised {problem!r}. "
+            "Write it with NumPy functions, or wrap it in numpy.vectorize."
+        )
+        raise ArgumentError(msg) from problem
+    if values.shape != z.shape or values.dtype.kind not in "fiu":
+        msg = (
+            f"An activation must return real numbers of its argument's shape {z.shape}; got "
+            f"{values.dtype} of shape {values.shape}. Write it with NumPy functions, elementwise."
+        )
+        raise ArgumentError(msg)
+    values = values.astype(np.float64)
+    broken = ~np.isfinite(values)
+    if np.any(broken):
+        where = z[broken][np.argmin(np.abs(z[broken]))]
+        msg = (
+            f"An activation must be finite and must not grow too fast; f({where:g}) is "
+            f"{values[broken][np.argmin(np.abs(z[broken]))]}. Bound it, or ask for a smaller "
+            "variance."
+        )
+        raise ArgumentError(msg)
+    return values
+
+
+def _add(total: FloatArray, rows: FloatArray, owner: np.ndarray) -> None:
+    for row, values in zip(total, rows, strict=True):
+        row += np.bincount(owner, weights=values, minlength=len(row))
+
+
+def _concat(first: np.ndarray, second: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    return np.concatenate([first[chosen], second[chosen]])
