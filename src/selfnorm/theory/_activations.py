@@ -90,6 +90,11 @@ def statistics(
     return Statistics(*(values.reshape(np.shape(y)) for values in flat))
 
 
+def has_closed_form(activation: Activation) -> bool:
+    """Whether the activation is of SELU's family, so that its integrals are cheap."""
+    return _constants_of(activation) is not None
+
+
 def _constants_of(activation: Activation) -> SELUConstants | None:
     """The constants of a member of SELU's family, which has closed forms; None for all others."""
     if isinstance(activation, SELUConstants):

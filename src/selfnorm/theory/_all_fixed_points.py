@@ -3,14 +3,14 @@
 import numpy as np
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._activations import Activation, shape_of
+from selfnorm.theory._activations import Activation, has_closed_form, shape_of
 from selfnorm.theory._fixed_point import FixedPoint, Layer, collapsed, describe, refine
 from selfnorm.theory._moments import moments
 from selfnorm.theory._quadrature import evaluate
 from selfnorm.theory._types import FloatArray
 
-_VARIANCES = np.geomspace(1e-8, 1e6, 281)  # 20 a decade
-_MEANS = 0.05 * np.sinh(np.linspace(-10.6, 10.6, 160))  # to 1000 either way, dense near 0
+_LEAST, _MOST, _WIDEST = 1e-8, 1e6, 1e3  # the region: variances from, to; means within
+_FINE, _COARSE = 20, 5  # variances a decade: with closed forms, with quadrature
 _SAME = 1e-6  # relative distance under which two solutions are one
 _EVERYWHERE = 1e-10  # relative change of the variance that makes every point a fixed point
 
@@ -26,8 +26,9 @@ def fixed_points(
     Cells of a grid in mean and log-variance where the map's displacement changes sign in both
     coordinates are starts for Newton's method with the analytic Jacobian. With
     `weight_sum = 0` the mean follows from the variance and one dimension is enough. Two
-    solutions nearer to each other than a cell (12 % in variance) can hide one another; that
-    happens only next to the weights at which a pair of fixed points is born.
+    solutions nearer to each other than a cell (12 % in variance for SELU, ELU and ReLU, and where
+    `weight_sum = 0`; 60 % else) can hide one another; that happens only next to the weights at
+    which a pair of fixed points is born.
 
     A point of variance 0 (all activations constant, at a mean m with `f(weight_sum * m) = m`) is a
     fixed point of every activation that has such an m. It is listed with `converged` False; that
@@ -63,19 +64,27 @@ def fixed_points(
 
 def _starts(layer: Layer) -> list[tuple[float, float]]:
     """Middles of the grid's cells in which both coordinates may stand still."""
+    fine = layer.weight_sum == 0 or has_closed_form(layer.activation)
+    density = _FINE if fine else _COARSE
+    variances = np.geomspace(_LEAST, _MOST, 14 * density + 1)
+    means = _mean_grid(8 * density) if layer.weight_sum else np.zeros(1)
+    after = moments(means[:, None], variances, **layer._asdict())
+    rise = np.log(np.maximum(after.var, 1e-300) / variances)
+    _refuse_a_continuum(rise)
+    middles = np.sqrt(variances[1:] * variances[:-1])
     if layer.weight_sum == 0:
-        after = moments(0.0, _VARIANCES, **layer._asdict())
-        rise = np.log(np.maximum(after.var, 1e-300) / _VARIANCES)
-        _refuse_a_continuum(rise)
-        at = np.flatnonzero(np.sign(rise[1:]) * np.sign(rise[:-1]) <= 0)
-        return [(float(after.mean[i]), float(np.sqrt(_VARIANCES[i] * _VARIANCES[i + 1]))) for i in at]
-    after = moments(_MEANS[:, None], _VARIANCES, **layer._asdict())
-    rise = np.log(np.maximum(after.var, 1e-300) / _VARIANCES)
-    rows, columns = np.nonzero(_changes(after.mean - _MEANS[:, None]) & _changes(rise))
+        at = np.flatnonzero(np.sign(rise[0, 1:]) * np.sign(rise[0, :-1]) <= 0)
+        return [(float(after.mean[0, i]), float(middles[i])) for i in at]
+    rows, columns = np.nonzero(_changes(after.mean - means[:, None]) & _changes(rise))
     return [
-        (float(_MEANS[i : i + 2].mean()), float(np.sqrt(_VARIANCES[j] * _VARIANCES[j + 1])))
+        (float(means[i : i + 2].mean()), float(middles[j]))
         for i, j in zip(rows, columns, strict=True)
     ]
+
+
+def _mean_grid(count: int) -> FloatArray:
+    """Means to the region's end either way, dense near 0, where they matter most."""
+    return 0.05 * np.sinh(np.linspace(-1, 1, count) * np.arcsinh(_WIDEST / 0.05))
 
 
 def _changes(values: FloatArray) -> np.ndarray:
@@ -93,7 +102,7 @@ def _constant_means(layer: Layer) -> list[float]:
 
     if layer.weight_sum == 0:
         return [float(evaluate(function, np.zeros(1))[0])]
-    grid = np.sort(np.append(_MEANS, 0.0))
+    grid = np.sort(np.append(_mean_grid(160), 0.0))
     values = excess(grid)
     means = [float(mean) for mean in grid[values == 0]]
     change = np.flatnonzero(values[1:] * values[:-1] < 0)
@@ -116,7 +125,7 @@ def _refuse_a_continuum(rise: FloatArray) -> None:
 
 
 def _inside(point: tuple[float, float]) -> bool:
-    return _VARIANCES[0] <= point[1] <= _VARIANCES[-1] and abs(point[0]) <= _MEANS[-1]
+    return _LEAST <= point[1] <= _MOST and abs(point[0]) <= _WIDEST
 
 
 def _close(one: tuple[float, float], other: tuple[float, float]) -> bool:

@@ -139,7 +139,7 @@ def fixed_point(
         raise ArgumentError(msg)
     for iteration in range(1, max_iterations + 1):
         new = layer.step(mean, var)
-        if iteration.bit_count() == 1 or new[1] < _GONE:
+        if iteration.bit_count() == 1 or new[1] < _GONE or iteration == max_iterations:
             end = _end(layer, (mean, var), new, iteration)
             if end is not None:
                 return end
@@ -157,7 +157,7 @@ def _end(
         if exact is not None and _gap(image, exact) < _NEIGHBOR:
             return describe(layer, *exact, iterations)
     if image[1] < min(point[1], _SMALL):
-        end = collapsed(layer, image[0], iterations)
+        end = collapsed(layer, _settled(layer, image[0]), iterations)
         return end if end.spectral_radius < 1 - _STILL or image[1] < _GONE else None
     if image[1] > max(point[1], _LARGE):
         far = (image[0] * _FAR, image[1] * _FAR**2)
@@ -230,6 +230,13 @@ def collapsed(layer: Layer, mean: float, iterations: int) -> FixedPoint:
         converged=False,
         reason="the variance collapses to 0",
     )
+
+
+def _settled(layer: Layer, mean: float) -> float:
+    """Where the mean goes once the variance is 0."""
+    for _ in range(200):
+        mean = layer.step(mean, 0.0)[0]
+    return mean
 
 
 def _unfinished(
