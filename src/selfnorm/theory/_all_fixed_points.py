@@ -21,7 +21,7 @@ def fixed_points(
     weight_sq: float = 1.0,
     activation: Activation = "selu",
 ) -> tuple[FixedPoint, ...]:
-    r"""Every fixed point with variance in [1e-8, 1e6] and mean within 1000, and those of variance 0.
+    r"""Every fixed point with variance in [1e-8, 1e6] and mean within 1000, and at variance 0.
 
     Cells of a grid in mean and log-variance where the map's displacement changes sign in both
     coordinates are starts for Newton's method with the analytic Jacobian. With
@@ -49,7 +49,7 @@ def fixed_points(
 
     Example:
         >>> [(round(point.var, 2), point.stable) for point in fixed_points(weight_sq=2.0)]
-        [(0.0, False), (18.48, True)]
+        [(0.0, False), (18.46, True)]
     """
     layer = Layer(weight_sum, weight_sq, activation)
     found = [collapsed(layer, mean, 0) for mean in _constant_means(layer)]

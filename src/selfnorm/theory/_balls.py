@@ -1,4 +1,4 @@
-"""The two halves of SELU under a Gaussian, in ball arithmetic: Eq. 4 and 5 before alpha and scale."""
+"""The two halves of SELU under a Gaussian, as balls: Eq. 4 and 5 before alpha and scale."""
 
 from typing import NamedTuple
 
@@ -27,14 +27,17 @@ class Pieces(NamedTuple):
 
 
 def pieces(y: arb, x: arb) -> Pieces:
-    """The four functions that all of the theory's integrals are made of, at `z ~ N(y, x)`."""
+    """The four functions that all of the theory's integrals are made of, at `z ~ N(y, x)`.
+
+    Squares are products: Arb's power goes by the logarithm and is nan on balls that hold 0.
+    """
     s = x.sqrt()
     over = (2 * x).sqrt()
     return Pieces(
         below=(y / over).erfc() / 2,
         exp1=(y + x / 2).exp() * ((y + x) / over).erfc() / 2,
         exp2=(2 * (y + x)).exp() * ((y + 2 * x) / over).erfc() / 2,
-        bump=s * (-(y**2) / (2 * x)).exp() / (2 * arb.pi()).sqrt(),
+        bump=s * (-(y * y) / (2 * x)).exp() / (2 * arb.pi()).sqrt(),
     )
 
 

@@ -109,7 +109,7 @@ def selu_constants(
     wanted = _read(mean, var, weight_sum, weight_sq)
     if digits is None:
         return _rounded(wanted)
-    if not isinstance(digits, int) or not 1 <= digits <= _MOST_DIGITS:
+    if not 1 <= digits <= _MOST_DIGITS:
         msg = f"digits must be a whole number from 1 to {_MOST_DIGITS}; got {digits!r}."
         raise ArgumentError(msg)
     _refuse_the_impossible(wanted)

@@ -44,7 +44,7 @@ def alpha_dropout_affine(p: float, mean: float = 0.0, var: float = 1.0) -> Alpha
     Example:
         >>> scale, shift = alpha_dropout_affine(0.1)
         >>> round(scale, 6), round(shift, 6)
-        (0.921285, 0.16197)
+        (0.921285, 0.161971)
         >>> dropped = -math.prod(selu_constants())
         >>> round(0.9 * (scale * 0 + shift) + 0.1 * (scale * dropped + shift), 12)
         0.0

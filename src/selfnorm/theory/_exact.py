@@ -52,7 +52,9 @@ def upper(value: arb) -> Fraction:
     return _rational(value.upper())
 
 
-def settle(compute: Callable[[], tuple[arb, ...]], rounding: Callable[[Fraction], Rounded]) -> list[Rounded]:
+def settle(
+    compute: Callable[[], tuple[arb, ...]], rounding: Callable[[Fraction], Rounded]
+) -> list[Rounded]:
     """Compute with more and more bits until both ends of every ball round to the same.
 
     Args:

@@ -46,7 +46,7 @@ def gradient_gain(
         >>> round(gradient_gain(), 10)
         1.0715749925
         >>> round(gradient_gain(0.5), 4)
-        0.4211
+        0.421
     """
     check_probability(p)
     if p == 1:

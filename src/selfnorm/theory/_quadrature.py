@@ -10,13 +10,16 @@ told of is found by bisection. The sum of the differences that were accepted is 
 an estimate that errs on the large side, not a bound.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._statistics import Statistics
 from selfnorm.theory._types import ArrayFunction, FloatArray
+
+Entry = TypeVar("Entry", bound=np.generic)
 
 _REACH = 14.0  # phi(14) = 1e-43: ample unless f grows exponentially, which is noticed
 _FAR_REACH = 38.0  # beyond it phi underflows
@@ -26,7 +29,7 @@ _TOLERANCE = np.array([3e-15] * 6 + [1e-13])
 _SLOPE_PANEL = 1e-4  # a panel this narrow is so for a kink, where slopes never agree
 _OUTSIDE = 1e-15  # share of E f^2 that the two outermost panels may hold
 _NOTHING = 1e-250  # an E f^2 that is none
-_ROUNDS = 45  # halvings; a kink's panel is then 1e-13 wide
+_NARROWEST = 1e-13  # a kink's last panel
 _CHUNK = 2048  # elements at a time, about 64 MB
 _COUNT = 16
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_COUNT)
@@ -45,9 +48,21 @@ def _differentiation_matrix() -> FloatArray:
 _DERIVATIVE = _differentiation_matrix()
 
 
+class _Problem(NamedTuple):
+    """The activation f, where its slope jumps, `z = y + s g` for each element, and `f(y)`."""
+
+    function: ArrayFunction
+    kinks: tuple[float, ...]
+    y: FloatArray
+    s: FloatArray
+    base: FloatArray
+
+
 class _Panels(NamedTuple):
-    """Seven integrals a column: of `d, d g, d (g^2 - 1)` for `d = f(z) - f(y)`, of the same for
-    `d^2`, and of `(df/dg)^2`; those of the absolute values; and what rounding may do to them.
+    """Seven integrals over each panel, those of absolute values, and what rounding may change.
+
+    The integrands are `d, d g, d (g^2 - 1)` for `d = f(z) - f(y)`, the same for `d^2`, and
+    `(df/dg)^2`, all under the Gaussian of g.
     """
 
     sums: FloatArray
@@ -70,10 +85,10 @@ def _chunk(
     function: ArrayFunction, kinks: tuple[float, ...], y: FloatArray, x: FloatArray
 ) -> Statistics:
     s = np.sqrt(x)
-    base = evaluate(function, y)
-    sums, error, outside = _integrate(function, kinks, y, s, base, _REACH)
+    problem = _Problem(function, kinks, y, s, evaluate(function, y))
+    sums, error, outside = _integrate(problem, _REACH)
     if not np.all(outside <= _OUTSIDE):
-        sums, error, outside = _integrate(function, kinks, y, s, base, _FAR_REACH)
+        sums, error, outside = _integrate(problem, _FAR_REACH)
         if not np.all(outside <= _OUTSIDE):
             worst = int(np.argmin(outside <= _OUTSIDE))
             msg = (
@@ -84,7 +99,7 @@ def _chunk(
             raise ArgumentError(msg)
     d, dg, dh, dd, ddg, ddh, slopes = sums
     return Statistics(
-        mean=base + d,
+        mean=problem.base + d,
         var=dd - d**2,
         mean_by_y=dg / s,
         mean_by_x=dh / (2 * x),
@@ -95,23 +110,13 @@ def _chunk(
     )
 
 
-def _integrate(
-    function: ArrayFunction,
-    kinks: tuple[float, ...],
-    y: FloatArray,
-    s: FloatArray,
-    base: FloatArray,
-    reach: float,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Seven integrals, their errors, and the share of the outermost panels; one column an element."""
-    low, high, owner = _first_panels(kinks, y, s, reach)
+def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Seven integrals, their errors, and the outermost panels' share; a column for each element."""
+    low, high, owner = _first_panels(problem, reach)
     outermost = (high >= reach) | (low <= -reach)
-    total, size, ends, error = np.zeros((4, 7, len(y)))
+    total, size, ends, error = np.zeros((4, 7, len(problem.y)))
 
-    def panel(low: FloatArray, high: FloatArray, owner: np.ndarray) -> _Panels:
-        return _panels(function, low, high, y[owner], s[owner], base[owner])
-
-    coarse, coarse_size, _ = panel(low, high, owner)
+    coarse, coarse_size, _ = _panels(problem, low, high, owner)
     _add(size, coarse_size, owner)
     _add(ends, coarse_size[:, outermost], owner[outermost])
     allowed = _TOLERANCE[:, None] * size + np.finfo(float).tiny
@@ -119,17 +124,15 @@ def _integrate(
         outside = ends[3] / (size[3] + _NOTHING)
     if not np.all(outside <= _OUTSIDE):
         return total, error, outside
-    for round_number in range(_ROUNDS):
+    while True:
         middle = (low + high) / 2
-        left, _, left_noise = panel(low, middle, owner)
-        right, _, right_noise = panel(middle, high, owner)
+        left, _, left_noise = _panels(problem, low, middle, owner)
+        right, _, right_noise = _panels(problem, middle, high, owner)
         fine = left + right
         gap = np.abs(fine - coarse)
         done = gap <= allowed[:, owner] + left_noise + right_noise
         done[6] |= high - low < _SLOPE_PANEL
-        done = np.all(done, axis=0)
-        if round_number == _ROUNDS - 1:
-            done[:] = True
+        done = np.all(done, axis=0) | (high - low < _NARROWEST)
         _add(total, fine[:, done], owner[done])
         _add(error, gap[:, done], owner[done])
         again = ~done
@@ -142,34 +145,31 @@ def _integrate(
 
 
 def _first_panels(
-    kinks: tuple[float, ...], y: FloatArray, s: FloatArray, reach: float
-) -> tuple[FloatArray, FloatArray, np.ndarray]:
+    problem: _Problem, reach: float
+) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
     """Panels 2 wide, and cut at 0 and at the kinks; the ends, and which element each belongs to."""
     grid = np.linspace(-reach, reach, int(reach) + 1)
-    own = (np.array((0.0, *kinks)) - y[:, None]) / s[:, None]
+    y = problem.y
+    own = (np.array((0.0, *problem.kinks)) - y[:, None]) / problem.s[:, None]
     cuts = np.sort(
         np.concatenate(
             [np.broadcast_to(grid, (len(y), len(grid))), np.clip(own, -reach, reach)], axis=1
         ),
         axis=1,
     )
-    wide = cuts[:, 1:] > cuts[:, :-1]
+    wide = cuts[:, 1:] - cuts[:, :-1] > _NARROWEST
     owner = np.broadcast_to(np.arange(len(y))[:, None], wide.shape)
     return cuts[:, :-1][wide], cuts[:, 1:][wide], owner[wide]
 
 
 def _panels(
-    function: ArrayFunction,
-    low: FloatArray,
-    high: FloatArray,
-    y: FloatArray,
-    s: FloatArray,
-    base: FloatArray,
+    problem: _Problem, low: FloatArray, high: FloatArray, owner: NDArray[np.intp]
 ) -> _Panels:
-    """Integrate over each panel."""
+    """Integrate over each panel, for the element that owns it."""
+    y, s, base = problem.y[owner], problem.s[owner], problem.base[owner]
     half = (high - low)[:, None] / 2
     g = (low + high)[:, None] / 2 + half * _NODES
-    values = evaluate(function, y[:, None] + s[:, None] * g) - base[:, None]
+    values = evaluate(problem.function, y[:, None] + s[:, None] * g) - base[:, None]
     weight = half * _WEIGHTS * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
     slope = values @ _DERIVATIVE.T / half
     with np.errstate(over="ignore", invalid="ignore"):
@@ -220,10 +220,12 @@ def evaluate(function: ArrayFunction, z: FloatArray) -> FloatArray:
     return values
 
 
-def _add(total: FloatArray, rows: FloatArray, owner: np.ndarray) -> None:
-    for row, values in zip(total, rows, strict=True):
-        row += np.bincount(owner, weights=values, minlength=len(row))
+def _add(total: FloatArray, rows: FloatArray, owner: NDArray[np.intp]) -> None:
+    for i, values in enumerate(rows):
+        total[i] += np.bincount(owner, weights=values, minlength=total.shape[1])
 
 
-def _concat(first: np.ndarray, second: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def _concat(
+    first: NDArray[Entry], second: NDArray[Entry], chosen: NDArray[np.bool_]
+) -> NDArray[Entry]:
     return np.concatenate([first[chosen], second[chosen]])
