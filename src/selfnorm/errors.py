@@ -1,4 +1,4 @@
-"""Every error that selfnorm raises on purpose: the rule, what came, what to do.
+"""Every error and warning that selfnorm raises on purpose: the rule, what came, what to do.
 
 Each one is also the built-in that a caller would expect (`ValueError`, `TypeError`, ...), so code
 written against torch or scikit-learn catches it without knowing selfnorm.
@@ -23,3 +23,7 @@ class TableError(SelfNormError, ValueError):
 
 class ModelFolderError(SelfNormError, OSError):
     """A model folder cannot be read or written: damaged, of another version, or not empty."""
+
+
+class SelfNormWarning(UserWarning):
+    """Something that does not stop the work but that a user should know."""

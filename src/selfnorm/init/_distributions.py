@@ -1,0 +1,219 @@
+"""Draw weights of mean 0 and variance 1/fan_in (LeCun et al. 1998, *Efficient BackProp*, Eq. 16).
+
+A pre-activation `z = sum_i w_i x_i` of `fan_in` inputs of mean 0 and variance 1 has variance
+`tau = sum_i w_i**2`, so weights of variance 1/fan_in give `E[tau] = 1`: the value at which SELU's
+moments have their fixed point (Klambauer et al. 2017, section 3).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.parameter import is_lazy
+
+from selfnorm.errors import ArgumentError, UnsupportedError
+
+Distribution = Literal["normal", "uniform"]
+
+_CUT = 2.0  # where the normal distribution is truncated, in its own standard deviations
+_INSIDE = math.erf(_CUT / math.sqrt(2.0))  # the probability that the cut keeps
+_DENSITY = math.exp(-(_CUT**2) / 2.0) / math.sqrt(2.0 * math.pi)
+_TRUNCATED_STD = math.sqrt(1.0 - 2.0 * _CUT * _DENSITY / _INSIDE)
+
+
+def lecun_normal_(
+    tensor: Tensor,
+    *,
+    fan_in: float | None = None,
+    truncated: bool = False,
+    exact: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Fill a weight in place from a normal distribution of mean 0 and variance 1/fan_in.
+
+    `torch.nn.init.kaiming_normal_(nonlinearity="selu")` is not this: its gain of 3/4 gives variance
+    .5625/fan_in (pytorch issue 54055), with which SELU's variance falls to .027 instead of
+    staying at 1. `nonlinearity="linear"` would give the right variance for a dense or convolutional
+    weight, and the wrong one for a transposed convolution, a packed or a recurrent weight.
+
+    With `truncated=True` the normal distribution is cut at two of its standard deviations and made
+    wider by 1/.8796 (from `1 - 4 phi(2) / (2 Phi(2) - 1)`, the variance that the cut leaves), so
+    that the variance *after* the cut is 1/fan_in. Weights come from the inverse of the distribution
+    function: one uniform number each, hence no rejection loop.
+
+    With `exact=True` each unit's weights are centered and scaled to a sum of squares of
+    `terms / fan_in`, in double precision: `omega = 0` and, with the default fan-in, `tau = 1` up
+    to the rounding of the weight's dtype. Independent weights only have `omega ~ N(0, 1)`, so 8 %
+    of the units meet theorem 1's `|omega| <= .1`. The price is one degree of freedom: a centered
+    unit does not see the mean of its inputs, and of two inputs only `(x1 - x2) / sqrt(2)`. Scaling
+    moves a truncated or uniform weight's bound by the unit's own factor.
+
+    Args:
+        tensor: Weight of shape `(units, inputs, *kernel)`, as in `torch.nn.Linear` and
+            `torch.nn.Conv2d` (with groups: `inputs` is what one group reads). Real floating point,
+            on any device; `requires_grad` stays. The same generator state gives the same weights in
+            every dtype (up to rounding) and memory format, as draws are made in float64. On the
+            meta device, and without elements, there is nothing to fill.
+        fan_in: Number of independent terms in one pre-activation; by default `inputs *
+            prod(kernel)`, the number of weights of a unit.
+        truncated: Cut the distribution at two standard deviations.
+        exact: Center each unit and scale its squares.
+        generator: Source of random numbers, on the tensor's device; torch's default if None.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        ArgumentError: The tensor has fewer than two dimensions or is lazy, `fan_in` is not a
+            positive number, the generator is on another device, or `exact=True` and a unit has
+            one weight only, which cannot have both mean 0 and square 1.
+        UnsupportedError: The tensor is not real floating point.
+
+    Source: LeCun et al. 1998, *Efficient BackProp*, Eq. 16; Klambauer et al. 2017, section 3.
+
+    Example:
+        >>> weight = lecun_normal_(torch.empty(64, 16, 3, 3), exact=True)
+        >>> tau = weight.double().square().sum((1, 2, 3))
+        >>> bool((tau - 1).abs().max() < 1e-6)
+        True
+    """
+    return _lecun_(tensor, fan_in, Draw("normal", truncated, exact, generator))
+
+
+def lecun_uniform_(
+    tensor: Tensor,
+    *,
+    fan_in: float | None = None,
+    exact: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Fill a weight in place from `U(-sqrt(3 / fan_in), sqrt(3 / fan_in))`: variance 1/fan_in.
+
+    torch's default for `Linear` and `Conv` is uniform too, but to `sqrt(1 / fan_in)`: a third of
+    the variance, with which a deep SELU network's signal dies out.
+
+    Args:
+        tensor: Weight of shape `(units, inputs, *kernel)`; see `lecun_normal_`.
+        fan_in: Number of independent terms in one pre-activation; see `lecun_normal_`.
+        exact: Center each unit and scale its squares; see `lecun_normal_`.
+        generator: Source of random numbers, on the tensor's device; torch's default if None.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        ArgumentError: As for `lecun_normal_`.
+        UnsupportedError: The tensor is not real floating point.
+
+    Source: LeCun et al. 1998, *Efficient BackProp*, Eq. 16.
+
+    Example:
+        >>> weight = lecun_uniform_(torch.empty(64, 48))
+        >>> bool(weight.abs().max() <= 0.25)  # sqrt(3 / 48)
+        True
+    """
+    return _lecun_(tensor, fan_in, Draw("uniform", exact=exact, generator=generator))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How weights are drawn; `fill_` says what of."""
+
+    distribution: Distribution = "normal"
+    truncated: bool = False
+    exact: bool = False
+    generator: torch.Generator | None = None
+
+    def __post_init__(self) -> None:
+        if self.distribution not in ("normal", "uniform"):
+            raise ArgumentError(
+                f"distribution is 'normal' or 'uniform'; got {self.distribution!r}. "
+                "Choose one of the two."
+            )
+        if self.truncated and self.distribution == "uniform":
+            raise ArgumentError(
+                "truncated=True cuts the tails of a normal distribution; got "
+                "distribution='uniform', which has none. Leave one of the two out."
+            )
+
+
+def check_drawable(tensor: Tensor, draw: Draw, what: str) -> None:
+    """Raise unless `tensor` is of a kind that can hold weights drawn so."""
+    if is_lazy(tensor):
+        raise ArgumentError(
+            f"a weight needs its shape before it is drawn; {what} is lazy and has none yet. "
+            "Run one batch through the model first."
+        )
+    if not tensor.is_floating_point():
+        hint = (
+            "Draw its real and imaginary parts, each of variance 1 / (2 fan_in), yourself."
+            if tensor.is_complex()
+            else "Initialize the floating-point model before it is quantized."
+        )
+        raise UnsupportedError(
+            f"weights are real floating-point numbers; {what} has dtype {tensor.dtype}. {hint}"
+        )
+    source = draw.generator
+    if source is not None and not tensor.is_meta and source.device.type != tensor.device.type:
+        raise ArgumentError(
+            f"a generator draws on its own device; it is on {source.device} and {what} on "
+            f"{tensor.device}. Pass torch.Generator({tensor.device.type!r})."
+        )
+
+
+def check_terms(terms: int, draw: Draw, what: str, remedy: str) -> None:
+    """Raise if `exact` asks one weight for mean 0 and square 1."""
+    if draw.exact and terms == 1:
+        raise ArgumentError(
+            "exact=True gives each unit's weights mean 0 and sum of squares 1, for which it needs "
+            f"two or more; {what} has one a unit. {remedy}"
+        )
+
+
+def fill_(weight: Tensor, terms: tuple[int, ...], fan_in: float, draw: Draw) -> None:
+    """Draw `weight` in place; the dimensions `terms` run over the weights of one unit."""
+    # A fresh contiguous tensor: torch's generators draw otherwise for another memory format.
+    values = _standard(weight.shape, weight.device, draw)
+    if draw.exact:
+        values -= values.mean(terms, keepdim=True)
+        values *= values.square().mean(terms, keepdim=True).rsqrt()
+        # Where a unit's draws are nearly equal, scaling magnifies the rounding of the centering.
+        values -= values.mean(terms, keepdim=True)
+    weight.copy_(values.mul_(fan_in**-0.5))
+
+
+def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw) -> Tensor:
+    what = "the tensor"
+    check_drawable(tensor, draw, what)
+    if tensor.ndim < 2:
+        raise ArgumentError(
+            "a weight has a dimension of units and one or more of inputs; the tensor has shape "
+            f"{tuple(tensor.shape)}. For one unit pass tensor.reshape(1, -1), a view of it."
+        )
+    if fan_in is not None and not (math.isfinite(fan_in) and fan_in > 0):
+        raise ArgumentError(
+            f"fan_in is the number of terms in a pre-activation, so positive; got {fan_in}. "
+            "Leave it out to count the weights of a unit."
+        )
+    if tensor.is_meta or tensor.numel() == 0:
+        return tensor
+    terms = tensor[0].numel()
+    check_terms(terms, draw, what, "Leave exact out.")
+    with torch.no_grad():
+        fill_(tensor, tuple(range(1, tensor.ndim)), terms if fan_in is None else fan_in, draw)
+    return tensor
+
+
+def _standard(shape: torch.Size, device: torch.device, draw: Draw) -> Tensor:
+    """Independent draws of mean 0 and variance 1."""
+    dtype = torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
+    values = torch.empty(shape, dtype=dtype, device=device)
+    if draw.distribution == "uniform":
+        return values.uniform_(-math.sqrt(3.0), math.sqrt(3.0), generator=draw.generator)
+    if not draw.truncated:
+        return values.normal_(generator=draw.generator)
+    values.uniform_(-_INSIDE, _INSIDE, generator=draw.generator).erfinv_()
+    bound = _CUT / _TRUNCATED_STD
+    return values.mul_(math.sqrt(2.0) / _TRUNCATED_STD).clamp_(-bound, bound)

@@ -1,0 +1,80 @@
+"""Alpha dropout as modules: of single units and of whole channels."""
+
+# ruff: noqa: A002 - `input` is what torch calls it
+
+import torch
+from torch import Tensor
+
+from selfnorm import ops
+from selfnorm.theory._dropout import check_probability
+
+
+class AlphaDropout(torch.nn.AlphaDropout):
+    """Dropout that keeps mean 0 and variance 1, also truly in place.
+
+    It is a `torch.nn.AlphaDropout`, and what looks for one finds it. See
+    `selfnorm.ops.alpha_dropout`.
+
+    Args:
+        p: Probability that a unit is dropped.
+        inplace: Write the result into the input.
+
+    Raises:
+        ArgumentError: If `p` is not in [0, 1].
+
+    Example:
+        >>> AlphaDropout(p=1)(torch.randn(3))
+        tensor([0., 0., 0.])
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        check_probability(p)
+        super().__init__(p, inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`input` with units dropped in training; in evaluation `input` itself."""
+        return ops.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
+    """Alpha dropout of whole channels, with a batch or without.
+
+    A shape alone does not say whether `(8, 16, 32, 32)` is a batch of images or one volume. Without
+    `spatial_dims` the first dimension is the batch and the second the channels, always, as in
+    `torch.nn.FeatureAlphaDropout`; with it, an input of one dimension less is a single sample.
+
+    Args:
+        p: Probability that a channel of a sample is dropped.
+        inplace: Write the result into the input.
+        spatial_dims: The number of dimensions after the channels: 2 for images.
+
+    Shape:
+        `(N, C, ...)`; with `spatial_dims = k`, `(N, C, d1, ..., dk)` or `(C, d1, ..., dk)`.
+
+    Raises:
+        ArgumentError: If `p` is not in [0, 1] or, when called, the
+            input has another number of dimensions than `spatial_dims` allows.
+
+    Example:
+        >>> image = torch.zeros(16, 8, 8)
+        >>> dropped = FeatureAlphaDropout(spatial_dims=2)(image)
+        >>> bool((dropped == dropped[:, :1, :1]).all())
+        True
+    """
+
+    def __init__(
+        self, p: float = 0.5, inplace: bool = False, *, spatial_dims: int | None = None
+    ) -> None:
+        check_probability(p)
+        super().__init__(p, inplace)
+        self.spatial_dims = spatial_dims
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`input` with channels dropped in training; in evaluation `input` itself."""
+        return ops.feature_alpha_dropout(
+            input, self.p, self.training, self.inplace, spatial_dims=self.spatial_dims
+        )
+
+    def extra_repr(self) -> str:
+        """The arguments, as `print(module)` shows them."""
+        return f"{super().extra_repr()}, spatial_dims={self.spatial_dims}"

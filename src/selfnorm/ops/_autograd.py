@@ -1,0 +1,210 @@
+"""Derivatives of every order, in both modes, of the registered operations.
+
+SELU, with or without dropout, keeps its output and nothing else; alpha dropout keeps its seed.
+`torch.compile` refuses an `autograd.Function` that defines `jvp`; so each operation has a class
+without it, for the compiler, and a child with it, for everything else.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from selfnorm.ops._constants import landmarks
+from selfnorm.ops._library import OPS
+
+
+def selu(x: Tensor, inplace: bool) -> Tensor:
+    """SELU with derivatives."""
+    return _apply(_CompiledSELU, _SELU, x, None, 0.0, inplace=inplace)
+
+
+def selu_alpha_dropout(x: Tensor, seed: Tensor, p: float, inplace: bool) -> Tensor:
+    """SELU and alpha dropout with derivatives."""
+    return _apply(_CompiledSELU, _SELU, x, seed, p, inplace=inplace)
+
+
+def alpha_dropout(
+    x: Tensor, seed: Tensor, p: float, *, shared: int, inplace: bool, derivative: bool = False
+) -> Tensor:
+    """Alpha dropout with derivatives."""
+    arguments = (x, seed, p, shared, derivative)
+    return _apply(_CompiledAlphaDropout, _AlphaDropout, *arguments, inplace=inplace)
+
+
+def _apply(
+    compiled: type[Function], eager: type[Function], x: Tensor, *arguments: Any, inplace: bool
+) -> Tensor:
+    if torch.compiler.is_compiling():
+        return compiled.apply(x, *arguments, inplace)
+    # Under nested jvp torch silently loses tangents of a Function that changes its input.
+    if inplace and _transforms_active():
+        return x.copy_(eager.apply(x, *arguments, False))
+    return _quick_apply(eager, x, *arguments, inplace)
+
+
+def _quick_apply(function: type[Function], *arguments: Any) -> Tensor:
+    """`function.apply`, which costs 15 us more as it looks up the signature at every call."""
+    if _transforms_active():
+        return function.apply(*arguments)
+    # torch declares no type for the parent of Function.
+    return super(Function, function).apply(*arguments)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _transforms_active() -> bool:
+    """Whether vmap, grad or jvp run; Function.apply asks the same, and there is no public way."""
+    return torch._C._are_functorch_transforms_active()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+class _CompiledSELU(Function):
+    """SELU if `seed` is None, else SELU and alpha dropout."""
+
+    @staticmethod
+    def forward(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
+        if seed is None:
+            return _run(OPS.selu, OPS.selu_, inplace, x)
+        return _run(OPS.selu_alpha_dropout, OPS.selu_alpha_dropout_, inplace, x, seed, p)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, _, ctx.p, ctx.inplace = inputs
+        if ctx.inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (output,) = ctx.saved_tensors
+        return _selu_backward(output, grads[0], ctx.p), None, None, None
+
+
+class _SELU(_CompiledSELU):
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        return _vmap(_SELU, info.batch_size, in_dims, args)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        (output,) = ctx.saved_tensors
+        if not ctx.inplace:
+            return _quick_apply(_SELUBackward, output, tangents[0], ctx.p)
+        # The tangent must change in place too, and backward through this needs the old one.
+        return tangents[0].copy_(_quick_apply(_SELUBackward, output, tangents[0].clone(), ctx.p))
+
+
+def _selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
+    if torch.compiler.is_compiling():
+        return OPS.selu_backward(output, grad, p)
+    return _quick_apply(_SELUBackward, output, grad, p)
+
+
+class _SELUBackward(Function):
+    """`grad * f'`, where `f'` grows with the output at rate 1 up to the threshold and 0 above."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        return _vmap(_SELUBackward, info.batch_size, in_dims, args)
+
+    @staticmethod
+    def forward(output: Tensor, grad: Tensor, p: float) -> Tensor:
+        return OPS.selu_backward(output, grad, p)
+
+    @staticmethod
+    def setup_context(
+        ctx: Any,
+        inputs: tuple[Any, ...],
+        output: Tensor,  # noqa: ARG004 - the signature is torch's
+    ) -> None:
+        *tensors, ctx.p = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        output, grad = ctx.saved_tensors
+        to_output = _curvature(output, grad * grads[0], ctx.p)
+        return to_output, _quick_apply(_SELUBackward, output, grads[0], ctx.p), None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        output, grad = ctx.saved_tensors
+        of_output, of_grad = tangents[:2]
+        result = torch.zeros_like(output)
+        if of_output is not None:
+            result = result + _curvature(output, grad * of_output, ctx.p)
+        if of_grad is not None:
+            result = result + _quick_apply(_SELUBackward, output, of_grad, ctx.p)
+        return result
+
+
+def _curvature(output: Tensor, factor: Tensor, p: float) -> Tensor:
+    threshold, _ = landmarks(p, output.dtype)
+    return factor.masked_fill(output > threshold, 0)
+
+
+class _CompiledAlphaDropout(Function):
+    """Alpha dropout, affine in `x`, so that its derivative does not need `x`."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 - Function.apply passes by position
+        x: Tensor, seed: Tensor, p: float, shared: int, derivative: bool, inplace: bool
+    ) -> Tensor:
+        arguments = (seed, p, shared, derivative)
+        return _run(OPS.alpha_dropout, OPS.alpha_dropout_, inplace, x, *arguments)
+
+    @staticmethod
+    def setup_context(
+        ctx: Any,
+        inputs: tuple[Any, ...],
+        output: Tensor,  # noqa: ARG004 - the signature is torch's
+    ) -> None:
+        x, seed, ctx.p, ctx.shared, *_, ctx.inplace = inputs
+        if ctx.inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(seed)
+        ctx.save_for_forward(seed)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (seed,) = ctx.saved_tensors
+        grad = alpha_dropout(
+            grads[0], seed, ctx.p, shared=ctx.shared, inplace=False, derivative=True
+        )
+        return grad, None, None, None, None, None
+
+
+class _AlphaDropout(_CompiledAlphaDropout):
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        return _vmap(_AlphaDropout, info.batch_size, in_dims, args)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        (seed,) = ctx.saved_tensors
+        return alpha_dropout(
+            tangents[0], seed, ctx.p, shared=ctx.shared, inplace=ctx.inplace, derivative=True
+        )
+
+
+def _run(operation: Any, in_place: Any, inplace: bool, x: Tensor, *arguments: Any) -> Tensor:
+    if not inplace:
+        return operation(x, *arguments)
+    in_place(x, *arguments)
+    return x
+
+
+def _vmap(
+    function: type[Function], size: int, in_dims: tuple[int | None, ...], args: tuple[Any, ...]
+) -> tuple[Tensor, int]:
+    """Apply with the batch in front, where the operations look for a seed of each sample."""
+    moved = [
+        _batch_first(argument, dim, size) if isinstance(argument, Tensor) else argument
+        for argument, dim in zip(args, in_dims, strict=True)
+    ]
+    return function.apply(*moved), 0
+
+
+def _batch_first(x: Tensor, dim: int | None, size: int) -> Tensor:
+    return x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)

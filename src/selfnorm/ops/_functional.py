@@ -1,0 +1,224 @@
+"""The public functions: they check arguments and draw the seed; the operations do the rest.
+
+`input` may have any shape and strides and is float64, float32, bfloat16 or float16; the result has
+its shape and dtype, and its memory layout where that is dense.
+"""
+
+# ruff: noqa: A002 - `input` is what torch calls it
+
+import torch
+from torch import Tensor
+
+from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.ops import _autograd
+from selfnorm.ops._random import draw_seed
+from selfnorm.theory._dropout import check_probability
+
+_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    r"""The scaled exponential linear unit, which keeps its output for backward and nothing else.
+
+        selu(x) = lambda * x                      for x > 0
+        selu(x) = lambda * alpha * (exp(x) - 1)   otherwise
+
+    with `alpha = 1.6733` and `lambda = 1.0507`, the constants for which mean 0 and variance 1 are a
+    fixed point. nan stays nan, -inf gives `-lambda * alpha`, and -0 stays -0.
+
+    Args:
+        input: Any shape; float64, float32, bfloat16 or float16.
+        inplace: Write the result into `input`.
+
+    Returns:
+        A tensor like `input`; `input` itself if in place.
+
+    Raises:
+        UnsupportedError: If `input` is not of one of the four dtypes.
+
+    Source: Klambauer et al. 2017, Eq. 2.
+
+    Example:
+        >>> x = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+        >>> y = selu(x)
+        >>> bool(y.mean().abs() < 0.01), bool((y.var() - 1).abs() < 0.01)
+        (True, True)
+    """
+    _check_dtype("selu", input)
+    return _autograd.selu(input, inplace)
+
+
+def alpha_dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Dropout that keeps mean 0 and variance 1: dropped units go to where SELU saturates.
+
+        z = scale * (x if kept else -lambda * alpha) + shift
+
+    with `scale` and `shift` of `selfnorm.theory.alpha_dropout_affine`. The mask is a function of
+    one seed, drawn from torch's generator, and is made again in the backward pass. Its probability
+    is the multiple of 2**-16 nearest to `p`, and `scale` and `shift` belong to that.
+
+    Args:
+        input: Any shape; float64, float32, bfloat16 or float16; mean 0 and variance 1.
+        p: Probability that an element is dropped. With `p = 1` the result is 0, the only constant
+            that keeps the mean.
+        training: If false, `input` is returned as it is.
+        inplace: Write the result into `input`.
+        generator: Where the seed comes from; torch's default generator if None.
+
+    Returns:
+        A tensor like `input`; `input` itself if in place, if not training, or if `p = 0`.
+
+    Raises:
+        ArgumentError: If `p` is not in [0, 1].
+        UnsupportedError: If `input` is not of one of the four dtypes.
+
+    Source: Klambauer et al. 2017, section 2, "New Dropout Technique".
+
+    Example:
+        >>> x = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+        >>> z = alpha_dropout(x, 0.2, training=True, generator=torch.Generator().manual_seed(1))
+        >>> bool(z.mean().abs() < 0.01), bool((z.var() - 1).abs() < 0.02)
+        (True, True)
+    """
+    _check_dtype("alpha_dropout", input)
+    return _alpha_dropout(input, p, training, inplace, generator=generator, shared=0)
+
+
+def selu_alpha_dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""SELU and alpha dropout in one, which keeps its output for backward and nothing else.
+
+    The same as `alpha_dropout(selu(input), p, training)` up to rounding, with the same mask from
+    the same seed. As a dropped unit has exactly the value where SELU is flat, the derivative
+    follows from the output `z` alone:
+
+        dz/dx = slope if z > shift else z - floor
+
+    with `slope = scale * lambda` and `floor = shift - slope * alpha`.
+
+    Args:
+        input: Any shape; float64, float32, bfloat16 or float16.
+        p: Probability that an element is dropped. With `p = 1` the result is 0.
+        training: If false, the result is `selu(input)`.
+        inplace: Write the result into `input`.
+        generator: Where the seed comes from; torch's default generator if None.
+
+    Returns:
+        A tensor like `input`; `input` itself if in place.
+
+    Raises:
+        ArgumentError: If `p` is not in [0, 1].
+        UnsupportedError: If `input` is not of one of the four dtypes.
+
+    Source: Klambauer et al. 2017, Eq. 2 and section 2, "New Dropout Technique".
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> x = torch.randn(100_000)
+        >>> z = selu_alpha_dropout(x, 0.2, training=True)
+        >>> bool(z.mean().abs() < 0.01), bool((z.var() - 1).abs() < 0.02)
+        (True, True)
+    """
+    _check_dtype("selu_alpha_dropout", input)
+    check_probability(p)
+    if not training or p == 0:
+        return _autograd.selu(input, inplace)
+    return _autograd.selu_alpha_dropout(input, draw_seed(input.device, generator), p, inplace)
+
+
+def feature_alpha_dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    spatial_dims: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Alpha dropout of whole channels, for feature maps whose neighbors are alike.
+
+    A shape alone does not say whether `(8, 16, 32, 32)` is a batch of images or one volume. So
+    without `spatial_dims` the first dimension is the batch and the second the channels, always;
+    with it, an input of one dimension less is a single sample, and its first are the channels.
+
+    Args:
+        input: `(N, C, ...)`; with `spatial_dims = k`, `(N, C, d1, ..., dk)` or `(C, d1, ..., dk)`.
+        p: Probability that a channel of a sample is dropped.
+        training: If false, `input` is returned as it is.
+        inplace: Write the result into `input`.
+        spatial_dims: The number of dimensions after the channels.
+        generator: Where the seed comes from; torch's default generator if None.
+
+    Returns:
+        A tensor like `input`; `input` itself if in place, if not training, or if `p = 0`.
+
+    Raises:
+        ArgumentError: If `p` is not in [0, 1], or `input` has another number of dimensions.
+        UnsupportedError: If `input` is not of one of the four dtypes.
+
+    Source: Klambauer et al. 2017, section 2; Tompson et al. 2015, arXiv 1411.4280, for channels.
+
+    Example:
+        >>> x = torch.zeros(3, 4, 5, 5)
+        >>> z = feature_alpha_dropout(x, training=True, spatial_dims=3)
+        >>> [len(channel.unique()) for channel in z]
+        [1, 1, 1]
+    """
+    _check_dtype("feature_alpha_dropout", input)
+    shared = _count_shared(input.ndim, spatial_dims)
+    return _alpha_dropout(input, p, training, inplace, generator=generator, shared=shared)
+
+
+def _alpha_dropout(
+    x: Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    *,
+    generator: torch.Generator | None,
+    shared: int,
+) -> Tensor:
+    check_probability(p)
+    if not training or p == 0:
+        return x
+    seed = draw_seed(x.device, generator)
+    return _autograd.alpha_dropout(x, seed, p, shared=shared, inplace=inplace)
+
+
+def _count_shared(ndim: int, spatial_dims: int | None) -> int:
+    """How many dimensions at the end are kept or dropped as one."""
+    if spatial_dims is None:
+        if ndim < 2:
+            raise ArgumentError(
+                f"feature_alpha_dropout takes (N, C, ...), 2 dimensions or more; got {ndim}. "
+                "For a sample without batch pass spatial_dims, the dimensions after the channels."
+            )
+        return ndim - 2
+    if spatial_dims < 0 or ndim not in (spatial_dims + 1, spatial_dims + 2):
+        raise ArgumentError(
+            f"With spatial_dims={spatial_dims} the input has {spatial_dims + 1} dimensions, or "
+            f"{spatial_dims + 2} with a batch, and spatial_dims is not negative; got {ndim}. "
+            "Pass the number of dimensions after the channels: 2 for images."
+        )
+    return spatial_dims
+
+
+def _check_dtype(name: str, x: Tensor) -> None:
+    if x.dtype not in _DTYPES:
+        raise UnsupportedError(
+            f"{name} takes float64, float32, bfloat16 or float16; got {x.dtype}. "
+            "Convert the input first, for instance with input.float()."
+        )

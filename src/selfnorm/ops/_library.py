@@ -1,0 +1,47 @@
+"""The operations as PyTorch sees them: schemas, the reference as fallback, fake tensors.
+
+The dispatcher is the fallback policy: a kernel registered for CPU or CUDA is used there, and the
+reference, under CompositeExplicitAutograd, everywhere else. Every operation is a deterministic
+function of its arguments, the seed among them, and exists twice: `name` returns a new tensor laid
+out like `empty_like(x)`, `name_` writes into its first argument.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selfnorm.ops import _reference
+
+LIBRARY = torch.library.Library("selfnorm", "DEF")
+OPS = torch.ops.selfnorm
+_ARGUMENTS = {
+    "selu": "",
+    "selu_alpha_dropout": ", Tensor seed, float p",
+    "selu_backward": ", Tensor grad, float p",
+    "alpha_dropout": ", Tensor seed, float p, int shared, bool derivative",
+}
+
+
+def _register(name: str, arguments: str, reference: Callable[..., Tensor]) -> None:
+    def in_place(x: Tensor, *args: Any) -> None:
+        x.copy_(reference(x, *args))
+
+    def fake(x: Tensor, *_: Any) -> Tensor:
+        return torch.empty_like(x)
+
+    def fake_in_place(*_: Any) -> None: ...
+
+    _define(f"{name}(Tensor x{arguments}) -> Tensor", reference, fake)
+    _define(f"{name}_(Tensor(a!) x{arguments}) -> ()", in_place, fake_in_place)
+
+
+def _define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any]) -> None:
+    name = LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,)).partition("(")[0]
+    LIBRARY.impl(name, reference, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"selfnorm::{name}", fake, lib=LIBRARY)
+
+
+for _name, _arguments in _ARGUMENTS.items():
+    _register(_name, _arguments, getattr(_reference, _name))

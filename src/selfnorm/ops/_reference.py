@@ -1,0 +1,77 @@
+r"""The operations in plain torch: the specification that every kernel is tested against.
+
+SELU, with or without alpha dropout, is one function of `x` with three constants of `p`:
+
+    z = shift + slope * (x if x > 0 else alpha * expm1(x)),      x = -inf where dropped
+
+SELU alone has `slope = lambda` and `shift = 0`; alpha dropout multiplies the slope by its scale and
+adds its shift. A dropped unit sits where SELU saturates, at `floor = shift - slope * alpha`, so the
+derivative follows from the output alone:
+
+    dz/dx = slope if z > shift else z - floor
+
+Half precision is computed in float32 and rounded once. `shift` and `floor` are compared as the
+output's dtype holds them, so saturated and dropped units have a derivative of exactly 0.
+
+A seed of shape `(B, ...)` gives each `x[b]` its own stream: what `torch.vmap` needs.
+
+Random bits are Philox4x32-7 in int64 arithmetic: some sixty small tensor operations, which cost
+about what torch's own Bernoulli draw costs at 16 Ki elements and less beyond, and which make the
+mask a function of (seed, position) that any kernel can repeat bit for bit. `minimum` and `clamp`
+apply it: they carry nan on and, unlike a choice by a bool tensor, are vectorized by torch.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from selfnorm.ops._constants import ALPHA, LAMBDA, constants, landmarks
+from selfnorm.ops._random import draw_limits
+
+
+def selu(x: Tensor) -> Tensor:
+    """SELU."""
+    return _selu(x, constants(0.0).slope)
+
+
+def selu_alpha_dropout(x: Tensor, seed: Tensor, p: float) -> Tensor:
+    """SELU, then alpha dropout; nan stays nan where it is dropped."""
+    slope, shift, _ = constants(p)
+    kept = _widen(x).minimum(_limits(x, seed, p))
+    return _selu(kept, slope).add_(shift).to(x.dtype)
+
+
+def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
+    """The gradient of both of the above, from the output alone; SELU has `p = 0`."""
+    z = _widen(output)
+    threshold, floor = landmarks(p, output.dtype)
+    return torch.where(z > threshold, constants(p).slope, z - floor).mul_(grad).to(output.dtype)
+
+
+def alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, derivative: bool) -> Tensor:
+    """Alpha dropout of `x` as it is; the last `shared` dimensions are kept or dropped as one.
+
+    It is affine in `x`. With `derivative` it is the linear part: 0 where dropped, and no shift.
+    """
+    _, shift, scale = constants(p)
+    dropped = 0.0 if derivative else -LAMBDA * ALPHA
+    wide = _widen(x)
+    limits = _limits(x, seed, p, shared).to(wide.dtype)
+    kept = wide.clamp(limits.neg().clamp(max=dropped), limits.clamp(min=dropped)).mul_(scale)
+    return (kept if derivative else kept.add_(shift)).to(x.dtype)
+
+
+def _selu(x: Tensor, slope: float) -> Tensor:
+    return torch.ops.aten.elu.default(x, ALPHA, slope)
+
+
+def _limits(x: Tensor, seed: Tensor, p: float, shared: int = 0) -> Tensor:
+    """-inf where `x` is dropped and inf where it is kept, to be broadcast with it."""
+    shape = x.shape[: x.ndim - shared]
+    limits = draw_limits(seed, math.prod(shape[seed.ndim :]), p)
+    return limits.view(shape + (1,) * shared)
+
+
+def _widen(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

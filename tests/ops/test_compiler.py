@@ -1,0 +1,123 @@
+"""torch.compile, torch.export, fake tensors, autocast."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from selfnorm.ops import alpha_dropout, selu, selu_alpha_dropout
+from selfnorm.ops._library import OPS
+from support.compare import assert_close, assert_same
+from support.samples import LAYOUTS, normal
+from support.tolerances import SAME_UP_TO_ROUNDING
+
+FLOAT = SAME_UP_TO_ROUNDING[torch.float32]
+# What torch 2.13 says about itself while it traces an autograd.Function or exports.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning"),
+]
+
+FUNCTIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "selu": lambda x, _: selu(x),
+    "selu_": lambda x, _: selu(x * 1, inplace=True),
+    "alpha_dropout": lambda x, p: alpha_dropout(x, p, training=True),
+    "alpha_dropout_": lambda x, p: alpha_dropout(x * 1, p, training=True, inplace=True),
+    "selu_alpha_dropout": lambda x, p: selu_alpha_dropout(x, p, training=True),
+    "selu_alpha_dropout_": lambda x, p: selu_alpha_dropout(x * 1, p, training=True, inplace=True),
+}
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def operations(x: Tensor) -> dict[str, tuple[Any, ...]]:
+    seed = torch.tensor(3)
+    return {
+        "selu": (x,),
+        "selu_alpha_dropout": (x, seed, 0.3),
+        "selu_backward": (x, torch.ones_like(x), 0.3),
+        "alpha_dropout": (x, seed, 0.3, 0, False),
+    }
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "expanded"])
+@pytest.mark.parametrize("name", operations(torch.zeros(0)))
+@pytest.mark.parametrize("suffix", ["", "_"])
+def test_opcheck(suffix: str, name: str, layout: str) -> None:
+    arguments = operations(LAYOUTS[layout](torch.float32))[name]
+    torch.library.opcheck(getattr(OPS, name + suffix).default, arguments)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", operations(torch.zeros(0)))
+def test_the_layout_is_that_of_empty_like(name: str, layout: str) -> None:
+    arguments = operations(LAYOUTS[layout](torch.float32))[name]
+    result = getattr(OPS, name)(*arguments)
+    assert result.stride() == torch.empty_like(arguments[0]).stride()
+
+
+@each_function
+@pytest.mark.parametrize(
+    ("backend", "dynamic"), [("eager", True), ("aot_eager", False), ("inductor", None)]
+)
+def test_compiled_equals_eager(
+    backend: str, dynamic: bool | None, function: Callable[[Tensor, float], Tensor]
+) -> None:
+    """Forward and backward, for shapes and probabilities that change between calls."""
+    torch.compiler.reset()
+    compiled = torch.compile(function, fullgraph=True, backend=backend, dynamic=dynamic)
+    for shape, p in (((6, 5), 0.3), ((7, 3), 0.3), ((7, 3), 0.4), ((6, 5), 0.6)):
+        x = normal(*shape).requires_grad_()
+        results = []
+        for run in (function, compiled):
+            torch.manual_seed(1)
+            y = run(x, p)
+            results.append((y.detach(), torch.autograd.grad(y.pow(2).sum(), x)[0]))
+        (y, gradient), (compiled_y, compiled_gradient) = results
+        assert_close(compiled_y, y, FLOAT)
+        assert_close(compiled_gradient, gradient, FLOAT)
+
+
+class Layer(torch.nn.Module):
+    def __init__(self, function: Callable[[Tensor, float], Tensor]) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(5, 5)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.linear(x), 0.3)
+
+
+@each_function
+@pytest.mark.parametrize("strict", [True, False])
+def test_export(strict: bool, function: Callable[[Tensor, float], Tensor]) -> None:
+    layer = Layer(function)
+    shapes = {"x": {0: torch.export.Dim("batch")}}
+    program = torch.export.export(layer, (normal(6, 5),), strict=strict, dynamic_shapes=shapes)
+    x = normal(11, 5)
+    for exported in (program, program.run_decompositions({})):
+        torch.manual_seed(2)
+        result = exported.module()(x)
+        torch.manual_seed(2)
+        assert_close(result.detach(), layer(x).detach(), FLOAT)
+
+
+def test_autocast_leaves_the_dtype_alone() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for dtype in (torch.float32, torch.bfloat16):
+            for function in FUNCTIONS.values():
+                assert function(normal(3, dtype=dtype), 0.5).dtype == dtype
+
+
+def test_meta_tensors() -> None:
+    x = torch.empty(3, 4, device="meta")
+    for function in FUNCTIONS.values():
+        assert function(x, 0.5).shape == (3, 4)
+
+
+def test_deterministic_functions_of_their_arguments() -> None:
+    for name, arguments in operations(normal(40)).items():
+        operation = getattr(OPS, name)
+        assert_same(operation(*arguments), operation(*arguments))

@@ -1,0 +1,160 @@
+"""Derivatives of every order, forward and reverse, and what is kept for them."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
+
+from selfnorm.ops import _autograd, alpha_dropout, selu, selu_alpha_dropout
+from selfnorm.ops._constants import constants, landmarks
+from support.compare import assert_close, assert_same
+from support.samples import DTYPES, normal
+from support.tolerances import SAME_UP_TO_ROUNDING
+
+SEED = torch.tensor(12)
+P = 0.4
+# torch's forward mode scripts its own decompositions when it is first used.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "selu": lambda x: _autograd.selu(x, inplace=False),
+    "selu_": lambda x: _autograd.selu(x.clone(), inplace=True),
+    "selu_alpha_dropout": lambda x: _autograd.selu_alpha_dropout(x, SEED, P, inplace=False),
+    "selu_alpha_dropout_": lambda x: _autograd.selu_alpha_dropout(x.clone(), SEED, P, inplace=True),
+    "alpha_dropout": lambda x: _autograd.alpha_dropout(x, SEED, P, shared=0, inplace=False),
+    "alpha_dropout_": lambda x: _autograd.alpha_dropout(x.clone(), SEED, P, shared=0, inplace=True),
+    "feature_alpha_dropout": lambda x: _autograd.alpha_dropout(x, SEED, P, shared=1, inplace=False),
+}
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def sample() -> Tensor:
+    """Away from 0, where the derivative jumps."""
+    x = normal(6, 5, dtype=torch.float64)
+    return (x + 0.1 * x.sign()).requires_grad_()
+
+
+@each_function
+def test_first_and_second_order(function: Callable[[Tensor], Tensor]) -> None:
+    x = sample()
+    assert gradcheck(function, x, check_forward_ad=True, check_batched_grad=True)
+    assert gradgradcheck(function, x, check_fwd_over_rev=True, check_rev_over_rev=True)
+
+
+@each_function
+def test_third_order(function: Callable[[Tensor], Tensor]) -> None:
+    def gradient(x: Tensor) -> Tensor:
+        return torch.autograd.grad(function(x).pow(2).sum(), x, create_graph=True)[0]
+
+    assert gradgradcheck(gradient, sample())
+
+
+@each_function
+def test_function_transforms_agree(function: Callable[[Tensor], Tensor]) -> None:
+    x = sample().detach()[:, :2]
+
+    def loss(t: Tensor) -> Tensor:
+        return function(t).pow(3).sum()
+
+    expected = torch.autograd.functional.hessian(loss, x)
+    for transform in (hessian, lambda f: jacfwd(jacfwd(f)), lambda f: jacrev(jacrev(f))):
+        assert_close(transform(loss)(x), expected, SAME_UP_TO_ROUNDING[torch.float64])
+    tangent = normal(6, 2, dtype=torch.float64, seed=9)
+    by_jvp = jvp(loss, (x,), (tangent,))[1]
+    by_grad = (grad(loss)(x) * tangent).sum()
+    assert_close(by_jvp, by_grad, SAME_UP_TO_ROUNDING[torch.float64])
+
+
+@each_function
+@pytest.mark.parametrize("dim", [0, 1])
+def test_per_sample_gradients(function: Callable[[Tensor], Tensor], dim: int) -> None:
+    x = sample().detach().view(3, 5, 2)
+
+    def loss(t: Tensor) -> Tensor:
+        return function(t).pow(2).sum()
+
+    batched = vmap(grad(loss), in_dims=dim)(x)
+    alone = torch.stack([grad(loss)(t) for t in x.unbind(dim)])
+    assert_close(batched, alone, SAME_UP_TO_ROUNDING[torch.float64])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("p", [0.0, 0.05, 0.1, 0.5])
+def test_saturated_and_dropped_units_have_gradient_zero(p: float, dtype: torch.dtype) -> None:
+    x = torch.cat((normal(4000, dtype=dtype), torch.full((4000,), -1000.0, dtype=dtype)))
+    x.requires_grad_()
+    z = selu_alpha_dropout(x, p, training=True, generator=torch.Generator().manual_seed(1))
+    (gradient,) = torch.autograd.grad(z, x, torch.ones_like(z))
+    at_floor = z.detach() == landmarks(p, dtype)[1]
+    assert at_floor[4000:].all()
+    assert at_floor[:4000].any() or p == 0
+    assert_same(gradient[at_floor], torch.zeros(int(at_floor.sum()), dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("p", [0.0, 0.1])
+def test_the_output_is_enough(p: float, dtype: torch.dtype) -> None:
+    """Against the derivative computed from the input, in float64.
+
+    It differs by what the output lost in rounding: nothing where SELU is linear, one unit of the
+    output's rounding below.
+    """
+    x = normal(4000, dtype=dtype)
+    x = x[x.abs() > 0.05].requires_grad_()
+    z = selu_alpha_dropout(x, p, training=True, generator=torch.Generator().manual_seed(1))
+    (gradient,) = torch.autograd.grad(z.sum(), x)
+    slope = constants(p).slope
+    wide = x.detach().double()
+    exact = torch.where(wide > 0, slope, slope * 1.6732632423543772 * wide.exp())
+    exact[z.detach() == landmarks(p, dtype)[1]] = 0.0
+    assert_close(gradient, exact, SAME_UP_TO_ROUNDING[dtype])
+
+
+def test_nan_reaches_the_gradient() -> None:
+    x = torch.tensor([torch.nan, 1.0], requires_grad=True)
+    for function in (selu, lambda t: selu_alpha_dropout(t, 0.5, training=True)):
+        (gradient,) = torch.autograd.grad(function(x).sum(), x)
+        assert gradient.isnan().tolist() == [True, False]
+
+
+def test_a_kept_value_that_looks_dropped_passes_its_gradient() -> None:
+    """A saturated input equals the dropped value; the mask says that it was kept."""
+    x = torch.full((1000,), -1.7580993408473766, requires_grad=True)
+    z = alpha_dropout(x, 0.5, training=True, generator=torch.Generator().manual_seed(1))
+    assert len(z.unique()) == 1
+    (gradient,) = torch.autograd.grad(z.sum(), x)
+    assert len(gradient.unique()) == 2
+
+
+def kept_bytes(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[int, set[int]]:
+    """Bytes that a call keeps for backward, and where they lie."""
+    kept: dict[int, int] = {}
+
+    def pack(t: Tensor) -> Tensor:
+        kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        y = function(x)
+    kept.pop(y.untyped_storage().data_ptr(), None)
+    return sum(kept.values()), set(kept)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_nothing_but_the_output_is_kept(p: float) -> None:
+    x = normal(1000).requires_grad_()
+    assert kept_bytes(lambda t: selu_alpha_dropout(t, p, training=True), x)[0] == 0
+    seed_bytes = 8 if p else 0
+    assert kept_bytes(lambda t: alpha_dropout(t * 1, p, training=True), x)[0] == seed_bytes
+
+
+def test_forward_mode_in_place() -> None:
+    x, tangent = normal(50, dtype=torch.float64), normal(50, dtype=torch.float64, seed=1)
+    with forward_ad.dual_level():
+        fresh = forward_ad.unpack_dual(selu(forward_ad.make_dual(x, tangent))).tangent
+        dual = forward_ad.make_dual(x.clone(), tangent.clone())
+        in_place = forward_ad.unpack_dual(selu(dual, inplace=True)).tangent
+    assert_same(in_place, fresh)

@@ -1,0 +1,104 @@
+"""In place is in place: the same memory, and autograd notices every misuse."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from selfnorm.ops import alpha_dropout, feature_alpha_dropout, selu, selu_alpha_dropout
+from support.compare import assert_same
+from support.samples import DTYPES, LAYOUTS, normal
+
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "selu": selu,
+    "alpha_dropout": lambda x, inplace: alpha_dropout(x, 0.5, training=True, inplace=inplace),
+    "selu_alpha_dropout": lambda x, inplace: selu_alpha_dropout(
+        x, 0.5, training=True, inplace=inplace
+    ),
+    "feature_alpha_dropout": lambda x, inplace: feature_alpha_dropout(
+        x, 0.5, training=True, inplace=inplace, spatial_dims=max(x.ndim - 1, 0)
+    ),
+}
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+@each_function
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("expanded", "0-d")])
+def test_the_input_holds_the_result(
+    layout: str, dtype: torch.dtype, function: Callable[..., Tensor]
+) -> None:
+    x = LAYOUTS[layout](dtype)
+    torch.manual_seed(0)
+    expected = function(x.clone(), False)
+    torch.manual_seed(0)
+    result = function(x, True)
+    assert result is x
+    assert_same(x, expected)
+
+
+@each_function
+def test_a_leaf_that_requires_grad_is_refused(function: Callable[..., Tensor]) -> None:
+    leaf = normal(4, 4).requires_grad_()
+    with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
+        function(leaf, True)
+
+
+@each_function
+def test_an_expanded_input_is_refused(function: Callable[..., Tensor]) -> None:
+    with pytest.raises(RuntimeError, match="single memory location"):
+        function(normal(3, 1).expand(3, 4), True)
+
+
+@each_function
+def test_overwriting_what_another_operation_keeps_is_noticed(
+    function: Callable[..., Tensor],
+) -> None:
+    x = normal(5, 5).requires_grad_()
+    kept = x.exp()
+    y = function(kept, True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_overwriting_our_output_is_noticed() -> None:
+    y = selu(normal(5).requires_grad_())
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+@each_function
+def test_a_view_changes_its_base(function: Callable[..., Tensor]) -> None:
+    x = normal(6, 4, dtype=torch.float64).requires_grad_()
+    base = x * 1
+    function(base[1:3], True)
+    (gradient,) = torch.autograd.grad(base.sum(), x)
+    assert_same(base[3:].detach(), x[3:].detach())
+    assert_same(gradient[3:], torch.ones(3, 4, dtype=torch.float64))
+    assert not torch.equal(gradient[1:3], torch.ones(2, 4, dtype=torch.float64))
+
+
+@each_function
+def test_in_place_under_vmap(function: Callable[..., Tensor]) -> None:
+    x = normal(3, 5)
+    expected = torch.vmap(lambda t: function(t, False), randomness="same")
+    torch.manual_seed(0)
+    fresh = expected(x)
+    torch.manual_seed(0)
+    torch.vmap(lambda t: function(t, True), randomness="same")(x)
+    assert_same(x, fresh)
+
+
+@pytest.mark.parametrize("name", ["selu", "selu_alpha_dropout"])
+def test_a_linear_layer_needs_no_copy(name: str) -> None:
+    """The output of a linear layer is not kept by it, so activation in place is sound."""
+    layer = torch.nn.Linear(5, 5, dtype=torch.float64)
+    x = normal(4, 5, dtype=torch.float64)
+    grads = []
+    for inplace in (False, True):
+        torch.manual_seed(0)
+        loss = FUNCTIONS[name](layer(x), inplace).pow(2).sum()
+        grads.append(torch.autograd.grad(loss, layer.weight)[0])
+    assert_same(grads[1], grads[0])
