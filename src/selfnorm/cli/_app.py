@@ -8,8 +8,10 @@ import typer
 from rich.markup import escape
 
 from selfnorm import __version__
+from selfnorm.cli._certify import certify
 from selfnorm.cli._console import problems
 from selfnorm.cli._info import info
+from selfnorm.cli._solve import solve
 from selfnorm.errors import SelfNormError
 
 app = typer.Typer(
@@ -20,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(solve)
+app.command()(certify)
 app.command()(info)
 
 

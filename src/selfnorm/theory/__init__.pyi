@@ -3,6 +3,7 @@ from ._activations import Activation as Activation
 from ._all_fixed_points import fixed_points as fixed_points
 from ._certify import Certificate as Certificate
 from ._certify import certify as certify
+from ._certify import theorem_domains as theorem_domains
 from ._claims import Point as Point
 from ._constants import CertifiedConstants as CertifiedConstants
 from ._constants import SELUConstants as SELUConstants

@@ -180,21 +180,46 @@ def certify(
         >>> certificate.verdict
         'proved'
     """
-    key = str(theorem).lower().removeprefix("lemma").removeprefix("theorem").strip()
-    if key != "all" and key not in THEOREMS:
-        msg = f"theorem must be one of {', '.join(THEOREMS)} or all; got {theorem!r}."
-        raise ArgumentError(msg)
-    if key == "all" and domain is not None:
+    chosen = tuple(THEOREMS.values()) if theorem == "all" else (_statement(theorem),)
+    if theorem == "all" and domain is not None:
         msg = "A domain is for one theorem; got one for all. Name the theorem, such as '1'."
         raise ArgumentError(msg)
     if most_boxes < 1:
         msg = f"most_boxes must be at least 1; got {most_boxes}."
         raise ArgumentError(msg)
-    chosen = THEOREMS.values() if key == "all" else (THEOREMS[key],)
     return tuple(
         decide(statement, statement.domains if domain is None else (domain,), most_boxes, progress)
         for statement in chosen
     )
+
+
+def theorem_domains(theorem: str | int) -> tuple[Domain, ...]:
+    """The domains on which the paper states a theorem, to begin from with one's own.
+
+    Args:
+        theorem: '1', '2', '3' or '12'.
+
+    Returns:
+        One domain, or two for theorem 3.
+
+    Raises:
+        ArgumentError: If the theorem is unknown.
+
+    Source: Klambauer et al. 2017, Theorems 1-3, Lemma 12.
+
+    Example:
+        >>> print(*theorem_domains(1))
+        mean in [-0.1, 0.1], var in [0.8, 1.5], weight_sum in [-0.1, 0.1], weight_sq in [0.95, 1.1]
+    """
+    return _statement(theorem).domains
+
+
+def _statement(theorem: str | int) -> Statement:
+    key = str(theorem).lower().removeprefix("lemma").removeprefix("theorem").strip()
+    if key not in THEOREMS:
+        msg = f"theorem must be one of {', '.join(THEOREMS)} or all; got {theorem!r}."
+        raise ArgumentError(msg)
+    return THEOREMS[key]
 
 
 def decide(

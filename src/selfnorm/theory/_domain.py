@@ -48,6 +48,20 @@ class Domain:
         given = {"mean": mean, "var": var, "weight_sum": weight_sum, "weight_sq": weight_sq}
         return cls(**{name: _range(value, name) for name, value in given.items()})
 
+    def with_ranges(self, **ranges: Iterable[Number]) -> "Domain":
+        """The domain with some of its ranges replaced.
+
+        Example:
+            >>> box = Domain.of(mean=(0, 0), var=(1, 1), weight_sum=(0, 0), weight_sq=(1, 1))
+            >>> print(box.with_ranges(var=("0.8", "1.5")))
+            mean in [0, 0], var in [0.8, 1.5], weight_sum in [0, 0], weight_sq in [1, 1]
+        """
+        unknown = set(ranges) - {field.name for field in fields(self)}
+        if unknown:
+            msg = f"A domain has mean, var, weight_sum and weight_sq; got {sorted(unknown)}."
+            raise ArgumentError(msg)
+        return replace(self, **{name: _range(value, name) for name, value in ranges.items()})
+
     def widened(self, name: str, side: int, end: Fraction) -> "Domain":
         """The domain with one end of one range moved; side 0 is the lower end, 1 the upper."""
         low, high = getattr(self, name)
