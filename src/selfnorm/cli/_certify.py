@@ -20,6 +20,7 @@ Ends = tuple[str, str] | None
 
 
 def certify(
+    *,
     theorem: Annotated[str, typer.Option(help="1, 2, 3, 12 (the lemma) or all.")] = "all",
     mean: Annotated[Ends, typer.Option(help="Another range of means.")] = None,
     var: Annotated[Ends, typer.Option(help="Another range of variances.")] = None,

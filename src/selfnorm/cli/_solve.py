@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def solve(
+    *,
     mean: Annotated[str, typer.Option(help="The mean that a layer of SELU shall keep.")] = "0",
     var: Annotated[str, typer.Option(help="The variance that it shall keep.")] = "1",
     weight_sum: Annotated[
@@ -66,17 +67,20 @@ def _print_constants(
         weight_sum = 0.0 if mean == "0" else 1.0
     if mean == "0" and var == "1":  # the standard constants, whatever weights they then meet
         shown = selu_constants(digits=digits or 17)
-        points = (fixed_point(weight_sum=weight_sum, weight_sq=weight_sq),)
+        point = fixed_point(weight_sum=weight_sum, weight_sq=weight_sq)
     else:
-        wanted = (mean, var)
-        sums = {"weight_sum": weight_sum, "weight_sq": weight_sq}
-        constants = selu_constants(*wanted, **sums)
-        shown = selu_constants(*wanted, **sums, digits=digits or 17)
-        start = (float(Fraction(mean)), float(Fraction(var)))
-        points = (fixed_point(**sums, activation=constants, start=start),)
+        shown = selu_constants(
+            mean, var, weight_sum=weight_sum, weight_sq=weight_sq, digits=digits or 17
+        )
+        point = fixed_point(
+            weight_sum=weight_sum,
+            weight_sq=weight_sq,
+            activation=selu_constants(mean, var, weight_sum=weight_sum, weight_sq=weight_sq),
+            start=(float(Fraction(mean)), float(Fraction(var))),
+        )
     output.print(f"alpha  {shown.alpha}", soft_wrap=True)
     output.print(f"scale  {shown.scale}", soft_wrap=True)
-    _print_points(points, weight_sum, weight_sq)
+    _print_points([point], weight_sum, weight_sq)
 
 
 def _print_activation(name: str, weight_sum: float, weight_sq: float) -> None:
@@ -148,8 +152,8 @@ def _draw(
     from selfnorm import plots
 
     if compare or activation is not None:
-        names = ["selu", activation] if activation not in {None, "selu"} else None
-        figure = plots.variance_maps(names) if names else plots.variance_maps()
+        other = activation is not None and activation != "selu"
+        figure = plots.variance_maps(["selu", activation]) if other else plots.variance_maps()
     else:
         figure = plots.map_field(weight_sum=weight_sum, weight_sq=weight_sq)
     plots.save(figure, path)
