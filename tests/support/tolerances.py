@@ -33,11 +33,12 @@ def share_bound(p: float, count: int) -> float:
     """How far the share of events of probability `p` among `count` may be from it."""
     return mean_bound(p * (1 - p), count)
 
+
 # What moments() promises, against 50 digits and more.
 MOMENTS_RELATIVE = 1e-12
 # Adaptive quadrature of E f'^2 uses slopes of interpolating polynomials, which cost digits.
 SLOPES_RELATIVE = 1e-11
-# Gauss-Hermite quadrature meets SELU's kink and converges only like 1 / nodes; at 400 nodes the
+# Gauss-Hermite quadrature meets SELU's kink and converges only like 1 / nodes; at 150 nodes the
 # closed forms are within this.
 HERMITE_ACROSS_A_KINK = 2e-3
 # mpmath's finite differences at 60 digits with step 1e-20 leave 1e-20; float64 leaves this.

@@ -36,6 +36,9 @@ def certify(
     if largest and (given or theorem not in {"all", "1"}):
         msg = "--largest is about theorem 1 on its own domain. Leave --theorem and ranges out."
         raise ArgumentError(msg)
+    if given and theorem == "all":
+        msg = f"A range is for one theorem; got --{next(iter(given))} for all. Add --theorem."
+        raise ArgumentError(msg)
     bar = Progress(
         TextColumn("{task.description:<16}"),
         BarColumn(),
@@ -43,6 +46,7 @@ def certify(
         TimeElapsedColumn(),
         console=problems,
         transient=True,
+        disable=not problems.is_terminal,
     )
     with bar:
         task = bar.add_task("", total=1.0)

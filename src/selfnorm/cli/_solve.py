@@ -63,15 +63,14 @@ def _print_constants(
 ) -> None:
     from selfnorm.theory import fixed_point, selu_constants
 
+    digits = 17 if digits is None else digits
     if weight_sum is None:
         weight_sum = 0.0 if mean == "0" else 1.0
     if mean == "0" and var == "1":  # the standard constants, whatever weights they then meet
-        shown = selu_constants(digits=digits or 17)
+        shown = selu_constants(digits=digits)
         point = fixed_point(weight_sum=weight_sum, weight_sq=weight_sq)
     else:
-        shown = selu_constants(
-            mean, var, weight_sum=weight_sum, weight_sq=weight_sq, digits=digits or 17
-        )
+        shown = selu_constants(mean, var, weight_sum=weight_sum, weight_sq=weight_sq, digits=digits)
         point = fixed_point(
             weight_sum=weight_sum,
             weight_sq=weight_sq,
@@ -152,8 +151,8 @@ def _draw(
     from selfnorm import plots
 
     if compare or activation is not None:
-        other = activation is not None and activation != "selu"
-        figure = plots.variance_maps(["selu", activation]) if other else plots.variance_maps()
+        names = ["selu", activation] if activation and activation != "selu" else None
+        figure = plots.variance_maps(names) if names else plots.variance_maps()
     else:
         figure = plots.map_field(weight_sum=weight_sum, weight_sq=weight_sq)
     plots.save(figure, path)

@@ -23,9 +23,9 @@ def correlation_map(
         E f(z1) f(z2) = E f(z1) m(z1),    m(z1) = E[f(z2) | z1],
 
     where m is SELU's closed form and the outer integral is Gauss-Legendre on panels that narrow
-    towards the kinks. For SELU at (0, 1) the map has the fixed point 0, which
-    attracts (slope 0.9707), and the fixed point 1, which repels (slope 1.0716): layers of SELU
-    slowly forget how alike two inputs were, and never lose their difference.
+    towards the known kinks (those of a function are not known, and cost it digits). For SELU at
+    (0, 1) the map has the fixed point 0, which attracts (slope 0.9707), and the fixed point 1,
+    which repels (slope 1.0716): layers of SELU slowly forget how alike two inputs were.
 
     Args:
         correlation: Correlation of the pre-activations, in [-1, 1].
@@ -59,7 +59,7 @@ def correlation_map(
         return 0.0
     s = np.sqrt(var)
     shape = shape_of(activation)
-    kinks = (np.array((0.0, *shape.kinks)) - mean) / s
+    kinks = (np.array(shape.kinks) - mean) / s
     graded = np.concatenate([kinks, *(kinks + step for step in (*_GRADED, *-_GRADED))])
     cuts = np.unique(np.clip(np.append(np.arange(-_REACH, _REACH + 1), graded), -_REACH, _REACH))
     half = np.diff(cuts)[:, None] / 2

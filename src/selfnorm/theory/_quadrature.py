@@ -26,11 +26,12 @@ _FAR_REACH = 38.0  # beyond it phi underflows
 # Of the integral of the absolute value: a few roundings; more for E f'^2, the last one, whose
 # slopes are those of the polynomial through the nodes.
 _TOLERANCE = np.array([3e-15] * 6 + [1e-13])
-_SLOPE_PANEL = 1e-4  # a panel this narrow is so for a kink, where slopes never agree
 _OUTSIDE = 1e-15  # share of E f^2 that the two outermost panels may hold
 _NOTHING = 1e-250  # an E f^2 that is none
 _NARROWEST = 1e-13  # a kink's last panel
 _CHUNK = 2048  # elements at a time, about 64 MB
+_CUTS = (-16.0, -4.0, -1.0, 0.0, 1.0, 4.0, 16.0)  # where a wide Gaussian would miss what f does
+_MOST_PANELS = 100_000  # about 200 MB
 _COUNT = 16
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_COUNT)
 
@@ -46,6 +47,10 @@ def _differentiation_matrix() -> FloatArray:
 
 
 _DERIVATIVE = _differentiation_matrix()
+
+
+class _TooManyPanelsError(Exception):
+    """More panels than memory is meant to hold."""
 
 
 class _Problem(NamedTuple):
@@ -86,7 +91,10 @@ def _chunk(
 ) -> Statistics:
     s = np.sqrt(x)
     problem = _Problem(function, kinks, y, s, evaluate(function, y))
-    sums, error, outside = _integrate(problem, _REACH)
+    try:
+        sums, error, outside = _integrate(problem, _REACH)
+    except _TooManyPanelsError:
+        return _halved(function, kinks, y, x)
     if not np.all(outside <= _OUTSIDE):
         sums, error, outside = _integrate(problem, _FAR_REACH)
         if not np.all(outside <= _OUTSIDE):
@@ -110,6 +118,21 @@ def _chunk(
     )
 
 
+def _halved(
+    function: ArrayFunction, kinks: tuple[float, ...], y: FloatArray, x: FloatArray
+) -> Statistics:
+    """The same for each half of the elements, as all at once need too much memory."""
+    if len(y) == 1:
+        msg = (
+            "An activation must not vary too fast; at mean "
+            f"{y[0]:g} and variance {x[0]:g} this one needs more than {_MOST_PANELS} panels. Ask for a smaller variance."
+        )
+        raise ArgumentError(msg)
+    cut = len(y) // 2
+    halves = _chunk(function, kinks, y[:cut], x[:cut]), _chunk(function, kinks, y[cut:], x[cut:])
+    return Statistics(*map(np.concatenate, zip(*halves, strict=True)))
+
+
 def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Seven integrals, their errors, and the outermost panels' share; a column for each element."""
     low, high, owner = _first_panels(problem, reach)
@@ -120,6 +143,7 @@ def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray,
     _add(size, coarse_size, owner)
     _add(ends, coarse_size[:, outermost], owner[outermost])
     allowed = _TOLERANCE[:, None] * size + np.finfo(float).tiny
+    allowed[6] += _TOLERANCE[6] * size[3]  # where f is made of steps, E f'^2 is 0
     with np.errstate(invalid="ignore"):
         outside = ends[3] / (size[3] + _NOTHING)
     if not np.all(outside <= _OUTSIDE):
@@ -131,13 +155,16 @@ def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray,
         fine = left + right
         gap = np.abs(fine - coarse)
         done = gap <= allowed[:, owner] + left_noise + right_noise
-        done[6] |= high - low < _SLOPE_PANEL
-        done = np.all(done, axis=0) | (high - low < _NARROWEST)
+        last = high - low < _NARROWEST
+        fine[6, last] = 0  # a kink or a jump: f' is what it is to either side
+        done = np.all(done, axis=0) | last
         _add(total, fine[:, done], owner[done])
         _add(error, gap[:, done], owner[done])
         again = ~done
         if not np.any(again):
             break
+        if 2 * np.count_nonzero(again) > _MOST_PANELS:
+            raise _TooManyPanelsError
         low, high = _concat(low, middle, again), _concat(middle, high, again)
         coarse = np.concatenate([left[:, again], right[:, again]], axis=1)
         owner = _concat(owner, owner, again)
@@ -147,10 +174,10 @@ def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray,
 def _first_panels(
     problem: _Problem, reach: float
 ) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
-    """Panels 2 wide, and cut at 0 and at the kinks; the ends, and which element each belongs to."""
+    """Panels 2 wide, cut at the kinks and around 0: both ends, and whose panel it is."""
     grid = np.linspace(-reach, reach, int(reach) + 1)
     y = problem.y
-    own = (np.array((0.0, *problem.kinks)) - y[:, None]) / problem.s[:, None]
+    own = (np.array((*_CUTS, *problem.kinks)) - y[:, None]) / problem.s[:, None]
     cuts = np.sort(
         np.concatenate(
             [np.broadcast_to(grid, (len(y), len(grid))), np.clip(own, -reach, reach)], axis=1
@@ -186,6 +213,7 @@ def _panels(
         rounding = 4 * np.finfo(float).eps * (np.abs(base) + largest + argument * steepest)
         first = rounding * (weight * (1 + g**2)).sum(axis=1)
         slopes = 2 * steepest * rounding * _COUNT**2 / half[:, 0] * weight.sum(axis=1)
+        slopes = np.minimum(slopes, sizes[6] / 1000)  # at a jump all would pass for rounding
         noise = np.stack([first] * 3 + [2 * largest * first] * 3 + [slopes])
     return _Panels(sums, sizes, noise)
 
