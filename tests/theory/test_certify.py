@@ -4,8 +4,9 @@ import re
 from fractions import Fraction
 
 import mpmath
+import numpy as np
 import pytest
-from flint import arb
+from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +22,10 @@ from selfnorm.theory import (
 )
 from selfnorm.theory._claims import contracts
 from selfnorm.theory._constants import constants_in_balls
-from selfnorm.theory._enclosure import image
+from selfnorm.theory._enclosure import image, largest_stretch
 from selfnorm.theory._exact import hull, lower, settle, upper
 from support.selu_oracle import selu_moments
+from support.tolerances import MOMENTS_RELATIVE
 
 BOX = theorem_domains("1")[0]
 
@@ -153,7 +155,7 @@ def test_progress_ends_at_one() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    y=st.fractions(Fraction(-1, 10), Fraction(1, 10), max_denominator=1000),
+    y=st.fractions(-3, 3, max_denominator=1000),
     x=st.fractions(Fraction(2, 100), 20, max_denominator=1000),
     width=st.fractions(0, Fraction(1, 100), max_denominator=1000),
     share=st.floats(0, 1),
@@ -171,6 +173,32 @@ def test_enclosures_hold_the_exact_map(
             low, high = lower(ball), upper(ball)
             assert mpmath.mpf(low.numerator) / low.denominator <= exact
             assert exact <= mpmath.mpf(high.numerator) / high.denominator
+
+
+@pytest.mark.parametrize("y", [Fraction(-1), Fraction(1, 10), Fraction(2)])
+@pytest.mark.parametrize("x", [Fraction(1, 50), Fraction(1), Fraction(16)])
+def test_slopes_are_the_derivatives_and_their_stretch_the_singular_value(
+    y: Fraction, x: Fraction
+) -> None:
+    with ctx.workprec(300):
+        alpha, scale = constants_in_balls()
+        slopes = image(((y, y), (x, x)), alpha, scale).slopes
+        exact: list[list[mpmath.mpf]] = [[], []]
+        with mpmath.workdps(80):
+            constants = [mpmath.mpf(value.str(75, radius=False)) for value in (alpha, scale)]
+            at = [mpmath.mpf(v.numerator) / v.denominator for v in (y, x)]
+            step = mpmath.mpf(10) ** -20
+            for dy, dx in ((step, 0), (0, step)):
+                high = selu_moments(at[0] + dy, at[1] + dx, *constants)
+                low = selu_moments(at[0] - dy, at[1] - dx, *constants)
+                for row in (0, 1):
+                    exact[row].append((high[row] - low[row]) / (2 * step))
+        ours = [[slopes.mean_by_y, slopes.mean_by_x], [slopes.var_by_y, slopes.var_by_x]]
+        for ball, value in zip(sum(ours, []), sum(exact, []), strict=True):
+            assert float(ball) == pytest.approx(float(value), rel=MOMENTS_RELATIVE)
+        stretch = largest_stretch(slopes, arb("0.3"), arb("1.2"))
+        matrix = np.array([[float(value) for value in row] for row in exact]) * [0.3, 1.2]
+        assert float(stretch) == pytest.approx(np.linalg.norm(matrix, 2), rel=MOMENTS_RELATIVE)
 
 
 def test_a_decimal_end_is_a_rational() -> None:

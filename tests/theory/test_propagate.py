@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory import (
@@ -129,6 +130,17 @@ def test_selu_forgets_how_alike_two_inputs_were() -> None:
 def test_refusals(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
         propagate(**{"depth": 3, **arguments})
+
+
+def test_random_weights_rarely_meet_the_conditions_of_theorem_1() -> None:
+    """LeCun's weights have a sum `N(0, 1)` and, at fan-in 256, squares `chi2_256 / 256`."""
+    assert math.erf(0.1 / math.sqrt(2)) == pytest.approx(0.08, abs=0.005)
+    squares = np.array([0.95, 1.1]) * 256
+    assert np.diff(stats.chi2.cdf(squares, 256))[0] == pytest.approx(0.58, abs=0.05)
+    rows = np.random.default_rng(2).normal(0, 1 / 16, (100_000, 256))
+    centered = rows - rows.mean(axis=1, keepdims=True)
+    centered /= np.linalg.norm(centered, axis=1, keepdims=True)
+    np.testing.assert_allclose(centered.sum(axis=1), 0, atol=FIXED_POINT)
 
 
 def test_no_layers_change_nothing() -> None:

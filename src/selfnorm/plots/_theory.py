@@ -47,7 +47,7 @@ def map_field(
         after.var - var,
         angles="xy",
         scale_units="xy",
-        scale=4.4,
+        scale=4,
         color=COLORS[0],
         width=0.004,
     )

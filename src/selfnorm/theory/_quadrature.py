@@ -125,7 +125,8 @@ def _halved(
     if len(y) == 1:
         msg = (
             "An activation must not vary too fast; at mean "
-            f"{y[0]:g} and variance {x[0]:g} this one needs more than {_MOST_PANELS} panels. Ask for a smaller variance."
+            f"{y[0]:g} and variance {x[0]:g} this one needs more than {_MOST_PANELS} panels. "
+            "Ask for a smaller variance."
         )
         raise ArgumentError(msg)
     cut = len(y) // 2
