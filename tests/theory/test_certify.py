@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from itertools import chain
 
 import mpmath
 import numpy as np
@@ -194,7 +195,7 @@ def test_slopes_are_the_derivatives_and_their_stretch_the_singular_value(
                 for row in (0, 1):
                     exact[row].append((high[row] - low[row]) / (2 * step))
         ours = [[slopes.mean_by_y, slopes.mean_by_x], [slopes.var_by_y, slopes.var_by_x]]
-        for ball, value in zip(sum(ours, []), sum(exact, []), strict=True):
+        for ball, value in zip(chain(*ours), chain(*exact), strict=True):
             assert float(ball) == pytest.approx(float(value), rel=MOMENTS_RELATIVE)
         stretch = largest_stretch(slopes, arb("0.3"), arb("1.2"))
         matrix = np.array([[float(value) for value in row] for row in exact]) * [0.3, 1.2]
