@@ -13,7 +13,7 @@ from selfnorm.theory import (
     neutral_dropout,
     selu_constants,
 )
-from support.tolerances import STANDARD_ERRORS
+from support.statistics import mean_bound
 
 
 def test_the_gain_without_dropout() -> None:
@@ -55,9 +55,8 @@ def test_samples_agree() -> None:
     alpha, scale = selu_constants()
     z = rng.standard_normal(count)
     slope = scale * np.where(z > 0, 1, alpha * np.exp(np.minimum(z, 0)))
-    slope = slope * (rng.random(count) >= p) * alpha_dropout_affine(p).scale
-    error = (slope**2).std() / math.sqrt(count)
-    assert abs((slope**2).mean() - gradient_gain(p)) < STANDARD_ERRORS * error
+    square = (slope * (rng.random(count) >= p) * alpha_dropout_affine(p).scale) ** 2
+    assert abs(square.mean() - gradient_gain(p)) < mean_bound(count, float(square.var()))
 
 
 @pytest.mark.parametrize("p", [0.0, 0.05, 0.5])

@@ -14,6 +14,8 @@ def info() -> None:
     """Print versions, threads, devices, and which kernels serve."""
     import torch
 
+    from selfnorm import ops
+
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row(
         "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
@@ -25,6 +27,8 @@ def info() -> None:
         table.add_row(f"cuda:{number}", torch.cuda.get_device_name(number))
     if not torch.cuda.is_available():
         table.add_row("GPU", "none that torch can use")
+    for device, kernel in ops.serving().items():
+        table.add_row(f"{device} kernels", kernel)
     output.print(table)
 
 

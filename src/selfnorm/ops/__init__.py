@@ -8,5 +8,6 @@ from selfnorm.ops._functional import alpha_dropout as alpha_dropout
 from selfnorm.ops._functional import feature_alpha_dropout as feature_alpha_dropout
 from selfnorm.ops._functional import selu as selu
 from selfnorm.ops._functional import selu_alpha_dropout as selu_alpha_dropout
+from selfnorm.ops._library import serving as serving
 
-__all__ = ["alpha_dropout", "feature_alpha_dropout", "selu", "selu_alpha_dropout"]
+__all__ = ["alpha_dropout", "feature_alpha_dropout", "selu", "selu_alpha_dropout", "serving"]

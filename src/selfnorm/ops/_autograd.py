@@ -148,7 +148,7 @@ class _CompiledAlphaDropout(Function):
     """Alpha dropout, affine in `x`, so that its derivative does not need `x`."""
 
     @staticmethod
-    def forward(  # noqa: PLR0917 - Function.apply passes by position
+    def forward(
         x: Tensor, seed: Tensor, p: float, shared: int, derivative: bool, inplace: bool
     ) -> Tensor:
         arguments = (seed, p, shared, derivative)

@@ -24,6 +24,15 @@ _ARGUMENTS = {
 }
 
 
+def serving() -> dict[str, str]:
+    """What serves the operations on each kind of device: a kernel of its own or the reference."""
+    own = torch._C._dispatch_has_kernel_for_dispatch_key  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - torch has no public way to ask
+    return {
+        device: "kernel" if own("selfnorm::selu", device) else "reference (plain torch)"
+        for device in ("CPU", "CUDA")
+    }
+
+
 def _register(name: str, arguments: str, reference: Callable[..., Tensor]) -> None:
     def in_place(x: Tensor, *args: Any) -> None:
         x.copy_(reference(x, *args))

@@ -35,11 +35,11 @@ def draw_seed(device: torch.device, generator: torch.Generator | None) -> Tensor
 def draw_limits(seed: Tensor, count: int, p: float) -> Tensor:
     """-inf with probability `p`, else inf: float32, shape `(*seed.shape, count)`.
 
-    An element is -inf where its half word, as an unsigned integer, is below `round(p * 65536)`.
+    An element is -inf where its half word, a signed integer, is below `round(p * 65536) - 32768`.
     """
     halves = draw_halves(seed, count)
-    # int16 is unsigned less 32768; the extra half keeps the difference off 0, as 0 * inf is nan.
-    return halves.add(LEVELS / 2 + 0.5 - dropped_levels(p)).mul_(torch.inf)
+    # The extra half keeps the difference off 0, as 0 * inf is nan.
+    return halves.to(torch.float32).add_(LEVELS / 2 + 0.5 - dropped_levels(p)).mul_(torch.inf)
 
 
 def draw_halves(seed: Tensor, count: int) -> Tensor:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from selfnorm.plots._style import COLORS, GRAY, new_figure
+from selfnorm.plots._style import COLORS, figure, plain_axes
 from selfnorm.theory import (
     FixedPoint,
     fixed_point,
@@ -18,6 +19,7 @@ from selfnorm.theory import (
 )
 from selfnorm.theory._activations import selu_function
 
+_GRAY = "#6E6E6E"
 _BOX = ((-0.1, 0.8), 0.2, 0.7)  # theorem 1: mean within 0.1, variance in [0.8, 1.5]
 
 
@@ -39,7 +41,7 @@ def map_field(
     point = point or fixed_point(weight_sum=weight_sum, weight_sq=weight_sq)
     mean, var = np.meshgrid(np.linspace(-0.15, 0.15, 9), np.linspace(0.65, 1.65, 13))
     after = moments(mean, var, weight_sum=weight_sum, weight_sq=weight_sq)
-    figure, axes = new_figure(6.0, 4.6)
+    drawn, axes = _new("One layer of SELU", "mean of the inputs", "variance of the inputs")
     axes.quiver(
         mean,
         var,
@@ -47,7 +49,7 @@ def map_field(
         after.var - var,
         angles="xy",
         scale_units="xy",
-        scale=4,
+        scale=5,
         color=COLORS[0],
         width=0.004,
     )
@@ -57,11 +59,10 @@ def map_field(
     if point.converged:
         label = f"fixed point ({round(point.mean, 4) + 0.0:g}, {round(point.var, 4):g})"
         axes.plot(point.mean, point.var, "o", color=COLORS[6], markersize=7, label=label)
-    axes.set(xlabel="mean of the inputs", ylabel="variance of the inputs")
     axes.set_xlim(-0.165, 0.165)
     axes.set_ylim(0.6, 1.7)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    return figure
+    drawn.legend(loc="outside upper center", ncols=2, frameon=False)
+    return drawn
 
 
 def variance_maps(
@@ -79,18 +80,21 @@ def variance_maps(
         The figure.
     """
     var = np.geomspace(0.05, 20, 200)
-    figure, axes = new_figure()
+    drawn, axes = _new(
+        "What a layer does to the variance",
+        "variance before the layer",
+        "variance behind it / before it",
+    )
     for name, color in zip(activations, COLORS, strict=False):
         factor = normalize_activation(name).factor
         after = factor**2 * moments(0.0, var, activation=name).var
         axes.plot(var, after / var, color=color, label=name, linewidth=1.8)
-    axes.axhline(1, color=GRAY, linewidth=1, linestyle=":")
+    axes.axhline(1, color=_GRAY, linewidth=1, linestyle=":")
     axes.plot(1, 1, "o", color=COLORS[6], markersize=5)
     axes.set_xscale("log")
     axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
-    axes.set(xlabel="variance before the layer", ylabel="variance behind it / before it")
     axes.legend(frameon=False)
-    return figure
+    return drawn
 
 
 def gradient_sizes(
@@ -106,7 +110,11 @@ def gradient_sizes(
         The figure.
     """
     layers = np.arange(depth + 1)
-    figure, axes = new_figure()
+    drawn, axes = _new(
+        "Gradients behind SELU and alpha dropout",
+        "layers",
+        "gradient at the input / at the output",
+    )
     for p, color in zip(dropouts, COLORS, strict=False):
         size = gradient_gain(p) ** (layers / 2)
         axes.plot(layers, size, color=color, linewidth=1.8, label=f"p = {p:g}")
@@ -123,9 +131,8 @@ def gradient_sizes(
     axes.set_yscale("log")
     axes.set_ylim(1e-7, 100)
     axes.set_xlim(0, depth)
-    axes.set(xlabel="layers", ylabel="gradient at the input / at the output")
     axes.legend(frameon=False, loc="lower left")
-    return figure
+    return drawn
 
 
 def selu_shape() -> Figure:
@@ -137,13 +144,20 @@ def selu_shape() -> Figure:
     alpha, scale = selu_constants()
     left, right = np.linspace(-4, 0, 200), np.linspace(0, 3, 100)
     selu = selu_function(selu_constants())
-    figure, axes = new_figure()
+    drawn, axes = _new("SELU and its derivative", "x", "")
     x = np.concatenate([left, right])
     axes.plot(x, selu(x), color=COLORS[0], linewidth=2, label="SELU")
     axes.plot(left, scale * alpha * np.exp(left), color=COLORS[1], linewidth=1.8)
     axes.plot(right, np.full_like(right, scale), color=COLORS[1], linewidth=1.8, label="derivative")
-    axes.axhline(-scale * alpha, color=GRAY, linewidth=1, linestyle=":")
-    axes.annotate("saturation at -1.758", (1.2, -scale * alpha), (1.2, -1.6), color=GRAY)
-    axes.set(xlabel="x", xlim=(-4, 3))
+    axes.axhline(-scale * alpha, color=_GRAY, linewidth=1, linestyle=":")
+    axes.annotate("saturation at -1.758", (1.2, -scale * alpha), (1.2, -1.6), color=_GRAY)
+    axes.set_xlim(-4, 3)
     axes.legend(frameon=False, loc="upper left")
-    return figure
+    return drawn
+
+
+def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    drawn = figure(6.4, 4.2)
+    axes = drawn.subplots()
+    plain_axes(axes, title=title, x=x, y=y)
+    return drawn, axes

@@ -16,6 +16,7 @@ from selfnorm.errors import TableError
 
 OTHER = "(other)"
 MISSING = "(missing)"
+_MOST_LEVELS = 100
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ class NumberColumn:
         return [self.name] + ([f"{self.name}={MISSING}"] if self.missing else [])
 
     @classmethod
-    def fit(cls, name: str, column: pa.ChunkedArray, rare: int) -> "NumberColumn":
-        """Learn mean, deviation and the share of missing values (if `rare` rows or more)."""
-        values = numbers(name, column)
+    def fit(cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> "NumberColumn":
+        """Learn mean, deviation and the share of missing values (if in `rare` rows or more)."""
+        values = numbers(name, column)[rows]
         known = values[~np.isnan(values)]
         mean = float(known.mean())
-        deviation = float(np.sqrt(np.square(known - mean).sum() / len(values)))
+        with np.errstate(over="ignore"):
+            deviation = float(np.sqrt(np.square(known - mean).sum() / len(values)))
         if not np.isfinite(deviation):
             raise TableError(
                 f"Numbers must be small enough to be squared; column '{name}' goes up to "
@@ -89,12 +91,18 @@ class CategoryColumn:
         return 1 if len(self.levels) == 2 else 0
 
     @classmethod
-    def fit(cls, name: str, column: pa.ChunkedArray, rare: int, most: int) -> "CategoryColumn":
-        """Learn the levels that `rare` rows or more have, the `most` frequent ones at the most."""
-        values = text(column)
+    def fit(
+        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int
+    ) -> "CategoryColumn":
+        """Learn the levels that `rare` rows or more have, the 100 most frequent at the most."""
+        values = text(column.take(rows))
         counted = pc.value_counts(values.drop_null()).to_pylist()
-        frequent = sorted(counted, key=lambda pair: (-pair["counts"], pair["values"]))[:most]
-        counts = {pair["values"]: pair["counts"] for pair in frequent if pair["counts"] >= rare}
+        frequent = sorted(counted, key=lambda pair: (-pair["counts"], pair["values"]))
+        counts = {
+            pair["values"]: pair["counts"]
+            for pair in sorted(frequent[:_MOST_LEVELS], key=lambda pair: pair["values"])
+            if pair["counts"] >= rare
+        }
         others = len(values) - values.null_count - sum(counts.values())
         for level, count in ((OTHER, others), (MISSING, values.null_count)):
             if count >= rare:
@@ -169,9 +177,7 @@ def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether an Arrow type is text, in any of its layouts."""
-    return (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def first_text(column: pa.ChunkedArray) -> tuple[int, str] | None:

@@ -22,7 +22,6 @@ from selfnorm.tabular._columns import (
 from selfnorm.tabular._table import require_column
 
 _KINDS: dict[str, type[Column]] = {"number": NumberColumn, "category": CategoryColumn}
-_MOST_LEVELS = 100
 _COUNTER_ROWS = 20  # 1, 2, ... in fewer rows can be a quantity
 _MOSTLY = 0.9
 
@@ -41,12 +40,18 @@ class Encoder:
 
     @classmethod
     def fit(
-        cls, table: pa.Table, *, categories: Collection[str] = (), ignore: Collection[str] = ()
+        cls,
+        table: pa.Table,
+        rows: np.ndarray | None = None,
+        *,
+        categories: Collection[str] = (),
+        ignore: Collection[str] = (),
     ) -> "Encoder":
-        """Learn the encoding from the training rows.
+        """Learn the encoding: the kinds of the columns from all rows, the moments from some.
 
         Args:
-            table: The training rows, without the target.
+            table: The columns to learn from, without the target.
+            rows: Numbers of the training rows; all rows if None.
             categories: Columns to take as categories although they hold numbers.
             ignore: Columns to leave out.
 
@@ -54,19 +59,20 @@ class Encoder:
             TableError: no column can be used, a column mixes numbers and text, or a name in
                 `categories` or `ignore` is not in the table.
         """
-        rare = _rare(table.num_rows)
+        rows = np.arange(table.num_rows) if rows is None else rows
+        rare = _rare(len(rows))
         columns: list[Column] = []
         ignored: dict[str, str] = {}
         for name in (*categories, *ignore):
             require_column(name, table.column_names)
         for name, column in zip(table.column_names, table.columns, strict=True):
-            reason = "as asked" if name in ignore else _useless(column)
+            reason = "as asked" if name in ignore else _useless(column.take(rows))
             if reason:
                 ignored[name] = reason
             elif name not in categories and not _is_category(name, column):
-                columns.append(NumberColumn.fit(name, column, rare))
+                columns.append(NumberColumn.fit(name, column, rows, rare))
             else:
-                fitted = CategoryColumn.fit(name, column, rare, _MOST_LEVELS)
+                fitted = CategoryColumn.fit(name, column, rows, rare)
                 if len(fitted.levels) >= 2:
                     columns.append(fitted)
                 else:
@@ -94,6 +100,21 @@ class Encoder:
         Raises:
             TableError: a column that is in use is missing, or holds text where numbers were.
         """
+        self.check(table)
+        matrix = np.empty((table.num_rows, len(self.features)), np.float32)
+        at = 0
+        for column in self.columns:
+            width = len(column.features)
+            matrix[:, at : at + width] = column.encode(table[column.name])
+            at += width
+        return matrix
+
+    def check(self, table: pa.Table) -> None:
+        """Raise if a column that is in use is missing.
+
+        Raises:
+            TableError: with the names.
+        """
         lacking = [column.name for column in self.columns if column.name not in table.column_names]
         if lacking:
             named = ", ".join(f"'{name}'" for name in lacking[:3])
@@ -103,16 +124,14 @@ class Encoder:
                 f"{'is' if len(lacking) == 1 else 'are'} missing. Add the column, with empty "
                 "cells where its values are unknown."
             )
-        matrix = np.empty((table.num_rows, len(self.features)), np.float32)
-        at = 0
-        for column in self.columns:
-            width = len(column.features)
-            matrix[:, at : at + width] = column.encode(table[column.name])
-            at += width
-        return matrix
 
     def notes(self, table: pa.Table) -> list[str]:
-        """What a user should know of a new table: columns with values that training had not."""
+        """What a user should know of a new table: columns with values that training had not.
+
+        Raises:
+            TableError: a column that is in use is missing.
+        """
+        self.check(table)
         found = (
             column.unknown(table[column.name])
             for column in self.columns
@@ -149,7 +168,7 @@ def _useless(column: pa.ChunkedArray) -> str | None:
         return "no value in any row"
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
         return f"its values are of type {kind}"
-    if pc.count_distinct(column, mode="all").as_py() == 1:
+    if len(pc.unique(column)) == 1:
         return "one value in all rows"
     if pa.types.is_integer(kind) and column.null_count == 0 and _counts_rows(column):
         return "it counts the rows"

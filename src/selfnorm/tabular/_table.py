@@ -125,7 +125,13 @@ def _with_names(table: pa.Table, where: str) -> pa.Table:
         )
     if table.num_rows == 0:
         raise TableError(f"A table needs rows; {where} has {table.num_columns} columns and none.")
-    return table.rename_columns(names)
+    columns = [_without_views(column) for column in table.columns]
+    return pa.table(columns, names=names)
+
+
+def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text as Arrow's functions take it; polars hands it over as views, which many do not."""
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
 def _read_csv(path: Path, text_columns: Iterable[str]) -> pa.Table:

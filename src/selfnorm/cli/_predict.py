@@ -1,0 +1,40 @@
+"""`selfnorm predict`: a model folder and a table in, predictions out."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfnorm.cli._console import problems, tell
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `fit` wrote.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="CSV or Parquet file.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT.csv", help="File to write. Default: stdout."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over OUT.csv.")] = False,
+) -> None:
+    """Predict every row of a table, with the probability of every class.
+
+    Columns may stand in any order; the output has a row for every row, in the same order.
+
+        selfnorm predict patients-model new.csv -o predictions.csv
+    """
+    from selfnorm import tabular
+
+    if out:
+        tabular.check_prediction_file(out, force=force)
+    loaded, _ = tabular.load_model(model)
+    rows = tabular.read_for(table, loaded.target, loaded.encoder)
+    for note in loaded.encoder.notes(rows):
+        tell(note)
+    predicted = tabular.prediction_table(loaded.target, loaded.predict(rows))
+    if out:
+        tabular.write_predictions(predicted, out)
+        problems.print(f"Wrote {out}: {predicted.num_rows:,} predictions")
+    else:
+        sys.stdout.buffer.write(tabular.csv_bytes(predicted))

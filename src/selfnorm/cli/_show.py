@@ -1,0 +1,146 @@
+"""Results as tables for a terminal 80 columns wide."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from selfnorm.audit import LayerMoments
+from selfnorm.tabular import ClassTarget, Contest, Prepared, Source, Target, Trained
+
+_SHOWN_IGNORED = 3
+_SHOWN_LAYERS = 40
+_BOX = (0.8, 1.5)
+
+
+def understood(where: str, source: Source, ready: Prepared) -> Table:
+    """What was understood of a table: rows, columns by kind, target, and who gets which rows."""
+    kinds = [column.kind for column in ready.encoder.columns]
+    counts = [
+        (kinds.count("number"), "number", "numbers"),
+        (kinds.count("category"), "category", "categories"),
+        (len(ready.encoder.ignored), "ignored", "ignored"),
+    ]
+    columns = ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
+    table = _plain()
+    rows = len(source.values)
+    dropped = f"; {source.dropped:,} without a target left out" if source.dropped else ""
+    table.add_row("Table", f"{escape(where)}: {rows:,} rows{dropped}")
+    table.add_row("Columns", f"{columns} -> {len(ready.encoder.features)} features")
+    for name, reason in list(ready.encoder.ignored.items())[:_SHOWN_IGNORED]:
+        table.add_row("", escape(f"ignored {name}: {reason}"))
+    if (more := len(ready.encoder.ignored) - _SHOWN_IGNORED) > 0:
+        table.add_row("", f"ignored {more} more: see model.json")
+    table.add_row("Target", escape(_target(source, ready.target)))
+    held = len(ready.validation.inputs) if ready.validation else 0
+    table.add_row(
+        "Rows",
+        f"{len(ready.training.inputs):,} to train, {held:,} to choose the best epoch, "
+        f"{len(ready.test.values):,} held out to measure",
+    )
+    return table
+
+
+def metrics(
+    found: Mapping[str, float], baseline: Mapping[str, float], rows: int, what: str
+) -> Table:
+    """Metrics beside the trivial baseline's."""
+    table = _titled(f"On {rows:,} {what}")
+    table.add_column("metric")
+    table.add_column("model", justify="right", style="bold")
+    table.add_column("trivial baseline", justify="right")
+    for name, value in found.items():
+        table.add_row(name, f"{value:.4g}", f"{baseline[name]:.4g}" if name in baseline else "-")
+    return table
+
+
+def layers(before: Sequence[LayerMoments], after: Sequence[LayerMoments]) -> Group:
+    """Mean and variance of every hidden layer's activations, at the start and at the end."""
+    table = _titled("Activations of the hidden layers, on training rows")
+    table.add_column("layer", justify="right")
+    for when in ("start", "end"):
+        table.add_column(f"mean, {when}", justify="right")
+        table.add_column(f"variance, {when}", justify="right")
+    for number in _sampled(len(before)):
+        start, end = before[number], after[number]
+        table.add_row(
+            str(number + 1),
+            f"{start.mean:+.3f}",
+            f"{start.variance:.3f}",
+            f"{end.mean:+.3f}",
+            f"{end.variance:.3f}",
+        )
+    inside = sum(_BOX[0] <= layer.variance <= _BOX[1] for layer in before)
+    note = (
+        f"At the start {inside} of {len(before)} layers have a variance in "
+        f"[{_BOX[0]}, {_BOX[1]}], the box of theorem 1."
+    )
+    return Group(table, Text(note, style="dim"))
+
+
+def contests(found: Sequence[Contest], scores: Sequence[float], score_name: str) -> Table:
+    """Networks side by side: score, time, and the variance at a quarter, half and all of depth."""
+    depth = len(found[0].trained.before)
+    shown = sorted({0, max(depth // 4, 1) - 1, max(depth // 2, 1) - 1, depth - 1})
+    named = "layers " + ", ".join(str(layer + 1) for layer in shown)
+    table = _titled(f"Variance of the activations at {named}, on training rows")
+    table.add_column("network", no_wrap=True)
+    table.add_column(score_name, justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("when")
+    for layer in shown:
+        table.add_column(f"{layer + 1}", justify="right", min_width=5)
+    for contest, score in zip(found, scores, strict=True):
+        table.add_row(
+            contest.contender.name,
+            f"{score:.4g}",
+            f"{contest.trained.history.seconds:.1f}",
+            "start",
+            *_variances(contest.trained, shown, "before"),
+        )
+        table.add_row("", "", "", "end", *_variances(contest.trained, shown, "after"))
+    return table
+
+
+def _variances(trained: Trained, shown: Sequence[int], when: str) -> list[str]:
+    return [f"{getattr(trained, when)[layer].variance:.2g}" for layer in shown]
+
+
+def _target(source: Source, target: Target) -> str:
+    if isinstance(target, ClassTarget):
+        counts = (np.asarray(target.shares) * len(source.values)).round().astype(int)
+        named = ", ".join(map(str, target.classes[:5])) + (", ..." if target.outputs > 5 else "")
+        return (
+            f"{target.name}: {target.outputs} classes ({named}), {counts.min():,} to "
+            f"{counts.max():,} rows each"
+        )
+    low, high = source.values.min(), source.values.max()
+    return f"{target.name}: a number, from {low:.4g} to {high:.4g}, mean {target.mean:.4g}"
+
+
+def _sampled(depth: int) -> list[int]:
+    """The layers to show: all of them, or evenly spread ones with the first and the last."""
+    if depth <= _SHOWN_LAYERS:
+        return list(range(depth))
+    return sorted({round(layer) for layer in np.linspace(0, depth - 1, _SHOWN_LAYERS)})
+
+
+def _titled(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _plain() -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    return table

@@ -1,0 +1,99 @@
+"""The deep plain network that self-normalization makes trainable."""
+
+from collections import OrderedDict
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+from torch.nn.utils import skip_init
+
+from selfnorm.errors import ArgumentError
+from selfnorm.init import initialize_
+from selfnorm.nn._activations import SELUAlphaDropout
+
+Shape = Literal["rectangular", "conic"]
+
+
+class MLP(nn.Sequential):
+    """A self-normalizing network: `depth` times linear, SELU, alpha dropout; then a linear output.
+
+    Weights are LeCun-normal and biases zero, so on inputs of mean 0 and variance 1 the activations
+    of every layer have mean near 0 and variance near 1, at any depth. The layers are named
+    `linear1`, `selu1`, ..., `output`.
+
+    Args:
+        in_features: Number of inputs.
+        out_features: Number of outputs; the output layer has no activation.
+        width: Units of the first hidden layer.
+        depth: Number of hidden layers.
+        shape: `rectangular`, every hidden layer `width` wide; or `conic`, the widths fall
+            geometrically from `width` toward `out_features`.
+        dropout: Rate p of alpha dropout behind every hidden layer. Depth and p have a budget: at
+            p = .0232 the gradient keeps its size, at .1 thirty layers shrink it to a twentieth.
+        generator: Source of the weights; torch's default generator if None.
+
+    Shape:
+        Input (*, in_features), output (*, out_features).
+
+    Raises:
+        ArgumentError: a size is not positive, the shape is unknown, or p is outside [0, 1].
+
+    Source: Klambauer et al. 2017, sections 2 (weights, alpha dropout) and 4 (the two shapes).
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = MLP(20, 3, width=256, depth=100)
+        >>> hidden = model[:-1](torch.randn(512, 20))
+        >>> bool(0.8 < hidden.var() < 1.5), bool(abs(hidden.mean()) < 0.1)
+        (True, True)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        width: int = 128,
+        depth: int = 8,
+        shape: Shape = "rectangular",
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        _check_positive(in_features=in_features, out_features=out_features)
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        fan_in = in_features
+        for number, units in enumerate(hidden_widths(width, depth, shape, out_features), 1):
+            layers[f"linear{number}"] = skip_init(nn.Linear, fan_in, units)
+            # The linear layer needs no output of its own for the backward pass: write over it.
+            layers[f"selu{number}"] = SELUAlphaDropout(dropout, inplace=True)
+            fan_in = units
+        layers["output"] = skip_init(nn.Linear, fan_in, out_features)
+        super().__init__(layers)
+        initialize_(self, generator=generator)
+
+
+def hidden_widths(width: int, depth: int, shape: Shape, out_features: int) -> list[int]:
+    """Units of every hidden layer of an `MLP`.
+
+    Raises:
+        ArgumentError: a size is not positive, or the shape is unknown.
+
+    Example:
+        >>> hidden_widths(64, 3, "conic", out_features=1)
+        [64, 16, 4]
+    """
+    _check_positive(width=width, depth=depth)
+    if shape == "rectangular":
+        return [width] * depth
+    if shape == "conic":
+        ratio = out_features / width
+        return [round(width * ratio ** (layer / depth)) for layer in range(depth)]
+    raise ArgumentError(
+        f"shape must be one of {', '.join(get_args(Shape))}; '{shape}' came. Choose one of them."
+    )
+
+
+def _check_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ArgumentError(f"{name} must be 1 or more; {size} came. Give a positive size.")

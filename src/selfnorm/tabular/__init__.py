@@ -1,0 +1,5 @@
+"""From a table to a trained, saved, explained self-normalizing network."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

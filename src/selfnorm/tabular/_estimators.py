@@ -1,0 +1,251 @@
+# scikit-learn has no annotations; what is inferred from its defaults is too narrow.
+# pyright: reportArgumentType=false
+"""Estimators that behave like scikit-learn's own, over deep self-normalizing networks."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Collection
+from typing import Any, Literal, Self, cast
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from selfnorm.errors import ArgumentError, SelfNormWarning
+from selfnorm.nn import Shape
+from selfnorm.tabular._fit import Settings, fit_model, prepare
+from selfnorm.tabular._model import Architecture
+from selfnorm.tabular._source import Source
+from selfnorm.tabular._table import as_table
+from selfnorm.tabular._target import ClassTarget, Prediction, Task
+from selfnorm.tabular._train import SILENT, Options, Progress
+
+
+class _Estimator(BaseEstimator, metaclass=ABCMeta):
+    """What the two estimators share: parameters, tables in, training."""
+
+    def __init__(
+        self,
+        *,
+        depth: int = 8,
+        width: int = 128,
+        shape: Shape = "rectangular",
+        dropout: float = 0.02,
+        epochs: int = 100,
+        patience: int = 20,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float = 5e-4,
+        weight_decay: float = 1e-4,
+        validation: float = 0.15,
+        categories: Collection[str] | None = None,
+        ignore: Collection[str] | None = None,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.depth = depth
+        self.width = width
+        self.shape = shape
+        self.dropout = dropout
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.validation = validation
+        self.categories = categories
+        self.ignore = ignore
+        self.device = device
+        self.random_state = random_state
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train on a table."""
+
+    @abstractmethod
+    def _values(self, y: Any) -> np.ndarray:
+        """The target, checked: shape (rows,)."""
+
+    @abstractmethod
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict every row of a table."""
+
+    def _fit(self, X: Any, y: Any, task: Task, progress: Progress) -> None:
+        if y is None:
+            raise ArgumentError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None. Call "
+                "fit(X, y)."
+            )
+        table = self._table(X, reset=True)
+        values = self._values(y)
+        check_consistent_length(X, values)
+        if len(values) < 2:
+            raise ArgumentError("Training needs two rows or more; n_samples = 1. Add rows.")
+        settings = self._settings()
+        ready = prepare(Source(table, values, "y", task, dropped=0), settings)
+        self.model_, trained = fit_model(ready, settings, progress)
+        self.history_ = trained.history
+        self.layers_before_ = trained.before
+        self.layers_after_ = trained.after
+        self.n_iter_ = len(self.history_.epochs)
+
+    def _predict(self, X: Any) -> Prediction:
+        check_is_fitted(self)
+        table = self._table(X, reset=False)
+        for note in self.model_.encoder.notes(table):
+            warnings.warn(note, SelfNormWarning, stacklevel=3)
+        return self.model_.predict(table)
+
+    def _table(self, X: Any, *, reset: bool) -> pa.Table:
+        """X as a table; sets, or checks against, the number and names of its columns."""
+        if hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc"):
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            return as_table(X)
+        array = check_array(X, dtype=None, ensure_all_finite="allow-nan", estimator=self)
+        validate_data(self, array, skip_check_array=True, reset=reset)
+        return as_table(array)
+
+    def _settings(self) -> Settings:
+        batch = None if self.batch_size == "auto" else self.batch_size
+        return Settings(
+            Architecture(self.width, self.depth, self.shape, self.dropout),
+            Options(self.epochs, batch, self.learning_rate, self.weight_decay, self.patience),
+            validation=self.validation,
+            seed=int(check_random_state(self.random_state).randint(2**31)),
+            device=self.device,
+            categories=self.categories or (),
+            ignore=self.ignore or (),
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+class SelfNormClassifier(ClassifierMixin, _Estimator):
+    """A deep self-normalizing network (SELU, LeCun-normal, alpha dropout) that classifies.
+
+    Tables are pandas, polars or Arrow tables or arrays of shape (rows, columns). Numbers are
+    standardized; text and categorical columns become one standardized feature a category; missing
+    values need no care. Training stops when the validation loss has not fallen for `patience`
+    epochs, and the best epoch is kept.
+
+    Args:
+        depth: Number of hidden layers.
+        width: Units of a hidden layer (of the first one, if `shape` is `conic`).
+        shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
+        dropout: Rate of alpha dropout. Near .0232 gradients keep their size at any depth.
+        epochs: Most passes over the training rows.
+        patience: Epochs without a better validation loss before training stops.
+        batch_size: Rows of a mini-batch; `auto` takes a 32nd of the rows, from 16 to 256.
+        learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
+        weight_decay: AdamW's decoupled weight decay.
+        validation: Share of rows held out to choose the best epoch; 0 for none.
+        categories: Names of columns to take as categories although they hold numbers.
+        ignore: Names of columns to leave out.
+        device: `auto` (GPU if there is one), or a torch device such as `cpu`.
+        random_state: Seed of all that is random: same seed, machine and threads, same model.
+
+    Attributes:
+        classes_: The classes, sorted.
+        model_: The trained model: encoder, target, network (`selfnorm.nn.MLP`).
+        history_: The epochs, the best of them, and why training stopped.
+        layers_before_, layers_after_: Mean and variance of every hidden layer's activations on
+            training rows, before and after training.
+        n_iter_: Number of epochs trained.
+        n_features_in_, feature_names_in_: As scikit-learn defines them.
+
+    Source: Klambauer et al. 2017; the cross-entropy is minimized.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = SelfNormClassifier(epochs=20, random_state=0).fit(X, y)
+        >>> bool(model.score(X, y) > 0.9)
+        True
+    """
+
+    def fit(self, X: Any, y: Any, *, progress: Progress = SILENT) -> Self:
+        """Train on a table X of shape (rows, columns) and class labels y of shape (rows,)."""
+        self._fit(X, y, "classification", progress)
+        self.classes_ = np.asarray(cast("ClassTarget", self.model_.target).classes)
+        return self
+
+    def _values(self, y: Any) -> np.ndarray:
+        values = column_or_1d(y, warn=True)
+        check_classification_targets(values)
+        if len(np.unique(values)) < 2:
+            raise ArgumentError(
+                f"A classifier needs two classes or more; y holds one class, {values[0]!r}. Add "
+                "rows of another class."
+            )
+        return values
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of every row, shape (rows,)."""
+        return self._predict(X).values
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of every class, shape (rows, classes), in the order of `classes_`."""
+        return cast("np.ndarray", self._predict(X).probabilities)
+
+
+class SelfNormRegressor(RegressorMixin, _Estimator):
+    """A deep self-normalizing network (SELU, LeCun-normal, alpha dropout) for numbers.
+
+    Tables are pandas, polars or Arrow tables or arrays of shape (rows, columns). Numbers are
+    standardized; text and categorical columns become one standardized feature a category; missing
+    values need no care. Training stops when the validation loss has not fallen for `patience`
+    epochs, and the best epoch is kept.
+
+    Args:
+        depth: Number of hidden layers.
+        width: Units of a hidden layer (of the first one, if `shape` is `conic`).
+        shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
+        dropout: Rate of alpha dropout. Near .0232 gradients keep their size at any depth.
+        epochs: Most passes over the training rows.
+        patience: Epochs without a better validation loss before training stops.
+        batch_size: Rows of a mini-batch; `auto` takes a 32nd of the rows, from 16 to 256.
+        learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
+        weight_decay: AdamW's decoupled weight decay.
+        validation: Share of rows held out to choose the best epoch; 0 for none.
+        categories: Names of columns to take as categories although they hold numbers.
+        ignore: Names of columns to leave out.
+        device: `auto` (GPU if there is one), or a torch device such as `cpu`.
+        random_state: Seed of all that is random: same seed, machine and threads, same model.
+
+    Attributes:
+        model_: The trained model: encoder, target, network (`selfnorm.nn.MLP`).
+        history_: The epochs, the best of them, and why training stopped.
+        layers_before_, layers_after_: Mean and variance of every hidden layer's activations on
+            training rows, before and after training.
+        n_iter_: Number of epochs trained.
+        n_features_in_, feature_names_in_: As scikit-learn defines them.
+
+    Source: Klambauer et al. 2017; the squared error of the standardized target is minimized.
+
+    Example:
+        >>> from sklearn.datasets import load_diabetes
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = SelfNormRegressor(epochs=20, random_state=0).fit(X, y)
+        >>> bool(model.score(X, y) > 0.4)
+        True
+    """
+
+    def fit(self, X: Any, y: Any, *, progress: Progress = SILENT) -> Self:
+        """Train on a table X of shape (rows, columns) and numbers y of shape (rows,)."""
+        self._fit(X, y, "regression", progress)
+        return self
+
+    def _values(self, y: Any) -> np.ndarray:
+        values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        return column_or_1d(values, warn=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The number of every row, shape (rows,)."""
+        return self._predict(X).values

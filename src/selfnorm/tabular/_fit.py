@@ -1,0 +1,153 @@
+"""From a table to a trained model: hold out, encode, build, train, and watch the layers."""
+
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from selfnorm.audit import LayerMoments, record_moments
+from selfnorm.errors import ArgumentError, SelfNormError
+from selfnorm.nn import SELUAlphaDropout
+from selfnorm.tabular._encode import Encoder
+from selfnorm.tabular._model import Architecture, TabularModel, build_network
+from selfnorm.tabular._source import Source
+from selfnorm.tabular._split import hold_out
+from selfnorm.tabular._target import Target, fit_target
+from selfnorm.tabular._train import SILENT, History, Options, Progress, Rows, train
+
+_WATCHED_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a training depends on besides its rows."""
+
+    architecture: Architecture
+    options: Options
+    validation: float
+    seed: int
+    test: float = 0.0
+    device: str = "auto"
+    categories: Collection[str] = ()
+    ignore: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table made ready: the encoding, rows on the device to train with, and rows to test on."""
+
+    encoder: Encoder
+    target: Target
+    training: Rows
+    validation: Rows | None
+    test: Source
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a network's training went, with its layers' moments at the start and at the end."""
+
+    history: History
+    before: list[LayerMoments]
+    after: list[LayerMoments]
+
+
+def prepare(source: Source, settings: Settings) -> Prepared:
+    """Hold out test and validation rows and encode the table by what the training rows show.
+
+    Args:
+        source: The columns to learn from and the target of every row.
+        settings: The shares, the seed, the device and the columns' treatment count here.
+
+    Raises:
+        TableError: no column can be used.
+        ArgumentError: the device is not one that torch can use.
+    """
+    device = torch_device(settings.device)
+    seed, task = settings.seed, source.task
+    learned, test = hold_out(source.values, settings.test, task=task, seed=seed)
+    values = source.values[learned]
+    kept, held = hold_out(values, settings.validation, task=task, seed=seed)
+    encoder = Encoder.fit(
+        source.table, learned[kept], categories=settings.categories, ignore=settings.ignore
+    )
+    target = fit_target(source.name, values, task)
+
+    def rows(numbers: np.ndarray) -> Rows:
+        part = source.take(numbers)
+        inputs = torch.from_numpy(encoder.transform(part.table))
+        return Rows(inputs.to(device), target.encode(part.values).to(device))
+
+    validation = rows(learned[held]) if len(held) else None
+    return Prepared(encoder, target, rows(learned[kept]), validation, source.take(test))
+
+
+def fit_model(
+    ready: Prepared, settings: Settings, progress: Progress = SILENT
+) -> tuple[TabularModel, Trained]:
+    """Build the self-normalizing network of the settings and train it on prepared rows.
+
+    Raises:
+        SelfNormError: the loss was not finite from the first epoch on.
+        KeyboardInterrupt: Ctrl-C came before the first epoch was done.
+    """
+    with seeded(settings.seed):
+        network = build_network(ready.encoder, ready.target, settings.architecture)
+        trained = train_network(network, ready, (SELUAlphaDropout,), settings.options, progress)
+    if trained.history.stop == "diverged" and trained.history.best.number == 1:
+        raise SelfNormError(
+            "Training needs a finite loss; it was not finite in the first epoch. Try a smaller "
+            f"learning rate than {settings.options.learning_rate:g}."
+        )
+    return TabularModel(ready.encoder, ready.target, settings.architecture, network), trained
+
+
+def train_network(
+    network: nn.Module,
+    ready: Prepared,
+    activations: tuple[type[nn.Module], ...],
+    options: Options,
+    progress: Progress = SILENT,
+) -> Trained:
+    """Train a network on prepared rows; watch its activations at the start and at the end."""
+    watched = ready.training.inputs[:_WATCHED_ROWS]
+    network.to(watched.device)
+    before = record_moments(network, watched, activations)
+    history = train(
+        network,
+        ready.training,
+        ready.validation,
+        loss=ready.target.loss,
+        score=ready.target.score,
+        options=options,
+        progress=progress,
+    )
+    return Trained(history, before, record_moments(network, watched, activations))
+
+
+@contextmanager
+def seeded(seed: int) -> Generator[None]:
+    """Torch's random numbers start from `seed` inside, and go on as before outside."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def torch_device(name: str) -> torch.device:
+    """A device by its name; `auto` is the GPU where there is one.
+
+    Raises:
+        ArgumentError: torch knows no such device, or cannot use it here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name, dtype=torch.float64).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ArgumentError(
+            f"The device must be one that torch can use here; '{name}' is not. Give 'cpu' or "
+            "'auto'."
+        ) from error

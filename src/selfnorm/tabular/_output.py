@@ -1,0 +1,59 @@
+"""Predictions out: as a table, in a CSV or Parquet file."""
+
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from selfnorm._files import write_file
+from selfnorm.errors import TableError
+from selfnorm.tabular._target import ClassTarget, Prediction, Target
+
+
+def prediction_table(target: Target, prediction: Prediction) -> pa.Table:
+    """A row for every row: the target's name, and for classes `probability_CLASS` of each."""
+    columns = {target.name: prediction.values}
+    if isinstance(target, ClassTarget) and prediction.probabilities is not None:
+        for at, one in enumerate(target.classes):
+            columns[f"probability_{one}"] = prediction.probabilities[:, at]
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def check_prediction_file(path: Path, *, force: bool) -> None:
+    """Raise if a file cannot be written: another ending, no such folder, or a file that is there.
+
+    Raises:
+        TableError: any of these.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise TableError(
+            f"Predictions are written as .csv or .parquet; '{path}' ends in '{path.suffix}'. Name "
+            "another file."
+        )
+    if not path.parent.is_dir():
+        raise TableError(
+            f"There is no folder '{path.parent}' to write to. Make it, or name another."
+        )
+    if path.exists() and not force:
+        raise TableError(
+            f"'{path}' is there already. Name another file, or give --force to write over it."
+        )
+
+
+def write_predictions(table: pa.Table, path: Path) -> None:
+    """Write predictions in the format of the path's ending, whole or not at all."""
+    if path.suffix == ".csv":
+        write_file(path, csv_bytes(table))
+        return
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    write_file(path, content.getvalue())
+
+
+def csv_bytes(table: pa.Table) -> bytes:
+    """A table as UTF-8 CSV with a header."""
+    content = io.BytesIO()
+    pacsv.write_csv(table, content)
+    return content.getvalue()

@@ -1,0 +1,126 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
+"""A table with its target column: what `selfnorm fit` and `selfnorm evaluate` start from."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from selfnorm.errors import TableError
+from selfnorm.tabular._columns import numbers
+from selfnorm.tabular._datasets import target_of
+from selfnorm.tabular._encode import Encoder
+from selfnorm.tabular._table import read_table, require_column
+from selfnorm.tabular._target import (
+    ClassTarget,
+    Target,
+    Task,
+    class_values,
+    plain,
+    target_values,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table split into the columns to learn from and the target.
+
+    Attributes:
+        table: The columns without the target, only rows whose target is known.
+        values: The target of every row.
+        name: The target's name.
+        task: `classification` or `regression`.
+        dropped: Number of rows left out as their target is missing.
+    """
+
+    table: pa.Table
+    values: np.ndarray
+    name: str
+    task: Task
+    dropped: int
+
+    def take(self, rows: np.ndarray) -> "Source":
+        """The same with some of the rows."""
+        return Source(self.table.take(rows), self.values[rows], self.name, self.task, self.dropped)
+
+
+def read_source(
+    source: str | Path,
+    target: str | None,
+    *,
+    task: Task | None = None,
+    categories: Collection[str] = (),
+) -> Source:
+    """Read a table to learn from; the task is told by the target unless it is given.
+
+    Args:
+        source: A CSV or Parquet file, or the name of a built-in data set.
+        target: The target column; a built-in data set has one of its own.
+        task: `classification` or `regression`; None decides by the values.
+        categories: Columns that are categories although they look like numbers.
+
+    Raises:
+        TableError: the table cannot be read, or has no such target, or none that can be learned.
+    """
+    table = read_table(source, text_columns=categories)
+    name = target or target_of(str(source))
+    if name is None:
+        listed = ", ".join(table.column_names[-8:])
+        raise TableError(
+            f"Training needs to know which column to predict; name it with --target. The last "
+            f"columns of '{source}' are: {listed}."
+        )
+    known, dropped = _with_target(table, name)
+    values, found = target_values(name, known[name], task)
+    return Source(known.drop_columns([name]), values, name, found, dropped)
+
+
+def read_truth(source: str | Path, target: Target, encoder: Encoder) -> Source:
+    """Read a table to measure a model on: the model's columns and its target.
+
+    Raises:
+        TableError: the table cannot be read, has no such target, or one of another kind.
+    """
+    table = read_for(source, target, encoder)
+    known, dropped = _with_target(table, target.name)
+    column = plain(target.name, known[target.name])
+    if isinstance(target, ClassTarget):
+        values = class_values(column)
+        both_text = isinstance(values[0], str) == isinstance(target.classes[0], str)
+        if not both_text or not np.isin(values, target.classes).any():
+            listed = ", ".join(map(str, target.classes[:5]))
+            raise TableError(
+                f"'{target.name}' must hold classes that the model knows ({listed}); it holds "
+                f"'{values[0]}' and no known one. Check that it is the same target."
+            )
+    else:
+        values = numbers(target.name, column)
+    return Source(known.drop_columns([target.name]), values, target.name, target.task, dropped)
+
+
+def read_for(source: str | Path, target: Target, encoder: Encoder) -> pa.Table:
+    """Read a table for a model: what the model takes as text is read as text."""
+    text: list[str] = [column.name for column in encoder.columns if column.kind == "category"]
+    if isinstance(target, ClassTarget) and isinstance(target.classes[0], str):
+        text.append(target.name)
+    return read_table(source, text_columns=text)
+
+
+def _with_target(table: pa.Table, name: str) -> tuple[pa.Table, int]:
+    """The rows whose target is known, and how many are not."""
+    require_column(name, table.column_names)
+    column = table[name]
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+        table = table.set_column(table.column_names.index(name), name, column)
+    known = table.filter(pc.is_valid(column))
+    if known.num_rows < 2:
+        raise TableError(
+            f"Learning needs rows with a known target; '{name}' is known in {known.num_rows} of "
+            f"{table.num_rows} rows. Fill it in."
+        )
+    return known, table.num_rows - known.num_rows

@@ -1,0 +1,258 @@
+"""fit, predict and evaluate as a user runs them: what is printed, written, and refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pytest
+from typer.testing import CliRunner
+
+from selfnorm.cli._app import app
+from support.tables import small_table
+
+QUICK = ["--depth", "3", "--width", "16", "--epochs", "3"]
+
+
+class Result:
+    """What a command printed, wide tables unfolded, and its exit code."""
+
+    def __init__(self, *arguments: str) -> None:
+        outcome = CliRunner().invoke(app, list(arguments))
+        if outcome.exception and not isinstance(outcome.exception, SystemExit):
+            raise outcome.exception
+        self.code, self.output, self.errors = outcome.exit_code, outcome.stdout, outcome.stderr
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    pacsv.write_csv(small_table(), "t.csv")
+    return tmp_path
+
+
+@pytest.fixture
+def model() -> Path:
+    assert Result("fit", "t.csv", "-t", "label", "--ignore", "amount", *QUICK).code == 0
+    return Path("t-model")
+
+
+def refused(*arguments: str) -> str:
+    """The one line of an error, once exit code, stdout and traceback are as they must be."""
+    before = sorted(Path().rglob("*"))
+    result = Result(*arguments)
+    assert result.code == 2, result.output + result.errors
+    assert result.output == ""
+    lines = result.errors.strip().splitlines()
+    assert len(lines) == 1, result.errors
+    assert lines[0].startswith("Error: ")
+    assert sorted(Path().rglob("*")) == before
+    return lines[0]
+
+
+def test_fit_says_what_it_understood_and_writes_a_model() -> None:
+    result = Result("fit", "t.csv", "--target", "label", "--ignore", "amount", *QUICK)
+    assert result.code == 0
+    for words in (
+        "t.csv: 120 rows",
+        "2 numbers, 1 category, 1 ignored",
+        "ignored amount: as asked",
+        "label: 2 classes (big, small)",
+        "held out to measure",
+        "trivial baseline",
+        "variance, start",
+        "Wrote t-model/",
+    ):
+        assert words in result.output
+    assert max(len(line) for line in result.output.splitlines()) <= 80
+    assert sorted(path.name for path in Path("t-model").iterdir()) == [
+        "model.json",
+        "model.safetensors",
+        "training.png",
+    ]
+    about = json.loads(Path("t-model/model.json").read_text())["about"]
+    assert len(about["epochs"]) == 3
+    assert len(about["layers"]["before"]) == 3
+    assert about["metrics"]["accuracy"] > 0
+    assert Path("t-model/training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_seed_writes_the_same_model_twice() -> None:
+    for name in ("a", "b"):
+        assert Result("fit", "t.csv", "-t", "label", "-o", name, "--seed", "7", *QUICK).code == 0
+    for file in ("model.safetensors", "model.json"):
+        assert Path("a", file).read_bytes() == Path("b", file).read_bytes()
+
+
+def test_regression_is_told_by_the_target() -> None:
+    result = Result("fit", "t.csv", "-t", "amount", "--ignore", "label", *QUICK)
+    assert result.code == 0
+    assert "amount: a number, from" in result.output
+    assert "RMSE" in result.output
+
+
+def test_compare_trains_four_networks_and_draws_them() -> None:
+    result = Result("fit", "wine", "--compare", "-o", "out", "--depth", "8", "--epochs", "2")
+    assert result.code == 0
+    for name in ("SELU + LeCun", "ReLU + He", "ReLU + He + BatchNorm", "tanh + Xavier"):
+        assert name in result.output
+    assert "at layers 1, 2, 4, 8" in result.output
+    assert max(len(line) for line in result.output.splitlines()) <= 80
+    assert Path("out/depth.png").read_bytes().startswith(b"\x89PNG")
+    assert Result("evaluate", "out", "wine").code == 0
+
+
+def test_predict_writes_a_row_for_every_row(model: Path) -> None:
+    result = Result("predict", str(model), "t.csv", "-o", "out.csv")
+    assert (result.code, result.output) == (0, "")
+    table = pacsv.read_csv("out.csv")
+    assert table.column_names == ["label", "probability_big", "probability_small"]
+    assert table.num_rows == 120
+    total = np.add(table["probability_big"], table["probability_small"])
+    np.testing.assert_allclose(total, 1, rtol=1e-12)
+
+
+def test_predict_prints_to_stdout_and_writes_parquet(model: Path) -> None:
+    printed = Result("predict", str(model), "t.csv").output
+    assert printed.splitlines()[0] == '"label","probability_big","probability_small"'
+    assert len(printed.splitlines()) == 121
+    assert Result("predict", str(model), "t.csv", "-o", "out.parquet").code == 0
+    assert pa.parquet.read_table("out.parquet").num_rows == 120
+
+
+def test_columns_may_stand_in_any_order_and_the_target_may_be_absent(model: Path) -> None:
+    table = small_table()
+    pacsv.write_csv(table.select(["day", "size", "city"]), "other.csv")
+    expected = Result("predict", str(model), "t.csv").output
+    assert Result("predict", str(model), "other.csv").output == expected
+
+
+def test_unknown_categories_are_told_once(model: Path) -> None:
+    table = small_table().drop_columns(["city"]).append_column("city", pa.array(["Bonn"] * 120))
+    pacsv.write_csv(table, "new.csv")
+    result = Result("predict", str(model), "new.csv", "-o", "out.csv")
+    assert result.code == 0
+    assert result.errors.count("such as 'Bonn', in 120 of 120 rows") == 1
+
+
+def test_evaluate_prints_the_metrics(model: Path) -> None:
+    result = Result("evaluate", str(model), "t.csv")
+    assert result.code == 0
+    for words in ("accuracy", "AUC", "log loss", "trivial baseline", "On 120 rows of t.csv"):
+        assert words in result.output
+
+
+REFUSED = {
+    "missing file": (["fit", "no.csv", "-t", "y"], "There is no file 'no.csv'"),
+    "no target": (["fit", "t.csv"], "name it with --target"),
+    "unknown target": (["fit", "t.csv", "-t", "lable"], "Did you mean 'label'?"),
+    "text as number": (
+        ["fit", "t.csv", "-t", "label", "--task", "regression"],
+        "must hold numbers",
+    ),
+    "number as class": (
+        ["fit", "t.csv", "-t", "amount", "--task", "classification"],
+        "120 classes in 120 rows",
+    ),
+    "no columns": (
+        ["fit", "t.csv", "-t", "label"]
+        + [word for name in ("size", "city", "day", "amount") for word in ("--ignore", name)],
+        "none is usable",
+    ),
+    "unknown ignored": (["fit", "t.csv", "-t", "label", "--ignore", "zip"], "there is no 'zip'"),
+    "bad depth": (["fit", "t.csv", "-t", "label", "--depth", "0"], "depth must be 1 or more"),
+    "bad share": (["fit", "t.csv", "-t", "label", "--test", "1"], "under 1"),
+    "bad rate": (["fit", "t.csv", "-t", "label", "--learning-rate", "-1"], "greater than 0"),
+    "bad device": (["fit", "t.csv", "-t", "label", "--device", "abacus"], "'abacus' is not"),
+    "no model": (["predict", "nothing", "t.csv"], "there is no 'nothing/model.json'"),
+    "no model to evaluate": (["evaluate", ".", "t.csv"], "there is no 'model.json'"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_mistakes_are_one_line_and_exit_code_2(kind: str) -> None:
+    arguments, words = REFUSED[kind]
+    assert words in refused(*arguments)
+
+
+BAD_FILES = {
+    "empty": ("", "is an empty file"),
+    "header only": ("size,label\n", "has 2 columns and none"),
+    "ragged": ("size,label\n1,a\n2\n", "row 3 has 1 where the header has 2"),
+    "twice": ("label,label\na,b\n", "'label' stands 2 times"),
+    "one class": ("size,label\n1,a\n2,a\n", "is 'a' in all 2 rows"),
+    "no target values": ("size,label\n1,\n2,\n", "known in 0 of 2 rows"),
+    "mixed": (
+        "size,label\n" + "".join(f"{n},{n % 2}\n" for n in range(50)) + "oops,1\n",
+        "'oops' in row 51",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_broken_tables_are_one_line_and_exit_code_2(kind: str) -> None:
+    content, words = BAD_FILES[kind]
+    Path("bad.csv").write_text(content)
+    assert words in refused("fit", "bad.csv", "-t", "label")
+
+
+def test_a_table_that_does_not_fit_the_model_is_refused(model: Path) -> None:
+    Path("few.csv").write_text("size,day\n1,2024-01-01\n")
+    assert "'city' is missing" in refused("predict", str(model), "few.csv")
+    Path("text.csv").write_text("size,city,day\nbig,Oslo,2024-01-01\n")
+    assert "row 1 holds 'big'" in refused("predict", str(model), "text.csv")
+    Path("empty.csv").write_text("size,city,day\n")
+    assert "3 columns and none" in refused("predict", str(model), "empty.csv")
+    Path("other.csv").write_text(
+        "size,city,day,label\n1,Oslo,2024-01-01,huge\n2,Rome,2024-01-01,x\n"
+    )
+    assert "no known one" in refused("evaluate", str(model), "other.csv")
+    assert "there is no 'label'" in refused("evaluate", str(model), "few.csv")
+
+
+def test_nothing_is_written_over_unasked(model: Path) -> None:
+    weights = (model / "model.safetensors").read_bytes()
+    assert "--force" in refused("fit", "t.csv", "-t", "label", "--seed", "1", *QUICK)
+    assert (model / "model.safetensors").read_bytes() == weights
+    assert Result("fit", "t.csv", "-t", "label", "--seed", "1", "--force", *QUICK).code == 0
+    assert (model / "model.safetensors").read_bytes() != weights
+    Path("out.csv").write_text("mine")
+    assert "is there already" in refused("predict", str(model), "t.csv", "-o", "out.csv")
+    assert Path("out.csv").read_text() == "mine"
+    assert "ends in '.doc'" in refused("predict", str(model), "t.csv", "-o", "out.doc")
+    assert "no folder" in refused("predict", str(model), "t.csv", "-o", "no/out.csv")
+
+
+def test_a_damaged_model_is_one_line_and_exit_code_2(model: Path) -> None:
+    (model / "model.json").write_text("{")
+    assert "is damaged" in refused("predict", str(model), "t.csv")
+
+
+def test_ctrl_c_keeps_the_best_epoch_and_says_so(own_folder: Path) -> None:
+    command = [sys.executable, "-c", "from selfnorm.cli import main; main()", "fit", "digits"]
+    process = subprocess.Popen(
+        [*command, "--epochs", "100000", "--patience", "100000", "--depth", "2"],
+        cwd=own_folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "FORCE_COLOR": "1", "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    seen = b""
+    begin = time.monotonic()
+    while b"epoch  3/" not in seen and time.monotonic() - begin < 120:
+        seen += os.read(process.stderr.fileno(), 4096)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert b"Stopped by Ctrl-C" in errors
+    assert b"is kept and saved" in errors
+    assert b"Traceback" not in errors
+    assert Result("evaluate", "digits-model", "digits").code == 0

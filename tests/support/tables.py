@@ -1,0 +1,62 @@
+"""Small tables with every kind of column, and models that train on them in a moment."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from selfnorm.tabular import (
+    Architecture,
+    Options,
+    Settings,
+    Source,
+    TabularModel,
+    Trained,
+    fit_model,
+    prepare,
+)
+
+ROWS = 120
+
+
+def small_table(rows: int = ROWS, seed: int = 0) -> pa.Table:
+    """Numbers, text, dates and holes; `label` and `amount` follow from the other columns."""
+    rng = np.random.default_rng(seed)
+    size = rng.normal(20, 5, rows)
+    city = rng.choice(["Oslo", "Rome", "Lima"], rows)
+    amount = size + 10 * (city == "Rome") + rng.normal(0, 0.5, rows)
+    return pa.table(
+        {
+            "size": pa.array(np.where(rng.random(rows) < 0.1, np.nan, size), from_pandas=True),
+            "city": city.tolist(),
+            "day": np.datetime64("2024-02-01") + rng.integers(0, 99, rows),
+            "label": np.where(amount > 23, "big", "small").tolist(),
+            "amount": amount,
+        }
+    )
+
+
+def small_source(task: str) -> Source:
+    """The small table, to learn `label` (classification) or `amount` (regression)."""
+    table = small_table()
+    name = "label" if task == "classification" else "amount"
+    values = np.asarray(table[name].to_pylist())
+    return Source(table.drop_columns(["label", "amount"]), values, name, task, 0)
+
+
+def settings(**changes: object) -> Settings:
+    """A network that trains in a moment."""
+    quick = Settings(
+        Architecture(width=16, depth=3, shape="rectangular", dropout=0.05),
+        Options(epochs=3, batch_size=16, learning_rate=1e-2, weight_decay=0, patience=3),
+        validation=0.2,
+        seed=0,
+        device="cpu",
+    )
+    return replace(quick, **changes)
+
+
+def fitted(source: Source, how: Settings | None = None) -> tuple[TabularModel, Trained]:
+    """A model of the source."""
+    how = how or settings()
+    return fit_model(prepare(source, how), how)

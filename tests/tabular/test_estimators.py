@@ -1,0 +1,104 @@
+"""The estimators behave like scikit-learn's own."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from selfnorm import SelfNormClassifier, SelfNormRegressor
+from selfnorm.errors import ArgumentError, SelfNormWarning
+from support.tables import small_table
+
+QUICK = {"depth": 3, "width": 32, "epochs": 15, "random_state": 0}
+
+
+@parametrize_with_checks([SelfNormClassifier(**QUICK), SelfNormRegressor(**QUICK)])
+@pytest.mark.filterwarnings("ignore")  # the checks give the estimators odd input on purpose
+def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def frames() -> dict[str, Any]:
+    table = small_table().drop_columns(["label", "amount"])
+    return {"arrow": table, "pandas": table.to_pandas(), "polars": pl.from_arrow(table)}
+
+
+@pytest.mark.parametrize("kind", frames())
+def test_frames_with_text_dates_and_holes(kind: str) -> None:
+    X, y = frames()[kind], small_table()["label"].to_pylist()
+    model = SelfNormClassifier(**QUICK | {"epochs": 40}).fit(X, y)
+    assert model.score(X, y) > 0.9
+    assert model.classes_.tolist() == ["big", "small"]
+    assert model.feature_names_in_.tolist() == ["size", "city", "day"]
+    probabilities = model.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-12)
+    np.testing.assert_array_equal(model.classes_[probabilities.argmax(1)], model.predict(X))
+
+
+def test_frames_of_all_kinds_train_the_same_model() -> None:
+    y = small_table()["amount"].to_numpy()
+    found = [SelfNormRegressor(**QUICK).fit(X, y).predict(X) for X in frames().values()]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_it_stands_in_pipelines_grids_and_cross_validation() -> None:
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(FunctionTransformer(), SelfNormClassifier(**QUICK))
+    assert cross_val_score(pipeline, X, y, cv=2).mean() > 0.8
+    grid = GridSearchCV(SelfNormClassifier(**QUICK), {"depth": [2, 4]}, cv=2).fit(X, y)
+    assert grid.best_params_["depth"] in (2, 4)
+
+
+def test_a_trained_estimator_survives_pickle() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = SelfNormClassifier(**QUICK).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))  # noqa: S301  scikit-learn users do, on their own files
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_the_layers_and_the_history_are_there() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = SelfNormClassifier(**QUICK).fit(X, y)
+    assert [layer.name for layer in model.layers_before_] == ["selu1", "selu2", "selu3"]
+    assert len(model.layers_after_) == 3
+    assert model.n_iter_ == len(model.history_.epochs) <= 15
+
+
+def test_unknown_categories_are_told() -> None:
+    X = pd.DataFrame({"c": ["a", "b"] * 20})
+    model = SelfNormClassifier(**QUICK).fit(X, X["c"])
+    with pytest.warns(SelfNormWarning, match=r"such as 'z', in 1 of 1 rows"):
+        model.predict(pd.DataFrame({"c": ["z"]}))
+
+
+def test_numbers_as_categories_and_columns_left_out() -> None:
+    X = pd.DataFrame({"code": [1, 2, 3] * 20, "noise": np.arange(60.0) ** 2})
+    y = (X["code"] == 2).astype(int)
+    model = SelfNormClassifier(**QUICK, categories=["code"], ignore=["noise"]).fit(X, y)
+    assert model.model_.encoder.features == ["code=1", "code=2", "code=3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"depth": 0}, "depth must be 1 or more; 0 came"),
+        ({"shape": "round"}, "shape must be one of rectangular, conic; 'round' came"),
+        ({"dropout": 1.5}, "1.5"),
+        ({"epochs": 0}, "epochs must be greater than 0"),
+        ({"validation": 1.0}, "at least 0 and under 1; 1.0 came"),
+        ({"device": "abacus"}, "'abacus' is not"),
+    ],
+)
+def test_bad_parameters_are_told_when_fitting(change: dict[str, Any], words: str) -> None:
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ArgumentError, match=words):
+        SelfNormClassifier(**QUICK | change).fit(X, y)
