@@ -41,9 +41,9 @@ def pieces(y: arb, x: arb) -> Pieces:
     )
 
 
-def half_moments(y: arb, x: arb) -> HalfMoments:
-    """`HalfMoments` at the precision in force."""
-    below, exp1, exp2, bump = pieces(y, x)
+def half_moments(y: arb, x: arb, known: Pieces | None = None) -> HalfMoments:
+    """`HalfMoments` at the precision in force, from the pieces there if they are known."""
+    below, exp1, exp2, bump = known or pieces(y, x)
     up = y * (1 - below) + bump
     return HalfMoments(
         up=up,

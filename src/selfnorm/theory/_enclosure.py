@@ -5,7 +5,8 @@ mean value theorem gives a second enclosure, narrow for small boxes,
 
     g(y, x) in g(middle) + dg/dy(box) (y - middle_y) + dg/dx(box) (x - middle_x),
 
-and what lies in both lies in their intersection.
+and what lies in both lies in their intersection. The derivatives are Eq. 52-57 of the paper
+without the factors omega and tau, which `largest_stretch` puts back.
 """
 
 from fractions import Fraction
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from flint import arb
 
-from selfnorm.theory._balls import half_moments, pieces
+from selfnorm.theory._balls import HalfMoments, half_moments, pieces
 from selfnorm.theory._domain import Range
 from selfnorm.theory._exact import ball, hull
 
@@ -38,19 +39,32 @@ class Image(NamedTuple):
 
 
 def image(box: Box, alpha: arb, scale: arb) -> Image:
-    """Enclose the map on a box."""
+    """Enclose the map on a box, and its derivative with the narrower of two balls for the mean."""
     (y_low, y_high), (x_low, x_high) = box
     y, x = hull(y_low, y_high), hull(x_low, x_high)
-    mean, var = _map(y, x, alpha, scale)
-    slopes = _slopes(y, x, mean, alpha, scale)
-    middle_y, middle_x = (y_low + y_high) / 2, (x_low + x_high) / 2
-    mean_there, var_there = _map(ball(middle_y), ball(middle_x), alpha, scale)
+    known = pieces(y, x)
+    mean, second = _map(half_moments(y, x, known), alpha, scale)
+    middle_y, middle_x = ball((y_low + y_high) / 2), ball((x_low + x_high) / 2)
+    mean_there, second_there = _map(half_moments(middle_y, middle_x), alpha, scale)
     dy, dx = _centered(y_high - y_low), _centered(x_high - x_low)
-    return Image(
-        mean=mean.intersection(mean_there + slopes.mean_by_y * dy + slopes.mean_by_x * dx),
-        var=var.intersection(var_there + slopes.var_by_y * dy + slopes.var_by_x * dx),
-        slopes=slopes,
+
+    below, exp1, exp2, bump = known
+    mean_by_y = scale * (alpha * exp1 + 1 - below)
+    mean_by_x = scale / 2 * (alpha * exp1 - (alpha - 1) * bump / x)
+    mean = mean.intersection(mean_there + mean_by_y * dy + mean_by_x * dx)
+    square, saturation = scale * scale, alpha * alpha
+    second_by_y = 2 * square * (saturation * (exp2 - exp1) + y * (1 - below) + bump)
+    second_by_x = square * (saturation * (2 * exp2 - exp1) + 1 - below)
+    slopes = Slopes(
+        mean_by_y,
+        mean_by_x,
+        second_by_y - 2 * mean * mean_by_y,
+        second_by_x - 2 * mean * mean_by_x,
     )
+    var = second - mean * mean
+    var_there = second_there - mean_there * mean_there
+    var = var.intersection(var_there + slopes.var_by_y * dy + slopes.var_by_x * dx)
+    return Image(mean, var, slopes)
 
 
 def largest_stretch(slopes: Slopes, weight_sum: arb, weight_sq: arb) -> arb:
@@ -60,26 +74,10 @@ def largest_stretch(slopes: Slopes, weight_sum: arb, weight_sq: arb) -> arb:
     return (_norm(a + d, c - b) + _norm(a - d, b + c)) / 2
 
 
-def _map(y: arb, x: arb, alpha: arb, scale: arb) -> tuple[arb, arb]:
-    half = half_moments(y, x)
+def _map(half: HalfMoments, alpha: arb, scale: arb) -> tuple[arb, arb]:
+    """Mean and second moment (Eq. 4, 5)."""
     mean = scale * (half.up - alpha * half.down)
-    return mean, scale * scale * (half.up2 + alpha * alpha * half.down2) - mean * mean
-
-
-def _slopes(y: arb, x: arb, mean: arb, alpha: arb, scale: arb) -> Slopes:
-    """Eq. 52-57, without the factors omega and tau."""
-    below, exp1, exp2, bump = pieces(y, x)
-    square = scale * scale
-    mean_by_y = scale * (alpha * exp1 + 1 - below)
-    mean_by_x = scale / 2 * (alpha * exp1 - (alpha - 1) * bump / x)
-    second_by_y = 2 * square * (alpha * alpha * (exp2 - exp1) + y * (1 - below) + bump)
-    second_by_x = square * (alpha * alpha * (2 * exp2 - exp1) + 1 - below)
-    return Slopes(
-        mean_by_y,
-        mean_by_x,
-        second_by_y - 2 * mean * mean_by_y,
-        second_by_x - 2 * mean * mean_by_x,
-    )
+    return mean, scale * scale * (half.up2 + alpha * alpha * half.down2)
 
 
 def _centered(width: Fraction) -> arb:
