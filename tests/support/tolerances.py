@@ -30,3 +30,8 @@ FIXED_POINT = 1e-11
 # A matrix of independent units has finite-width corrections of order depth / width to its
 # variance, here 10 / 1024, and a spread of the same order.
 FINITE_WIDTH = 0.1
+
+
+def printed(decimals: int) -> float:
+    """Half a unit of the last decimal that a figure is quoted with."""
+    return 0.5 * 10.0**-decimals
