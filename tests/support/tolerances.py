@@ -15,3 +15,23 @@ SAME_UP_TO_ROUNDING |= {
 }
 # Mean and variance over a column of float32 features, each rounded once (values up to 2**4).
 MATRIX_MOMENTS = 16 * torch.finfo(torch.float32).eps
+# What moments() promises, against 50 digits and more.
+MOMENTS_RELATIVE = 1e-12
+# Adaptive quadrature of E f'^2 uses slopes of interpolating polynomials, which cost digits.
+SLOPES_RELATIVE = 1e-11
+# Gauss-Hermite quadrature meets SELU's kink and converges only like 1 / nodes; at 150 nodes the
+# closed forms are within this.
+HERMITE_ACROSS_A_KINK = 2e-3
+# mpmath's finite differences at 60 digits with step 1e-20 leave 1e-20; float64 leaves this.
+DERIVATIVE_RELATIVE = 1e-12
+# A fixed point's residual may be a few hundred roundings; the map's slope below 1 magnifies it
+# by at most 1 / (1 - slope), here below 100.
+FIXED_POINT = 1e-11
+# A matrix of independent units has finite-width corrections of order depth / width to its
+# variance, here 10 / 1024, and a spread of the same order.
+FINITE_WIDTH = 0.1
+
+
+def printed(decimals: int) -> float:
+    """Half a unit of the last decimal that a figure is quoted with."""
+    return 0.5 * 10.0**-decimals

@@ -11,11 +11,13 @@ import typer
 from typer.core import TyperGroup
 
 from selfnorm import __version__
+from selfnorm.cli._certify import certify
 from selfnorm.cli._console import fail, tell
 from selfnorm.cli._evaluate import evaluate
 from selfnorm.cli._fit import fit
 from selfnorm.cli._info import info
 from selfnorm.cli._predict import predict
+from selfnorm.cli._solve import solve
 from selfnorm.errors import SelfNormError, SelfNormWarning
 
 
@@ -51,8 +53,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, predict, evaluate, info):
-    app.command(no_args_is_help=command is not info)(command)
+for command in (fit, predict, evaluate):
+    app.command(no_args_is_help=True)(command)
+for command in (solve, certify, info):
+    app.command()(command)
 
 
 def run() -> None:

@@ -3,14 +3,18 @@
 import io
 from pathlib import Path
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from selfnorm._files import write_file
+from selfnorm.errors import ArgumentError
 
 # Okabe and Ito's colors, which readers with any color vision tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BAND = "#0072B21F"
+# What each format calls its record of when or by what it was written.
+_DATES = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}
 
 
 def figure(width: float, height: float) -> Figure:
@@ -29,8 +33,20 @@ def plain_axes(axes: Axes, *, title: str, x: str, y: str) -> None:
 
 
 def save(drawn: Figure, path: str | Path) -> None:
-    """Save a figure in the format of the path's ending (.png, .svg, .pdf); written whole."""
+    """Save a figure in the format of the path's ending (.png, .svg, .pdf); written whole.
+
+    The file holds no date, so that the same figure is the same file.
+
+    Raises:
+        ArgumentError: The ending is none of these.
+        OSError: The folder cannot be written to.
+    """
     path = Path(path)
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in _DATES:
+        msg = f"A figure's name must end in .png, .svg or .pdf; got {path.name!r}. Rename it."
+        raise ArgumentError(msg)
     content = io.BytesIO()
-    drawn.savefig(content, format=path.suffix.removeprefix(".") or "png")
+    with mpl.rc_context({"svg.hashsalt": "selfnorm"}):
+        drawn.savefig(content, format=kind, metadata={_DATES[kind]: None})
     write_file(path, content.getvalue())

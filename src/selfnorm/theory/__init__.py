@@ -1,8 +1,9 @@
-"""The theory of self-normalizing networks: NumPy and SciPy only, no torch."""
+"""The theory of self-normalizing networks: NumPy, SciPy and ball arithmetic only, no torch.
 
-from selfnorm.theory._constants import SELUConstants as SELUConstants
-from selfnorm.theory._constants import selu_constants as selu_constants
-from selfnorm.theory._dropout import AlphaDropoutAffine as AlphaDropoutAffine
-from selfnorm.theory._dropout import alpha_dropout_affine as alpha_dropout_affine
+The public names are listed in `__init__.pyi` and load when they are first used: SELU's constants,
+which everything asks for, do not cost the import of SciPy.
+"""
 
-__all__ = ["AlphaDropoutAffine", "SELUConstants", "alpha_dropout_affine", "selu_constants"]
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,163 @@
+"""`selfnorm solve`: constants, fixed points and normalized activations."""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from selfnorm.cli._console import output
+from selfnorm.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from selfnorm.theory import FixedPoint, NormalizedActivation
+
+
+def solve(
+    *,
+    mean: Annotated[str, typer.Option(help="The mean that a layer of SELU shall keep.")] = "0",
+    var: Annotated[str, typer.Option(help="The variance that it shall keep.")] = "1",
+    weight_sum: Annotated[
+        float | None,
+        typer.Option(help="Sum of a unit's weights. [default: 0, or 1 if --mean is not 0]"),
+    ] = None,
+    weight_sq: Annotated[float, typer.Option(help="Sum of squares of a unit's weights.")] = 1.0,
+    digits: Annotated[
+        int | None, typer.Option(help="Certified decimal digits of the constants.")
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(help="Another activation, by name: its normalized version and fixed points."),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option(help="Compare all activations that have a name.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the moment map, or variance maps, to this file.")
+    ] = None,
+) -> None:
+    """Solve for SELU's constants, or for the fixed points of any activation."""
+    asked = [mean != "0" or var != "1" or digits is not None, activation is not None, compare]
+    if sum(asked) > 1:
+        msg = (
+            "One question at a time: constants (--mean, --var, --digits), one --activation, or "
+            "--compare. Leave the others out."
+        )
+        raise ArgumentError(msg)
+    if compare:
+        _print_comparison()
+    elif activation is not None:
+        _print_activation(activation, weight_sum or 0.0, weight_sq)
+    else:
+        _print_constants(mean, var, weight_sum, weight_sq, digits=digits)
+    if plot is not None:
+        _draw(plot, activation, compare=compare, weight_sum=weight_sum or 0.0, weight_sq=weight_sq)
+
+
+def _print_constants(
+    mean: str, var: str, weight_sum: float | None, weight_sq: float, *, digits: int | None
+) -> None:
+    from selfnorm.theory import fixed_point, selu_constants
+
+    digits = 17 if digits is None else digits
+    if weight_sum is None:
+        weight_sum = 0.0 if mean == "0" else 1.0
+    if mean == "0" and var == "1":  # the standard constants, whatever weights they then meet
+        shown = selu_constants(digits=digits)
+        point = fixed_point(weight_sum=weight_sum, weight_sq=weight_sq)
+    else:
+        shown = selu_constants(mean, var, weight_sum=weight_sum, weight_sq=weight_sq, digits=digits)
+        point = fixed_point(
+            weight_sum=weight_sum,
+            weight_sq=weight_sq,
+            activation=selu_constants(mean, var, weight_sum=weight_sum, weight_sq=weight_sq),
+            start=(float(Fraction(mean)), float(Fraction(var))),
+        )
+    output.print(f"alpha  {shown.alpha}", soft_wrap=True)
+    output.print(f"scale  {shown.scale}", soft_wrap=True)
+    _print_points([point], weight_sum, weight_sq)
+
+
+def _print_activation(name: str, weight_sum: float, weight_sq: float) -> None:
+    from selfnorm.theory import fixed_points, normalize_activation
+
+    _print_normalized([normalize_activation(name)])
+    output.print()
+    try:
+        points = fixed_points(activation=name, weight_sum=weight_sum, weight_sq=weight_sq)
+    except ArgumentError as problem:
+        output.print(f"Fixed points of {name} itself: {problem}", soft_wrap=True)
+        return
+    output.print(f"Fixed points of {name} itself")
+    _print_points(points, weight_sum, weight_sq)
+
+
+def _print_comparison() -> None:
+    from selfnorm.theory import compare_activations
+
+    _print_normalized(compare_activations())
+
+
+def _print_points(points: "Sequence[FixedPoint]", weight_sum: float, weight_sq: float) -> None:
+    title = f"for weights of sum {weight_sum:g} and sum of squares {weight_sq:g}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in ("mean", "variance", "", "spectral radius", "singular value", "gradient gain"):
+        table.add_column(column, justify="left" if not column else "right")
+    for point in points:
+        kind = "attracting" if point.attracting else "stable" if point.stable else "unstable"
+        table.add_row(
+            _number(point.mean),
+            _number(point.var),
+            kind if point.converged or point.var == 0 else point.reason,
+            _number(point.spectral_radius),
+            _number(point.largest_singular_value),
+            _number(point.gradient_gain),
+        )
+    output.print(table)
+    for point in points:
+        if point.reason and len(points) == 1:
+            output.print(f"No fixed point is reached from variance 1: {point.reason}.")
+
+
+def _print_normalized(rows: "Sequence[NormalizedActivation]") -> None:
+    table = Table(
+        title="a * f(x) + b with fixed point (0, 1)",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for column in ("f", "a", "b", "variance slope", "singular value", "gradient gain", ""):
+        table.add_column(column, justify="left" if column in {"f", ""} else "right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            _number(row.factor),
+            _number(row.shift),
+            _number(row.variance_slope),
+            _number(row.stretch),
+            _number(row.gradient_gain),
+            "attracting" if row.attracting else "stable" if row.stable else "not stable",
+        )
+    output.print(table)
+
+
+def _draw(
+    path: Path, activation: str | None, *, compare: bool, weight_sum: float, weight_sq: float
+) -> None:
+    from selfnorm import plots
+
+    if compare or activation is not None:
+        names = ["selu", activation] if activation and activation != "selu" else None
+        figure = plots.variance_maps(names) if names else plots.variance_maps()
+    else:
+        figure = plots.map_field(weight_sum=weight_sum, weight_sq=weight_sq)
+    plots.save(figure, path)
+    output.print(f"Drew {path}", soft_wrap=True)
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{round(value, 10) + 0.0:.7g}"

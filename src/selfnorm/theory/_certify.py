@@ -1,0 +1,261 @@
+"""The paper's theorems as statements that ball arithmetic proves, refutes or leaves undecided."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from flint import ctx
+
+from selfnorm.errors import ArgumentError
+from selfnorm.theory._bisection import bisect
+from selfnorm.theory._claims import Claim, Point, contracts, grows, maps_into, shrinks
+from selfnorm.theory._domain import Domain
+
+Progress = Callable[[str, float], object]
+
+_BITS = 64
+_SMALL = (Fraction(-1, 10), Fraction(1, 10))
+
+
+# Theorem 1: ranges that hold the image of its box, and the paper's for the fixed point.
+_IMAGE = ((Fraction("-0.0311"), Fraction("0.0678")), (Fraction("0.80005"), Fraction("1.4863")))
+_NARROWER = (
+    (Fraction("-0.03106"), Fraction("0.06773")),
+    (Fraction("0.80009"), Fraction("1.48617")),
+)
+
+Parts = tuple[tuple[Domain, Sequence[Claim]], ...]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A theorem: a sentence, what there is to prove on a domain, and the paper's domains."""
+
+    title: str
+    text: str
+    parts: Callable[[Domain], Parts]
+    domains: tuple[Domain, ...]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What ball arithmetic says about a statement on its domains.
+
+    Attributes:
+        title: The theorem.
+        text: What it states.
+        domains: Where; every end is an exact rational.
+        proved: Whether it holds on all of them, for certain.
+        counterexample: A point of a domain where it fails for certain; None if none was found.
+        violation: What is wrong there.
+        margins: For each claim a proved lower bound of its slack, at least half the true slack:
+            `1 - S` for a contraction, the distance from the ends for a range, the change of the
+            variance else. Empty unless proved.
+        boxes: Boxes examined.
+        seconds: Time taken.
+    """
+
+    title: str
+    text: str
+    domains: tuple[Domain, ...]
+    proved: bool
+    counterexample: Point | None
+    violation: str
+    margins: dict[str, float]
+    boxes: int
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        """'proved', 'refuted', or 'undecided' (the boxes ran out before either)."""
+        if self.proved:
+            return "proved"
+        return "undecided" if self.counterexample is None else "refuted"
+
+    @property
+    def margin(self) -> float:
+        """The least of the margins; nan unless proved."""
+        return min(self.margins.values()) if self.proved else float("nan")
+
+
+def _theorem1(domain: Domain) -> Parts:
+    """Two steps on the paper's own domain, where it also says how far the fixed point may go."""
+    if domain != THEOREMS["1"].domains[0]:
+        return ((domain, (maps_into(domain, domain.mean, domain.var), contracts(domain))),)
+    within = replace(domain, mean=_IMAGE[0], var=_IMAGE[1])
+    return (
+        (domain, (maps_into(domain, *_IMAGE), contracts(domain))),
+        (within, (maps_into(within, *_NARROWER, name="confines the fixed point"),)),
+    )
+
+
+def _box(mean: object, var: tuple[str, str], weight_sq: tuple[str, str]) -> Domain:
+    wide = (Fraction(-1), Fraction(1)) if mean == "wide" else _SMALL
+    return Domain.of(mean=wide, var=var, weight_sum=_SMALL, weight_sq=weight_sq)
+
+
+THEOREMS: dict[str, Statement] = {
+    "1": Statement(
+        "Theorem 1",
+        "the map contracts the box of means and variances into itself: one fixed point, attracting",
+        _theorem1,
+        (_box("small", ("0.8", "1.5"), ("0.95", "1.1")),),
+    ),
+    "2": Statement(
+        "Theorem 2",
+        "a large variance shrinks in every layer",
+        lambda domain: ((domain, (shrinks(domain),)),),
+        (_box("wide", ("3", "16"), ("0.8", "1.25")),),
+    ),
+    "3": Statement(
+        "Theorem 3",
+        "a small variance grows in every layer",
+        lambda domain: ((domain, (grows(domain),)),),
+        (
+            _box("small", ("0.02", "0.16"), ("0.8", "1.25")),
+            _box("small", ("0.02", "0.24"), ("0.9", "1.25")),
+        ),
+    ),
+    "12": Statement(
+        "Lemma 12",
+        "the map contracts: the largest singular value of its Jacobian is below 1",
+        lambda domain: ((domain, (contracts(domain),)),),
+        (_box("small", ("0.8", "1.5"), ("0.8", "1.25")),),
+    ),
+}
+
+
+def silent(_title: str, _done: float) -> None:
+    """Report nothing."""
+
+
+def certify(
+    theorem: str | int = "all",
+    *,
+    domain: Domain | None = None,
+    most_boxes: int = 100_000,
+    progress: Progress = silent,
+) -> tuple[Certificate, ...]:
+    r"""Prove or refute the paper's theorems in ball arithmetic, with no trust in floating point.
+
+    The domain's ends are rationals, SELU's constants are balls around their exact values, and every
+    operation is Arb's, whose balls hold the true result. Each claim is reduced from four variables
+    to `(y, x) = (mean * weight_sum, var * weight_sq)` and the rectangle of these is bisected
+    until every box is settled; `selfnorm.theory._claims` argues the reductions.
+
+    1. `mean` and `weight_sum` within 0.1, `var` in [0.8, 1.5], `weight_sq` in [0.95, 1.1]: the
+       image of the box of means and variances lies inside it, and the Jacobian's largest singular
+       value is below 1 on it. For fixed weights the map is then a contraction of a closed convex
+       set into itself (the singular value, being continuous, has a maximum below 1 there), so
+       by Banach's theorem it has exactly one fixed point and every start in the box converges to
+       it. The fixed point lies in the image, so also in the image of the image, and that lies in
+       means [-0.03106, 0.06773] and variances [0.80009, 1.48617], as the paper says. (The image
+       itself reaches to a mean of -0.0310605, past the paper's rounded bound.)
+    2. `mean` within 1, `weight_sum` within 0.1, `var` in [3, 16], `weight_sq` in [0.8, 1.25]: the
+       variance of the output is below that of the input.
+    3. `mean` and `weight_sum` within 0.1: it is above, for `var` in [0.02, 0.16] with `weight_sq`
+       in [0.8, 1.25], and for `var` in [0.02, 0.24] with `weight_sq` in [0.9, 1.25].
+    12. The Jacobian's largest singular value is below 1 on theorem 1's box with `weight_sq` in
+       [0.8, 1.25].
+
+    Args:
+        theorem: '1', '2', '3', '12' (the lemma) or 'all'.
+        domain: Another domain for one theorem; for theorem 1 the image must then lie in the
+            domain's own ranges of mean and variance.
+        most_boxes: Boxes after which a statement is left undecided.
+        progress: Called with a title and the share of its rectangle that is settled.
+
+    Returns:
+        One `Certificate` a theorem. A statement is `proved`, or refuted by a `counterexample`
+        at which the opposite inequality holds for certain, or neither if the boxes ran out.
+
+    Raises:
+        ArgumentError: If the theorem is unknown, or a domain is given for all.
+
+    Source: Klambauer et al. 2017, Theorems 1-3, Lemma 12.
+
+    Example:
+        >>> (certificate,) = certify("2")
+        >>> certificate.verdict
+        'proved'
+    """
+    chosen = tuple(THEOREMS.values()) if theorem == "all" else (_statement(theorem),)
+    if theorem == "all" and domain is not None:
+        msg = "A domain is for one theorem; got one for all. Name the theorem, such as '1'."
+        raise ArgumentError(msg)
+    if most_boxes < 1:
+        msg = f"most_boxes must be at least 1; got {most_boxes}."
+        raise ArgumentError(msg)
+    return tuple(
+        decide(statement, statement.domains if domain is None else (domain,), most_boxes, progress)
+        for statement in chosen
+    )
+
+
+def theorem_domains(theorem: str | int) -> tuple[Domain, ...]:
+    """The domains on which the paper states a theorem, to begin from with one's own.
+
+    Args:
+        theorem: '1', '2', '3' or '12'.
+
+    Returns:
+        One domain, or two for theorem 3.
+
+    Raises:
+        ArgumentError: If the theorem is unknown.
+
+    Source: Klambauer et al. 2017, Theorems 1-3, Lemma 12.
+
+    Example:
+        >>> print(*theorem_domains(1))
+        mean in [-0.1, 0.1], var in [0.8, 1.5], weight_sum in [-0.1, 0.1], weight_sq in [0.95, 1.1]
+    """
+    return _statement(theorem).domains
+
+
+def _statement(theorem: str | int) -> Statement:
+    key = str(theorem).lower().removeprefix("lemma").removeprefix("theorem").strip()
+    if key not in THEOREMS:
+        msg = f"theorem must be one of {', '.join(THEOREMS)} or all; got {theorem!r}."
+        raise ArgumentError(msg)
+    return THEOREMS[key]
+
+
+def decide(
+    statement: Statement,
+    domains: tuple[Domain, ...],
+    most_boxes: int,
+    progress: Progress,
+) -> Certificate:
+    """The certificate for one statement on some domains."""
+    start = time.perf_counter()
+    boxes, margins = 0, {}
+    point, violation, proved = None, "", True
+    with ctx.workprec(_BITS):
+        parts = [part for domain in domains for part in statement.parts(domain)]
+        for number, (domain, claims) in enumerate(parts):
+
+            def report(done: float, number: int = number) -> None:
+                progress(statement.title, (number + done) / len(parts))
+
+            outcome = bisect(domain, claims, most_boxes, report)
+            boxes += outcome.boxes
+            proved = proved and outcome.complete
+            for name, margin in outcome.margins.items():
+                margins[name] = min(margin, margins.get(name, margin))
+            if outcome.point is not None:
+                point, violation = outcome.point, outcome.violation
+                break
+    progress(statement.title, 1.0)
+    return Certificate(
+        title=statement.title,
+        text=statement.text,
+        domains=domains,
+        proved=proved,
+        counterexample=point,
+        violation=violation,
+        margins=margins if proved else {},
+        boxes=boxes,
+        seconds=time.perf_counter() - start,
+    )

@@ -1,0 +1,167 @@
+r"""The four kinds of claim that the theorems make, reduced from four variables to two.
+
+The map depends on its arguments through `y = mean * weight_sum` and `x = var * weight_sq` alone,
+and over a domain (a product of intervals) `(y, x)` takes every value of a rectangle and no other.
+So a claim on the domain is one on the rectangle once the rest of its variables is replaced by its
+worst value there:
+
+* **maps into** a range of means and variances: nothing but y and x occurs. Equivalent.
+* **shrinks**, `var' < var`: for one x, `var = x / weight_sq` is least at
+  `max(var_low, x / weight_sq_high)`, and var' does not change. Equivalent.
+* **grows**, `var' > var`: for one x, var is greatest at `min(var_high, x / weight_sq_low)`.
+  Equivalent.
+* **contracts**, largest singular value S of the Jacobian below 1: the Jacobian is
+  `M(y, x) diag(weight_sum, weight_sq)`. If `|a| <= |a'|` and `|b| <= |b'|` then
+  `diag(a, b) = diag(a', b') D` with `|D| <= 1`, so S does not decrease in `|weight_sum|` and
+  `weight_sq`, and is greatest at `max |weight_sum|` and, as `var >= var_low`, at
+  `weight_sq = min(weight_sq_high, x / var_low)`. The first may be out of reach for some y, so the
+  reduced claim implies the claim; a counterexample is checked to lie in the domain.
+
+This needs neither the paper's assumption `0 < 2y` (Eq. 31) nor its grid.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
+
+from flint import arb
+
+from selfnorm.theory._domain import Domain, Range
+from selfnorm.theory._enclosure import Box, Image, largest_stretch
+from selfnorm.theory._exact import ball
+
+
+class Point(NamedTuple):
+    """A point of the four-dimensional domain."""
+
+    mean: Fraction
+    var: Fraction
+    weight_sum: Fraction
+    weight_sq: Fraction
+
+
+class Claim(NamedTuple):
+    """One inequality on a domain.
+
+    Attributes:
+        name: What it says, in a word or two.
+        slack: From a box and its image to a ball around the slack: the claim holds on the box if
+            the ball is positive.
+        worst: From a `(y, x)` in the rectangle to the worst point of the domain above it, or None.
+        violation: What is wrong at such a point, given its image; None if nothing is for certain.
+    """
+
+    name: str
+    slack: Callable[[Box, Image], arb]
+    worst: Callable[[Fraction, Fraction], Point | None]
+    violation: Callable[[Point, Image], str | None]
+
+
+def contracts(domain: Domain) -> Claim:
+    """The largest singular value of the Jacobian is below 1."""
+    weight_sum = max(abs(end) for end in domain.weight_sum)
+
+    def slack(box: Box, image: Image) -> arb:
+        weight_sq = min(domain.weight_sq[1], box[1][1] / domain.var[0])
+        return 1 - largest_stretch(image.slopes, ball(weight_sum), ball(weight_sq))
+
+    def worst(y: Fraction, x: Fraction) -> Point | None:
+        weight_sq = min(domain.weight_sq[1], x / domain.var[0])
+        return _lift(domain, y, x / weight_sq, weight_sq)
+
+    def violation(point: Point, image: Image) -> str | None:
+        stretch = largest_stretch(image.slopes, ball(point.weight_sum), ball(point.weight_sq))
+        return f"singular value {_show(stretch)} > 1" if stretch > 1 else None
+
+    return Claim("contracts", slack, worst, violation)
+
+
+def maps_into(domain: Domain, mean: Range, var: Range, *, name: str = "maps into") -> Claim:
+    """Mean and variance of the output lie in the ranges, ends excluded."""
+
+    def gaps(image: Image) -> tuple[tuple[arb, str, arb], ...]:
+        return (
+            (image.mean - ball(mean[0]), f"mean {{}} < {float(mean[0]):g}", image.mean),
+            (ball(mean[1]) - image.mean, f"mean {{}} > {float(mean[1]):g}", image.mean),
+            (image.var - ball(var[0]), f"variance {{}} < {float(var[0]):g}", image.var),
+            (ball(var[1]) - image.var, f"variance {{}} > {float(var[1]):g}", image.var),
+        )
+
+    def slack(_box: Box, image: Image) -> arb:
+        values = [gap for gap, _, _ in gaps(image)]
+        least = values[0]
+        for value in values[1:]:
+            least = least.min(value)
+        return least
+
+    def worst(y: Fraction, x: Fraction) -> Point | None:
+        weight_sq = max(domain.weight_sq[0], x / domain.var[1])
+        return _lift(domain, y, x / weight_sq, weight_sq)
+
+    def violation(_point: Point, image: Image) -> str | None:
+        found = [text.format(_show(value)) for gap, text, value in gaps(image) if gap < 0]
+        return found[0] if found else None
+
+    return Claim(name, slack, worst, violation)
+
+
+def shrinks(domain: Domain) -> Claim:
+    """The variance of the output is below that of the input."""
+
+    def least(x: Fraction) -> Fraction:
+        return max(domain.var[0], x / domain.weight_sq[1])
+
+    def slack(box: Box, image: Image) -> arb:
+        return ball(least(box[1][0])) - image.var
+
+    def worst(y: Fraction, x: Fraction) -> Point | None:
+        return _lift(domain, y, least(x), x / least(x))
+
+    def violation(point: Point, image: Image) -> str | None:
+        rises = image.var > ball(point.var)
+        return f"variance rises from {float(point.var):g} to {_show(image.var)}" if rises else None
+
+    return Claim("shrinks the variance", slack, worst, violation)
+
+
+def grows(domain: Domain) -> Claim:
+    """The variance of the output is above that of the input."""
+
+    def most(x: Fraction) -> Fraction:
+        return min(domain.var[1], x / domain.weight_sq[0])
+
+    def slack(box: Box, image: Image) -> arb:
+        return image.var - ball(most(box[1][1]))
+
+    def worst(y: Fraction, x: Fraction) -> Point | None:
+        return _lift(domain, y, most(x), x / most(x))
+
+    def violation(point: Point, image: Image) -> str | None:
+        falls = image.var < ball(point.var)
+        return f"variance falls from {float(point.var):g} to {_show(image.var)}" if falls else None
+
+    return Claim("grows the variance", slack, worst, violation)
+
+
+def _lift(domain: Domain, y: Fraction, var: Fraction, weight_sq: Fraction) -> Point | None:
+    """A point of the domain with this y, |weight_sum| as large as may be; None if there is none.
+
+    The level curve `mean * weight_sum = y` leaves a rectangle through an edge, so one of the two
+    may be taken at an end of its range.
+    """
+    sums = sorted(domain.weight_sum, key=abs, reverse=True)
+    pairs = [(y / end, end) for end in sums if end != 0]
+    pairs += [(end, y / end) for end in domain.mean if end != 0]
+    pairs += [(mean, end) for mean in domain.mean for end in sums if mean * end == y]
+    for mean, weight_sum in pairs:
+        if _within(mean, domain.mean) and _within(weight_sum, domain.weight_sum):
+            return Point(mean, var, weight_sum, weight_sq)
+    return None
+
+
+def _within(value: Fraction, limits: Range) -> bool:
+    return limits[0] <= value <= limits[1]
+
+
+def _show(value: arb) -> str:
+    return value.str(8, radius=False)

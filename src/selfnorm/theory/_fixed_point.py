@@ -1,0 +1,261 @@
+"""The fixed point of the moment map that a deep network runs into, layer by layer."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from selfnorm.errors import ArgumentError
+from selfnorm.theory._activations import Activation, statistics
+from selfnorm.theory._moments import (
+    finite_array,
+    jacobian,
+    largest_singular_value,
+    moments,
+    spectral_radius,
+)
+from selfnorm.theory._types import FloatArray
+
+_GONE = 1e-24  # a variance below this has collapsed
+_NEAR = 1e-3  # relative residual from which Newton's method may finish
+_NEIGHBOR = 0.03  # relative distance within which a fixed point is the one that was approached
+_SMALL = 1e-4  # a variance below this that falls is taken to fall to 0, if 0 is stable
+_LARGE, _FAR = 1e6, 1e3  # one above this that rises, and does so 1000 deviations out, diverges
+_STILL = 1e-13  # relative residual that counts as none, a few hundred roundings
+_TINY = 1e-12  # the variance at which behavior near variance 0 is measured
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A point that the moment map keeps, or the last one seen where iterating found none.
+
+    Attributes:
+        mean: Its mean.
+        var: Its variance; 0 where the activations have collapsed to a constant.
+        jacobian: Derivative of the map there, 2 x 2; nan where the variance is 0.
+        spectral_radius: Largest absolute eigenvalue of the derivative. At variance 0, the factor
+            by which the map changes a tiny variance (with the square of the mean's distance).
+        largest_singular_value: Largest stretch of the derivative; nan where the variance is 0.
+        gradient_gain: E f'^2 there.
+        iterations: Applications of the map until it stood still, or came near enough for Newton's
+            method to finish.
+        residual: Distance from the point to its image, relative to its size.
+        converged: Whether this is a fixed point of positive variance.
+        reason: Why not, if not.
+    """
+
+    mean: float
+    var: float
+    jacobian: FloatArray
+    spectral_radius: float
+    largest_singular_value: float
+    gradient_gain: float
+    iterations: int
+    residual: float
+    converged: bool
+    reason: str
+
+    @property
+    def stable(self) -> bool:
+        """Nearby points come back to it in the end: spectral radius below 1."""
+        return self.spectral_radius < 1
+
+    @property
+    def attracting(self) -> bool:
+        """Nearby points come nearer with every layer: largest singular value below 1."""
+        return self.largest_singular_value < 1
+
+
+class Layer(NamedTuple):
+    """What makes the map: the sums over a unit's weights, and the activation."""
+
+    weight_sum: float
+    weight_sq: float
+    activation: Activation
+
+    def step(self, mean: float, var: float) -> tuple[float, float]:
+        """Apply the map once."""
+        after = moments(mean, var, **self._asdict())
+        return float(after.mean), float(after.var)
+
+    def derivative(self, mean: float, var: float) -> FloatArray:
+        """The map's Jacobian."""
+        return jacobian(mean, var, **self._asdict())
+
+    def gain(self, mean: float, var: float) -> float:
+        """E f'^2 behind the layer."""
+        y, x = np.array([mean * self.weight_sum]), np.array([var * self.weight_sq])
+        return float(statistics(self.activation, y, x).gain[0])
+
+
+def fixed_point(
+    *,
+    weight_sum: float = 0.0,
+    weight_sq: float = 1.0,
+    activation: Activation = "selu",
+    start: tuple[float, float] = (0.0, 1.0),
+    max_iterations: int = 1000,
+) -> FixedPoint:
+    r"""The fixed point that iterating the moment map from `start` leads to.
+
+    A network in which every unit's weights have sum `weight_sum` and sum of squares `weight_sq`
+    applies `moments` once a layer. From the standard start of mean 0 and variance 1 that converges
+    to a fixed point, or the variance collapses towards 0, or it diverges. Newton's
+    method with the analytic Jacobian finishes what iterating has brought near.
+
+    Args:
+        weight_sum: Sum of a unit's weights (omega).
+        weight_sq: Sum of squares of a unit's weights (tau), positive.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        start: Mean and variance of the network's inputs.
+        max_iterations: Layers after which to give up.
+
+    Returns:
+        A `FixedPoint`. Where there is none to run into, `converged` is False and `reason` says
+        whether the variance collapsed, diverged or was still changing.
+
+    Raises:
+        ArgumentError: If an argument is out of range, as for `moments`.
+
+    Source: Klambauer et al. 2017, Theorem 1; banished by Theorems 2 and 3 are other variances.
+
+    Example:
+        >>> point = fixed_point()
+        >>> round(point.var, 12), round(point.largest_singular_value, 10), point.attracting
+        (1.0, 0.7876733605, True)
+        >>> round(fixed_point(weight_sq=2.0).var, 1)
+        18.5
+        >>> fixed_point(weight_sq=0.49).reason
+        'the variance collapses to 0'
+    """
+    layer = Layer(weight_sum, weight_sq, activation)
+    mean, var = (float(finite_array(value, "start")) for value in start)
+    if var <= 0 or max_iterations < 1:
+        msg = (
+            f"start must have a positive variance and max_iterations be at least 1; got {start=} "
+            f"and {max_iterations=}. The standard start is (0.0, 1.0)."
+        )
+        raise ArgumentError(msg)
+    for iteration in range(1, max_iterations + 1):
+        new = layer.step(mean, var)
+        if iteration.bit_count() == 1 or new[1] < _GONE or iteration == max_iterations:
+            end = _end(layer, (mean, var), new, iteration)
+            if end is not None:
+                return end
+        mean, var = new
+    reason = f"mean and variance still change after {max_iterations} layers"
+    return _unfinished(layer, (mean, var), max_iterations, reason)
+
+
+def _end(
+    layer: Layer, point: tuple[float, float], image: tuple[float, float], iterations: int
+) -> FixedPoint | None:
+    """What iterating has come to, if that can be told from one step of it; else None."""
+    if _gap(point, image) < _NEAR:
+        exact = refine(layer, *image)
+        if exact is not None and _gap(image, exact) < _NEIGHBOR:
+            return describe(layer, *exact, iterations)
+    if image[1] < min(point[1], _SMALL):
+        end = collapsed(layer, _settled(layer, image[0]), iterations)
+        return end if end.spectral_radius < 1 - _STILL or image[1] < _GONE else None
+    if image[1] > max(point[1], _LARGE):
+        far = (image[0] * _FAR, image[1] * _FAR**2)
+        if layer.step(*far)[1] > far[1] * (1 + _STILL):
+            return _unfinished(layer, image, iterations, "mean and variance diverge")
+    return None
+
+
+def refine(layer: Layer, mean: float, var: float) -> tuple[float, float] | None:
+    """A fixed point near a given point by Newton's method, or None if it finds none."""
+    point = (mean, var)
+    best, least = None, _STILL
+    for _ in range(30):
+        image = layer.step(*point)
+        gap = _gap(point, image)
+        if gap < least:
+            best, least = point, gap
+        elif best is not None:
+            return best
+        system = layer.derivative(*point) - np.eye(2)
+        if abs(np.linalg.det(system)) < 1e-14:
+            return best
+        move = np.linalg.solve(system, np.subtract(point, image))
+        new = (point[0] + float(move[0]), point[1] + float(move[1]))
+        if not (all(map(math.isfinite, new)) and new[1] > point[1] / 100):
+            return best
+        point = new
+    return best
+
+
+def describe(layer: Layer, mean: float, var: float, iterations: int) -> FixedPoint:
+    """The full description of a fixed point of positive variance."""
+    derivative = layer.derivative(mean, var)
+    return FixedPoint(
+        mean=mean,
+        var=var,
+        jacobian=derivative,
+        spectral_radius=spectral_radius(derivative),
+        largest_singular_value=largest_singular_value(derivative),
+        gradient_gain=layer.gain(mean, var),
+        iterations=iterations,
+        residual=_gap((mean, var), layer.step(mean, var)),
+        converged=True,
+        reason="",
+    )
+
+
+def collapsed(layer: Layer, mean: float, iterations: int) -> FixedPoint:
+    """A fixed point of variance 0, and how the map changes a tiny variance beside it."""
+    shift, var = 0.0, _TINY
+    growth = math.nan
+    for _ in range(60):
+        new_mean, new_var = layer.step(mean + shift, var)
+        before, after = var + shift**2, new_var + (new_mean - mean) ** 2
+        if after == 0:
+            growth = 0.0
+            break
+        growth = after / before
+        rescale = _TINY / after
+        shift, var = (new_mean - mean) * math.sqrt(rescale), new_var * rescale
+    return FixedPoint(
+        mean=mean,
+        var=0.0,
+        jacobian=np.full((2, 2), np.nan),
+        spectral_radius=growth,
+        largest_singular_value=math.nan,
+        gradient_gain=layer.gain(mean, _TINY),
+        iterations=iterations,
+        residual=abs(layer.step(mean, 0.0)[0] - mean),
+        converged=False,
+        reason="the variance collapses to 0",
+    )
+
+
+def _settled(layer: Layer, mean: float) -> float:
+    """Where the mean goes once the variance is 0."""
+    for _ in range(200):
+        mean = layer.step(mean, 0.0)[0]
+    return mean
+
+
+def _unfinished(
+    layer: Layer, point: tuple[float, float], iterations: int, reason: str
+) -> FixedPoint:
+    return FixedPoint(
+        *point,
+        jacobian=np.full((2, 2), np.nan),
+        spectral_radius=math.nan,
+        largest_singular_value=math.nan,
+        gradient_gain=layer.gain(*point),
+        iterations=iterations,
+        residual=_gap(point, layer.step(*point)),
+        converged=False,
+        reason=reason,
+    )
+
+
+def _gap(point: tuple[float, float], image: tuple[float, float]) -> float:
+    """Relative distance: means in deviations, variances in variances."""
+    size = math.sqrt(point[1] + point[0] ** 2)
+    return max(abs(image[0] - point[0]) / size, abs(image[1] - point[1]) / point[1])

@@ -1,0 +1,112 @@
+"""What SELU and alpha dropout do to the size of gradients, and how deep that lets a net be."""
+
+import math
+
+import numpy as np
+
+from selfnorm.errors import ArgumentError
+from selfnorm.theory._activations import Activation, statistics
+from selfnorm.theory._constants import selu_constants
+from selfnorm.theory._dropout import alpha_dropout_affine, check_probability
+
+
+def gradient_gain(
+    p: float = 0.0,
+    *,
+    mean: float = 0.0,
+    var: float = 1.0,
+    activation: Activation = "selu",
+) -> float:
+    r"""Factor on the second moment of gradients behind an activation and alpha dropout.
+
+    For a pre-activation `z ~ N(mean, var)`, backpropagation multiplies by `f'(z)`, and alpha
+    dropout by its scale a for the share `q = 1 - p` that is kept:
+
+        gain(p) = E f'(z)^2 * q * a^2
+
+    For SELU at (0, 1) this is `1.0716 / (1 + 3.0909 p)`. A layer with as many units as inputs
+    and weights of sum of squares tau multiplies by tau once more.
+
+    Args:
+        p: Probability that a unit is dropped, below 1.
+        mean: Mean of the pre-activation.
+        var: Variance of the pre-activation, positive.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+
+    Returns:
+        The gain; gradients keep their size at 1.
+
+    Raises:
+        ArgumentError: If an argument is out of its range.
+
+    Source: mean-field theory of gradients (Schoenholz et al. 2017, Deep Information Propagation,
+    chi_1), with the derivative of Klambauer et al. 2017, Eq. 2.
+
+    Example:
+        >>> round(gradient_gain(), 10)
+        1.0715749925
+        >>> round(gradient_gain(0.5), 4)
+        0.421
+    """
+    check_probability(p)
+    if p == 1:
+        msg = "p must be below 1 for gradients to pass; got p=1. Pass a fraction such as 0.05."
+        raise ArgumentError(msg)
+    if not (math.isfinite(mean) and 0 < var < math.inf):
+        msg = f"mean must be finite and var positive; got {mean=} and {var=}."
+        raise ArgumentError(msg)
+    gain = statistics(activation, np.array([float(mean)]), np.array([float(var)])).gain
+    return float(gain[0]) * (1 - p) * alpha_dropout_affine(p).scale ** 2
+
+
+def depth_budget(
+    p: float = 0.0, tolerance: float = 10.0, *, activation: Activation = "selu"
+) -> float:
+    r"""The most layers behind which gradients have not grown or shrunk by more than `tolerance`.
+
+    The size of a gradient (root mean square) changes by `sqrt(gain(p))` a layer, so the budget is
+    the greatest whole number n with `|n/2 * log(gain(p))| <= log(tolerance)`.
+
+    Args:
+        p: Probability that alpha dropout drops a unit.
+        tolerance: The factor allowed either way; above 1.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays, at
+            a pre-activation of mean 0 and variance 1.
+
+    Returns:
+        A whole number, or infinity if gradients keep their size to rounding.
+
+    Raises:
+        ArgumentError: If an argument is out of its range.
+
+    Source: `gradient_gain`.
+
+    Example:
+        >>> depth_budget(), depth_budget(0.1), depth_budget(0.5)
+        (66.0, 23.0, 5.0)
+    """
+    if not 1 < tolerance < math.inf:
+        msg = f"tolerance must be a finite factor above 1; got {tolerance}. 10 allows a decade."
+        raise ArgumentError(msg)
+    change = abs(math.log(gradient_gain(p, activation=activation))) / 2
+    return float(math.floor(math.log(tolerance) / change)) if change > 1e-15 else math.inf
+
+
+def neutral_dropout() -> float:
+    r"""The p at which SELU with alpha dropout neither grows nor shrinks gradients.
+
+    `gain(p) = chi / (1 + p d^2)` is 1 at `p = (chi - 1) / d^2`, with `chi = E selu'(z)^2` at
+    `z ~ N(0, 1)` and `d = -scale * alpha` the value that dropped units take.
+
+    Returns:
+        The probability.
+
+    Source: `gradient_gain`.
+
+    Example:
+        >>> round(neutral_dropout(), 4)
+        0.0232
+        >>> round(gradient_gain(neutral_dropout()), 12)
+        1.0
+    """
+    return (gradient_gain() - 1) / math.prod(selu_constants()) ** 2

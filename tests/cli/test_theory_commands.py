@@ -1,0 +1,110 @@
+"""`selfnorm solve` and `selfnorm certify` as a user runs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = "from selfnorm.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+def test_solve_prints_the_constants_and_their_fixed_point() -> None:
+    result = run("solve")
+    assert result.returncode == 0, result.stderr
+    assert "alpha  1.6732632423543773" in result.stdout
+    assert "attracting" in result.stdout
+    assert "0.7876734" in result.stdout
+
+
+def test_solve_prints_a_hundred_certified_digits() -> None:
+    first = run("solve", "--digits", "100").stdout.splitlines()[0]
+    assert first.startswith("alpha  1.67326324235437728481704299167165203846")
+    assert len(first.removeprefix("alpha  ").replace(".", "")) == 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mean", "-0.1", "--var", "2"], "1.9769021954"),
+        (["--mean", "1/10", "--var", "3/2"], "stable"),
+        (["--weight-sq", "2"], "18.4599"),
+        (["--weight-sq", "0.4"], "the variance collapses to 0"),
+        (["--activation", "tanh", "--weight-sq", "2"], "0.3089824"),
+        (["--activation", "identity"], "every variance is one"),
+        (["--compare"], "softplus"),
+    ],
+)
+def test_solve_answers(arguments: list[str], words: str) -> None:
+    result = run("solve", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert words in result.stdout
+
+
+def test_solve_draws(tmp_path: Path) -> None:
+    for name, arguments in (("map.png", []), ("tanh.svg", ["--activation", "tanh"])):
+        result = run("solve", *arguments, "--plot", str(tmp_path / name))
+        assert result.returncode == 0, result.stderr
+        assert (tmp_path / name).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["solve", "--var", "-1"], "var must be positive; got -1"),
+        (["solve", "--mean", "much"], "mean must be a finite number"),
+        (["solve", "--activation", "nope"], "Choose among"),
+        (["solve", "--compare", "--digits", "5"], "One question at a time"),
+        (["solve", "--digits", "0"], "digits must be a whole number"),
+        (["solve", "--plot", "figure.bmp"], "must end in .png"),
+        (["certify", "--theorem", "5"], "theorem must be one of"),
+        (["certify", "--theorem", "1", "--var", "1", "0.5"], "var must be a range"),
+        (["certify", "--var", "1", "2"], "A range is for one theorem; got --var for all"),
+        (["certify", "--largest", "--theorem", "2"], "--largest is about theorem 1"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], words: str) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_certify_proves_and_says_where() -> None:
+    result = run("certify", "--theorem", "1")
+    assert result.returncode == 0, result.stderr
+    assert "proved" in result.stdout
+    assert "var in [0.8, 1.5]" in result.stdout
+
+
+def test_certify_of_something_false_exits_with_one() -> None:
+    result = run("certify", "--theorem", "12", "--weight-sq", "0.8", "1.3")
+    assert result.returncode == 1, result.stderr
+    assert "refuted" in result.stdout
+    assert "singular value 1.0" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["solve"], ["certify", "--theorem", "3"], ["solve", "--compare"]]
+)
+def test_torch_is_never_imported(arguments: list[str]) -> None:
+    program = (
+        "import sys\nfrom selfnorm.cli import main\n"
+        f"sys.argv = ['selfnorm', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules and 'sklearn' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr

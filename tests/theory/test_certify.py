@@ -1,0 +1,264 @@
+"""Certificates: what is true is proved, what is false is refuted at a point of the domain."""
+
+import re
+from fractions import Fraction
+from itertools import chain
+
+import mpmath
+import numpy as np
+import pytest
+from flint import arb, ctx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfnorm.errors import ArgumentError
+from selfnorm.theory import (
+    Certificate,
+    Domain,
+    certify,
+    jacobian,
+    largest_domain,
+    moments,
+    theorem_domains,
+)
+from selfnorm.theory._claims import contracts
+from selfnorm.theory._constants import constants_in_balls
+from selfnorm.theory._enclosure import image, largest_stretch
+from selfnorm.theory._exact import hull, lower, settle, upper
+from support.selu_oracle import selu_moments
+from support.tolerances import MOMENTS_RELATIVE
+
+BOX = theorem_domains("1")[0]
+
+
+@pytest.fixture(scope="module")
+def theorems() -> dict[str, Certificate]:
+    return {certificate.title: certificate for certificate in certify("all")}
+
+
+def test_all_four_are_proved(theorems: dict[str, Certificate]) -> None:
+    assert list(theorems) == ["Theorem 1", "Theorem 2", "Theorem 3", "Lemma 12"]
+    for certificate in theorems.values():
+        assert certificate.verdict == "proved"
+        assert certificate.counterexample is None
+        assert certificate.margin > 0
+        assert certificate.boxes > 10
+
+
+def test_the_margins_are_those_that_sampling_sees(theorems: dict[str, Certificate]) -> None:
+    """Lemma 12: the supremum of S is about .98903, so the slack .01097, of which half is proved."""
+    assert 0.01097 / 2 <= theorems["Lemma 12"].margins["contracts"] <= 0.01097
+    # Theorem 1: the image's lowest variance is .80009, at the domain's corner.
+    assert 0.00009 / 2 <= theorems["Theorem 1"].margins["maps into"] + 1e-5 <= 0.0001
+
+
+def test_the_largest_stretch_of_lemma_12_is_bracketed() -> None:
+    domain = theorem_domains("12")[0]
+    claim = contracts(domain)
+    least = min(
+        float(claim.slack(box, image(box, *constants_in_balls())))
+        for box in points_of(domain.products(), 24)
+    )
+    assert 1 - least == pytest.approx(0.98903, abs=2e-4)
+
+
+def points_of(
+    rectangle: tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction]], count: int
+) -> list[tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction]]]:
+    axes = [[a + (b - a) * Fraction(i, count) for i in range(count + 1)] for a, b in rectangle]
+    return [((y, y), (x, x)) for y in axes[0] for x in axes[1]]
+
+
+def holds(point: tuple[Fraction, ...], domain: Domain) -> bool:
+    ranges = (domain.mean, domain.var, domain.weight_sum, domain.weight_sq)
+    return all(low <= value <= high for value, (low, high) in zip(point, ranges, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("theorem", "ranges", "violation"),
+    [
+        ("1", {"weight_sq": ("0.9", "1.1")}, "variance .* < 0.8"),
+        ("1", {"weight_sq": ("0.95", "1.13")}, "variance .* > 1.5"),
+        ("1", {"mean": ("-0.3", "0.1")}, "variance .* < 0.8"),
+        ("1", {"var": ("0.8", "1.9")}, "mean .* > 0.1"),
+        ("1", {"var": ("0.5", "1.5")}, "singular value 1.00.* > 1"),
+        ("1", {"weight_sum": ("-0.1", "0.6")}, "mean|variance"),
+        ("2", {"var": ("2", "16")}, "variance rises from"),
+        ("2", {"weight_sq": ("0.8", "2")}, "variance rises from"),
+        ("3", {"var": ("0.02", "0.42")}, "variance falls from"),
+        ("3", {"weight_sq": ("0.5", "1.25")}, "variance falls from"),
+        ("12", {"var": ("0.4", "1.5")}, "singular value"),
+        ("12", {"weight_sq": ("0.8", "1.3")}, "singular value"),
+    ],
+)
+def test_what_is_false_is_refuted_at_a_point_of_the_domain(
+    theorem: str, ranges: dict[str, tuple[str, str]], violation: str
+) -> None:
+    domain = theorem_domains(theorem)[0].with_ranges(**ranges)
+    (certificate,) = certify(theorem, domain=domain)
+    assert certificate.verdict == "refuted"
+    assert not certificate.proved
+    assert certificate.margins == {}
+    point = certificate.counterexample
+    assert point is not None
+    assert holds(point, domain)
+    assert re.search(violation, certificate.violation)
+    check_in_floats(theorem, point, domain)
+
+
+def check_in_floats(theorem: str, point: tuple[Fraction, ...], domain: Domain) -> None:
+    """The counterexample, met again by the floating-point map."""
+    mean, var, omega, tau = map(float, point)
+    after = moments(mean, var, weight_sum=omega, weight_sq=tau)
+    slope = jacobian(mean, var, weight_sum=omega, weight_sq=tau)
+    stretch = mpmath.norm(mpmath.matrix(slope.tolist()), 2)  # Frobenius: at least S
+    wrong = {
+        "1": not float(domain.mean[0]) < after.mean < float(domain.mean[1])
+        or not float(domain.var[0]) < after.var < float(domain.var[1])
+        or stretch > 1,
+        "2": after.var > var,
+        "3": after.var < var,
+        "12": stretch > 1,
+    }
+    assert wrong[theorem]
+
+
+def test_theorem_3_holds_from_002_and_below() -> None:
+    """The paper's appendix proves it from .05 only."""
+    for low in ("0.02", "0.001"):
+        domain = theorem_domains("3")[0].with_ranges(var=(low, "0.16"))
+        assert certify("3", domain=domain)[0].proved
+
+
+def test_the_image_itself_passes_the_papers_rounded_bound() -> None:
+    """The image's lowest mean is -.0310605; the fixed point still keeps above -.03106."""
+    corner = moments(0.1, 0.8, weight_sum=-0.1, weight_sq=0.95)
+    assert corner.mean < -0.03106
+    certificate = certify("1")[0]
+    assert set(certificate.margins) == {"maps into", "contracts", "confines the fixed point"}
+
+
+def test_too_few_boxes_are_undecided() -> None:
+    (certificate,) = certify("12", most_boxes=10)
+    assert certificate.verdict == "undecided"
+    assert not certificate.proved
+    assert certificate.counterexample is None
+    assert certificate.margin != certificate.margin
+
+
+def test_progress_ends_at_one() -> None:
+    seen: list[tuple[str, float]] = []
+    certify("3", progress=lambda title, done: seen.append((title, done)))
+    shares = [done for _, done in seen]
+    assert shares == sorted(shares)
+    assert seen[-1] == ("Theorem 3", 1.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    y=st.fractions(-3, 3, max_denominator=1000),
+    x=st.fractions(Fraction(2, 100), 20, max_denominator=1000),
+    width=st.fractions(0, Fraction(1, 100), max_denominator=1000),
+    share=st.floats(0, 1),
+)
+def test_enclosures_hold_the_exact_map(
+    y: Fraction, x: Fraction, width: Fraction, share: float
+) -> None:
+    box = ((y, y + width), (x, x + width))
+    got = image(box, *constants_in_balls())
+    with mpmath.workdps(60):
+        inner = Fraction(share) * width
+        at_y, at_x = (mpmath.mpf(v.numerator) / v.denominator for v in (y + inner, x + inner))
+        mean, var, _ = selu_moments(at_y, at_x)
+        for ball, exact in ((got.mean, mean), (got.var, var)):
+            low, high = lower(ball), upper(ball)
+            assert mpmath.mpf(low.numerator) / low.denominator <= exact
+            assert exact <= mpmath.mpf(high.numerator) / high.denominator
+
+
+@pytest.mark.parametrize("y", [Fraction(-1), Fraction(1, 10), Fraction(2)])
+@pytest.mark.parametrize("x", [Fraction(1, 50), Fraction(1), Fraction(16)])
+def test_slopes_are_the_derivatives_and_their_stretch_the_singular_value(
+    y: Fraction, x: Fraction
+) -> None:
+    with ctx.workprec(300):
+        alpha, scale = constants_in_balls()
+        slopes = image(((y, y), (x, x)), alpha, scale).slopes
+        exact: list[list[mpmath.mpf]] = [[], []]
+        with mpmath.workdps(80):
+            constants = [mpmath.mpf(value.str(75, radius=False)) for value in (alpha, scale)]
+            at = [mpmath.mpf(v.numerator) / v.denominator for v in (y, x)]
+            step = mpmath.mpf(10) ** -20
+            for dy, dx in ((step, 0), (0, step)):
+                high = selu_moments(at[0] + dy, at[1] + dx, *constants)
+                low = selu_moments(at[0] - dy, at[1] - dx, *constants)
+                for row in (0, 1):
+                    exact[row].append((high[row] - low[row]) / (2 * step))
+        ours = [[slopes.mean_by_y, slopes.mean_by_x], [slopes.var_by_y, slopes.var_by_x]]
+        for ball, value in zip(chain(*ours), chain(*exact), strict=True):
+            assert float(ball) == pytest.approx(float(value), rel=MOMENTS_RELATIVE)
+        stretch = largest_stretch(slopes, arb("0.3"), arb("1.2"))
+        matrix = np.array([[float(value) for value in row] for row in exact]) * [0.3, 1.2]
+        assert float(stretch) == pytest.approx(np.linalg.norm(matrix, 2), rel=MOMENTS_RELATIVE)
+
+
+def test_a_decimal_end_is_a_rational() -> None:
+    domain = Domain.of(mean=(-0.1, 0.1), var=("0.8", 1.5), weight_sum=(0, 0), weight_sq=(1, 1))
+    assert domain.mean == (Fraction(-1, 10), Fraction(1, 10))
+    assert domain.var == (Fraction(4, 5), Fraction(3, 2))
+    assert hull(*domain.mean).contains(arb("0.1"))
+
+
+def test_settling_needs_both_ends_to_agree() -> None:
+    with pytest.raises(ArgumentError, match="32768 bits do not prove these"):
+        settle(lambda: (arb(1, 1e-9),), float)
+
+
+def test_largest_domain_extends_each_end() -> None:
+    found = {
+        (one.name, one.side): one
+        for one in largest_domain(ranges=["mean", "weight_sq"], resolution="0.02")
+    }
+    assert len(found) == 4
+    for one in found.values():
+        assert abs(one.failed - one.proved) == Fraction(1, 50)
+        outward = -1 if one.side == "low" else 1
+        assert (one.proved - one.paper) * outward >= 0
+        assert one.violation
+    assert found["mean", "high"].proved == Fraction("0.24")
+    assert found["weight_sq", "high"].proved == Fraction("1.1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"theorem": "4"}, "one of 1, 2, 3, 12 or all; got '4'"),
+        ({"theorem": "all", "domain": BOX}, "A domain is for one theorem"),
+        ({"most_boxes": 0}, "most_boxes must be at least 1; got 0"),
+    ],
+)
+def test_refusals(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        certify(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "words"),
+    [
+        ({"mean": (1, 0)}, r"mean must be a range .*; got \(1, 0\)"),
+        ({"mean": (1,)}, r"got \(1\)"),
+        ({"var": (0, 1)}, r"low > 0; got \(0, 1\)"),
+        ({"var": ("a", 1)}, "var must be a finite number; got 'a'"),
+        ({"variance": (1, 2)}, r"weight_sq; got \['variance'\]"),
+    ],
+)
+def test_impossible_domains(ranges: dict[str, tuple[object, ...]], words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        BOX.with_ranges(**ranges)
+
+
+def test_a_resolution_of_nothing() -> None:
+    with pytest.raises(ArgumentError, match="resolution must be positive"):
+        largest_domain(resolution=0)
+    with pytest.raises(ArgumentError, match="one of mean, var, weight_sum, weight_sq; got nu"):
+        largest_domain(ranges=["nu"])

@@ -1,0 +1,19 @@
+"""The documentation's examples run, and its figures are there."""
+
+import doctest
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_examples_run() -> None:
+    failed, tried = doctest.testfile(str(DOCS / "theory.md"), module_relative=False)
+    assert failed == 0
+    assert tried > 15
+
+
+def test_the_figures_are_there() -> None:
+    linked = re.findall(r"\]\((figures/[^)]+)\)", (DOCS / "theory.md").read_text())
+    assert len(linked) == 4
+    assert all((DOCS / name).stat().st_size > 1000 for name in linked)

@@ -1,0 +1,153 @@
+"""Layer-by-layer figures against simulated networks and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from selfnorm.errors import ArgumentError
+from selfnorm.theory import (
+    correlation_map,
+    fixed_point,
+    gradient_gain,
+    moments,
+    propagate,
+    selu_constants,
+)
+from selfnorm.theory._activations import selu_function
+from support.statistics import assert_moments, kurtosis_of
+from support.tolerances import FINITE_WIDTH, FIXED_POINT, MOMENTS_RELATIVE, printed
+
+
+def test_given_weights_iterate_the_map() -> None:
+    layers = propagate(20, weight_sum=0.05, weight_sq=1.05)
+    mean, var = 0.0, 1.0
+    for i in range(1, 21):
+        mean, var = moments(mean, var, weight_sum=0.05, weight_sq=1.05)
+        assert (layers.mean[i], layers.var[i]) == pytest.approx((mean, var), rel=MOMENTS_RELATIVE)
+    deep = propagate(200, weight_sq=0.9)
+    assert deep.var[-1] == pytest.approx(fixed_point(weight_sq=0.9).var, rel=FIXED_POINT)
+
+
+def test_every_layer_may_have_its_own_weights() -> None:
+    sums, squares = [0.1, -0.1, 0.0], [1.0, 0.9, 1.2]
+    layers = propagate(3, weight_sum=sums, weight_sq=squares, mean=0.2)
+    mean, var = 0.2, 1.0
+    for omega, tau in zip(sums, squares, strict=True):
+        mean, var = moments(mean, var, weight_sum=omega, weight_sq=tau)
+    assert (layers.mean[-1], layers.var[-1]) == pytest.approx((mean, var), rel=MOMENTS_RELATIVE)
+
+
+def test_dropout_keeps_moments_and_changes_gradients() -> None:
+    layers = propagate(30, dropout=0.1)
+    np.testing.assert_allclose(layers.mean, 0, atol=FIXED_POINT)
+    np.testing.assert_allclose(layers.var, 1, rtol=FIXED_POINT)
+    expected = gradient_gain(0.1) ** (np.arange(30, -1, -1) / 2)
+    np.testing.assert_allclose(layers.gradient, expected, rtol=FIXED_POINT)
+
+
+def test_a_simulated_random_network_agrees() -> None:
+    width, depth, mean = 1024, 10, 0.5
+    rng = np.random.default_rng(11)
+    selu = selu_function(selu_constants())
+    units = rng.normal(mean, 1.0, (512, width))
+    layers = propagate(depth, mean=mean, weight_sum="random", weight_sq=0.8)
+    for i in range(1, depth + 1):
+        units = selu(units @ rng.normal(0, math.sqrt(0.8 / width), (width, width)))
+        assert abs(units.mean() - layers.mean[i]) < FINITE_WIDTH
+        assert units.var() == pytest.approx(layers.var[i], rel=FINITE_WIDTH)
+
+
+def test_equally_correlated_inputs() -> None:
+    """`Var z = nu tau (1 - rho) + nu rho omega^2`, and what SELU makes of it, by samples."""
+    width, rho, omega, count = 50, 0.3, 1.5, 100_000
+    rng = np.random.default_rng(5)
+    first = np.full(width, omega / width)
+    first[::2] += 0.1
+    first[1::2] -= 0.1
+    tau = float(first @ first)
+    shared = rng.standard_normal((count, 1))
+    x = math.sqrt(rho) * shared + math.sqrt(1 - rho) * rng.standard_normal((count, width))
+    got = propagate(1, weight_sum=omega, weight_sq=tau, correlation=rho)
+    z = x @ first
+    assert z.var() == pytest.approx(tau * (1 - rho) + rho * omega**2, rel=0.02)
+    values = selu_function(selu_constants())(z)
+    assert_moments(values, got.mean[1], got.var[1], kurtosis_of(values))
+
+
+def test_random_weights_average_over_their_sum() -> None:
+    """At correlation 1 all inputs are one number x, so z = omega x: a product of two Gaussians."""
+    rng = np.random.default_rng(8)
+    count = 1_000_000
+    values = selu_function(selu_constants())(
+        rng.standard_normal(count) * rng.standard_normal(count)
+    )
+    got = propagate(1, weight_sum="random", correlation=1.0)
+    assert_moments(values, got.mean[1], got.var[1], kurtosis_of(values))
+
+
+@pytest.mark.parametrize("c", [-1.0, -0.6, 0.1, 0.3, 0.9, 0.9999, 1.0])
+def test_the_correlation_map_of_relu_is_the_arc_cosine_kernel(c: float) -> None:
+    """Cho and Saul 2009, Eq. 6: `E relu relu = (sin t + (pi - t) cos t) / 2 pi`, `cos t = c`."""
+    t = math.acos(c)
+    product = (math.sin(t) + (math.pi - t) * c) / (2 * math.pi)
+    exact = (product - 1 / (2 * math.pi)) / (0.5 - 1 / (2 * math.pi))
+    assert correlation_map(c, activation="relu") == pytest.approx(exact, abs=MOMENTS_RELATIVE)
+
+
+def test_the_correlation_map_of_erf_is_an_arc_sine() -> None:
+    """Williams 1997: `E erf(z1) erf(z2) = 2/pi asin(2 x c / (1 + 2 x))`."""
+    for c in (0.8, -0.5):
+        exact = math.asin(2 * c / 3) / math.asin(2 / 3)
+        assert correlation_map(c, activation="erf") == pytest.approx(exact, abs=MOMENTS_RELATIVE)
+
+
+def test_selu_forgets_how_alike_two_inputs_were() -> None:
+    step = 1e-6
+    assert correlation_map(step) / step == pytest.approx(0.98523112**2, rel=1e-5)
+    assert (1 - correlation_map(1 - step)) / step == pytest.approx(gradient_gain(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"depth": -1}, "depth must be a whole number from 0; got depth=-1"),
+        ({"mean": math.nan}, "mean must be finite"),
+        ({"var": 0.0}, "var must be positive; got var=0"),
+        ({"dropout": 1.0}, "dropout must be below 1"),
+        ({"dropout": 1.5}, r"in \[0, 1\]; got p=1.5"),
+        ({"correlation": -0.1}, r"is in \[0, 1\]; got correlation=-0.1"),
+        ({"weight_sum": "fixed"}, "numbers or 'random'; got 'fixed'"),
+        ({"weight_sq": 0.0}, "weight_sq must be positive; got 0"),
+        ({"weight_sq": [1.0, 1.0]}, r"each of the 3 layers; got shape \(2,\)"),
+    ],
+)
+def test_refusals(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        propagate(**{"depth": 3, **arguments})
+
+
+def test_random_weights_rarely_meet_the_conditions_of_theorem_1() -> None:
+    """LeCun's weights have a sum `N(0, 1)` and, at fan-in 256, squares `chi2_256 / 256`."""
+    assert math.erf(0.1 / math.sqrt(2)) == pytest.approx(0.08, abs=printed(2))
+    squares = np.array([0.95, 1.1]) * 256
+    assert np.diff(stats.chi2.cdf(squares, 256))[0] == pytest.approx(0.58, abs=printed(2))
+    rows = np.random.default_rng(2).normal(0, 1 / 16, (100_000, 256))
+    centered = rows - rows.mean(axis=1, keepdims=True)
+    centered /= np.linalg.norm(centered, axis=1, keepdims=True)
+    np.testing.assert_allclose(centered.sum(axis=1), 0, atol=FIXED_POINT)
+
+
+def test_no_layers_change_nothing() -> None:
+    layers = propagate(0, mean=0.3)
+    assert (layers.mean.tolist(), layers.gradient.tolist()) == ([0.3], [1.0])
+
+
+def test_the_correlation_map_refuses() -> None:
+    with pytest.raises(ArgumentError, match=r"within \[-1, 1\]; got 1.1"):
+        correlation_map(1.1)
+    with pytest.raises(ArgumentError, match="var positive"):
+        correlation_map(0.5, var=-1)
+    with pytest.raises(ArgumentError, match="constant"):
+        correlation_map(0.5, activation=np.zeros_like)
