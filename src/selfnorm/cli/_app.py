@@ -32,6 +32,9 @@ class _Commands(TyperGroup):
         except BrokenPipeError:  # the reader of our output has left, as in `... | head -1`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+        except OSError as error:  # no permission, no space: the machine's, not a mistake of ours
+            where = error.filename or "the output"
+            fail(f"{error.strerror or error}: '{where}'. Choose another place.")
 
 
 app = typer.Typer(

@@ -3,7 +3,8 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from selfnorm.errors import ArgumentError
 
+_WORTH_THREADS = 2**24  # products in a layer of a mini-batch
 Stop = Literal["epochs", "patience", "interrupted", "diverged"]
 
 
@@ -159,7 +161,8 @@ def train(
     try:
         for number in range(1, options.epochs + 1):
             begin = time.perf_counter()
-            mean = one_epoch()
+            with _threads(model, batch):
+                mean = one_epoch()
             figures = _validate(model, validation, loss, score)
             epoch = Epoch(number, mean, *figures, time.perf_counter() - begin)
             epochs.append(epoch)
@@ -186,6 +189,19 @@ def predict(model: nn.Module, inputs: Tensor, *, batch_size: int = 8192) -> Tens
     model.eval()
     with torch.inference_mode():
         return torch.cat([model(batch) for batch in inputs.split(batch_size)])
+
+
+@contextmanager
+def _threads(model: nn.Module, batch: int) -> Generator[None]:
+    """One thread for layers so small that threads wait longer for each other than they work."""
+    threads = torch.get_num_threads()
+    largest = max(parameter.numel() for parameter in model.parameters())
+    if batch * largest < _WORTH_THREADS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _validate(

@@ -1,0 +1,106 @@
+"""The deep plain network: its shape, its start, its depth."""
+
+import pytest
+import torch
+
+from selfnorm.audit import record_moments
+from selfnorm.errors import ArgumentError
+from selfnorm.nn import MLP, SELUAlphaDropout, hidden_widths
+
+
+def test_a_thousand_layers_keep_mean_and_variance() -> None:
+    """The paper's claim, at a depth where any drift shows: 1.01**1000 is 20,000."""
+    torch.manual_seed(0)
+    inputs = torch.randn(256, 64)
+    model = MLP(64, 1, width=256, depth=1000)
+    layers = record_moments(model, inputs, (SELUAlphaDropout,))
+    assert len(layers) == 1000
+    assert max(abs(layer.mean) for layer in layers) < 0.1
+    assert min(layer.variance for layer in layers) > 0.8
+    assert max(layer.variance for layer in layers) < 1.5
+
+
+@pytest.mark.parametrize("dropout", [0.05, 0.2])
+def test_dropout_keeps_them_too(dropout: float) -> None:
+    torch.manual_seed(0)
+    model = MLP(64, 1, width=256, depth=64, dropout=dropout)
+    layers = record_moments(model, torch.randn(512, 64), (SELUAlphaDropout,))
+    assert max(abs(layer.mean) for layer in layers) < 0.1
+    assert min(layer.variance for layer in layers) > 0.8
+    assert max(layer.variance for layer in layers) < 1.5
+
+
+def test_torchs_own_start_would_fail_that_test() -> None:
+    torch.manual_seed(0)
+    model = MLP(64, 1, width=256, depth=30)
+    for layer in model:
+        if isinstance(layer, torch.nn.Linear):
+            layer.reset_parameters()
+    layers = record_moments(model, torch.randn(256, 64), (SELUAlphaDropout,))
+    assert layers[-1].variance < 0.1
+
+
+def test_layers_are_named_in_order() -> None:
+    model = MLP(5, 2, width=8, depth=2)
+    assert [name for name, _ in model.named_children()] == [
+        "linear1",
+        "selu1",
+        "linear2",
+        "selu2",
+        "output",
+    ]
+    assert model(torch.zeros(3, 7, 5)).shape == (3, 7, 2)
+
+
+def test_shapes_of_networks() -> None:
+    assert hidden_widths(64, 3, "rectangular", 1) == [64, 64, 64]
+    assert hidden_widths(64, 3, "conic", 1) == [64, 16, 4]
+    assert hidden_widths(8, 3, "conic", 512) == [8, 32, 128]
+    conic = MLP(10, 1, width=64, depth=3, shape="conic")
+    assert [layer.out_features for layer in conic if isinstance(layer, torch.nn.Linear)] == [
+        64,
+        16,
+        4,
+        1,
+    ]
+
+
+def test_the_output_is_linear_and_biases_are_zero() -> None:
+    model = MLP(4, 3, width=16, depth=2, dropout=0.5)
+    assert isinstance(model[-1], torch.nn.Linear)
+    assert all(
+        not parameter.any() for name, parameter in model.named_parameters() if "bias" in name
+    )
+
+
+def test_a_generator_gives_the_same_weights_and_leaves_torchs_alone() -> None:
+    state = torch.get_rng_state()
+    one, two = (
+        MLP(4, 1, width=8, depth=2, generator=torch.Generator().manual_seed(3)) for _ in range(2)
+    )
+    assert torch.equal(one.linear1.weight, two.linear1.weight)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_gradients_reach_the_inputs_and_the_first_layer() -> None:
+    torch.manual_seed(0)
+    model = MLP(4, 1, width=32, depth=50)
+    inputs = torch.randn(16, 4, requires_grad=True)
+    model(inputs).sum().backward()
+    assert inputs.grad is not None
+    assert 0.1 < inputs.grad.std() < 1e3
+    assert model.linear1.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["in_features", "out_features", "width", "depth"])
+def test_sizes_must_be_positive(name: str) -> None:
+    sizes = {"in_features": 1, "out_features": 1, "width": 1, "depth": 1, name: 0}
+    with pytest.raises(ArgumentError, match=f"{name} must be 1 or more; 0 came"):
+        MLP(**sizes)
+
+
+def test_shape_and_dropout_are_checked() -> None:
+    with pytest.raises(ArgumentError, match=r"one of rectangular, conic; 'round' came"):
+        MLP(1, 1, shape="round")
+    with pytest.raises(ArgumentError, match=r"in \[0, 1\]; got p=2"):
+        MLP(1, 1, dropout=2)
