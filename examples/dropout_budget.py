@@ -23,7 +23,7 @@ def gradient_ratio(p: float) -> float:
     torch.manual_seed(0)
     model = selfnorm.nn.MLP(WIDTH, 1, width=WIDTH, depth=DEPTH, dropout=p)
     hidden = model.linear1(torch.randn(ROWS, WIDTH)).detach().requires_grad_()
-    last = model[1:-1](hidden * 1.0)  # the activations work in place, on a copy of the leaf
+    last = torch.nn.Sequential(*list(model)[1:-1])(hidden * 1.0)  # a leaf must not be written to
     last.backward(torch.randn_like(last))
     return float(hidden.grad.square().mean().sqrt())
 
