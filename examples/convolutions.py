@@ -13,7 +13,7 @@ from torch import nn
 
 import selfnorm
 
-DEPTH, CHANNELS, EPOCHS, BATCH = 12, 16, 4, 32
+DEPTH, CHANNELS, EPOCHS, BATCH = 12, 16, 2, 32
 
 
 def network(padding: str = "circular") -> nn.Sequential:
@@ -42,9 +42,8 @@ def main() -> None:
     corners = {}
     for padding in ("zeros", "circular"):
         corners[padding], middle = edge_and_middle(network(padding))
-        print(
-            f"{padding:>8} padding: variance {corners[padding]:.2f} at a corner, {middle:.2f} inside"
-        )
+        corner = corners[padding]
+        print(f"{padding:>8} padding: variance {corner:.2f} at a corner, {middle:.2f} inside")
 
     pixels, labels = load_digits(return_X_y=True)
     images = torch.from_numpy(pixels).float().reshape(-1, 1, 8, 8)

@@ -1,4 +1,4 @@
-"""Twenty-four plain layers, trained without normalization layers or skip connections.
+"""Thirty-two plain layers, trained without normalization layers or skip connections.
 
 What one learns: `selfnorm.init.initialize_` makes any PyTorch model start with activations of
 variance 1, and that decides whether a deep plain network trains. The same network, with the same
@@ -12,11 +12,11 @@ from torch import nn
 
 import selfnorm
 
-DEPTH, WIDTH, EPOCHS, BATCH = 24, 128, 8, 48
+DEPTH, WIDTH, EPOCHS, BATCH = 32, 128, 8, 48
 
 
 def network() -> nn.Sequential:
-    """Linear and SELU, twenty-four times."""
+    """Linear and SELU, thirty-two times."""
     layers = []
     for layer in range(DEPTH):
         layers.append(nn.Linear(64 if layer == 0 else WIDTH, WIDTH))
@@ -61,8 +61,10 @@ def main() -> None:
         print(f"{name:>16}: variance after {DEPTH} layers {variance:.4f}, accuracy {accuracy:.3f}")
 
     (lost, chance), (kept, good) = found.values()
-    assert lost < 0.1 < 0.8 < kept < 1.5
-    assert chance < 0.5 < 0.9 < good
+    assert lost < 0.1
+    assert 0.8 < kept < 1.5
+    assert chance < 0.5
+    assert good > 0.9
 
 
 if __name__ == "__main__":

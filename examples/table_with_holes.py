@@ -46,9 +46,9 @@ def main() -> None:
         f"variance at the start: {first.variance:.2f} in layer 1, {last.variance:.2f} in the last"
     )
 
-    scores = cross_val_score(SelfNormClassifier(epochs=8, random_state=0), X, y, cv=3)
+    scores = cross_val_score(SelfNormClassifier(epochs=8, random_state=0), X, y, cv=2)
     most = y.value_counts(normalize=True).iloc[0]
-    print(f"accuracy {scores.mean():.3f} over three folds; always '{y.mode()[0]}': {most:.3f}")
+    print(f"accuracy {scores.mean():.3f} over two folds; always '{y.mode()[0]}': {most:.3f}")
 
     assert "pressure=(missing)" in features
     assert all(0.8 < layer.variance < 1.5 for layer in model.layers_before_)

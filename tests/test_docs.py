@@ -57,7 +57,7 @@ def test_a_wrong_command_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     block = Block("sh", "make demo\nselfnorm fit none.csv | head -1  # not there\n", 1)
     assert commands(block) == [["fit", "none.csv"]]
-    with pytest.raises(AssertionError, match="There is no file 'none.csv'"):
+    with pytest.raises(AssertionError, match=r"There is no file 'none\.csv'"):
         run_command(Path("page.md"), block, commands(block)[0])
 
 
