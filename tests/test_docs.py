@@ -62,9 +62,12 @@ def test_a_wrong_command_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
-    """Links, anchors, navigation and names of the reference hold."""
+    """Links, anchors, navigation and names of the reference hold.
+
+    Never with `--quiet`: it hides warnings from mkdocs itself, and then `--strict` finds none.
+    """
     outcome = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
         cwd=ROOT,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
