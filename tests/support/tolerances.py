@@ -1,7 +1,5 @@
 """Every tolerance of the tests, each with its reason."""
 
-import math
-
 import torch
 
 # One rounding each for expm1 (below one ulp), the product of the constants and the last product.
@@ -15,24 +13,5 @@ SAME_UP_TO_ROUNDING = {
 SAME_UP_TO_ROUNDING |= {
     dtype: 4 * torch.finfo(dtype).eps for dtype in (torch.bfloat16, torch.float16)
 }
-# A statistic of a fixed seed lies this many of its standard errors from its mean in 1 of 16,000.
-STANDARD_ERRORS = 4.0
-
-
-def mean_bound(variance: float, count: int) -> float:
-    """How far the mean of `count` draws may be from the truth."""
-    return STANDARD_ERRORS * math.sqrt(variance / count)
-
-
-def variance_bound(variance: float, fourth_moment: float, count: int) -> float:
-    """How far the sample variance of `count` draws may be from the truth."""
-    return STANDARD_ERRORS * math.sqrt((fourth_moment - variance**2) / count)
-
-
-def share_bound(p: float, count: int) -> float:
-    """How far the share of events of probability `p` among `count` may be from it."""
-    return mean_bound(p * (1 - p), count)
-
-
 # Mean and variance over a column of float32 features, each rounded once (values up to 2**4).
 MATRIX_MOMENTS = 16 * torch.finfo(torch.float32).eps
