@@ -1,0 +1,80 @@
+"""What README and the documentation tell a reader to type works."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from selfnorm.cli._app import app
+from support.pages import KINDS, PAGES, ROOT, Block, blocks, commands
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_blocks_say_what_they_are(page: Path) -> None:
+    for block in blocks(page):
+        assert block.kind in KINDS, f"{page.name}:{block.line} is '{block.kind}', not of {KINDS}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=named)
+def test_what_a_page_says_to_type_works(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page run in order, in one folder and one namespace."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    names = {"__name__": "__main__"}
+    for block in blocks(page):
+        if block.kind == "python":
+            run_python(page, block, names)
+        if block.kind == "sh":
+            for arguments in commands(block):
+                run_command(page, block, arguments)
+
+
+def run_python(page: Path, block: Block, names: dict[str, str]) -> None:
+    """Run a block; a traceback names the page and its line."""
+    padded = "\n" * (block.line - 1) + block.code
+    exec(compile(padded, str(page), "exec"), names)  # noqa: S102 - our own pages
+
+
+def run_command(page: Path, block: Block, arguments: list[str]) -> None:
+    """Run a command; trainings go for one epoch, which shows that the command is right."""
+    if arguments[:1] == ["fit"] and "--help" not in arguments:
+        arguments = [*arguments, "--epochs", "1"]
+    outcome = CliRunner().invoke(app, arguments)
+    said = f"{page.name}:{block.line}: selfnorm {' '.join(arguments)}\n{outcome.output}"
+    assert outcome.exit_code == 0, said
+
+
+def test_a_wrong_command_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    block = Block("sh", "make demo\nselfnorm fit none.csv | head -1  # not there\n", 1)
+    assert commands(block) == [["fit", "none.csv"]]
+    with pytest.raises(AssertionError, match=r"There is no file 'none\.csv'"):
+        run_command(Path("page.md"), block, commands(block)[0])
+
+
+def test_the_site_builds_strictly(tmp_path: Path) -> None:
+    """Links, anchors, navigation and names of the reference hold.
+
+    Never with `--quiet`: it hides warnings from mkdocs itself, and then `--strict` finds none.
+    """
+    outcome = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    home = (tmp_path / "index.html").read_text()
+    for word in ('src="http', 'href="http', "unpkg.com", "fonts."):
+        assert word not in home, f"the site loads from elsewhere: {word}"

@@ -1,0 +1,30 @@
+"""Every example runs as a reader runs it, and asserts its own claim."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example(path: Path, tmp_path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert "What one learns:" in (ast.get_docstring(tree) or "")
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(tree)), "an example has a claim"
+    outcome = subprocess.run(
+        [sys.executable, "-W", "error", path],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout
+    assert not outcome.stderr
+    assert not list(tmp_path.iterdir()), "an example leaves no files"
