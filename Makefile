@@ -34,7 +34,7 @@ types: $(STAMP) ## basedpyright, strict on src
 	$(BIN)/basedpyright
 
 docs: $(STAMP) ## the documentation, built strictly into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(STAMP) ## mend lint and format where that is safe
 	$(BIN)/ruff check --fix .

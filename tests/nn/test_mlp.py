@@ -52,6 +52,14 @@ def test_layers_are_named_in_order() -> None:
     assert model(torch.zeros(3, 7, 5)).shape == (3, 7, 2)
 
 
+def test_a_slice_is_the_layers_in_it() -> None:
+    torch.manual_seed(0)
+    model = MLP(5, 2, width=8, depth=2)
+    inputs = torch.randn(3, 5)
+    assert torch.equal(model.output(model[:-1](inputs)), model(inputs))
+    assert model[1] is model.selu1
+
+
 def test_shapes_of_networks() -> None:
     assert hidden_widths(64, 3, "rectangular", 1) == [64, 64, 64]
     assert hidden_widths(64, 3, "conic", 1) == [64, 16, 4]

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from selfnorm.cli._console import output, problems
 from selfnorm.errors import ArgumentError
@@ -87,18 +87,19 @@ def _table(certificates: "Sequence[Certificate]") -> Table:
             column, justify="right" if column in {"boxes", "margin", "seconds"} else "left"
         )
     for one in certificates:
-        where = "\n".join(f"[dim]{escape(str(domain))}[/]" for domain in one.domains)
+        said = Text(one.text)
+        for domain in one.domains:
+            said.append(f"\n{domain}", "dim")
         color = {"proved": "green", "refuted": "red", "undecided": "yellow"}[one.verdict]
-        why = ""
         if one.counterexample is not None:
             at = ", ".join(
                 f"{name} {float(value):.6g}" for name, value in one.counterexample._asdict().items()
             )
-            why = f"\n[red]{one.violation}[/] at {at}"
+            said.append(f"\n{one.violation}", "red").append(f" at {at}")
         table.add_row(
             one.title,
-            f"{one.text}\n{where}{why}",
-            f"[{color}]{one.verdict}[/]",
+            said,
+            Text(one.verdict, color),
             f"{one.boxes:,}",
             f"{one.margin:.2g}" if one.proved else "-",
             f"{one.seconds:.2f}",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+_SHOW_CURSOR = b"\x1b[?25h"  # a live bar hides it
 _MESSAGE = b"\nError: Stopped by Ctrl-C before there was a result. Start again.\n"
 
 
@@ -39,5 +40,5 @@ def _handled_by(handler: Callable[..., Any] | signal.Handlers) -> Generator[None
 
 
 def _exit(*_: object) -> None:
-    os.write(2, _MESSAGE)
+    os.write(2, _SHOW_CURSOR + _MESSAGE if os.isatty(2) else _MESSAGE)
     os._exit(2)

@@ -1,7 +1,7 @@
 """The deep plain network that self-normalization makes trainable."""
 
 from collections import OrderedDict
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -70,6 +70,12 @@ class MLP(nn.Sequential):
         layers["output"] = skip_init(nn.Linear, fan_in, out_features)
         super().__init__(layers)
         initialize_(self, generator=generator)
+
+    def __getitem__(self, index: Any) -> Any:
+        """A layer, or for a slice the `torch.nn.Sequential` of its layers."""
+        if isinstance(index, slice):
+            return nn.Sequential(OrderedDict(list(self._modules.items())[index]))
+        return super().__getitem__(index)
 
 
 def hidden_widths(width: int, depth: int, shape: Shape, out_features: int) -> list[int]:
