@@ -12,7 +12,9 @@ from selfnorm.tabular import (
     CONTENDERS,
     Architecture,
     Options,
+    Prepared,
     Source,
+    Trained,
     compare,
     fit_model,
     measure_model,
@@ -179,3 +181,17 @@ def test_initial_variances_are_what_theory_says() -> None:
     # relu(z), z ~ N(0, 1) by normalization: variance (1 - 1/pi) / 2.
     found = contests["ReLU + He + BatchNorm"].before[0].variance
     assert found == pytest.approx((1 - 1 / np.pi) / 2, rel=0.15)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_first_prediction_is_the_baselines(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All outputs are zero: the mean of a number, even chances of the classes."""
+    outputs: list[torch.Tensor] = []
+
+    def watch(network: torch.nn.Module, ready: Prepared, *_: object) -> Trained:
+        outputs.append(network(ready.training.inputs))
+        return train_network(network, ready, (), settings().options)
+
+    monkeypatch.setattr("selfnorm.tabular._fit.train_network", watch)
+    fitted(small_source(task))
+    assert not outputs[0].any()

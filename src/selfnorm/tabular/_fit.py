@@ -11,7 +11,7 @@ from torch import nn
 
 from selfnorm.audit import LayerMoments, record_moments
 from selfnorm.errors import ArgumentError, SelfNormError
-from selfnorm.nn import SELUAlphaDropout
+from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.tabular._encode import Encoder
 from selfnorm.tabular._model import Architecture, TabularModel, build_network
 from selfnorm.tabular._source import Source
@@ -113,6 +113,7 @@ def fit_model(
     """
     with seeded(settings.seed, ready.device), _enough_memory():
         network = build_network(ready.encoder, ready.target, settings.architecture)
+        _start_at_baseline(network)
         trained = train_network(network, ready, (SELUAlphaDropout,), settings.options, progress)
     check_finite(trained.history, settings.options)
     return TabularModel(ready.encoder, ready.target, settings.architecture, network), trained
@@ -140,6 +141,14 @@ def train_network(
         progress=progress,
     )
     return Trained(history, before, record_moments(network, watched, activations))
+
+
+def _start_at_baseline(network: MLP) -> None:
+    """Let the first predictions be the trivial baseline's, not noise that few rows cannot unlearn.
+
+    Only the output layer's weights start at zero; the hidden layers stay LeCun-normal.
+    """
+    nn.init.zeros_(network.get_parameter("output.weight"))
 
 
 def check_finite(history: History, options: Options) -> None:
