@@ -1,6 +1,6 @@
 # pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
 # pyright: reportAttributeAccessIssue=false
-"""Delimited text as it is found: any of four delimiters, decimal commas, spaces, byte order marks."""
+"""Delimited text as it is found: four delimiters, decimal commas, spaces, byte order marks."""
 
 import csv
 import gzip

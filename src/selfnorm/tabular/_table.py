@@ -146,7 +146,8 @@ def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return pc.dictionary_encode(_tidy(pc.cast(column, kind.value_type)))
+        tidied = [_tidy_levels(chunk) for chunk in column.chunks]
+        return pc.dictionary_encode(pa.chunked_array(tidied))
     if pa.types.is_string_view(kind):
         return _tidy(pc.cast(column, pa.large_string()))
     if pa.types.is_float16(kind):
@@ -157,6 +158,12 @@ def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = pc.utf8_trim_whitespace(column)
         return pc.if_else(pc.equal(column, ""), None, column)
     return column
+
+
+def _tidy_levels(chunk: pa.DictionaryArray) -> pa.Array:
+    """A dictionary's values, tidied before they are looked up, which views of text cannot be."""
+    levels = _tidy(pa.chunked_array([chunk.dictionary])).combine_chunks()
+    return levels.take(chunk.indices)
 
 
 def _not_a_file(path: Path) -> str:
