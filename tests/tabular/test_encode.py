@@ -287,7 +287,7 @@ def test_many_columns_take_time_in_proportion() -> None:
     table = pa.table({f"column {number}": values for number in range(5000)})
     begin = time.process_time()
     assert Encoder.fit(table).transform(table).shape == (30, 5000)
-    assert time.process_time() - begin < 20  # 1 s; with a step over all names a column, minutes
+    assert time.process_time() - begin < 5  # 0.6 s; with all names listed once a column, over 10 s
 
 
 def test_the_most_frequent_of_many_categories_are_kept() -> None:
