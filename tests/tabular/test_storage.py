@@ -1,12 +1,15 @@
 """Model folders: what is saved comes back, and what is damaged is told."""
 
+import hashlib
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from selfnorm.errors import ModelFolderError
 from selfnorm.tabular import check_output, load_model, save_model
@@ -109,17 +112,153 @@ def test_a_pickle_is_never_run(model, tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_nothing_is_written_over_unasked(tmp_path: Path) -> None:
-    check_output(tmp_path / "new", force=False)
+def change(path: str, value: object) -> Callable[[dict], None]:
+    """Sets what stands at a path such as `encoder/columns/0/mean` in a record."""
+
+    def apply(record: dict) -> None:
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+        for part in parents:
+            record = record[part]
+        record[last] = value
+
+    return apply
+
+
+NONSENSE = {
+    "mean of text": change("encoder/columns/0/mean", "x"),
+    "mean without end": change("encoder/columns/0/mean", float("inf")),
+    "mean too long": change("encoder/columns/0/mean", 10**400),
+    "deviation null": change("encoder/columns/0/deviation", None),
+    "deviation 0": change("encoder/columns/0/deviation", 0),
+    "deviation nan": change("encoder/columns/0/deviation", float("nan")),
+    "missing 2": change("encoder/columns/0/missing", 2),
+    "holds cheese": change("encoder/columns/0/holds", "cheese"),
+    "name 3": change("encoder/columns/0/name", 3),
+    "kind unknown": change("encoder/columns/0/kind", "image"),
+    "kind a list": change("encoder/columns/0/kind", []),
+    "one field more": change("encoder/columns/0/more", 1),
+    "levels of numbers": change("encoder/columns/1/levels", [1, 2, 3]),
+    "levels twice": change("encoder/columns/1/levels", ["Lima", "Lima", "Rome"]),
+    "levels null": change("encoder/columns/1/levels", None),
+    "shares short": change("encoder/columns/1/shares", [0.5]),
+    "shares of 0": change("encoder/columns/1/shares", [0.0, 0.5, 0.5]),
+    "known 0": change("encoder/columns/1/known", 0),
+    "one column twice": change("encoder/columns/2/name", "size"),
+    "no columns": change("encoder/columns", []),
+    "columns null": change("encoder/columns", None),
+    "ignored 3": change("encoder/ignored", 3),
+    "task unknown": change("target/task", "poetry"),
+    "target null": change("target", None),
+    "width of 10 million": change("architecture/width", 10**7),
+    "width a float": change("architecture/width", 16.0),
+    "width too long": change("architecture/width", 10**400),
+    "depth of a billion": change("architecture/depth", 10**9),
+    "shape unknown": change("architecture/shape", "round"),
+    "dropout nan": change("architecture/dropout", float("nan")),
+    "dropout true": change("architecture/dropout", True),
+    "about null": change("about", None),
+    "other weights": change("weights_sha256", "0" * 64),
+}
+NONSENSE_OF_CLASSES = {
+    "classes mixed": change("target/classes", ["big", 1]),
+    "classes null": change("target/classes", [None, None]),
+    "classes unsorted": change("target/classes", ["small", "big"]),
+    "classes nan": change("target/classes", [1.5, float("nan")]),
+    "shares short": change("target/shares", [1.0]),
+    "shares of text": change("target/shares", ["a", "b"]),
+}
+NONSENSE_OF_NUMBERS = {
+    "mean nan": change("target/mean", float("nan")),
+    "deviation 0": change("target/deviation", 0.0),
+    "deviation true": change("target/deviation", True),
+}
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ModelFolderError) as error:
+        load_model(folder)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300 + 2 * len(str(folder))
+    return str(error.value)
+
+
+def test_a_record_of_nonsense_is_refused(model, tmp_path: Path) -> None:
+    save_model(model, tmp_path, about={})
+    content = (tmp_path / "model.json").read_text()
+    of_target = (
+        NONSENSE_OF_CLASSES if model.target.task == "classification" else NONSENSE_OF_NUMBERS
+    )
+    for kind, apply in {**NONSENSE, **of_target}.items():
+        record = json.loads(content)
+        apply(record)
+        (tmp_path / "model.json").write_text(json.dumps(record))
+        assert "is damaged (" in refused(tmp_path), kind
+    (tmp_path / "model.json").write_text("[" * 100_000)
+    assert "is damaged" in refused(tmp_path)
+
+
+def negated(state: dict) -> dict:
+    return {name: -value for name, value in state.items()}
+
+
+STATES = {
+    "nan": (lambda state: {**state, "output.bias": state["output.bias"] * torch.nan}, "not finite"),
+    "whole": (lambda state: {name: value.int() for name, value in state.items()}, "torch.int32"),
+    "shape": (lambda state: {**state, "linear1.bias": torch.zeros(3)}, r"of shape \(3,\), not"),
+    "name": (
+        lambda state: {f"{name}s": value for name, value in state.items()},
+        "there is no 'linear1.weight'",
+    ),
+    "more": (lambda state: {**state, "more": torch.zeros(3)}, "9 tensors for 3 hidden layers"),
+}
+
+
+@pytest.mark.parametrize("kind", STATES)
+def test_weights_that_are_not_the_networks_are_refused(kind: str, model, tmp_path: Path) -> None:
+    alter, words = STATES[kind]
+    save_model(model, tmp_path, about={})
+    weights = save(alter(load((tmp_path / "model.safetensors").read_bytes())))
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    damage_record(tmp_path, weights_sha256=hashlib.sha256(weights).hexdigest())
+    with pytest.raises(ModelFolderError, match=rf"safetensors' is damaged \(.*{words}"):
+        load_model(tmp_path)
+
+
+def test_a_folder_of_which_half_was_replaced_is_told(model, tmp_path: Path) -> None:
+    save_model(model, tmp_path, about={})
+    weights = save(negated(load((tmp_path / "model.safetensors").read_bytes())))
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    assert "its SHA-256 is not the one in model.json" in refused(tmp_path)
+
+
+def test_nothing_is_written_over_unasked(model, tmp_path: Path) -> None:
+    check_output(tmp_path / "a" / "new", force=False)
     check_output(tmp_path, force=False)
+    assert not list(tmp_path.iterdir()), "the probe leaves nothing behind"
     (tmp_path / "file").write_text("mine")
     with pytest.raises(
         ModelFolderError, match=r"holds files. Name another with -o, or give --force"
     ):
         check_output(tmp_path, force=False)
+    with pytest.raises(ModelFolderError, match=r"--force writes over a model, and .* holds none"):
+        check_output(tmp_path, force=True)
+    save_model(model, tmp_path, about={})
     check_output(tmp_path, force=True)
     with pytest.raises(ModelFolderError, match=r"is a file"):
         check_output(tmp_path / "file", force=True)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_and_after(model, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file" / "m", tmp_path / ("x" * 300)):
+        with pytest.raises(ModelFolderError, match=r"must be one that can be written"):
+            check_output(folder, force=False)
+        with pytest.raises(ModelFolderError, match=r"must be one that can be written"):
+            save_model(model, folder, about={})
+    with pytest.raises(ModelFolderError, match=r"a folder with a name; none came"):
+        check_output(Path(), force=False)
+    with pytest.raises(ModelFolderError, match=r"must be readable"):
+        load_model(tmp_path / ("x" * 300))
 
 
 def test_other_files_in_the_folder_stay(model, tmp_path: Path) -> None:

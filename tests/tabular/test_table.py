@@ -33,6 +33,17 @@ GOOD = {
     "holes.csv": ("a,b\n1,\n?,NA\n3, ?\n", {"a": [1, None, 3], "b": [None, None, None]}),
     "no_name.csv": (",b\n7,2\n", {"unnamed_1": [7], "b": [2]}),
     "spaces.csv": (" a , b\n1,2\n", {"a": [1], "b": [2]}),
+    "late_comma.csv": (
+        "a;b\n" + "1;x\n" * 200 + '"2,5";x\n 3,5;x\n',
+        {"a": [1.0] * 200 + [2.5, 3.5], "b": ["x"] * 202},
+    ),
+    "text_with_comma.csv": (
+        "a;b\n1,5;x\nWest 2,5;y\n",
+        {"a": ["1,5", "West 2,5"], "b": ["x", "y"]},
+    ),
+    "quoted_delimiters.csv": ('"a;b;c",d\n1,2\n', {"a;b;c": [1], "d": [2]}),
+    "name_of_two_lines.csv": ('"a\nb",c\n1,2\n', {"a b": [1], "c": [2]}),
+    "blanks.csv": ("a,b\n  ,1\n x ,2\n", {"a": [None, "x"], "b": [1, 2]}),
     "packed.csv.gz": (gzip.compress(b"a,b\n1,2\n"), {"a": [1], "b": [2]}),
 }
 
@@ -50,6 +61,8 @@ BAD = {
     "ragged.csv": ("a,b\n1,2\n3\n", "row 3 has 1 where the header has 2"),
     "twice.csv": ("a,b,a\n1,2,3\n", "'a' stands 2 times. Rename all but one"),
     "latin.csv": (b"a,b\n\xe9t\xe9,2\n", "Save it as UTF-8"),
+    "late_latin.csv": (b"a,b\n" + b"x,1\n" * 2000 + b"\xe9,2\n", "Save it as UTF-8"),
+    "cut.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be read"),
     "no_header.csv": ("1,2\n3,4\n", "must name the columns; it holds numbers"),
     "not_parquet.parquet": ("junk", "cannot be read"),
     "not_gzip.csv.gz": ("a,b\n1,2\n", "cannot be read"),
@@ -83,6 +96,55 @@ def test_text_columns_keep_leading_zeros(tmp_path: Path) -> None:
     path = written(tmp_path, "zip.csv", "zip,n\n007,1\n010,2\n")
     assert read_table(path, text_columns=["zip"])["zip"].to_pylist() == ["007", "010"]
     assert read_table(path)["zip"].to_pylist() == [7, 10]
+
+
+def test_text_columns_go_by_their_clean_names(tmp_path: Path) -> None:
+    path = written(tmp_path, "zip.csv", 'a, zip ,"x\ny"\n1,007,08\n')
+    table = read_table(path, text_columns=["zip", "x y"])
+    assert table.to_pydict() == {"a": [1], "zip": ["007"], "x y": ["08"]}
+    path = written(tmp_path, "comma.csv", "code;n\n1,50;2\n")
+    assert read_table(path, text_columns=["code"])["code"].to_pylist() == ["1,50"]
+
+
+def test_a_name_that_no_file_can_have_is_told() -> None:
+    for name in ("x" * 5000 + ".csv", "a\0b.csv"):
+        with pytest.raises(TableError, match=r"cannot be read|There is no file") as error:
+            read_table(name)
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = written(tmp_path, "t.csv", "a\n1\n")
+    monkeypatch.setattr("selfnorm.tabular._table.read_csv", refuse)
+    with pytest.raises(TableError, match=r"t.csv' cannot be read: Permission denied\.$"):
+        read_table(path)
+
+
+HOLES = pa.table(
+    {
+        "float": pa.array([1.5, float("nan")]),
+        "half": pa.array(np.array([1.5, np.nan], np.float16)),
+        "text": ["a ", "  "],
+        "coded": pa.array(["a", " "]).dictionary_encode(),
+        "coded_float": pa.array([1.5, float("nan")]).dictionary_encode(),
+    }
+)
+
+
+def test_nan_and_blank_text_are_missing_wherever_a_table_comes_from(tmp_path: Path) -> None:
+    pq.write_table(HOLES, tmp_path / "t.parquet")
+    polars = pl.from_arrow(HOLES.drop_columns(["half"]))
+    for table in (read_table(tmp_path / "t.parquet"), as_table(HOLES), as_table(polars)):
+        for name in table.column_names:
+            first, last = table[name].to_pylist()
+            assert first in (1.5, "a")
+            assert last is None, name
+    assert pa.types.is_dictionary(as_table(HOLES)["coded"].type)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -93,3 +93,31 @@ def test_the_baseline_is_the_most_frequent_class_or_the_mean() -> None:
     assert classes.baseline(2).values.tolist() == ["b", "b"]
     assert classes.baseline(1).probabilities.tolist() == [[0.25, 0.75]]
     assert NumberTarget.fit("y", np.array([1.0, 3.0])).baseline(2).values.tolist() == [2, 2]
+
+
+def test_decimals_are_learned_as_floats() -> None:
+    column = pa.chunked_array([pa.array(["1", "2"] * 10).cast(pa.decimal128(38))])
+    values, task = target_values("y", column, None)
+    target = fit_target("y", values, task)
+    assert isinstance(target, ClassTarget)
+    assert json.loads(json.dumps(target.classes)) == [1.0, 2.0]
+
+
+def test_whole_numbers_beyond_float64_can_be_learned() -> None:
+    column = pa.chunked_array([[2**60 + 2**40 * row for row in range(60)]])
+    assert target_values("y", column, None)[1] == "regression"
+
+
+def test_numbers_that_cannot_be_squared_are_told() -> None:
+    with pytest.raises(TableError, match=r"'y' goes up to 1e\+200. Divide it"):
+        target_values("y", pa.chunked_array([[1.0, 1e200]]), None)
+    with pytest.raises(TableError, match=r"'y' goes up to 1e\+308"):
+        NumberTarget.fit("y", np.array([-1e308, 1e308]))
+    with pytest.raises(TableError, match=r"'y' differ by 5e-201 only. Multiply"):
+        NumberTarget.fit("y", np.array([1e-200, 2e-200]))
+    with pytest.raises(TableError, match=r"'y' is infinite in row 2"):
+        target_values("y", pa.chunked_array([[0.0, np.inf] * 20]), None)
+
+
+def test_a_constant_target_has_deviation_1() -> None:
+    assert NumberTarget.fit("y", np.full(7, 0.1)).deviation == 1

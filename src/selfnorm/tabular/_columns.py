@@ -5,18 +5,22 @@
 Each kind is a frozen record of plain numbers and strings: it holds all that a model file needs.
 """
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
+from selfnorm.tabular._cells import Holds, decoded, holds, is_text, numbers, text
 
 OTHER = "(other)"
 MISSING = "(missing)"
 _MOST_LEVELS = 100
+_FEW = 10
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,23 @@ class NumberColumn:
 
     `deviation` is that of the column after the replacement, so the feature's variance is 1 over
     the training rows also where values are missing. `missing` is the share of rows without a
-    value; it is 0 where they are too few to be a feature of their own.
+    value; it is 0 where they are too few to be a feature of their own. `holds` says what the
+    numbers are, so that dates are not taken for numbers later.
     """
 
     name: str
     mean: float
     deviation: float
     missing: float
+    holds: Holds = "numbers"
     kind: ClassVar[str] = "number"
+
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a column's name is text")
+        require(is_finite(self.mean) and is_finite(self.deviation), "moments are finite numbers")
+        require(self.deviation > 0, "a deviation is greater than 0")
+        require(is_finite(self.missing) and 0 <= self.missing < 1, "a share is in [0, 1)")
+        require(self.holds in get_args(Holds), "a column holds numbers, booleans, dates or times")
 
     @property
     def features(self) -> list[str]:
@@ -40,29 +53,42 @@ class NumberColumn:
         return [self.name] + ([f"{self.name}={MISSING}"] if self.missing else [])
 
     @classmethod
-    def fit(cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> "NumberColumn":
-        """Learn mean, deviation and the share of missing values (if in `rare` rows or more)."""
-        values = numbers(name, column)[rows]
-        known = values[~np.isnan(values)]
-        mean = float(known.mean())
-        with np.errstate(over="ignore"):
-            deviation = float(np.sqrt(np.square(known - mean).sum() / len(values)))
-        if not np.isfinite(deviation):
-            raise TableError(
-                f"Numbers must be small enough to be squared; column '{name}' goes up to "
-                f"{np.abs(known).max():.3g}. Leave such cells empty, or ignore the column."
-            )
-        absent = len(values) - len(known)
-        return cls(name, mean, deviation, absent / len(values) if absent >= rare else 0.0)
+    def fit(
+        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int
+    ) -> "NumberColumn | None":
+        """Learn mean, deviation and the share of missing values (if in `rare` rows or more).
 
-    def encode(self, column: pa.ChunkedArray) -> np.ndarray:
-        """The features of this column: shape (rows, 1), or (rows, 2) with the missing share."""
-        values = numbers(self.name, column)
+        None if the values do not differ as far as float64 can tell.
+        """
+        kind = decoded(column).type
+        found: Holds = "numbers" if is_text(kind) else holds(kind) or "numbers"
+        values = numbers(name, column, found)[rows]
+        known = values[~np.isnan(values)]
+        mean, deviation = moments(known, len(values))
+        if deviation < np.finfo(np.float64).tiny:
+            return None
+        absent = len(values) - len(known)
+        missing = absent / len(values) if absent >= rare else 0.0
+        return cls(name, mean, deviation, missing, found)
+
+    def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
+        """Write the features of this column into `out`: shape (rows, features), float32."""
+        values = numbers(self.name, column, self.holds)
         absent = np.isnan(values)
-        scaled = np.where(absent, 0.0, (values - self.mean) / self.deviation)
-        if not self.missing:
-            return scaled[:, None]
-        return np.column_stack([scaled, _standardized(absent, self.missing)])
+        with np.errstate(over="ignore"):
+            scaled = (values - self.mean) / self.deviation
+        far = np.abs(scaled) > _LARGEST
+        if far.any():
+            row = int(far.argmax())
+            raise TableError(
+                f"Numbers must be near those of training (mean {self.mean:.3g}, deviation "
+                f"{self.deviation:.3g}); column '{self.name}' holds {values[row]:.3g} in row "
+                f"{row + 1}. Mend the cell, or leave it empty if it is unknown."
+            )
+        scaled[absent] = 0
+        out[:, 0] = scaled
+        if self.missing:
+            out[:, 1] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
 
 
 @dataclass(frozen=True)
@@ -81,6 +107,14 @@ class CategoryColumn:
     known: float
     kind: ClassVar[str] = "category"
 
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a column's name is text")
+        require(are_text(*self.levels), "levels are text")
+        require(len(set(self.levels)) == len(self.levels) >= 2, "there are two levels or more")
+        require(len(self.shares) == len(self.levels), "each level has its share")
+        require(all(is_finite(share) and 0 < share < 1 for share in self.shares), "shares in (0,1)")
+        require(is_finite(self.known) and 0 < self.known <= 1, "the known share is in (0, 1]")
+
     @property
     def features(self) -> list[str]:
         """Names of the features that `encode` makes."""
@@ -93,11 +127,17 @@ class CategoryColumn:
     @classmethod
     def fit(
         cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int
-    ) -> "CategoryColumn":
-        """Learn the levels that `rare` rows or more have, the 100 most frequent at the most."""
+    ) -> "CategoryColumn | None":
+        """Learn the levels that `rare` rows or more have, the 100 most frequent at the most.
+
+        Where every level is rarer than that, those in 10 rows or more count: their features reach
+        far, but they may be all that the column says. None if there are no two levels.
+        """
         values = text(column.take(rows))
         counted = pc.value_counts(values.drop_null()).to_pylist()
         frequent = sorted(counted, key=lambda pair: (-pair["counts"], pair["values"]))
+        if frequent and frequent[0]["counts"] < rare:
+            rare = min(rare, _FEW)
         counts = {
             pair["values"]: pair["counts"]
             for pair in sorted(frequent[:_MOST_LEVELS], key=lambda pair: pair["values"])
@@ -107,35 +147,39 @@ class CategoryColumn:
         for level, count in ((OTHER, others), (MISSING, values.null_count)):
             if count >= rare:
                 counts[level] = counts.get(level, 0) + count
+        if len(counts) < 2:
+            return None
         total = sum(counts.values())
         shares = tuple(count / total for count in counts.values())
         return cls(name, tuple(counts), shares, total / len(values))
 
-    def encode(self, column: pa.ChunkedArray) -> np.ndarray:
-        """The features of this column: shape (rows, levels), or (rows, 1) for two levels."""
-        level = self._levels_of(column)
-        encoded = np.empty((len(column), len(self.levels) - self._first))
+    def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
+        """Write the features of this column into `out`: shape (rows, features), float32."""
+        level = self._levels_of(text(column))
         for at, number in enumerate(range(self._first, len(self.levels))):
-            feature = _standardized(level == number, self.shares[number])
-            encoded[:, at] = np.where(level < 0, 0.0, feature / np.sqrt(self.known))
-        return encoded
+            share = self.shares[number]
+            by_level = np.zeros(len(self.levels) + 1)  # the last, number -1, is for no level
+            by_level[:-1] = -share
+            by_level[number] += 1
+            by_level /= math.sqrt(share * (1 - share) * self.known)
+            out[:, at] = by_level.astype(np.float32)[level]
 
     def unknown(self, column: pa.ChunkedArray) -> str | None:
         """A sentence on values that have no level, or None if there are none."""
-        lost = (self._levels_of(column) < 0) & column.is_valid().to_numpy()
+        values = text(column)
+        lost = (self._levels_of(values) < 0) & values.is_valid().to_numpy()
         if not lost.any():
             return None
         return (
             f"Column '{self.name}' holds values that training had too seldom or never, such as "
-            f"'{column[int(lost.argmax())]}', in {int(lost.sum()):,} of {len(lost):,} rows; there "
-            "it counts as in an average row."
+            f"{str(values[int(lost.argmax())])!r}, in {int(lost.sum()):,} of {len(lost):,} rows; "
+            "there it counts as in an average row."
         )
 
-    def _levels_of(self, column: pa.ChunkedArray) -> np.ndarray:
+    def _levels_of(self, values: pa.ChunkedArray) -> np.ndarray:
         """The number of each row's level, -1 where it has none."""
-        values = text(column)
         codes = pc.index_in(values, value_set=pa.array(self.levels, values.type))
-        level = codes.fill_null(-1).to_numpy().astype(np.int64)
+        level = codes.fill_null(-1).to_numpy().copy()
         for special, rows in (
             (OTHER, (level < 0) & values.is_valid().to_numpy()),
             (MISSING, values.is_null().to_numpy()),
@@ -148,73 +192,33 @@ class CategoryColumn:
 Column = NumberColumn | CategoryColumn
 
 
-def numbers(name: str, column: pa.ChunkedArray) -> np.ndarray:
-    """A column as float64 with nan for missing: also from booleans, dates (in days) and text."""
-    kind = column.type
-    if pa.types.is_temporal(kind):
-        column = _days(column)
-    elif is_text(kind):
-        column = pc.utf8_trim_whitespace(column)
-    try:
-        values = pc.cast(column, pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TableError(_not_numbers(name, column)) from error
-    array = values.to_numpy().astype(np.float64)
-    if np.isinf(array).any():
-        raise TableError(
-            f"Numbers must be finite; column '{name}' is infinite in row "
-            f"{int(np.isinf(array).argmax()) + 1}. Leave the cell empty if it is unknown."
-        )
-    return array
+def moments(known: np.ndarray, rows: int) -> tuple[float, float]:
+    """Mean of the known values, and deviation once the mean stands for those missing of `rows`.
+
+    The values are scaled by a power of two first, which rounds nothing, so that no sum or square
+    leaves float64's range.
+    """
+    largest = np.abs(known).max(initial=0.0)
+    if largest == 0:
+        return 0.0, 0.0
+    unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
+    scaled = known / unit
+    mean = scaled.mean()
+    deviation = np.sqrt(np.square(scaled - mean).sum() / rows)
+    return float(mean) * unit, float(deviation) * unit
 
 
-def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as text without outer spaces; the number 7.0 is `7`."""
-    if pa.types.is_dictionary(column.type):
-        column = pc.cast(column, column.type.value_type)
-    return pc.utf8_trim_whitespace(pc.cast(column, pa.large_string()))
+def require(condition: bool, rule: str) -> None:
+    """Raise ValueError unless a record keeps a rule, as those read from a file may not."""
+    if not condition:
+        raise ValueError(rule)
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is text, in any of its layouts."""
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+def is_finite(value: Any) -> bool:
+    """Whether a value read from a file is a finite number."""
+    return type(value) in (int, float) and math.isfinite(value)
 
 
-def first_text(column: pa.ChunkedArray) -> tuple[int, str] | None:
-    """Row (from 1) and value of the first cell of a text column that is not a number."""
-    for row, cell in enumerate(column.to_pylist(), 1):
-        if cell is not None and not looks_like_number(cell):
-            return row, cell
-    return None
-
-
-def looks_like_number(cell: str) -> bool:
-    """Whether a cell's text is a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _not_numbers(name: str, column: pa.ChunkedArray) -> str:
-    found = first_text(column) if is_text(column.type) else None
-    came = f"row {found[0]} holds '{found[1]}'" if found else f"it holds {column.type}"
-    return (
-        f"Column '{name}' must hold numbers, as it did in training; {came}. Mend the cell, or "
-        "leave it empty if it is unknown."
-    )
-
-
-def _days(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Dates and times as days, counted from 1970-01-01; durations and times of day as days too."""
-    if pa.types.is_date(column.type):
-        return pc.cast(pc.cast(column, pa.date32()), pa.int32())
-    per_day = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-    ticks = pc.cast(column, pa.int32() if pa.types.is_time32(column.type) else pa.int64())
-    return pc.divide(pc.cast(ticks, pa.float64(), safe=False), float(per_day[column.type.unit]))
-
-
-def _standardized(indicator: np.ndarray, share: float) -> np.ndarray:
-    """A 0/1 feature that is 1 in `share` of the rows, with mean 0 and variance 1."""
-    return (indicator - share) / np.sqrt(share * (1 - share))
+def are_text(*values: Any) -> bool:
+    """Whether values read from a file are text."""
+    return all(isinstance(value, str) for value in values)

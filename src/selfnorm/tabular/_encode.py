@@ -11,19 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
-from selfnorm.tabular._columns import (
-    CategoryColumn,
-    Column,
-    NumberColumn,
-    first_text,
-    is_text,
-    looks_like_number,
-)
+from selfnorm.tabular._cells import decoded, first_text, is_text, is_usable, text
+from selfnorm.tabular._columns import CategoryColumn, Column, NumberColumn, require
 from selfnorm.tabular._table import require_column
 
 _KINDS: dict[str, type[Column]] = {"number": NumberColumn, "category": CategoryColumn}
 _COUNTER_ROWS = 20  # 1, 2, ... in fewer rows can be a quantity
 _MOSTLY = 0.9
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_NEARLY_NUMBER = r"^[+-]?\W?\s?\d[\d.,' ]*\W?$"
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,10 @@ class Encoder:
         categories: Collection[str] = (),
         ignore: Collection[str] = (),
     ) -> "Encoder":
-        """Learn the encoding: the kinds of the columns from all rows, the moments from some.
+        """Learn the encoding: what each column is from all rows, its values from training rows.
+
+        Whether a column holds numbers, text or a row's number is told by all rows. Means,
+        deviations, levels and shares, and whether two values differ, are told by `rows` alone.
 
         Args:
             table: The columns to learn from, without the target.
@@ -63,20 +62,24 @@ class Encoder:
         rare = _rare(len(rows))
         columns: list[Column] = []
         ignored: dict[str, str] = {}
+        names = table.column_names
         for name in (*categories, *ignore):
-            require_column(name, table.column_names)
-        for name, column in zip(table.column_names, table.columns, strict=True):
-            reason = "as asked" if name in ignore else _useless(column.take(rows))
+            require_column(name, names)
+        as_asked, as_category = set(ignore), set(categories)
+        for name, column in zip(names, table.columns, strict=True):
+            reason = "as asked" if name in as_asked else _useless(column, rows)
             if reason:
                 ignored[name] = reason
-            elif name not in categories and not _is_category(name, column):
-                columns.append(NumberColumn.fit(name, column, rows, rare))
+                continue
+            is_category = name in as_category or _is_category(name, column)
+            fit = CategoryColumn.fit if is_category else NumberColumn.fit
+            fitted = fit(name, column, rows, rare)
+            if fitted:
+                columns.append(fitted)
+            elif is_category:
+                ignored[name] = _no_levels(column, rare)
             else:
-                fitted = CategoryColumn.fit(name, column, rows, rare)
-                if len(fitted.levels) >= 2:
-                    columns.append(fitted)
-                else:
-                    ignored[name] = f"no two values stand in {rare} rows or more each"
+                ignored[name] = "its numbers do not differ"
         if not columns:
             reasons = "; ".join(f"'{name}': {reason}" for name, reason in ignored.items())
             raise TableError(
@@ -98,14 +101,16 @@ class Encoder:
         there or not.
 
         Raises:
-            TableError: a column that is in use is missing, or holds text where numbers were.
+            TableError: a column that is in use is missing, holds something else than in training,
+                or a number too far from those of training for float32.
         """
         self.check(table)
+        by_name = dict(zip(table.column_names, table.columns, strict=True))
         matrix = np.empty((table.num_rows, len(self.features)), np.float32)
         at = 0
         for column in self.columns:
             width = len(column.features)
-            matrix[:, at : at + width] = column.encode(table[column.name])
+            column.encode(by_name[column.name], matrix[:, at : at + width])
             at += width
         return matrix
 
@@ -115,7 +120,8 @@ class Encoder:
         Raises:
             TableError: with the names.
         """
-        lacking = [column.name for column in self.columns if column.name not in table.column_names]
+        names = set(table.column_names)
+        lacking = [column.name for column in self.columns if column.name not in names]
         if lacking:
             named = ", ".join(f"'{name}'" for name in lacking[:3])
             more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
@@ -148,41 +154,64 @@ class Encoder:
     def from_dict(cls, saved: Mapping[str, Any]) -> "Encoder":
         """The inverse of `to_dict`."""
         columns: list[Column] = []
+        require(isinstance(saved["columns"], list), "the columns are a list")
         for entry in saved["columns"]:
             fields = {key: value for key, value in entry.items() if key != "kind"}
             if entry["kind"] == CategoryColumn.kind:
                 fields |= {"levels": tuple(entry["levels"]), "shares": tuple(entry["shares"])}
             columns.append(_KINDS[entry["kind"]](**fields))
+        names = {column.name for column in columns}
+        require(len(names) == len(columns) > 0, "each column has a name of its own")
         return cls(tuple(columns), dict(saved["ignored"]))
 
 
 def _rare(rows: int) -> int:
-    """In how many rows a level must stand: a feature that is 1 in 0.5 % of the rows reaches 14."""
-    return max(2 if rows < 100 else 5, rows // 200)
+    """In how many rows a level must stand.
+
+    A feature that is 1 in a share f of the rows reaches 1/sqrt(f), which is 32 at one row in a
+    thousand: beyond that, a single row outweighs all others in its mini-batch.
+    """
+    return max(2 if rows < 100 else 5, rows // 1000)
 
 
-def _useless(column: pa.ChunkedArray) -> str | None:
+def _useless(column: pa.ChunkedArray, rows: np.ndarray) -> str | None:
     """Why a column cannot be learned from; None if it can."""
     kind = column.type
-    if column.null_count == len(column):
-        return "no value in any row"
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+    if not is_usable(kind):
         return f"its values are of type {kind}"
-    if len(pc.unique(column)) == 1:
-        return "one value in all rows"
+    learned = column.take(rows)
+    row = "row" if len(rows) == len(column) else "training row"
+    if learned.null_count == len(learned):
+        return f"no value in any {row}"
+    says_missing = is_text(decoded(column).type)  # where a category is missing is a category too
+    if len(pc.unique(learned if says_missing else decoded(learned).drop_null())) == 1:
+        return f"one value in all {row}s"
+    # By all rows: without those held out the numbers have gaps, and nothing would tell them.
     if pa.types.is_integer(kind) and column.null_count == 0 and _counts_rows(column):
         return "it counts the rows"
     return None
 
 
+def _no_levels(column: pa.ChunkedArray, rare: int) -> str:
+    """Why a category is left out, with the mend if its text is nearly numbers."""
+    values = pc.unique(text(column).drop_null())
+    nearly = pc.match_substring_regex(values, _NEARLY_NUMBER)
+    if is_text(decoded(column).type) and (pc.sum(nearly).as_py() or 0) >= _MOSTLY * len(values):
+        sample = str(values.filter(nearly)[0])
+        return f"text such as {sample!r} is no number; write digits and a decimal point alone"
+    return f"no two values stand in {rare} rows or more each"
+
+
 def _counts_rows(column: pa.ChunkedArray) -> bool:
-    """Whether the values are 0, 1, 2, ... or the like, in any order: a row's number, no feature."""
+    """Whether the values are 0, 1, 2, ... or the like, in any order: a row's number, no feature.
+
+    A few may lack, for rows without a target have gone.
+    """
     if len(column) < _COUNTER_ROWS:
         return False
     ends = pc.min_max(column).as_py()
-    return ends["max"] - ends["min"] == len(column) - 1 and pc.count_distinct(
-        column
-    ).as_py() == len(column)
+    span = ends["max"] - ends["min"] + 1
+    return span * _MOSTLY <= len(column) and len(pc.unique(column)) == len(column)
 
 
 def _is_category(name: str, column: pa.ChunkedArray) -> bool:
@@ -192,12 +221,13 @@ def _is_category(name: str, column: pa.ChunkedArray) -> bool:
     if not is_text(column.type):
         return False
     found = first_text(column)
-    levels = pc.unique(column.drop_null()).to_pylist()
-    share = sum(map(looks_like_number, levels)) / len(levels)
-    if found is None or share < _MOSTLY:
-        return found is not None
+    if found is None:
+        return False
+    levels = pc.unique(text(column).drop_null())
+    if pc.sum(pc.match_substring_regex(levels, _NUMBER)).as_py() < _MOSTLY * len(levels):
+        return True
     raise TableError(
         f"A column holds numbers or categories; '{name}' holds numbers but for text such as "
-        f"'{found[1]}' in row {found[0]}. Mend the cells, leave them empty, or say that it is a "
+        f"{found[1]!r} in row {found[0]}. Mend the cells, leave them empty, or say that it is a "
         f"category (--category '{name}') or of no use (--ignore '{name}')."
     )

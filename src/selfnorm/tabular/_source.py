@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
-from selfnorm.tabular._columns import numbers
+from selfnorm.tabular._cells import numbers, text
 from selfnorm.tabular._datasets import target_of
 from selfnorm.tabular._encode import Encoder
 from selfnorm.tabular._table import read_table, require_column
@@ -21,6 +21,7 @@ from selfnorm.tabular._target import (
     Task,
     class_values,
     plain,
+    squarable,
     target_values,
 )
 
@@ -61,7 +62,8 @@ def read_source(
         source: A CSV or Parquet file, or the name of a built-in data set.
         target: The target column; a built-in data set has one of its own.
         task: `classification` or `regression`; None decides by the values.
-        categories: Columns that are categories although they look like numbers.
+        categories: Columns that are categories although they look like numbers. If the target is
+            among them, its values are classes, told apart by their text.
 
     Raises:
         TableError: the table cannot be read, or has no such target, or none that can be learned.
@@ -74,8 +76,11 @@ def read_source(
             f"Training needs to know which column to predict; name it with --target. The last "
             f"columns of '{source}' are: {listed}."
         )
-    known, dropped = _with_target(table, name)
-    values, found = target_values(name, known[name], task)
+    known, dropped = _with_target(table, name, least=2, purpose="Learning")
+    column = plain(name, known[name])
+    if name in categories:
+        column, task = text(column), task or "classification"
+    values, found = target_values(name, column, task)
     return Source(known.drop_columns([name]), values, name, found, dropped)
 
 
@@ -86,41 +91,49 @@ def read_truth(source: str | Path, target: Target, encoder: Encoder) -> Source:
         TableError: the table cannot be read, has no such target, or one of another kind.
     """
     table = read_for(source, target, encoder)
-    known, dropped = _with_target(table, target.name)
+    known, dropped = _with_target(table, target.name, least=1, purpose="Measuring")
     column = plain(target.name, known[target.name])
     if isinstance(target, ClassTarget):
-        values = class_values(column)
-        both_text = isinstance(values[0], str) == isinstance(target.classes[0], str)
-        if not both_text or not np.isin(values, target.classes).any():
-            listed = ", ".join(map(str, target.classes[:5]))
-            raise TableError(
-                f"'{target.name}' must hold classes that the model knows ({listed}); it holds "
-                f"'{values[0]}' and no known one. Check that it is the same target."
-            )
+        values = _labels(column, target)
     else:
-        values = numbers(target.name, column)
+        values = squarable(target.name, numbers(target.name, column))
     return Source(known.drop_columns([target.name]), values, target.name, target.task, dropped)
 
 
 def read_for(source: str | Path, target: Target, encoder: Encoder) -> pa.Table:
     """Read a table for a model: what the model takes as text is read as text."""
-    text: list[str] = [column.name for column in encoder.columns if column.kind == "category"]
+    names = [column.name for column in encoder.columns if column.kind == "category"]
     if isinstance(target, ClassTarget) and isinstance(target.classes[0], str):
-        text.append(target.name)
-    return read_table(source, text_columns=text)
+        names.append(target.name)
+    return read_table(source, text_columns=names)
 
 
-def _with_target(table: pa.Table, name: str) -> tuple[pa.Table, int]:
+def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:
+    """Class labels of the model's own kind: text, booleans or numbers; `True` is not 1."""
+    classes = np.asarray(target.classes)
+    if classes.dtype.kind == "U" and pa.types.is_integer(column.type):
+        column = text(column)  # as `categories` had it read
+    values = class_values(column)
+    if _kind(values) != _kind(classes) or not np.isin(values, classes).any():
+        listed = ", ".join(map(str, target.classes[:5]))
+        raise TableError(
+            f"'{target.name}' must hold classes that the model knows ({listed}); it holds "
+            f"'{values[0]}' and no known one. Check that it is the same target."
+        )
+    return values
+
+
+def _kind(labels: np.ndarray) -> str:
+    return {"U": "text", "b": "booleans"}.get(labels.dtype.kind, "numbers")
+
+
+def _with_target(table: pa.Table, name: str, *, least: int, purpose: str) -> tuple[pa.Table, int]:
     """The rows whose target is known, and how many are not."""
     require_column(name, table.column_names)
-    column = table[name]
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
-        table = table.set_column(table.column_names.index(name), name, column)
-    known = table.filter(pc.is_valid(column))
-    if known.num_rows < 2:
+    known = table.filter(pc.is_valid(table[name]))
+    if known.num_rows < least:
         raise TableError(
-            f"Learning needs rows with a known target; '{name}' is known in {known.num_rows} of "
+            f"{purpose} needs rows with a known target; '{name}' is known in {known.num_rows} of "
             f"{table.num_rows} rows. Fill it in."
         )
     return known, table.num_rows - known.num_rows

@@ -1,7 +1,10 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
 """Tables in: a file, a built-in data set, or an object in memory, as `pyarrow.Table`."""
 
-import gzip
+import csv
 import re
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
@@ -10,17 +13,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from selfnorm.errors import TableError, UnsupportedError
 from selfnorm.tabular import _datasets
+from selfnorm.tabular._csv import clean_names, read_csv
 
 _DELIMITED = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".pq")
-_NULLS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>")
-_DELIMITERS = ",;\t|"
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
 def read_table(source: str | Path, *, text_columns: Iterable[str] = ()) -> pa.Table:
@@ -29,6 +30,9 @@ def read_table(source: str | Path, *, text_columns: Iterable[str] = ()) -> pa.Ta
     CSV files may be compressed (`.gz`), delimited by comma, semicolon, tab or bar, and may write
     decimals with a comma where that is not the delimiter. Empty cells, `?`, `NA`, `NaN`, `null`
     and the like are missing values.
+
+    Wherever a table comes from, nan and text of nothing but spaces are missing values, text has no
+    outer spaces, and a column's name stands on one line.
 
     Args:
         source: A path, or one of `digits`, `breast-cancer`, `wine`, `diabetes`; a file of that
@@ -41,23 +45,15 @@ def read_table(source: str | Path, *, text_columns: Iterable[str] = ()) -> pa.Ta
             no rows, or no usable column names.
     """
     path = Path(source)
-    if not path.exists() and str(source) in _datasets.NAMES:
-        return _datasets.load(str(source))
-    if not path.is_file():
-        raise TableError(_not_a_file(path))
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in _DELIMITED + _PARQUET:
-        raise TableError(
-            f"A table is a CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file; '{path}' ends in "
-            f"'{path.suffix}'. Convert it, or rename it if it is one of these."
-        )
-    if path.stat().st_size == 0:
-        raise TableError(f"A table needs a row of column names; '{path}' is an empty file.")
     try:
-        table = pq.read_table(path) if suffix in _PARQUET else _read_csv(path, text_columns)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeError, EOFError, OSError) as error:
+        if not path.exists() and str(source) in _datasets.NAMES:
+            return _datasets.load(str(source))
+        table = _read_file(path, tuple(text_columns))
+        return _with_names(table, f"'{path}'")
+    except TableError:
+        raise
+    except (pa.ArrowException, ValueError, EOFError, OSError, zlib.error, csv.Error) as error:
         raise TableError(f"'{path}' cannot be read: {_reason(error)}") from error
-    return _with_names(table, f"'{path}'")
 
 
 def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
@@ -72,9 +68,9 @@ def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
         UnsupportedError: `data` is none of these.
         TableError: one column name stands twice, or a column mixes kinds of values.
     """
-    if isinstance(data, pa.Table):
-        return _with_names(data, "the table")
     try:
+        if isinstance(data, pa.Table):
+            return _with_names(data, "the table")
         if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas: names may be integers
             frame = data.set_axis([str(name) for name in data.columns], axis=1)
             return _with_names(pa.Table.from_pandas(frame, preserve_index=False), "the table")
@@ -83,7 +79,8 @@ def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
         array = np.asarray(data)
         if array.ndim == 2:
             names = names or [f"x{number}" for number in range(array.shape[1])]
-            return pa.table([_arrow(values) for values in array.T], names=list(names))
+            table = pa.table([_arrow(values) for values in array.T], names=list(names))
+            return _with_names(table, "the array")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise TableError(f"Each column holds values of one kind: {_reason(error)}") from error
     raise UnsupportedError(
@@ -114,9 +111,23 @@ def _arrow(values: np.ndarray) -> pa.Array:
     return pa.array(values, from_pandas=True)
 
 
+def _read_file(path: Path, text_columns: Collection[str]) -> pa.Table:
+    if not path.is_file():
+        raise TableError(_not_a_file(path))
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in _DELIMITED + _PARQUET:
+        raise TableError(
+            f"A table is a CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file; '{path}' ends in "
+            f"'{path.suffix}'. Convert it, or rename it if it is one of these."
+        )
+    if path.stat().st_size == 0:
+        raise TableError(f"A table needs a row of column names; '{path}' is an empty file.")
+    return pq.read_table(path) if suffix in _PARQUET else read_csv(path, text_columns)
+
+
 def _with_names(table: pa.Table, where: str) -> pa.Table:
-    """The table, once every column has one name of its own and there is a row."""
-    names = [name.strip() or f"unnamed_{at}" for at, name in enumerate(table.column_names, 1)]
+    """The table, tidied, once every column has one name of its own and there is a row."""
+    names = clean_names(table.column_names)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise TableError(
@@ -125,58 +136,34 @@ def _with_names(table: pa.Table, where: str) -> pa.Table:
         )
     if table.num_rows == 0:
         raise TableError(f"A table needs rows; {where} has {table.num_columns} columns and none.")
-    columns = [_without_views(column) for column in table.columns]
-    return pa.table(columns, names=names)
+    return pa.table([_tidy(column) for column in table.columns], names=names)
 
 
-def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text as Arrow's functions take it; polars hands it over as views, which many do not."""
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with null for nan and blank text, without outer spaces, and no views of text.
+
+    polars hands text over as views, which many of Arrow's functions do not take.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        tidied = [_tidy_levels(chunk) for chunk in column.chunks]
+        return pc.dictionary_encode(pa.chunked_array(tidied))
+    if pa.types.is_string_view(kind):
+        return _tidy(pc.cast(column, pa.large_string()))
+    if pa.types.is_float16(kind):
+        return _tidy(pc.cast(column, pa.float32()))
+    if pa.types.is_floating(kind):
+        return pc.if_else(pc.is_nan(column), None, column)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        column = pc.utf8_trim_whitespace(column)
+        return pc.if_else(pc.equal(column, ""), None, column)
+    return column
 
 
-def _read_csv(path: Path, text_columns: Iterable[str]) -> pa.Table:
-    header, *rows = _first_lines(path)
-    delimiter = max(_DELIMITERS, key=header.count)
-    cells = [cell.strip() for cell in header.split(delimiter)]
-    if all(_is_number(cell) for cell in cells):
-        raise TableError(
-            f"The first row of '{path}' must name the columns; it holds numbers ({header[:40]}). "
-            "Put a row of names above it."
-        )
-    comma = delimiter != "," and any(
-        _DECIMAL_COMMA.fullmatch(cell) for row in rows for cell in row.split(delimiter)
-    )
-    parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    convert = pacsv.ConvertOptions(
-        null_values=[*_NULLS, *(f" {null}" for null in _NULLS)],
-        strings_can_be_null=True,
-        decimal_point="," if comma else ".",
-        column_types=dict.fromkeys(text_columns, pa.string()),
-    )
-    try:
-        return pacsv.read_csv(path, parse_options=parse, convert_options=convert)
-    except pa.ArrowInvalid:  # only a reader without threads can tell the row
-        one = pacsv.ReadOptions(use_threads=False)
-        return pacsv.read_csv(path, one, parse, convert)
-
-
-def _first_lines(path: Path, count: int = 100) -> list[str]:
-    opened: Any = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig") as file:
-        lines = [line.rstrip("\r\n") for line, _ in zip(file, range(count), strict=False)]
-    if not lines or not lines[0].strip():
-        raise TableError(
-            f"A table needs a row of column names; '{path}' begins with an empty line."
-        )
-    return lines
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.strip('"'))
-    except ValueError:
-        return False
-    return True
+def _tidy_levels(chunk: pa.DictionaryArray) -> pa.Array:
+    """A dictionary's values, tidied before they are looked up, which views of text cannot be."""
+    levels = _tidy(pa.chunked_array([chunk.dictionary])).combine_chunks()
+    return levels.take(chunk.indices)
 
 
 def _not_a_file(path: Path) -> str:
@@ -188,7 +175,8 @@ def _not_a_file(path: Path) -> str:
 
 def _reason(error: Exception) -> str:
     """Arrow's message in one line, with the mend where it is known."""
-    message = str(error).splitlines()[0]
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    message = (told.splitlines() or [type(error).__name__])[0].rstrip(".")
     ragged = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
     if ragged:
         row = f"row {ragged[1]}" if ragged[1] else "a row"

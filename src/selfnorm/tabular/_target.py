@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from selfnorm.errors import TableError
-from selfnorm.tabular._columns import is_text, numbers
+from selfnorm.tabular._cells import decoded, holds, is_text, is_usable, numbers, text
+from selfnorm.tabular._columns import are_text, is_finite, moments, require
 
 Task = Literal["classification", "regression"]
 _MOST_NUMBERED_CLASSES = 20
+_SQUARABLE = 1e150  # squares and their sums stay within float64
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ClassTarget:
-    """Classes, in sorted order, and their shares among the training rows."""
+    """Classes, in sorted order, and their shares among the training and validation rows."""
 
     name: str
     classes: tuple[Any, ...]
@@ -38,9 +40,14 @@ class ClassTarget:
     task: ClassVar[Task] = "classification"
     score_name: ClassVar[str] = "accuracy"
 
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a target's name is text")
+        require(len(self.shares) == len(self.classes) > 0, "each class has its share")
+        require(all(is_finite(share) and 0 < share <= 1 for share in self.shares), "shares > 0")
+
     @classmethod
     def fit(cls, name: str, values: np.ndarray) -> "ClassTarget":
-        """Learn the classes from the training rows."""
+        """Learn the classes from the rows to train and to validate with."""
         classes, counts = np.unique(values, return_counts=True)
         return cls(name, tuple(classes.tolist()), tuple((counts / len(values)).tolist()))
 
@@ -83,10 +90,27 @@ class NumberTarget:
     score_name: ClassVar[str] = "RMSE"
     outputs: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a target's name is text")
+        require(is_finite(self.mean) and is_finite(self.deviation), "moments are finite numbers")
+        require(self.deviation > 0, "a deviation is greater than 0")
+
     @classmethod
     def fit(cls, name: str, values: np.ndarray) -> "NumberTarget":
-        """Learn mean and standard deviation from the training rows."""
-        return cls(name, float(values.mean()), float(values.std()) or 1.0)
+        """Learn mean and standard deviation from the rows to train and to validate with.
+
+        Raises:
+            TableError: the values, or how they differ, are too large or small to be squared.
+        """
+        values = squarable(name, np.asarray(values, np.float64))
+        mean, deviation = moments(values, len(values))
+        constant = values.min() == values.max()
+        if not constant and deviation < 1 / _SQUARABLE:
+            raise TableError(
+                f"A target's squares must be numbers too; the values of '{name}' differ by "
+                f"{deviation:.3g} only. Multiply it by a constant first."
+            )
+        return cls(name, mean, 1.0 if constant else deviation)
 
     def encode(self, values: np.ndarray) -> Tensor:
         """Standardized values, shape (rows, 1)."""
@@ -114,7 +138,7 @@ Target = ClassTarget | NumberTarget
 
 
 def fit_target(name: str, values: np.ndarray, task: Task) -> Target:
-    """The target of a task, learned from the training rows."""
+    """The target of a task, learned from the rows to train and to validate with."""
     return (ClassTarget if task == "classification" else NumberTarget).fit(name, values)
 
 
@@ -128,8 +152,13 @@ def target_from_dict(saved: Mapping[str, Any]) -> Target:
     fields = {key: value for key, value in saved.items() if key != "task"}
     if saved["task"] == NumberTarget.task:
         return NumberTarget(**fields)
-    fields |= {"classes": tuple(fields["classes"]), "shares": tuple(fields["shares"])}
-    return ClassTarget(**fields)
+    require(saved["task"] == ClassTarget.task, "the task is classification or regression")
+    classes, shares = tuple(fields["classes"]), tuple(fields["shares"])
+    kinds = {type(label) for label in classes}
+    require(kinds in ({str}, {bool}, {int}, {float}), "classes are of one kind")
+    require(kinds != {float} or all(map(is_finite, classes)), "classes are finite")
+    require(list(classes) == sorted(set(classes)), "classes are sorted, each once")
+    return ClassTarget(saved["name"], classes, shares)
 
 
 def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tuple[np.ndarray, Task]:
@@ -151,6 +180,8 @@ def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tupl
             cannot be what the task needs.
     """
     column = plain(name, column)
+    if not is_text(column.type):
+        numbers(name, column)  # refuses what is infinite
     distinct = pc.count_distinct(column).as_py()
     if distinct < 2:
         raise TableError(
@@ -159,7 +190,7 @@ def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tupl
         )
     task = task or _task(column, distinct)
     if task == "regression":
-        return numbers(name, column), task
+        return squarable(name, numbers(name, column)), task
     if distinct > len(column) / 2:
         raise TableError(
             f"A class needs two rows or more on average; '{name}' has {distinct:,} classes in "
@@ -172,20 +203,38 @@ def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tupl
 def class_values(column: pa.ChunkedArray) -> np.ndarray:
     """Class labels as an array: text without outer spaces, or numbers or booleans as they are."""
     if is_text(column.type):
-        return np.asarray(pc.utf8_trim_whitespace(column).to_pylist(), dtype=str)
+        return np.asarray(text(column).to_pylist(), dtype=str)
     return column.to_numpy()
 
 
 def plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The target's column without dictionary coding, once it is known to be text or numbers."""
-    if pa.types.is_dictionary(column.type):
-        column = pc.cast(column, column.type.value_type)
+    """The target's column as text, booleans, or numbers that JSON can write.
+
+    Raises:
+        TableError: it holds something else.
+    """
+    column = decoded(column) if is_usable(column.type) else column
     kind = column.type
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_temporal(kind):
+    if not is_text(kind) and holds(kind) not in ("numbers", "booleans"):
         raise TableError(
             f"A target holds classes or numbers; '{name}' holds {kind}. Name another column."
         )
-    return column
+    return pc.cast(column, pa.float64(), safe=False) if pa.types.is_decimal(kind) else column
+
+
+def squarable(name: str, values: np.ndarray) -> np.ndarray:
+    """The values of a number target, once they are known to be small enough to be squared.
+
+    Raises:
+        TableError: they are not.
+    """
+    largest = np.abs(values).max(initial=0.0)
+    if largest > _SQUARABLE:
+        raise TableError(
+            f"A target must be small enough to be squared; '{name}' goes up to {largest:.3g}. "
+            "Divide it by a constant first, or learn its logarithm."
+        )
+    return values
 
 
 def _task(column: pa.ChunkedArray, distinct: int) -> Task:

@@ -1,0 +1,148 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
+"""The cells of a column as float64 or as text, whatever Arrow type they come in."""
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from selfnorm.errors import TableError
+
+Holds = Literal["numbers", "booleans", "dates", "times of day", "durations"]
+_PARSED: dict[str, tuple[pa.DataType, str]] = {
+    "numbers": (pa.float64(), "Mend the cell"),
+    "booleans": (pa.bool_(), "Write true or false"),
+    "dates": (pa.timestamp("us"), "Write it as 2020-02-01"),
+    "times of day": (pa.time64("us"), "Write it as 12:30:00"),
+}
+
+
+def numbers(name: str, column: pa.ChunkedArray, expected: Holds | None = None) -> np.ndarray:
+    """A column as float64 with nan for missing; dates, times and durations are counted in days.
+
+    Args:
+        name: The column's name, for messages.
+        column: Numbers, booleans, dates, times, durations, or text that holds `expected`.
+        expected: What the column must hold; None takes any of these, and text as numbers.
+
+    Raises:
+        TableError: a cell is infinite or not what is expected.
+    """
+    column = decoded(column)
+    if is_text(column.type):
+        column = _parsed(name, column, expected or "numbers")
+    found = holds(column.type)
+    if column.null_count == len(column):
+        return np.full(len(column), np.nan)
+    same = expected in (None, found) or {expected, found} == {"numbers", "booleans"}
+    if found is None or not same:
+        raise TableError(
+            f"Column '{name}' must hold {expected or 'numbers'}; it holds {found or column.type}. "
+            "Convert it, or leave its cells empty if they are unknown."
+        )
+    column = _days(column) if pa.types.is_temporal(column.type) else column
+    # Not safe: whole numbers above 2**53 lose their last digits, which is all that can be done.
+    array = pc.cast(column, pa.float64(), safe=False).to_numpy()
+    if np.isinf(array).any():
+        raise TableError(
+            f"Numbers must be finite; column '{name}' is infinite in row "
+            f"{int(np.isinf(array).argmax()) + 1}. Leave the cell empty if it is unknown."
+        )
+    strange = ~np.isnan(array) & ~np.isin(array, (0, 1)) if expected == "booleans" else None
+    if strange is not None and strange.any():
+        row = int(strange.argmax())
+        raise TableError(
+            f"Column '{name}' must hold booleans, or 0 and 1; row {row + 1} holds {array[row]:g}. "
+            "Mend the cell, or leave it empty if it is unknown."
+        )
+    return array
+
+
+def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as text without outer spaces, null where nothing is left; the number 7.0 is `7`."""
+    column = pc.utf8_trim_whitespace(pc.cast(decoded(column), pa.large_string()))
+    return pc.if_else(pc.equal(column, ""), None, column)
+
+
+def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column without dictionary coding."""
+    kind = column.type
+    return pc.cast(column, kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is text, in any of its layouts."""
+    types = pa.types
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def holds(kind: pa.DataType) -> Holds | None:
+    """What a column of an Arrow type counts or measures; None for text, lists, bytes and others."""
+    types = pa.types
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "numbers"
+    if types.is_boolean(kind):
+        return "booleans"
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return "dates"
+    if types.is_time(kind):
+        return "times of day"
+    return "durations" if types.is_duration(kind) else None
+
+
+def is_usable(kind: pa.DataType) -> bool:
+    """Whether columns of an Arrow type can become numbers or text."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return is_text(kind) or pa.types.is_null(kind) or holds(kind) is not None
+
+
+def first_text(column: pa.ChunkedArray) -> tuple[int, str] | None:
+    """Row (from 1) and text of the first cell of a text column that is not a number."""
+    return _first_misfit(text(column), pa.float64())
+
+
+def _parsed(name: str, column: pa.ChunkedArray, expected: Holds) -> pa.ChunkedArray:
+    """Text as what it is expected to say."""
+    column = text(column)
+    kind, mend = _PARSED.get(expected, (pa.duration("us"), f"Give {expected}"))
+    found = _first_misfit(column, kind)
+    if found:
+        raise TableError(
+            f"Column '{name}' must hold {expected}; row {found[0]} holds {found[1]!r}. {mend}, or "
+            "leave it empty if it is unknown."
+        )
+    return pc.cast(column, kind)
+
+
+def _first_misfit(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[int, str] | None:
+    """Row (from 1) and text of the first cell that is not of a kind: found by halving."""
+    if _casts(column, kind):
+        return None
+    start, end = 0, len(column)
+    while end - start > 1:
+        middle = (start + end) // 2
+        if _casts(column.slice(start, middle - start), kind):
+            start = middle
+        else:
+            end = middle
+    return start + 1, str(column[start])[:80]
+
+
+def _casts(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
+    try:
+        pc.cast(column, kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
+def _days(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dates and times as days, counted from 1970-01-01; durations and times of day as days too."""
+    if pa.types.is_date(column.type):
+        return pc.cast(pc.cast(column, pa.date32()), pa.int32())
+    per_day = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+    ticks = pc.cast(column, pa.int32() if pa.types.is_time32(column.type) else pa.int64())
+    return pc.divide(pc.cast(ticks, pa.float64(), safe=False), float(per_day[column.type.unit]))
