@@ -1,6 +1,7 @@
 """The code blocks of the documentation, in the order in which a reader meets them.
 
-`python` and `sh` blocks are to be run; `text` and `console` blocks show what was printed. Of `sh`
+`python` and `sh` blocks are to be run, `pycon` blocks as doctests (tests/theory); `text` and
+`console` blocks show what was printed. Of `sh`
 blocks only the lines that begin with `selfnorm` are run, up to a pipe or a redirection.
 """
 
@@ -11,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-KINDS = {"python", "sh", "text", "toml"}
+KINDS = {"python", "pycon", "sh", "console", "text", "toml"}
 _BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

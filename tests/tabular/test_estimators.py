@@ -17,7 +17,7 @@ from selfnorm import SelfNormClassifier, SelfNormRegressor
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from support.tables import small_table
 
-QUICK = {"depth": 3, "width": 32, "epochs": 15, "random_state": 0}
+QUICK = {"depth": 3, "width": 32, "epochs": 15, "learning_rate": 3e-3, "random_state": 0}
 
 
 @parametrize_with_checks([SelfNormClassifier(**QUICK), SelfNormRegressor(**QUICK)])

@@ -44,7 +44,10 @@ def fit(
     batch_size: Annotated[
         int | None, typer.Option(help="Rows a step. Default: a 32nd of the rows, 16 to 256.")
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="AdamW's, at the start.")] = 5e-4,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="AdamW's, at the start. Default: 0.0005; 0.001 with --compare."),
+    ] = None,
     weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 1e-4,
     validation: Annotated[float, typer.Option(help="Share of rows to choose the epoch.")] = 0.15,
     test: Annotated[float, typer.Option(help="Share of rows held out to measure.")] = 0.15,
@@ -77,6 +80,8 @@ def fit(
     tabular.check_output(folder, force=force)
     dropout = dropout if dropout is not None else (0.0 if compare else 0.02)
     epochs = epochs if epochs is not None else (30 if compare else 100)
+    if learning_rate is None:
+        learning_rate = 1e-3 if compare else 5e-4  # the rivals' usual one
     settings = tabular.Settings(
         tabular.Architecture(width, depth, shape, dropout),
         tabular.Options(epochs, batch_size, learning_rate, weight_decay, patience),
