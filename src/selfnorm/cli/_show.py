@@ -10,10 +10,11 @@ from rich.text import Text
 
 from selfnorm.audit import LayerMoments
 from selfnorm.tabular import ClassTarget, Contest, Prepared, Source, Target, Trained
+from selfnorm.theory import theorem_domains
 
 _SHOWN_IGNORED = 3
 _SHOWN_LAYERS = 40
-_BOX = (0.8, 1.5)
+_LOW, _HIGH = map(float, theorem_domains("1")[0].var)
 
 
 def understood(where: str, source: Source, ready: Prepared) -> Table:
@@ -73,10 +74,10 @@ def layers(before: Sequence[LayerMoments], after: Sequence[LayerMoments]) -> Gro
             f"{end.mean:+.3f}",
             f"{end.variance:.3f}",
         )
-    inside = sum(_BOX[0] <= layer.variance <= _BOX[1] for layer in before)
+    inside = sum(_LOW <= layer.variance <= _HIGH for layer in before)
     note = (
         f"At the start {inside} of {len(before)} layers have a variance in "
-        f"[{_BOX[0]}, {_BOX[1]}], the range of theorem 1."
+        f"[{_LOW}, {_HIGH}], the range of theorem 1."
     )
     if inside < len(before):
         note += (

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from selfnorm.plots._style import BAND, COLORS, figure, plain_axes
+from selfnorm.theory import theorem_domains
 
-_BOX = (0.8, 1.5)  # the variances of theorem 1, Klambauer et al. 2017
+_BOX = tuple(map(float, theorem_domains("1")[0].var))
 _LOWEST, _HIGHEST = 1e-6, 1e6
 
 
