@@ -113,7 +113,8 @@ def fit_model(
     """
     with seeded(settings.seed, ready.device), _enough_memory():
         network = build_network(ready.encoder, ready.target, settings.architecture)
-        _start_at_baseline(network)
+        if ready.target.task == "regression":
+            _start_at_mean(network)
         trained = train_network(network, ready, (SELUAlphaDropout,), settings.options, progress)
     check_finite(trained.history, settings.options)
     return TabularModel(ready.encoder, ready.target, settings.architecture, network), trained
@@ -143,10 +144,11 @@ def train_network(
     return Trained(history, before, record_moments(network, watched, activations))
 
 
-def _start_at_baseline(network: MLP) -> None:
-    """Let the first predictions be the trivial baseline's, not noise that few rows cannot unlearn.
+def _start_at_mean(network: MLP) -> None:
+    """Let the first predictions be the mean, not noise of variance 1 that few rows cannot unlearn.
 
-    Only the output layer's weights start at zero; the hidden layers stay LeCun-normal.
+    Only the output layer's weights start at zero; the hidden layers stay LeCun-normal. Classes do
+    not need it, and without it their hidden layers stay nearer to variance 1.
     """
     nn.init.zeros_(network.get_parameter("output.weight"))
 
