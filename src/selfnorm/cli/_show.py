@@ -76,8 +76,8 @@ def layers(before: Sequence[LayerMoments], after: Sequence[LayerMoments]) -> Gro
         )
     inside = sum(_LOW <= layer.variance <= _HIGH for layer in before)
     note = (
-        f"At the start {inside} of {len(before)} layers have a variance in "
-        f"[{_LOW}, {_HIGH}], the range of theorem 1."
+        f"At the start {inside} of {len(before)} layers have a variance in theorem 1's range, "
+        f"[{_LOW}, {_HIGH}]."
     )
     if inside < len(before):
         note += (
