@@ -82,5 +82,5 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"end in .png, .svg or .pdf; got 'figure.bmp'"):
         plots.save(Figure(), tmp_path / "figure.bmp")
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(ArgumentError, match=r"there is no .*nowhere"):
         plots.save(Figure(), tmp_path / "nowhere" / "figure.png")

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfnorm.plots import Curve, depth_figure, save, training_figure
+from selfnorm.errors import ArgumentError
+from selfnorm.plots import Curve, check_path, depth_figure, save, training_figure
 
 CURVES = [
     Curve("one", [1.0, 1.1, 0.9], [2.0, 3.0, 4.0], 0.9),
@@ -45,3 +46,11 @@ def test_saving_writes_the_format_of_the_ending(ending: str, tmp_path: Path) -> 
     save(depth_figure(CURVES, title="", score=""), tmp_path / f"f.{ending}")
     assert [path.name for path in tmp_path.iterdir()] == [f"f.{ending}"]
     assert (tmp_path / f"f.{ending}").read_bytes().startswith(start)
+
+
+def test_a_place_that_cannot_be_is_told_before_the_work(tmp_path: Path) -> None:
+    check_path(tmp_path / "f.SVG")
+    with pytest.raises(ArgumentError, match=r"end in .png, .svg or .pdf; got 'f.doc'"):
+        check_path(tmp_path / "f.doc")
+    with pytest.raises(ArgumentError, match=r"needs a folder; there is no '.*nowhere'"):
+        check_path(tmp_path / "nowhere" / "f.png")

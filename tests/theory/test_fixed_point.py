@@ -133,6 +133,7 @@ def test_a_continuum_is_refused() -> None:
         ({"max_iterations": 0}, "max_iterations be at least 1"),
         ({"weight_sq": -1.0}, "weight_sq must be positive; got -1"),
         ({"activation": "nope"}, "must be known; got 'nope'"),
+        ({"activation": "geluu"}, "Did you mean 'gelu'?"),
         ({"activation": np.exp, "weight_sq": 50.0}, "grow"),
     ],
 )

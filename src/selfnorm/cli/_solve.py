@@ -48,6 +48,10 @@ def solve(
             "--compare. Leave the others out."
         )
         raise ArgumentError(msg)
+    if plot is not None:
+        from selfnorm.plots import check_path
+
+        check_path(plot)
     if compare:
         _print_comparison()
     elif activation is not None:

@@ -1,5 +1,6 @@
 """Every figure. Figures take results, never models."""
 
+from selfnorm.plots._style import check_path as check_path
 from selfnorm.plots._style import save as save
 from selfnorm.plots._theory import gradient_sizes as gradient_sizes
 from selfnorm.plots._theory import map_field as map_field
@@ -11,6 +12,7 @@ from selfnorm.plots._training import training_figure as training_figure
 
 __all__ = [
     "Curve",
+    "check_path",
     "depth_figure",
     "gradient_sizes",
     "map_field",

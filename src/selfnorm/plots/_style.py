@@ -38,15 +38,31 @@ def save(drawn: Figure, path: str | Path) -> None:
     The file holds no date, so that the same figure is the same file.
 
     Raises:
-        ArgumentError: The ending is none of these.
+        ArgumentError: The ending is none of these, or there is no such folder.
         OSError: The folder cannot be written to.
     """
     path = Path(path)
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in _DATES:
-        msg = f"A figure's name must end in .png, .svg or .pdf; got {path.name!r}. Rename it."
-        raise ArgumentError(msg)
+    check_path(path)
+    kind = _ending(path)
     content = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "selfnorm"}):
         drawn.savefig(content, format=kind, metadata={_DATES[kind]: None})
     write_file(path, content.getvalue())
+
+
+def check_path(path: Path) -> None:
+    """Raise if a figure cannot be saved there, to know it before the work.
+
+    Raises:
+        ArgumentError: The ending is not .png, .svg or .pdf, or there is no such folder.
+    """
+    if _ending(path) not in _DATES:
+        msg = f"A figure's name must end in .png, .svg or .pdf; got {path.name!r}. Rename it."
+        raise ArgumentError(msg)
+    if not path.parent.is_dir():
+        msg = f"A figure needs a folder; there is no '{path.parent}'. Make it, or name another."
+        raise ArgumentError(msg)
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.removeprefix(".").lower()

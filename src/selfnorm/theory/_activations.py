@@ -1,6 +1,7 @@
 """Activations by name, and the statistics of whatever a caller names or passes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import numpy as np
@@ -103,8 +104,10 @@ def _constants_of(activation: Activation) -> SELUConstants | None:
         if activation in _SELU_FAMILY:
             return _SELU_FAMILY[activation]()
         if activation not in _SHAPES:
+            near = get_close_matches(activation, ACTIVATIONS, n=1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
             msg = (
-                f"An activation's name must be known; got {activation!r}. "
+                f"An activation's name must be known; got {activation!r}. {hint}"
                 f"Choose among {', '.join(ACTIVATIONS)}, or pass a function on NumPy arrays."
             )
             raise ArgumentError(msg)
