@@ -3,6 +3,8 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory import alpha_dropout_affine, selu_constants
@@ -15,12 +17,30 @@ ROUNDINGS = 1e-14
 @pytest.mark.parametrize("p", [0.0, 1e-6, 0.05, 0.5, 0.95])
 @pytest.mark.parametrize(("mean", "var"), [(0.0, 1.0), (0.3, 0.7), (-1.0, 2.0)])
 def test_mean_and_variance_are_restored(p: float, mean: float, var: float) -> None:
-    scale, shift = alpha_dropout_affine(p, mean, var)
-    mixed_mean = (1 - p) * mean + p * DROPPED
-    mixed_second = (1 - p) * (mean**2 + var) + p * DROPPED**2
-    assert math.isclose(scale * mixed_mean + shift, mean, abs_tol=ROUNDINGS)
-    restored = scale**2 * (mixed_second - mixed_mean**2)
-    assert math.isclose(restored, var, rel_tol=ROUNDINGS)
+    assert_restored(p, mean, var, DROPPED)
+
+
+@given(
+    p=st.floats(1e-6, 1 - 1e-6),
+    mean=st.floats(-0.2, 0.2),
+    var=st.floats(0.5, 3),
+)
+def test_every_fixed_point_is_kept_with_its_own_constants(
+    p: float, mean: float, var: float
+) -> None:
+    alpha, scale = selu_constants(mean, var)
+    assert_restored(p, mean, var, -scale * alpha)
+
+
+def assert_restored(p: float, mean: float, var: float, dropped: float) -> None:
+    """Raise unless the mixture of kept and dropped units, mapped, has the moments again."""
+    scale, shift = alpha_dropout_affine(p, mean, var, dropped=dropped)
+    mixed_mean = (1 - p) * mean + p * dropped
+    # The variance of a mixture: within its parts, and between their means.
+    mixed_var = (1 - p) * var + p * (1 - p) * (dropped - mean) ** 2
+    size = scale * abs(mixed_mean) + abs(shift)
+    assert math.isclose(scale * mixed_mean + shift, mean, abs_tol=ROUNDINGS * max(1.0, size))
+    assert math.isclose(scale**2 * mixed_var, var, rel_tol=ROUNDINGS)
 
 
 def test_all_dropped_keeps_the_mean() -> None:
@@ -32,3 +52,5 @@ def test_refusals() -> None:
         alpha_dropout_affine(math.nan)
     with pytest.raises(ArgumentError, match="positive and finite; got var=0"):
         alpha_dropout_affine(0.5, var=0.0)
+    with pytest.raises(ArgumentError, match="must be finite; got mean=nan"):
+        alpha_dropout_affine(0.5, mean=math.nan)

@@ -16,11 +16,13 @@ class AlphaDropoutAffine(NamedTuple):
     shift: float
 
 
-def alpha_dropout_affine(p: float, mean: float = 0.0, var: float = 1.0) -> AlphaDropoutAffine:
+def alpha_dropout_affine(
+    p: float, mean: float = 0.0, var: float = 1.0, *, dropped: float = _DROPPED
+) -> AlphaDropoutAffine:
     r"""Scale and shift that give units back the mean and variance they had before alpha dropout.
 
-    A unit keeps its value with probability `q = 1 - p` and is else set to `d = -lambda * alpha`,
-    where SELU saturates. For units of mean `mean` and variance `var`:
+    A unit keeps its value with probability `q = 1 - p` and is else set to `d`, where SELU
+    saturates. For units of mean `mean` and variance `var`:
 
         scale = sqrt(var / (q * (p * (d - mean)**2 + var)))
         shift = mean - scale * (q * mean + p * d)
@@ -32,12 +34,15 @@ def alpha_dropout_affine(p: float, mean: float = 0.0, var: float = 1.0) -> Alpha
         p: Probability that a unit is dropped.
         mean: Mean of the units before dropout.
         var: Variance of the units before dropout.
+        dropped: The value d of a dropped unit, `-lambda * alpha` by default. For constants of
+            another fixed point it is `-scale * alpha` with those.
 
     Returns:
         `AlphaDropoutAffine(scale, shift)`.
 
     Raises:
-        ArgumentError: If `p` is outside [0, 1] or `var` is not positive.
+        ArgumentError: If `p` is outside [0, 1], `var` is not positive, or `mean` or `dropped` is
+            not finite.
 
     Source: Klambauer et al. 2017, section 2, "New Dropout Technique".
 
@@ -55,11 +60,15 @@ def alpha_dropout_affine(p: float, mean: float = 0.0, var: float = 1.0) -> Alpha
             f"var is the variance before dropout, positive and finite; got var={var}. "
             "Pass the variance of the units, 1 for a self-normalizing network."
         )
+    if not (math.isfinite(mean) and math.isfinite(dropped)):
+        raise ArgumentError(
+            f"mean and dropped must be finite; got mean={mean}, dropped={dropped}. Pass numbers."
+        )
     q = 1 - p
     if q == 0:
         return AlphaDropoutAffine(0.0, float(mean))
-    scale = math.sqrt(var / (q * (p * (_DROPPED - mean) ** 2 + var)))
-    return AlphaDropoutAffine(scale, mean - scale * (q * mean + p * _DROPPED))
+    scale = math.sqrt(var / (q * (p * (dropped - mean) ** 2 + var)))
+    return AlphaDropoutAffine(scale, mean - scale * (q * mean + p * dropped))
 
 
 def check_probability(p: float) -> None:
