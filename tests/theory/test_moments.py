@@ -161,7 +161,7 @@ def test_what_the_variance_of_a_large_mean_is() -> None:
         ({"var": [1, math.inf]}, "var must be finite; got inf"),
         ({"mean": "a"}, "mean must be a number or an array"),
         ({"mean": [1, 2], "var": [1, 2, 3]}, r"mean \(2,\), var \(3,\).*Add axes"),
-        ({"activation": "selo"}, "got 'selo'. Choose among arctan, elu"),
+        ({"activation": "selo"}, "got 'selo'. Did you mean 'selu'"),
         ({"activation": 3}, "a name or a function on NumPy arrays; got 3"),
     ],
 )
