@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from selfnorm.errors import ArgumentError
 
-# Products in a layer of a mini-batch. Below, a second thread saves under a tenth of the time on an
+# Products in a layer of a mini-batch. Below, a second thread saves about a tenth of the time on an
 # idle machine of two cores, and costs several times as much as it saves on a busy one.
 _WORTH_THREADS = 2**23
 Stop = Literal["epochs", "patience", "interrupted", "diverged"]
