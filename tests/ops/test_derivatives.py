@@ -9,7 +9,7 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 from selfnorm.ops import _autograd, alpha_dropout, selu, selu_alpha_dropout
-from selfnorm.ops._constants import constants, landmarks
+from selfnorm.ops._constants import derivative
 from support.compare import assert_close, assert_same
 from support.samples import DTYPES, normal
 from support.tolerances import SAME_UP_TO_ROUNDING
@@ -22,8 +22,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "selu": lambda x: _autograd.selu(x, inplace=False),
     "selu_": lambda x: _autograd.selu(x.clone(), inplace=True),
-    "selu_alpha_dropout": lambda x: _autograd.selu_alpha_dropout(x, SEED, P, inplace=False),
-    "selu_alpha_dropout_": lambda x: _autograd.selu_alpha_dropout(x.clone(), SEED, P, inplace=True),
+    "selu_alpha_dropout": lambda x: _autograd.selu_alpha_dropout(x, P, inplace=False, seed=SEED),
+    "selu_alpha_dropout_": lambda x: _autograd.selu_alpha_dropout(
+        x.clone(), P, inplace=True, seed=SEED
+    ),
     "alpha_dropout": lambda x: _autograd.alpha_dropout(x, SEED, P, shared=0, inplace=False),
     "alpha_dropout_": lambda x: _autograd.alpha_dropout(x.clone(), SEED, P, shared=0, inplace=True),
     "feature_alpha_dropout": lambda x: _autograd.alpha_dropout(x, SEED, P, shared=1, inplace=False),
@@ -88,7 +90,7 @@ def test_saturated_and_dropped_units_have_gradient_zero(p: float, dtype: torch.d
     x.requires_grad_()
     z = selu_alpha_dropout(x, p, training=True, generator=torch.Generator().manual_seed(1))
     (gradient,) = torch.autograd.grad(z, x, torch.ones_like(z))
-    at_floor = z.detach() == landmarks(p, dtype)[1]
+    at_floor = z.detach() == derivative(p, dtype).floor
     assert at_floor[4000:].all()
     assert at_floor[:4000].any() or p == 0
     assert_same(gradient[at_floor], torch.zeros(int(at_floor.sum()), dtype=dtype))
@@ -106,10 +108,10 @@ def test_the_output_is_enough(p: float, dtype: torch.dtype) -> None:
     x = x[x.abs() > 0.05].requires_grad_()
     z = selu_alpha_dropout(x, p, training=True, generator=torch.Generator().manual_seed(1))
     (gradient,) = torch.autograd.grad(z.sum(), x)
-    slope = constants(p).slope
+    slope = derivative(p, dtype).slope
     wide = x.detach().double()
     exact = torch.where(wide > 0, slope, slope * 1.6732632423543772 * wide.exp())
-    exact[z.detach() == landmarks(p, dtype)[1]] = 0.0
+    exact[z.detach() == derivative(p, dtype).floor] = 0.0
     assert_close(gradient, exact, SAME_UP_TO_ROUNDING[dtype])
 
 

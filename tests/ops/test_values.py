@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from selfnorm.ops import alpha_dropout, selu, selu_alpha_dropout
-from selfnorm.ops._constants import landmarks
+from selfnorm.ops._constants import BOTTOM, derivative
 from selfnorm.theory import alpha_dropout_affine, selu_constants
 from support.compare import assert_close, assert_same, assert_within_ulps
 from support.samples import DTYPES, FULL, HALF, LAYOUTS, normal, special, sweep
@@ -56,7 +56,7 @@ def test_half_precision_no_further_off_than_twice_torch(
 def test_selu_of_special_values(dtype: torch.dtype) -> None:
     x = special(dtype)
     y = selu(x)
-    floor = torch.tensor(-LAMBDA * ALPHA, dtype=dtype)
+    floor = torch.tensor(-float(BOTTOM), dtype=dtype)
     expected = torch.nn.functional.selu(x)
     expected[3] = floor
     assert_same(y[:5], expected[:5])
@@ -70,7 +70,7 @@ def test_special_values_where_dropped_and_kept(p: float, dtype: torch.dtype) -> 
     x = special(dtype).repeat(64, 1)
     generator = torch.Generator().manual_seed(3)
     z = selu_alpha_dropout(x, p, training=True, generator=generator)
-    _, floor = landmarks(p, dtype)
+    floor = derivative(p, dtype).floor
     dropped = z[:, 2] == floor
     assert dropped.any(), "the sample must hold dropped infinities"
     assert z[:, 4].isnan().all(), "nan stays nan where it is dropped"
@@ -140,4 +140,4 @@ def test_the_floor_is_where_the_forward_pass_saturates(dtype: torch.dtype) -> No
     x = torch.full((40,), -torch.inf, dtype=dtype)
     for p in (0.0, 1e-4, 0.05, 0.1, 0.37, 0.5, 0.9):
         z = selu_alpha_dropout(x, p, training=True)
-        assert_same(z, torch.full_like(z, landmarks(p, dtype)[1]))
+        assert_same(z, torch.full_like(z, derivative(p, dtype).floor))

@@ -2,7 +2,8 @@
 
 SELU, with or without dropout, keeps its output and nothing else; alpha dropout keeps its seed.
 `torch.compile` refuses an `autograd.Function` that defines `jvp`; so each operation has a class
-without it, for the compiler, and a child with it, for everything else.
+without it, for the compiler, and a child with it. Everyday calls of SELU on CPU take neither, but
+the short way through `_direct`.
 """
 
 from typing import Any
@@ -11,37 +12,69 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from selfnorm.ops._constants import landmarks
+from selfnorm.ops import _direct
+from selfnorm.ops._constants import derivative
 from selfnorm.ops._library import OPS
+from selfnorm.ops._random import draw_seed
 
 
 def selu(x: Tensor, inplace: bool) -> Tensor:
     """SELU with derivatives."""
-    return _apply(_CompiledSELU, _SELU, x, None, 0.0, inplace=inplace)
+    if not torch.compiler.is_compiling() and _direct.possible(x):
+        return _everyday(x, None, 0.0, inplace)
+    return _apply(_PlainSELU, _SELU, x, None, 0.0, inplace=inplace)
 
 
-def selu_alpha_dropout(x: Tensor, seed: Tensor, p: float, inplace: bool) -> Tensor:
-    """SELU and alpha dropout with derivatives."""
-    return _apply(_CompiledSELU, _SELU, x, seed, p, inplace=inplace)
+def selu_alpha_dropout(
+    x: Tensor,
+    p: float,
+    inplace: bool,
+    *,
+    seed: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """SELU and alpha dropout with derivatives; the seed is given or drawn."""
+    if not torch.compiler.is_compiling() and _direct.possible(x):
+        seed = _direct.draw_seed(generator) if seed is None else seed
+        return _everyday(x, seed, p, inplace)
+    seed = draw_seed(x.device, generator) if seed is None else seed
+    return _apply(_PlainSELU, _SELU, x, seed, p, inplace=inplace)
 
 
 def alpha_dropout(
-    x: Tensor, seed: Tensor, p: float, *, shared: int, inplace: bool, derivative: bool = False
+    x: Tensor, seed: Tensor, p: float, *, shared: int, inplace: bool, linear: bool = False
 ) -> Tensor:
     """Alpha dropout with derivatives."""
-    arguments = (x, seed, p, shared, derivative)
-    return _apply(_CompiledAlphaDropout, _AlphaDropout, *arguments, inplace=inplace)
+    arguments = (x, seed, p, shared, linear)
+    return _apply(_PlainAlphaDropout, _AlphaDropout, *arguments, inplace=inplace)
+
+
+def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
+    """The gradient of SELU, with or without alpha dropout, with derivatives of its own."""
+    if torch.compiler.is_compiling():
+        return OPS.selu_backward.default(output, grad, p)
+    if not torch.is_grad_enabled() and _direct.possible(grad):
+        return _direct.selu_backward(output, grad, p)
+    return _quick_apply(_SELUBackward, output, grad, p)
+
+
+def _everyday(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
+    if x.requires_grad and torch.is_grad_enabled():
+        return _apply_everyday(x, seed, p, inplace)
+    if inplace:
+        torch.autograd.graph.increment_version(x)
+    return _direct.selu(x, seed, p, inplace)
 
 
 def _apply(
-    compiled: type[Function], eager: type[Function], x: Tensor, *arguments: Any, inplace: bool
+    plain: type[Function], full: type[Function], x: Tensor, *arguments: Any, inplace: bool
 ) -> Tensor:
     if torch.compiler.is_compiling():
-        return compiled.apply(x, *arguments, inplace)
+        return plain.apply(x, *arguments, inplace)
     # Under nested jvp torch silently loses tangents of a Function that changes its input.
     if inplace and _transforms_active():
-        return x.copy_(eager.apply(x, *arguments, False))
-    return _quick_apply(eager, x, *arguments, inplace)
+        return x.copy_(full.apply(x, *arguments, False))
+    return _quick_apply(full, x, *arguments, inplace)
 
 
 def _quick_apply(function: type[Function], *arguments: Any) -> Tensor:
@@ -57,7 +90,29 @@ def _transforms_active() -> bool:
     return torch._C._are_functorch_transforms_active()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
-class _CompiledSELU(Function):
+class _EverydaySELU(Function):
+    """SELU if `seed` is None, else SELU and alpha dropout, by kernels and for reverse mode."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
+        ctx.p = p
+        if inplace:
+            ctx.mark_dirty(x)
+        output = _direct.selu(x, seed, p, inplace)
+        ctx.save_for_backward(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (output,) = ctx.saved_tensors
+        return selu_backward(output, grads[0], ctx.p), None, None, None
+
+
+# What `_quick_apply` would do, looked up once.
+_apply_everyday: Any = super(Function, _EverydaySELU).apply  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class _PlainSELU(Function):
     """SELU if `seed` is None, else SELU and alpha dropout."""
 
     @staticmethod
@@ -72,15 +127,19 @@ class _CompiledSELU(Function):
         if ctx.inplace:
             ctx.mark_dirty(x)
         ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (output,) = ctx.saved_tensors
-        return _selu_backward(output, grads[0], ctx.p), None, None, None
+        return selu_backward(output, grads[0], ctx.p), None, None, None
 
 
-class _SELU(_CompiledSELU):
+class _SELU(_PlainSELU):
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _PlainSELU.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(output)
+
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
         return _vmap(_SELU, info.batch_size, in_dims, args)
@@ -94,12 +153,6 @@ class _SELU(_CompiledSELU):
         return tangents[0].copy_(_quick_apply(_SELUBackward, output, tangents[0].clone(), ctx.p))
 
 
-def _selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
-    if torch.compiler.is_compiling():
-        return OPS.selu_backward(output, grad, p)
-    return _quick_apply(_SELUBackward, output, grad, p)
-
-
 class _SELUBackward(Function):
     """`grad * f'`, where `f'` grows with the output at rate 1 up to the threshold and 0 above."""
 
@@ -109,7 +162,7 @@ class _SELUBackward(Function):
 
     @staticmethod
     def forward(output: Tensor, grad: Tensor, p: float) -> Tensor:
-        return OPS.selu_backward(output, grad, p)
+        return OPS.selu_backward.default(output, grad, p)
 
     @staticmethod
     def setup_context(
@@ -140,18 +193,18 @@ class _SELUBackward(Function):
 
 
 def _curvature(output: Tensor, factor: Tensor, p: float) -> Tensor:
-    threshold, _ = landmarks(p, output.dtype)
+    threshold = derivative(p, output.dtype).threshold
     return factor.masked_fill(output > threshold, 0)
 
 
-class _CompiledAlphaDropout(Function):
+class _PlainAlphaDropout(Function):
     """Alpha dropout, affine in `x`, so that its derivative does not need `x`."""
 
     @staticmethod
     def forward(
-        x: Tensor, seed: Tensor, p: float, shared: int, derivative: bool, inplace: bool
+        x: Tensor, seed: Tensor, p: float, shared: int, linear: bool, inplace: bool
     ) -> Tensor:
-        arguments = (seed, p, shared, derivative)
+        arguments = (seed, p, shared, linear)
         return _run(OPS.alpha_dropout, OPS.alpha_dropout_, inplace, x, *arguments)
 
     @staticmethod
@@ -170,12 +223,12 @@ class _CompiledAlphaDropout(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (seed,) = ctx.saved_tensors
         grad = alpha_dropout(
-            grads[0], seed, ctx.p, shared=ctx.shared, inplace=False, derivative=True
+            grads[0], seed, ctx.p, shared=ctx.shared, inplace=False, linear=True
         )
         return grad, None, None, None, None, None
 
 
-class _AlphaDropout(_CompiledAlphaDropout):
+class _AlphaDropout(_PlainAlphaDropout):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
         return _vmap(_AlphaDropout, info.batch_size, in_dims, args)
@@ -184,14 +237,14 @@ class _AlphaDropout(_CompiledAlphaDropout):
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
         (seed,) = ctx.saved_tensors
         return alpha_dropout(
-            tangents[0], seed, ctx.p, shared=ctx.shared, inplace=ctx.inplace, derivative=True
+            tangents[0], seed, ctx.p, shared=ctx.shared, inplace=ctx.inplace, linear=True
         )
 
 
 def _run(operation: Any, in_place: Any, inplace: bool, x: Tensor, *arguments: Any) -> Tensor:
     if not inplace:
-        return operation(x, *arguments)
-    in_place(x, *arguments)
+        return operation.default(x, *arguments)
+    in_place.default(x, *arguments)
     return x
 
 

@@ -136,7 +136,7 @@ def selu_alpha_dropout(
     check_probability(p)
     if not training or p == 0:
         return _autograd.selu(input, inplace)
-    return _autograd.selu_alpha_dropout(input, draw_seed(input.device, generator), p, inplace)
+    return _autograd.selu_alpha_dropout(input, p, inplace, generator=generator)
 
 
 def feature_alpha_dropout(

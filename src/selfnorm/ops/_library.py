@@ -7,12 +7,13 @@ out like `empty_like(x)`, `name_` writes into its first argument.
 """
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from selfnorm.ops import _reference
+from selfnorm.ops import _cpu, _reference
 
 LIBRARY = torch.library.Library("selfnorm", "DEF")
 OPS = torch.ops.selfnorm
@@ -20,16 +21,16 @@ _ARGUMENTS = {
     "selu": "",
     "selu_alpha_dropout": ", Tensor seed, float p",
     "selu_backward": ", Tensor grad, float p",
-    "alpha_dropout": ", Tensor seed, float p, int shared, bool derivative",
+    "alpha_dropout": ", Tensor seed, float p, int shared, bool linear",
 }
 
 
 def serving() -> dict[str, str]:
-    """What serves the operations on each kind of device: a kernel of its own or the reference."""
-    own = torch._C._dispatch_has_kernel_for_dispatch_key  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - torch has no public way to ask
+    """What serves the operations on each kind of device: a kernel, or the reference and why."""
+    reason = _cpu.why_not()
     return {
-        device: "kernel" if own("selfnorm::selu", device) else "reference (plain torch)"
-        for device in ("CPU", "CUDA")
+        "CPU": "Numba" if reason is None else f"plain torch, as {reason}",
+        "CUDA": "plain torch",
     }
 
 
@@ -54,3 +55,25 @@ def _define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any]
 
 for _name, _arguments in _ARGUMENTS.items():
     _register(_name, _arguments, getattr(_reference, _name))
+
+
+def _register_kernels(device: str, kernels: ModuleType) -> None:
+    for name in _ARGUMENTS:
+        _register_kernel(device, name, getattr(kernels, name))
+
+
+def _register_kernel(device: str, name: str, kernel: Callable[..., None]) -> None:
+    def new(x: Tensor, *args: Any) -> Tensor:
+        out = torch.empty_like(x)
+        kernel(out, x, *args)
+        return out
+
+    def in_place(x: Tensor, *args: Any) -> None:
+        kernel(x, x, *args)
+
+    LIBRARY.impl(name, new, device)
+    LIBRARY.impl(f"{name}_", in_place, device)
+
+
+if _cpu.why_not() is None:
+    _register_kernels("CPU", _cpu)

@@ -14,13 +14,17 @@ from torch import Tensor
 from selfnorm.ops._constants import LEVELS, dropped_levels
 
 ROUNDS = 7
+SEEDS = 2**63 - 1
+"""Seeds lie below this."""
 # Elements come in blocks of 512: 64 counters, each of 4 words of 32 bits, each of 2 halves.
 COUNTERS = 64
 BLOCK = COUNTERS * 8
 
-_MULTIPLIERS = torch.tensor([0xD2511F53, 0xCD9E8D57]).view(2, 1, 1)
-_KEY_STEPS = torch.tensor([0x9E3779B9, 0xBB67AE85]).view(2, 1, 1)
-_KEY_SCHEDULE = _KEY_STEPS * torch.arange(ROUNDS).view(-1, 1, 1, 1)
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+
+_MULTIPLIERS = torch.tensor(MULTIPLIERS).view(2, 1, 1)
+_KEY_SCHEDULE = torch.tensor(KEY_STEPS).view(2, 1, 1) * torch.arange(ROUNDS).view(-1, 1, 1, 1)
 _KEY_SHIFTS = torch.tensor([0, 32]).view(2, 1, 1)
 # As tensors, as a Python number makes an operation on a small tensor half as slow again.
 _WORD = torch.tensor(0xFFFFFFFF)
@@ -29,7 +33,7 @@ _HALF = torch.tensor(32)
 
 def draw_seed(device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Draw a seed, 63 bits in a 0-d tensor, from torch's generator of that device."""
-    return torch.randint(2**63 - 1, (), device=device, generator=generator)
+    return torch.randint(SEEDS, (), device=device, generator=generator)
 
 
 def draw_limits(seed: Tensor, count: int, p: float) -> Tensor:

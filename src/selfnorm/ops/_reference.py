@@ -1,17 +1,18 @@
 r"""The operations in plain torch: the specification that every kernel is tested against.
 
-SELU, with or without alpha dropout, is one function of `x` with three constants of `p`:
+SELU, with or without alpha dropout, is one function of `x` with two constants of `p`:
 
-    z = shift + slope * (x if x > 0 else alpha * expm1(x)),      x = -inf where dropped
+    u = lambda * x if x > 0 else lambda * alpha * expm1(x),      x = -inf where dropped
+    z = scale * u + shift
 
-SELU alone has `slope = lambda` and `shift = 0`; alpha dropout multiplies the slope by its scale and
-adds its shift. A dropped unit sits where SELU saturates, at `floor = shift - slope * alpha`, so the
-derivative follows from the output alone:
+SELU alone has `scale = 1` and `shift = 0`. A dropped unit sits where SELU saturates, at
+`floor = shift - scale * lambda * alpha`, so the derivative follows from the output alone:
 
-    dz/dx = slope if z > shift else z - floor
+    dz/dx = scale * lambda if z > shift else z - floor
 
 Half precision is computed in float32 and rounded once. `shift` and `floor` are compared as the
-output's dtype holds them, so saturated and dropped units have a derivative of exactly 0.
+output's dtype holds them, so saturated and dropped units have a derivative of exactly 0; to the
+others what the floor lost in rounding is given back.
 
 A seed of shape `(B, ...)` gives each `x[b]` its own stream: what `torch.vmap` needs.
 
@@ -26,44 +27,47 @@ import math
 import torch
 from torch import Tensor
 
-from selfnorm.ops._constants import ALPHA, LAMBDA, constants, landmarks
+from selfnorm.ops._constants import BOTTOM, LAMBDA, affine, derivative
 from selfnorm.ops._random import draw_limits
 
 
 def selu(x: Tensor) -> Tensor:
     """SELU."""
-    return _selu(x, constants(0.0).slope)
+    return _selu(_widen(x)).to(x.dtype)
 
 
 def selu_alpha_dropout(x: Tensor, seed: Tensor, p: float) -> Tensor:
     """SELU, then alpha dropout; nan stays nan where it is dropped."""
-    slope, shift, _ = constants(p)
-    kept = _widen(x).minimum(_limits(x, seed, p))
-    return _selu(kept, slope).add_(shift).to(x.dtype)
+    scale, shift, dropped = affine(p, x.dtype)
+    u = _selu(_widen(x).minimum(_limits(x, seed, p)))
+    floor = derivative(p, u.dtype).floor
+    return torch.where(u <= dropped, floor, u * scale + shift).clamp_(min=floor).to(x.dtype)
 
 
 def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     """The gradient of both of the above, from the output alone; SELU has `p = 0`."""
     z = _widen(output)
-    threshold, floor = landmarks(p, output.dtype)
-    return torch.where(z > threshold, constants(p).slope, z - floor).mul_(grad).to(output.dtype)
+    slope, threshold, floor, tail = derivative(p, output.dtype)
+    below = z - floor
+    below = torch.where(below == 0, 0.0, below + tail)
+    return torch.where(z > threshold, slope, below).mul_(grad).to(output.dtype)
 
 
-def alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, derivative: bool) -> Tensor:
+def alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, linear: bool) -> Tensor:
     """Alpha dropout of `x` as it is; the last `shared` dimensions are kept or dropped as one.
 
-    It is affine in `x`. With `derivative` it is the linear part: 0 where dropped, and no shift.
+    It is affine in `x`. With `linear` it is the linear part: 0 where dropped, and no shift.
     """
-    _, shift, scale = constants(p)
-    dropped = 0.0 if derivative else -LAMBDA * ALPHA
+    scale, shift, dropped = affine(p, x.dtype)
+    dropped = 0.0 if linear else dropped
     wide = _widen(x)
     limits = _limits(x, seed, p, shared).to(wide.dtype)
     kept = wide.clamp(limits.neg().clamp(max=dropped), limits.clamp(min=dropped)).mul_(scale)
-    return (kept if derivative else kept.add_(shift)).to(x.dtype)
+    return (kept if linear else kept.add_(shift)).to(x.dtype)
 
 
-def _selu(x: Tensor, slope: float) -> Tensor:
-    return torch.ops.aten.elu.default(x, ALPHA, slope)
+def _selu(x: Tensor) -> Tensor:
+    return torch.where(x > 0, x * float(LAMBDA), torch.expm1(x) * float(BOTTOM))
 
 
 def _limits(x: Tensor, seed: Tensor, p: float, shared: int = 0) -> Tensor:

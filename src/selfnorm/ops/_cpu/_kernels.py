@@ -1,0 +1,436 @@
+"""The loops, compiled by Numba: each is one pass over contiguous memory, in vector registers.
+
+A kernel is a C function `(begin, end, context)`, as torch's thread pool calls it: it works on the
+units `begin` to `end`, and the context says where the data lie. The element type of the context is
+that of the tensors, so one Python function serves every dtype. Half precision is widened when it
+is read and rounded once when it is written; bfloat16 goes by as `uint16`, float16 as `int16`.
+
+Everything compiled stands in this file, because Numba's cache on disk asks only whether the file
+of the function has changed.
+"""
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, cfunc, from_dtype, njit, types
+from numba.extending import intrinsic, overload
+
+from selfnorm.ops._constants import BOTTOM, LAMBDA
+from selfnorm.ops._random import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
+
+HEAD = ("x", "grad", "out", "seeds", "count", "inner", "cut")
+"""The addresses and counts at the head of a context; int64."""
+NUMBERS = ("scale", "shift", "dropped", "slope", "threshold", "floor", "tail")
+"""The constants behind them; float64."""
+
+
+def compile_kernel(name: str, element: str) -> Any:
+    """The kernel of that name for elements of that NumPy type; keep it as long as it may run."""
+    fields = [*((f, "i8") for f in HEAD), *((f, "f8") for f in NUMBERS), ("element", element)]
+    context = from_dtype(np.dtype(fields, align=True))
+    signature = types.void(types.int64, types.int64, types.CPointer(context))
+    options = {"nopython": True, "error_model": "numpy"}
+    try:
+        return cfunc(signature, cache=True, **options)(_KERNELS[name])
+    except RuntimeError:  # no folder for the cache can be written
+        return cfunc(signature, **options)(_KERNELS[name])
+
+
+# --- kernels ---------------------------------------------------------------------------------
+
+
+def _selu_kernel(begin: Any, end: Any, context: Any) -> None:
+    c = carray(context, 1)[0]
+    x = _pointer(c.x, c.element)
+    out = _pointer(c.out, c.element)
+    # Where input and output are one, LLVM must know it to make vector code.
+    if c.x == c.out:
+        _selu_loop(begin, end, out, out)
+    else:
+        _selu_loop(begin, end, x, out)
+
+
+def _selu_backward_kernel(begin: Any, end: Any, context: Any) -> None:
+    c = carray(context, 1)[0]
+    x = _pointer(c.x, c.element)
+    grad = _pointer(c.grad, c.element)
+    out = _pointer(c.out, c.element)
+    if c.grad == c.out:
+        _backward_loop(begin, end, x, out, out, c)
+    elif c.x == c.out:
+        _backward_loop(begin, end, out, grad, out, c)
+    else:
+        _backward_loop(begin, end, x, grad, out, c)
+
+
+def _selu_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
+    c = carray(context, 1)[0]
+    x = _pointer(c.x, c.element)
+    out = _pointer(c.out, c.element)
+    bits = _buffer()
+    for unit in range(begin, end):
+        first, size = _draw_unit(bits, unit, c)
+        if c.x == c.out:
+            _selu_dropout_loop(size, bits, _offset(out, first), _offset(out, first), c)
+        else:
+            _selu_dropout_loop(size, bits, _offset(x, first), _offset(out, first), c)
+
+
+def _alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
+    c = carray(context, 1)[0]
+    x = _pointer(c.x, c.element)
+    out = _pointer(c.out, c.element)
+    bits = _buffer()
+    for unit in range(begin, end):
+        first, size = _draw_unit(bits, unit, c)
+        if c.x == c.out:
+            _dropout_loop(size, bits, _offset(out, first), _offset(out, first), c)
+        else:
+            _dropout_loop(size, bits, _offset(x, first), _offset(out, first), c)
+
+
+def _feature_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
+    """A unit is one channel: `inner` elements that are kept or dropped as one."""
+    c = carray(context, 1)[0]
+    x = _pointer(c.x, c.element)
+    out = _pointer(c.out, c.element)
+    seeds = _pointer(c.seeds, np.int64(0))
+    bits = _buffer()
+    drawn = np.int64(-1)
+    for channel in range(begin, end):
+        sample, position = divmod(channel, c.count)
+        block = channel - position + position // BLOCK  # differs wherever the bits do
+        if block != drawn:
+            _draw(bits, _load(seeds, sample), position // BLOCK)
+            drawn = block
+        kept = _load(_as_halves(bits), position % BLOCK) > np.int16(c.cut)
+        first = channel * c.inner
+        if c.x == c.out:
+            _channel_loop(c.inner, kept, _offset(out, first), _offset(out, first), c)
+        else:
+            _channel_loop(c.inner, kept, _offset(x, first), _offset(out, first), c)
+
+
+_KERNELS = {
+    "selu": _selu_kernel,
+    "selu_backward": _selu_backward_kernel,
+    "selu_alpha_dropout": _selu_alpha_dropout_kernel,
+    "alpha_dropout": _alpha_dropout_kernel,
+    "feature_alpha_dropout": _feature_alpha_dropout_kernel,
+}
+
+# --- loops -----------------------------------------------------------------------------------
+
+
+@njit(inline="always")
+def _selu_loop(begin, end, x, out):
+    for i in range(begin, end):
+        _store(out, i, _selu(_widen(_load(x, i))))
+
+
+@njit(inline="always")
+def _backward_loop(begin, end, x, grad, out, c):
+    zero = _constant(0.0, out)
+    slope, threshold = _constant(c.slope, out), _constant(c.threshold, out)
+    floor, tail = _constant(c.floor, out), _constant(c.tail, out)
+    for i in range(begin, end):
+        z = _widen(_load(x, i))
+        above = z - floor
+        above += tail if above != zero else zero
+        _store(out, i, (slope if z > threshold else above) * _widen(_load(grad, i)))
+
+
+@njit(inline="always")
+def _selu_dropout_loop(size, bits, x, out, c):
+    """A dropped unit is SELU at -inf. The minimum has nan second, and then x86 keeps the nan."""
+    scale, shift = _constant(c.scale, out), _constant(c.shift, out)
+    low, high = _constant(-np.inf, out), _constant(np.inf, out)
+    cut, halves = np.int16(c.cut), _as_halves(bits)
+    for i in range(size):
+        limit = high if _load(halves, i) > cut else low
+        v = _widen(_load(x, i))
+        v = limit if limit < v else v
+        _store(out, i, _fma(scale, _selu(v), shift))
+
+
+@njit(inline="always")
+def _dropout_loop(size, bits, x, out, c):
+    scale, shift, dropped = (
+        _constant(c.scale, out),
+        _constant(c.shift, out),
+        _constant(c.dropped, out),
+    )
+    cut, halves = np.int16(c.cut), _as_halves(bits)
+    for i in range(size):
+        v = _widen(_load(x, i))
+        kept = (_load(halves, i) > cut) | (v != v)  # noqa: PLR0124 - nan stays nan
+        _store(out, i, _fma(scale, v if kept else dropped, shift))
+
+
+@njit(inline="always")
+def _channel_loop(size, kept, x, out, c):
+    scale, shift, dropped = (
+        _constant(c.scale, out),
+        _constant(c.shift, out),
+        _constant(c.dropped, out),
+    )
+    for i in range(size):
+        v = _widen(_load(x, i))
+        stays = kept | (v != v)  # noqa: PLR0124
+        _store(out, i, _fma(scale, v if stays else dropped, shift))
+
+
+# --- random bits -----------------------------------------------------------------------------
+
+
+@njit(inline="always")
+def _draw_unit(bits, unit, c):
+    """Draw the bits of a unit, a block of one sample; where it begins, and its size."""
+    blocks = (c.count + BLOCK - 1) // BLOCK
+    sample, block = divmod(unit, blocks)
+    _draw(bits, _load(_pointer(c.seeds, np.int64(0)), sample), block)
+    return sample * c.count + block * BLOCK, min(BLOCK, c.count - block * BLOCK)
+
+
+_WORD, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_MULTIPLY = tuple(np.uint64(multiplier) for multiplier in MULTIPLIERS)
+_STEPS = tuple(np.uint64(step) for step in KEY_STEPS)
+
+
+@njit(inline="always")
+def _draw(bits, seed, block):
+    """Philox4x32 on 64-bit lanes that hold 32-bit words: a product is one `vpmuludq`."""
+    low, high = np.uint64(seed) & _WORD, np.uint64(seed) >> _HALF
+    first = np.uint64(block) * np.uint64(COUNTERS)
+    for counter in range(COUNTERS):
+        a, b, c, d = (first + np.uint64(counter)) & _WORD, np.uint64(0), np.uint64(0), np.uint64(0)
+        for turn in range(ROUNDS):
+            key0 = (low + np.uint64(turn) * _STEPS[0]) & _WORD
+            key1 = (high + np.uint64(turn) * _STEPS[1]) & _WORD
+            p, q = a * _MULTIPLY[0], c * _MULTIPLY[1]
+            a, b, c, d = (q >> _HALF) ^ b ^ key0, q & _WORD, (p >> _HALF) ^ d ^ key1, p & _WORD
+        _store(bits, counter, np.uint32(a))
+        _store(bits, counter + COUNTERS, np.uint32(b))
+        _store(bits, counter + 2 * COUNTERS, np.uint32(c))
+        _store(bits, counter + 3 * COUNTERS, np.uint32(d))
+
+
+# --- SELU of one number ----------------------------------------------------------------------
+#
+# For x <= 0 let k be the integer for which r = x - k log 2 lies in [-.54, .153], and w = A (exp(r) - 1)
+# with A = lambda * alpha; then selu(x) = A (2^k - 1) + 2^k w. The interval lies off the middle so that
+# k = 0 covers all x above -.54, where the sum would cancel. w = A r + r (tail of A + r Q(r)), with Q the
+# minimax polynomial of (A (exp(r) - 1) - A r) / r^2 (benchmarks/polynomials.py finds it).
+
+
+def _selu(x: Any) -> Any:
+    """SELU of a float32 or float64."""
+    raise NotImplementedError(x)
+
+
+@overload(_selu)
+def _overload_selu(x: Any) -> Any:
+    return _selu_single if x == types.float32 else _selu_double
+
+
+def _split(value: Fraction, dtype: Any, *, down: bool = False) -> tuple[Any, Any]:
+    """The nearest number of that dtype, or the next below, and what is missing."""
+    head = dtype(float(value))
+    if down and Fraction(float(head)) > value:
+        head = np.nextafter(head, dtype(0))
+    return head, dtype(float(value - Fraction(float(head))))
+
+
+_INTERVAL = 0.54
+# Rounded down, so that infinity times the tail is not minus infinity.
+_LAMBDA_F, _LAMBDA_TAIL_F = _split(LAMBDA, np.float32, down=True)
+_BOTTOM_F, _BOTTOM_TAIL_F = _split(BOTTOM, np.float32)
+_Q_F = tuple(
+    np.float32(q)
+    for q in (0.8790501, 0.29301971, 0.07324104, 0.014497455, 0.0020417937)
+)
+_LOG2E_F, _LN2_F = np.float32(1 / math.log(2)), np.float32(math.log(2))
+_OFFSET_F = np.float32(_INTERVAL / math.log(2) - 0.5)
+_TO_INTEGER_F, _LOWEST_F = np.float32(1.5 * 2.0**23), np.float32(-18.0)
+_ZERO_F, _ONE_F = np.float32(0), np.float32(1)
+
+
+def _selu_single(x: Any) -> Any:
+    v = _LOWEST_F if x < _LOWEST_F else x
+    t = _fma(v, _LOG2E_F, _OFFSET_F) + _TO_INTEGER_F  # k, in the low bits of the mantissa
+    power = _power_of_two(t)
+    r = _fma(t - _TO_INTEGER_F, -_LN2_F, v)
+    q = _fma(_Q_F[4], r, _Q_F[3])
+    q = _fma(_fma(_fma(q, r, _Q_F[2]), r, _Q_F[1]), r, _Q_F[0])
+    w = _fma(_BOTTOM_F, r, r * _fma(q, r, _BOTTOM_TAIL_F))
+    below = _fma(-_BOTTOM_F, _ONE_F - power, power * w)  # so ordered that -0 stays -0
+    return _fma(x, _LAMBDA_F, x * _LAMBDA_TAIL_F) if x > _ZERO_F else below
+
+
+_LAMBDA_D, _LAMBDA_TAIL_D = _split(LAMBDA, np.float64, down=True)
+_BOTTOM_D, _BOTTOM_TAIL_D = _split(BOTTOM, np.float64)
+_Q_D = (
+    0.8790496704236884,
+    0.2930165568078961,
+    0.07325413920196924,
+    0.014650827840368398,
+    0.002441804640350975,
+    0.00034882923700518755,
+    4.360365640017642e-05,
+    4.8447959092635366e-06,
+    4.842141821631743e-07,
+    4.3462204189944294e-08,
+    3.0496905410759767e-09,
+)
+_LOG2E_D, _OFFSET_D = 1 / math.log(2), _INTERVAL / math.log(2) - 0.5
+_LN2_D, _LN2_TAIL_D = math.log(2), 2.3190468138462996e-17
+_TO_INTEGER_D, _LOWEST_D = 1.5 * 2.0**52, -39.0
+
+
+def _selu_double(x: Any) -> Any:
+    v = _LOWEST_D if x < _LOWEST_D else x
+    t = _fma(v, _LOG2E_D, _OFFSET_D) + _TO_INTEGER_D
+    power, k = _power_of_two(t), t - _TO_INTEGER_D
+    r = _fma(k, -_LN2_TAIL_D, _fma(k, -_LN2_D, v))
+    q = _fma(_fma(_fma(_Q_D[10], r, _Q_D[9]), r, _Q_D[8]), r, _Q_D[7])
+    q = _fma(_fma(_fma(_fma(q, r, _Q_D[6]), r, _Q_D[5]), r, _Q_D[4]), r, _Q_D[3])
+    q = _fma(_fma(_fma(q, r, _Q_D[2]), r, _Q_D[1]), r, _Q_D[0])
+    w = _fma(_BOTTOM_D, r, r * _fma(q, r, _BOTTOM_TAIL_D))
+    below = _fma(-_BOTTOM_D, 1.0 - power, power * w)
+    return _fma(x, _LAMBDA_D, x * _LAMBDA_TAIL_D) if x > 0.0 else below
+
+
+# --- what Numba has no word for --------------------------------------------------------------
+
+_I16, _I32, _FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
+
+
+@intrinsic
+def _fma(_typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """`a * b + c`, rounded once."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return a(a, b, c), generate
+
+
+@intrinsic
+def _power_of_two(_typing: Any, t: Any) -> Any:
+    """`2**k` for the integer k in the low bits of `t`: the exponent is made from them."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        bits, bias, mantissa = (32, 127, 23) if t == types.float32 else (64, 1023, 52)
+        integer = ir.IntType(bits)
+        k = builder.bitcast(arguments[0], integer)
+        biased = builder.add(k, integer(bias))
+        return builder.bitcast(builder.shl(biased, integer(mantissa)), arguments[0].type)
+
+    return t(t), generate
+
+
+@intrinsic
+def _pointer(_typing: Any, address: Any, element: Any) -> Any:
+    """An address as a pointer to values of the type of `element`."""
+    pointer = types.CPointer(element)
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+    return pointer(address, element), generate
+
+
+@intrinsic
+def _offset(_typing: Any, pointer: Any, index: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]], inbounds=True)
+
+    return pointer(pointer, index), generate
+
+
+@intrinsic
+def _load(_typing: Any, pointer: Any, index: Any) -> Any:
+    """`pointer[index]`, without Numba's check for indices below 0, which costs the vector code."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.gep(arguments[0], [arguments[1]], inbounds=True))
+
+    return pointer.dtype(pointer, index), generate
+
+
+@intrinsic
+def _store(_typing: Any, pointer: Any, index: Any, value: Any) -> Any:
+    """`pointer[index] = value`, rounded to nearest, ties to even, if the elements are halves."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> None:
+        target, number, stored = arguments
+        if value == types.float32 and pointer.dtype == types.uint16:
+            stored = _to_bfloat16(builder, stored)
+        elif value == types.float32 and pointer.dtype == types.int16:
+            stored = builder.bitcast(builder.fptrunc(stored, ir.HalfType()), _I16)
+        builder.store(stored, builder.gep(target, [number], inbounds=True))
+
+    return types.void(pointer, index, value), generate
+
+
+def _to_bfloat16(builder: Any, value: Any) -> Any:
+    bits = builder.bitcast(value, _I32)
+    odd = builder.and_(builder.lshr(bits, _I32(16)), _I32(1))
+    rounded = builder.add(bits, builder.add(odd, _I32(0x7FFF)))
+    is_nan = builder.fcmp_unordered("uno", value, value)
+    chosen = builder.select(is_nan, _I32(0x7FC00000), rounded)
+    return builder.trunc(builder.lshr(chosen, _I32(16)), _I16)
+
+
+@intrinsic
+def _widen(_typing: Any, value: Any) -> Any:
+    """An element as the float32 or float64 to compute with."""
+    wide = types.float32 if value in (types.uint16, types.int16) else value
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        if value == types.uint16:
+            high = builder.shl(builder.zext(arguments[0], _I32), _I32(16))
+            return builder.bitcast(high, _FLOAT)
+        if value == types.int16:
+            return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), _FLOAT)
+        return arguments[0]
+
+    return wide(value), generate
+
+
+@intrinsic
+def _constant(_typing: Any, value: Any, pointer: Any) -> Any:
+    """A float64 as the type in which elements of `pointer` are computed."""
+    wide = types.float64 if pointer.dtype == types.float64 else types.float32
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return arguments[0] if wide == value else builder.fptrunc(arguments[0], _FLOAT)
+
+    return wide(types.float64, pointer), generate
+
+
+@intrinsic
+def _buffer(_typing: Any) -> Any:
+    """Room on the stack for the bits of one block."""
+    pointer = types.CPointer(types.uint32)
+
+    def generate(_context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        with builder.goto_entry_block():
+            room = builder.alloca(ir.ArrayType(_I32, BLOCK // 2))
+            room.align = 64
+        return builder.bitcast(room, _I32.as_pointer())
+
+    return pointer(), generate
+
+
+@intrinsic
+def _as_halves(_typing: Any, bits: Any) -> Any:
+    halves = types.CPointer(types.int16)
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], _I16.as_pointer())
+
+    return halves(bits), generate

@@ -1,0 +1,87 @@
+"""Kernels found, compiled when first needed, and run on torch's own threads.
+
+torch's stable C interface has `torch_parallel_for(begin, end, grain, function, context)`; through
+it `torch.set_num_threads` holds, nested parallelism is torch's affair, and no second pool competes
+for the cores. `ctypes` releases Python's lock while it runs.
+"""
+
+import ctypes
+import importlib.util
+import struct
+import sys
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfnorm.errors import SelfNormWarning
+
+ELEMENTS = {
+    torch.float64: "f8",
+    torch.float32: "f4",
+    torch.bfloat16: "u2",
+    torch.float16: "i2",
+}
+head = struct.Struct("7q").pack
+"""The first half of a context, which differs from call to call: `_kernels.HEAD`."""
+
+
+@cache
+def numbers(*values: float) -> bytes:
+    """The second half of a context, `_kernels.NUMBERS`, and room for one element."""
+    return struct.pack("7d8x", *values)
+
+
+_broken: list[str] = []
+_kept: list[Any] = []  # a kernel's machine code is freed with its Python object
+
+
+def why_not() -> str | None:
+    """Why the reference serves instead, or None if the kernels do."""
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed"
+    return _broken[0] if _broken else None
+
+
+@cache
+def address(name: str, dtype: torch.dtype) -> int | None:
+    """Where the machine code of a kernel lies; None, after one warning, if it cannot be made."""
+    if _broken:
+        return None
+    try:
+        from selfnorm.ops._cpu._kernels import compile_kernel  # noqa: PLC0415 - numba takes .2 s
+
+        kernel = compile_kernel(name, ELEMENTS[dtype])
+        parallel_for()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with numba, there is a way on
+        _give_up(error)
+        return None
+    _kept.append(kernel)
+    return kernel.address
+
+
+@cache
+def parallel_for() -> Any:
+    """`torch_parallel_for` of the library that torch has loaded."""
+    name = {"win32": "torch_cpu.dll", "darwin": "libtorch_cpu.dylib"}.get(
+        sys.platform, "libtorch_cpu.so"
+    )
+    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
+    function = library.torch_parallel_for
+    function.argtypes = [ctypes.c_int64] * 3 + [ctypes.c_void_p, ctypes.c_char_p]
+    function.restype = ctypes.c_int32
+    return function
+
+
+def _give_up(error: Exception) -> None:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    if not _broken:
+        _broken.append(f"numba is installed but its kernels do not work ({reason})")
+        warnings.warn(
+            f"selfnorm's CPU kernels need a working numba; {reason}. Plain torch serves instead: "
+            "the same results, slower. Reinstall numba, or remove it to silence this.",
+            SelfNormWarning,
+            stacklevel=2,
+        )
