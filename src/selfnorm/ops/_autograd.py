@@ -222,9 +222,7 @@ class _PlainAlphaDropout(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (seed,) = ctx.saved_tensors
-        grad = alpha_dropout(
-            grads[0], seed, ctx.p, shared=ctx.shared, inplace=False, linear=True
-        )
+        grad = alpha_dropout(grads[0], seed, ctx.p, shared=ctx.shared, inplace=False, linear=True)
         return grad, None, None, None, None, None
 
 

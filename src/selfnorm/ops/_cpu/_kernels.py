@@ -9,14 +9,18 @@ Everything compiled stands in this file, because Numba's cache on disk asks only
 of the function has changed.
 """
 
+# Numba fills in the first argument of an intrinsic.
+# pyright: reportCallIssue=false, reportArgumentType=false, reportUntypedFunctionDecorator=false
+
 import math
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, from_dtype, njit, types
+from numba import cfunc, from_dtype, njit, types
 from numba.extending import intrinsic, overload
+from numba.np.numpy_support import carray
 
 from selfnorm.ops._constants import BOTTOM, LAMBDA
 from selfnorm.ops._random import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
@@ -32,11 +36,10 @@ def compile_kernel(name: str, element: str) -> Any:
     fields = [*((f, "i8") for f in HEAD), *((f, "f8") for f in NUMBERS), ("element", element)]
     context = from_dtype(np.dtype(fields, align=True))
     signature = types.void(types.int64, types.int64, types.CPointer(context))
-    options = {"nopython": True, "error_model": "numpy"}
     try:
-        return cfunc(signature, cache=True, **options)(_KERNELS[name])
+        return cfunc(signature, error_model="numpy", cache=True)(_KERNELS[name])
     except RuntimeError:  # no folder for the cache can be written
-        return cfunc(signature, **options)(_KERNELS[name])
+        return cfunc(signature, error_model="numpy")(_KERNELS[name])
 
 
 # --- kernels ---------------------------------------------------------------------------------
@@ -44,8 +47,7 @@ def compile_kernel(name: str, element: str) -> Any:
 
 def _selu_kernel(begin: Any, end: Any, context: Any) -> None:
     c = carray(context, 1)[0]
-    x = _pointer(c.x, c.element)
-    out = _pointer(c.out, c.element)
+    x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
     # Where input and output are one, LLVM must know it to make vector code.
     if c.x == c.out:
         _selu_loop(begin, end, out, out)
@@ -55,9 +57,8 @@ def _selu_kernel(begin: Any, end: Any, context: Any) -> None:
 
 def _selu_backward_kernel(begin: Any, end: Any, context: Any) -> None:
     c = carray(context, 1)[0]
-    x = _pointer(c.x, c.element)
+    x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
     grad = _pointer(c.grad, c.element)
-    out = _pointer(c.out, c.element)
     if c.grad == c.out:
         _backward_loop(begin, end, x, out, out, c)
     elif c.x == c.out:
@@ -67,46 +68,25 @@ def _selu_backward_kernel(begin: Any, end: Any, context: Any) -> None:
 
 
 def _selu_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
-    c = carray(context, 1)[0]
-    x = _pointer(c.x, c.element)
-    out = _pointer(c.out, c.element)
-    bits = _buffer()
-    for unit in range(begin, end):
-        first, size = _draw_unit(bits, unit, c)
-        if c.x == c.out:
-            _selu_dropout_loop(size, bits, _offset(out, first), _offset(out, first), c)
-        else:
-            _selu_dropout_loop(size, bits, _offset(x, first), _offset(out, first), c)
+    _each_block(begin, end, carray(context, 1)[0], _selu_dropout_loop)
 
 
 def _alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
-    c = carray(context, 1)[0]
-    x = _pointer(c.x, c.element)
-    out = _pointer(c.out, c.element)
-    bits = _buffer()
-    for unit in range(begin, end):
-        first, size = _draw_unit(bits, unit, c)
-        if c.x == c.out:
-            _dropout_loop(size, bits, _offset(out, first), _offset(out, first), c)
-        else:
-            _dropout_loop(size, bits, _offset(x, first), _offset(out, first), c)
+    _each_block(begin, end, carray(context, 1)[0], _dropout_loop)
 
 
 def _feature_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
     """A unit is one channel: `inner` elements that are kept or dropped as one."""
     c = carray(context, 1)[0]
-    x = _pointer(c.x, c.element)
-    out = _pointer(c.out, c.element)
-    seeds = _pointer(c.seeds, np.int64(0))
-    bits = _buffer()
-    drawn = np.int64(-1)
+    x, out, bits = _pointer(c.x, c.element), _pointer(c.out, c.element), _buffer()
+    seeds, drawn = _pointer(c.seeds, np.int64(0)), np.int64(-1)
     for channel in range(begin, end):
         sample, position = divmod(channel, c.count)
         block = channel - position + position // BLOCK  # differs wherever the bits do
         if block != drawn:
             _draw(bits, _load(seeds, sample), position // BLOCK)
             drawn = block
-        kept = _load(_as_halves(bits), position % BLOCK) > np.int16(c.cut)
+        kept = _load(_pointer(bits, np.int16(0)), position % BLOCK) > np.int16(c.cut)
         first = channel * c.inner
         if c.x == c.out:
             _channel_loop(c.inner, kept, _offset(out, first), _offset(out, first), c)
@@ -126,13 +106,29 @@ _KERNELS = {
 
 
 @njit(inline="always")
-def _selu_loop(begin, end, x, out):
+def _each_block(begin: Any, end: Any, c: Any, loop: Any) -> Any:
+    """Draw the bits of block after block of the samples, and run the loop over its elements."""
+    x, out, bits = _pointer(c.x, c.element), _pointer(c.out, c.element), _buffer()
+    seeds, blocks = _pointer(c.seeds, np.int64(0)), (c.count + BLOCK - 1) // BLOCK
+    for unit in range(begin, end):
+        sample, block = divmod(unit, blocks)
+        _draw(bits, _load(seeds, sample), block)
+        first = sample * c.count + block * BLOCK
+        size = min(BLOCK, c.count - block * BLOCK)
+        if c.x == c.out:
+            loop(size, bits, _offset(out, first), _offset(out, first), c)
+        else:
+            loop(size, bits, _offset(x, first), _offset(out, first), c)
+
+
+@njit(inline="always")
+def _selu_loop(begin: Any, end: Any, x: Any, out: Any) -> Any:
     for i in range(begin, end):
         _store(out, i, _selu(_widen(_load(x, i))))
 
 
 @njit(inline="always")
-def _backward_loop(begin, end, x, grad, out, c):
+def _backward_loop(begin: Any, end: Any, x: Any, grad: Any, out: Any, c: Any) -> Any:
     zero = _constant(0.0, out)
     slope, threshold = _constant(c.slope, out), _constant(c.threshold, out)
     floor, tail = _constant(c.floor, out), _constant(c.tail, out)
@@ -144,11 +140,11 @@ def _backward_loop(begin, end, x, grad, out, c):
 
 
 @njit(inline="always")
-def _selu_dropout_loop(size, bits, x, out, c):
+def _selu_dropout_loop(size: Any, bits: Any, x: Any, out: Any, c: Any) -> Any:
     """A dropped unit is SELU at -inf. The minimum has nan second, and then x86 keeps the nan."""
     scale, shift = _constant(c.scale, out), _constant(c.shift, out)
     low, high = _constant(-np.inf, out), _constant(np.inf, out)
-    cut, halves = np.int16(c.cut), _as_halves(bits)
+    cut, halves = np.int16(c.cut), _pointer(bits, np.int16(0))
     for i in range(size):
         limit = high if _load(halves, i) > cut else low
         v = _widen(_load(x, i))
@@ -157,13 +153,10 @@ def _selu_dropout_loop(size, bits, x, out, c):
 
 
 @njit(inline="always")
-def _dropout_loop(size, bits, x, out, c):
-    scale, shift, dropped = (
-        _constant(c.scale, out),
-        _constant(c.shift, out),
-        _constant(c.dropped, out),
-    )
-    cut, halves = np.int16(c.cut), _as_halves(bits)
+def _dropout_loop(size: Any, bits: Any, x: Any, out: Any, c: Any) -> Any:
+    scale, shift = _constant(c.scale, out), _constant(c.shift, out)
+    dropped, cut = _constant(c.dropped, out), np.int16(c.cut)
+    halves = _pointer(bits, np.int16(0))
     for i in range(size):
         v = _widen(_load(x, i))
         kept = (_load(halves, i) > cut) | (v != v)  # noqa: PLR0124 - nan stays nan
@@ -171,12 +164,9 @@ def _dropout_loop(size, bits, x, out, c):
 
 
 @njit(inline="always")
-def _channel_loop(size, kept, x, out, c):
-    scale, shift, dropped = (
-        _constant(c.scale, out),
-        _constant(c.shift, out),
-        _constant(c.dropped, out),
-    )
+def _channel_loop(size: Any, kept: Any, x: Any, out: Any, c: Any) -> Any:
+    scale, shift = _constant(c.scale, out), _constant(c.shift, out)
+    dropped = _constant(c.dropped, out)
     for i in range(size):
         v = _widen(_load(x, i))
         stays = kept | (v != v)  # noqa: PLR0124
@@ -186,25 +176,16 @@ def _channel_loop(size, kept, x, out, c):
 # --- random bits -----------------------------------------------------------------------------
 
 
-@njit(inline="always")
-def _draw_unit(bits, unit, c):
-    """Draw the bits of a unit, a block of one sample; where it begins, and its size."""
-    blocks = (c.count + BLOCK - 1) // BLOCK
-    sample, block = divmod(unit, blocks)
-    _draw(bits, _load(_pointer(c.seeds, np.int64(0)), sample), block)
-    return sample * c.count + block * BLOCK, min(BLOCK, c.count - block * BLOCK)
-
-
 _WORD, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _MULTIPLY = tuple(np.uint64(multiplier) for multiplier in MULTIPLIERS)
 _STEPS = tuple(np.uint64(step) for step in KEY_STEPS)
 
 
 @njit(inline="always")
-def _draw(bits, seed, block):
+def _draw(bits: Any, seed: Any, block: Any) -> Any:
     """Philox4x32 on 64-bit lanes that hold 32-bit words: a product is one `vpmuludq`."""
     low, high = np.uint64(seed) & _WORD, np.uint64(seed) >> _HALF
-    first = np.uint64(block) * np.uint64(COUNTERS)
+    first, words = np.uint64(block) * np.uint64(COUNTERS), _pointer(bits, np.uint32(0))
     for counter in range(COUNTERS):
         a, b, c, d = (first + np.uint64(counter)) & _WORD, np.uint64(0), np.uint64(0), np.uint64(0)
         for turn in range(ROUNDS):
@@ -212,18 +193,20 @@ def _draw(bits, seed, block):
             key1 = (high + np.uint64(turn) * _STEPS[1]) & _WORD
             p, q = a * _MULTIPLY[0], c * _MULTIPLY[1]
             a, b, c, d = (q >> _HALF) ^ b ^ key0, q & _WORD, (p >> _HALF) ^ d ^ key1, p & _WORD
-        _store(bits, counter, np.uint32(a))
-        _store(bits, counter + COUNTERS, np.uint32(b))
-        _store(bits, counter + 2 * COUNTERS, np.uint32(c))
-        _store(bits, counter + 3 * COUNTERS, np.uint32(d))
+        _store(words, counter, np.uint32(a))
+        _store(words, counter + COUNTERS, np.uint32(b))
+        _store(words, counter + 2 * COUNTERS, np.uint32(c))
+        _store(words, counter + 3 * COUNTERS, np.uint32(d))
 
 
 # --- SELU of one number ----------------------------------------------------------------------
 #
-# For x <= 0 let k be the integer for which r = x - k log 2 lies in [-.54, .153], and w = A (exp(r) - 1)
-# with A = lambda * alpha; then selu(x) = A (2^k - 1) + 2^k w. The interval lies off the middle so that
-# k = 0 covers all x above -.54, where the sum would cancel. w = A r + r (tail of A + r Q(r)), with Q the
-# minimax polynomial of (A (exp(r) - 1) - A r) / r^2 (benchmarks/polynomials.py finds it).
+# With A = lambda * alpha and, for x <= 0, the integer k that puts r = x - k log 2 in [-.54, .153],
+#
+#     selu(x) = A (2^k - 1) + 2^k w,     w = A (exp(r) - 1) = A r + r (tail of A + r Q(r)).
+#
+# The interval lies off the middle so that k = 0 for all x above -.54, where the sum would cancel.
+# Q is a minimax polynomial; benchmarks/polynomials.py finds its coefficients.
 
 
 def _selu(x: Any) -> Any:
@@ -248,10 +231,7 @@ _INTERVAL = 0.54
 # Rounded down, so that infinity times the tail is not minus infinity.
 _LAMBDA_F, _LAMBDA_TAIL_F = _split(LAMBDA, np.float32, down=True)
 _BOTTOM_F, _BOTTOM_TAIL_F = _split(BOTTOM, np.float32)
-_Q_F = tuple(
-    np.float32(q)
-    for q in (0.8790501, 0.29301971, 0.07324104, 0.014497455, 0.0020417937)
-)
+_Q_F = tuple(np.float32(q) for q in (0.8790501, 0.29301971, 0.07324104, 0.014497455, 0.0020417937))
 _LOG2E_F, _LN2_F = np.float32(1 / math.log(2)), np.float32(math.log(2))
 _OFFSET_F = np.float32(_INTERVAL / math.log(2) - 0.5)
 _TO_INTEGER_F, _LOWEST_F = np.float32(1.5 * 2.0**23), np.float32(-18.0)
@@ -272,19 +252,10 @@ def _selu_single(x: Any) -> Any:
 
 _LAMBDA_D, _LAMBDA_TAIL_D = _split(LAMBDA, np.float64, down=True)
 _BOTTOM_D, _BOTTOM_TAIL_D = _split(BOTTOM, np.float64)
-_Q_D = (
-    0.8790496704236884,
-    0.2930165568078961,
-    0.07325413920196924,
-    0.014650827840368398,
-    0.002441804640350975,
-    0.00034882923700518755,
-    4.360365640017642e-05,
-    4.8447959092635366e-06,
-    4.842141821631743e-07,
-    4.3462204189944294e-08,
-    3.0496905410759767e-09,
-)
+_Q_D = (0.8790496704236884, 0.2930165568078961, 0.07325413920196924, 0.014650827840368398)
+_Q_D += (0.002441804640350975, 0.00034882923700518755, 4.360365640017642e-05)
+_Q_D += (4.8447959092635366e-06, 4.842141821631743e-07, 4.3462204189944294e-08)
+_Q_D += (3.0496905410759767e-09,)
 _LOG2E_D, _OFFSET_D = 1 / math.log(2), _INTERVAL / math.log(2) - 0.5
 _LN2_D, _LN2_TAIL_D = math.log(2), 2.3190468138462996e-17
 _TO_INTEGER_D, _LOWEST_D = 1.5 * 2.0**52, -39.0
@@ -325,9 +296,9 @@ def _power_of_two(_typing: Any, t: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         bits, bias, mantissa = (32, 127, 23) if t == types.float32 else (64, 1023, 52)
         integer = ir.IntType(bits)
-        k = builder.bitcast(arguments[0], integer)
-        biased = builder.add(k, integer(bias))
-        return builder.bitcast(builder.shl(biased, integer(mantissa)), arguments[0].type)
+        k, t_type = builder.bitcast(arguments[0], integer), arguments[0].type
+        power = builder.shl(builder.add(k, integer(bias)), integer(mantissa))
+        return builder.bitcast(power, t_type)
 
     return t(t), generate
 
@@ -414,23 +385,12 @@ def _constant(_typing: Any, value: Any, pointer: Any) -> Any:
 
 @intrinsic
 def _buffer(_typing: Any) -> Any:
-    """Room on the stack for the bits of one block."""
-    pointer = types.CPointer(types.uint32)
+    """The address of room on the stack for the bits of one block."""
 
     def generate(_context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
         with builder.goto_entry_block():
-            room = builder.alloca(ir.ArrayType(_I32, BLOCK // 2))
+            room = builder.alloca(ir.ArrayType(_I16, BLOCK))
             room.align = 64
-        return builder.bitcast(room, _I32.as_pointer())
+        return builder.ptrtoint(room, ir.IntType(64))
 
-    return pointer(), generate
-
-
-@intrinsic
-def _as_halves(_typing: Any, bits: Any) -> Any:
-    halves = types.CPointer(types.int16)
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], _I16.as_pointer())
-
-    return halves(bits), generate
+    return types.int64(), generate

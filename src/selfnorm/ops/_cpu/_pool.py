@@ -55,7 +55,7 @@ def address(name: str, dtype: torch.dtype) -> int | None:
 
         kernel = compile_kernel(name, ELEMENTS[dtype])
         parallel_for()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with numba, there is a way on
+    except Exception as error:
         _give_up(error)
         return None
     _kept.append(kernel)

@@ -1,0 +1,220 @@
+"""The CPU kernels: against the reference, for every layout; cached; and when they cannot be had."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import selfnorm
+from selfnorm.errors import SelfNormWarning
+from selfnorm.ops import _cpu, _direct, _reference, serving
+from selfnorm.ops._cpu import _pool
+from selfnorm.ops._random import BLOCK
+from support.compare import assert_close, assert_same
+from support.require import require
+from support.samples import DTYPES, LAYOUTS, normal, special
+from support.tolerances import SAME_UP_TO_ROUNDING
+
+SEED = torch.tensor(0x0FEDCBA987654321)
+P = 0.3
+
+
+@pytest.fixture(autouse=True)
+def _kernels_are_there() -> None:
+    require("cpu", _cpu.why_not())
+
+
+def cases(x: torch.Tensor) -> dict[str, tuple[object, ...]]:
+    grad = normal(*x.shape, dtype=x.dtype, seed=8)
+    return {
+        "selu": (),
+        "selu_backward": (grad, P),
+        "selu_alpha_dropout": (SEED, P),
+        "alpha_dropout": (SEED, P, 0, False),
+        "alpha_dropout linear": (SEED, P, 0, True),
+        "alpha_dropout channels": (SEED, P, min(1, x.ndim), False),
+    }
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", cases(torch.zeros(0)))
+def test_kernels_equal_the_reference(case: str, layout: str, dtype: torch.dtype) -> None:
+    """The same mask bit for bit, the same values up to rounding, written in place or not."""
+    x = LAYOUTS[layout](dtype)
+    name, arguments = case.split(maxsplit=1)[0], cases(x)[case]
+    expected = getattr(_reference, name)(x, *arguments)
+    out = torch.empty_like(x)
+    getattr(_cpu, name)(out, x, *arguments)
+    assert_close(out, expected, SAME_UP_TO_ROUNDING[dtype])
+    if layout == "expanded":
+        return  # cannot be written
+    over = torch.empty_strided(x.shape, x.stride(), dtype=dtype).copy_(x)
+    getattr(_cpu, name)(over, over, *arguments)
+    assert_same(over, out)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("case", cases(torch.zeros(0)))
+def test_special_values(case: str, dtype: torch.dtype) -> None:
+    x = special(dtype).repeat(40, 1)
+    name, arguments = case.split(maxsplit=1)[0], cases(x)[case]
+    out = torch.empty_like(x)
+    getattr(_cpu, name)(out, x, *arguments)
+    assert_close(out, getattr(_reference, name)(x, *arguments), SAME_UP_TO_ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_fused_is_composed_bit_for_bit(dtype: torch.dtype) -> None:
+    x = normal(5000, dtype=dtype)
+    fused, step = torch.empty_like(x), torch.empty_like(x)
+    _cpu.selu_alpha_dropout(fused, x, SEED, P)
+    _cpu.selu(step, x)
+    _cpu.alpha_dropout(step, step, SEED, P, 0, False)
+    if dtype.itemsize < 4:  # the composition rounds to half precision once more
+        assert_close(fused, step, SAME_UP_TO_ROUNDING[dtype])
+    else:
+        assert_same(fused, step)
+
+
+@pytest.mark.parametrize("shape", [(1,), (BLOCK - 1,), (BLOCK,), (3 * BLOCK + 5,), (70, 3, 41)])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_thread_count_changes_nothing(threads: int, shape: tuple[int, ...]) -> None:
+    x = normal(200, *shape)
+    expected = _reference.selu_alpha_dropout(x, SEED, P)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        out = torch.empty_like(x)
+        _cpu.selu_alpha_dropout(out, x, SEED, P)
+    finally:
+        torch.set_num_threads(before)
+    assert_close(out, expected, SAME_UP_TO_ROUNDING[torch.float32])
+    floor = out.min()
+    assert_same(out == floor, expected == expected.min())
+
+
+def test_a_seed_for_each_sample() -> None:
+    x, seeds = normal(3, 2, 700), torch.arange(6).view(3, 2).T.contiguous().T * 987654321987
+    for name, rest in (("selu_alpha_dropout", (P,)), ("alpha_dropout", (P, 0, False))):
+        out = torch.empty_like(x)
+        getattr(_cpu, name)(out, x, seeds, *rest)
+        assert_close(
+            out, getattr(_reference, name)(x, seeds, *rest), SAME_UP_TO_ROUNDING[torch.float32]
+        )
+    out = torch.empty_like(x)
+    _cpu.alpha_dropout(out, x, seeds[:, 0], P, 1, False)
+    expected = _reference.alpha_dropout(x, seeds[:, 0], P, 1, False)
+    assert_close(out, expected, SAME_UP_TO_ROUNDING[torch.float32])
+
+
+def test_what_lies_behind_the_end_is_not_touched() -> None:
+    memory = torch.full((2 * BLOCK,), 7.0)
+    for size in (1, 5, 17, 100, BLOCK - 3, BLOCK + 1):
+        _cpu.selu_alpha_dropout(memory[:size], normal(size), SEED, P)
+        assert (memory[size:] == 7.0).all()
+        memory.fill_(7.0)
+
+
+def test_the_short_way_is_taken_and_is_the_long_way() -> None:
+    x = normal(3000).requires_grad_()
+    assert _direct.possible(x)
+    torch.manual_seed(1)
+    short = selfnorm.selu_alpha_dropout(x, P, training=True)
+    (short_gradient,) = torch.autograd.grad(short.sum(), x)
+    with torch.profiler.profile() as profile:  # a listener, so the long way
+        assert not _direct.possible(x)
+        torch.manual_seed(1)
+        long = selfnorm.selu_alpha_dropout(x, P, training=True)
+        (long_gradient,) = torch.autograd.grad(long.sum(), x)
+    assert_same(long.detach(), short.detach())
+    assert_same(long_gradient, short_gradient)
+    assert "selfnorm::selu_alpha_dropout" in {event.key for event in profile.key_averages()}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda: torch.complex(normal(3), normal(3)).conj().imag,  # negated lazily
+        lambda: torch._to_functional_tensor(normal(3)),
+        lambda: normal(3).to_mkldnn(),
+        lambda: torch.empty(3, device="meta"),
+        lambda: torch.nested.nested_tensor([normal(3)]),
+    ],
+    ids=["negated", "functional", "mkldnn", "meta", "nested"],
+)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_odd_tensors_take_the_long_way(odd) -> None:
+    assert not _direct.possible(odd())
+
+
+def test_a_lazily_negated_input() -> None:
+    x = torch.complex(normal(30), normal(30)).conj().imag
+    assert x.is_neg()
+    assert_same(selfnorm.selu(x), selfnorm.selu(x.resolve_neg()))
+
+
+def test_inference_mode_in_either_order() -> None:
+    """The scratch memory of the seed is not tied to the mode in which it was made."""
+    code = (
+        "import torch, selfnorm; x = torch.randn(9)\n"
+        "with torch.inference_mode(): selfnorm.selu_alpha_dropout(x, .5, True)\n"
+        "selfnorm.selu_alpha_dropout(x, .5, True)\n"
+        "with torch.inference_mode(): selfnorm.selu_alpha_dropout(x * 1, .5, True, inplace=True)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def run_fresh(code: str, **environment: str) -> str:
+    outcome = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return outcome.stdout + outcome.stderr
+
+
+def test_importing_does_not_import_numba() -> None:
+    run_fresh("import sys, selfnorm.nn; assert 'numba' not in sys.modules")
+
+
+def test_the_cache_serves_a_fresh_process(tmp_path: Path) -> None:
+    code = "import torch, selfnorm; selfnorm.selu(torch.zeros(3))"
+    run_fresh(code, NUMBA_CACHE_DIR=str(tmp_path))
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
+    assert made
+    run_fresh(code, NUMBA_CACHE_DIR=str(tmp_path))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == made
+
+
+SHOW = "print(selfnorm.selu(torch.tensor([1.0])).item(), selfnorm.ops.serving()['CPU'])"
+
+
+def test_without_numba_the_reference_serves_in_silence() -> None:
+    hide = "import sys; sys.modules['numba'] = None\n"
+    finder = (
+        "import importlib.util as u; f = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'numba' else f(name, *a)\n"
+    )
+    said = run_fresh(f"{hide}{finder}import torch, selfnorm, selfnorm.ops\n{SHOW}")
+    assert said == "1.0507010221481323 plain torch, as numba is not installed\n"
+
+
+def test_a_broken_numba_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "numba.py").write_text("raise ImportError('numba needs NumPy 1.0')")
+    code = f"import torch, selfnorm, selfnorm.ops\n{SHOW}\n{SHOW}"
+    said = run_fresh(code, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    assert said.count("1.0507010221481323 plain torch, as numba is installed but") == 2
+    assert said.count(SelfNormWarning.__name__) == 1
+    assert "NumPy 1.0" in said
+    assert "Reinstall numba" in said
+
+
+def test_what_serves_is_said() -> None:
+    assert serving()["CPU"] == "Numba"
+    assert _pool.why_not() is None
