@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types docs format clean
+.PHONY: help setup demo test bench bench-quick check lint types docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -21,8 +21,18 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## train the same 32-layer network four ways on real data; draws demo/depth.png
 	$(BIN)/selfnorm fit digits --depth 32 --compare --output demo --force
 
-test: $(STAMP) ## all tests, on all cores
-	$(BIN)/python -m pytest -n auto -q
+test: $(STAMP) ## all tests, on all cores; the CPU kernels must be there
+	SELFNORM_REQUIRE=cpu $(BIN)/python -m pytest -n auto -q
+
+bench: $(VENV)/.bench ## all benchmarks against torch and JAX, some 40 minutes; docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.bench ## the same in a minute, to see that they run; the figures mean little
+	$(BIN)/python -m benchmarks --quick
+
+$(VENV)/.bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
 
 check: lint types test docs ## what CI runs: lint, types, tests, documentation
 

@@ -1,0 +1,95 @@
+"""What does torch.compile make of our operations, and of torch's?"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+import selfnorm
+from benchmarks._harness import Row, budget, compare, main
+from benchmarks._rivals import HAS_COMPILER, compiled, torch_pair
+from selfnorm.nn import MLP
+
+P = 0.1
+
+
+def pair(x: Tensor) -> Tensor:
+    """Ours, fused."""
+    return selfnorm.selu_alpha_dropout(x, P, training=True)
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """Forward, and forward with backward, at three sizes; then a small network."""
+    if not HAS_COMPILER:
+        print("torch.compile needs a C++ compiler here, and there is none.")
+        return
+    ours, theirs = compiled(pair), compiled(torch_pair)
+    wrong = what_is_wrong()
+    for size in (1 << 12,) if quick else (1 << 12, 1 << 16, 1 << 20):
+        x = torch.randn(size)
+        with torch.no_grad():
+            yield from compare(
+                f"compiled pair forward, {size >> 10} Ki",
+                lambda x=x: ours(x),
+                {
+                    "torch.compile": lambda x=x: theirs(x),
+                    "ours, not compiled": lambda x=x: pair(x),
+                },
+                budget(quick),
+                {"torch.compile": (1.0, 4.0)},
+                wrong,
+            )
+        leaf, grad = x.clone().requires_grad_(), torch.ones(size)
+        yield from compare(
+            f"compiled pair forward + backward, {size >> 10} Ki",
+            both_ways(ours, leaf, grad),
+            {
+                "torch.compile": both_ways(theirs, leaf, grad),
+                "ours, not compiled": both_ways(pair, leaf, grad),
+            },
+            budget(quick),
+            {"torch.compile": (1.0, 4.0)},
+            wrong,
+        )
+    yield from network(quick, wrong)
+
+
+def both_ways(
+    function: Callable[[Tensor], Tensor], x: Tensor, grad: Tensor
+) -> Callable[[], object]:
+    """A call and its gradient."""
+    return lambda: torch.autograd.grad(function(x), x, grad)
+
+
+def network(quick: bool, wrong: str) -> list[Row]:
+    """A network of eight layers, forward and backward."""
+    x = torch.randn(256, 64)
+    torch_layers = [m for _ in range(8) for m in (nn.Linear(64, 64), nn.SELU(), nn.AlphaDropout(P))]
+    plain = MLP(64, 10, width=64, depth=8, dropout=P)
+    models = {
+        "ours": torch.compile(plain),
+        "torch.compile": torch.compile(nn.Sequential(*torch_layers, nn.Linear(64, 10))),
+        "ours, not compiled": plain,
+    }
+    runs = {name: lambda model=model: model(x).sum().backward() for name, model in models.items()}
+    return compare(
+        "compiled network 256 x 64 x 8, forward + backward",
+        runs.pop("ours"),
+        runs,
+        budget(quick),
+        {"torch.compile": (1.0, 2.0)},
+        wrong,
+    )
+
+
+def what_is_wrong() -> str:
+    """The compiled operation equals the eager one."""
+    x = torch.randn(5000)
+    torch.manual_seed(1)
+    expected = pair(x)
+    torch.manual_seed(1)
+    return "" if torch.equal(compiled(pair)(x), expected) else "compiled and eager differ"
+
+
+if __name__ == "__main__":
+    main("compiled", measure)

@@ -1,0 +1,149 @@
+"""How fast are SELU and alpha dropout on the CPU?"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import selfnorm
+from benchmarks._harness import Budget, Row, budget, compare, in_turns, main
+from benchmarks._rivals import compiled, jax_pair, torch_pair
+from selfnorm.theory import selu_constants
+
+KI, MI = 1 << 10, 1 << 20
+P = 0.1
+
+
+def pair(x: Tensor, p: float = P) -> Tensor:
+    """Ours, fused."""
+    return selfnorm.selu_alpha_dropout(x, p, training=True)
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """All rows."""
+    within = budget(quick)
+    wrong = what_is_wrong()
+    million = torch.randn(64 * KI if quick else MI)
+    with torch.no_grad():
+        yield from compare(
+            f"selu forward, {named(million)} float32",
+            lambda: selfnorm.selu(million),
+            {"torch": lambda: F.selu(million)},
+            within,
+            {"torch": (4, 8)},
+            wrong,
+        )
+    yield from backward(million, within, wrong)
+    with torch.no_grad():
+        yield from pairs(million, within, wrong)
+    for size in (4 * KI, 256):
+        yield from both_ways(size, within, wrong)
+    yield share_of_copy(KI * KI if quick else 16 * MI, within, wrong)
+
+
+def backward(x: Tensor, within: Budget, wrong: str) -> list[Row]:
+    """The backward pass alone, through autograd."""
+    leaf, grad = x.clone().requires_grad_(), torch.randn_like(x)
+    outputs = {"ours": selfnorm.selu(leaf), "torch": F.selu(leaf)}
+
+    def run(name: str) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(outputs[name], leaf, grad, retain_graph=True)
+
+    return compare(
+        f"selu backward, {named(x)} float32",
+        run("ours"),
+        {"torch": run("torch")},
+        within,
+        {"torch": (3, 6)},
+        wrong,
+    )
+
+
+def pairs(x: Tensor, within: Budget, wrong: str) -> Iterator[Row]:
+    """SELU and alpha dropout forward: against three rivals, in other dtypes, on one thread."""
+    by_compiler = compiled(torch_pair)
+    rivals = {
+        "torch": lambda: torch_pair(x),
+        "torch.compile": by_compiler and (lambda: by_compiler(x)),
+        "jax.jit": jax_pair(x.numel(), P),
+    }
+    aims = {"torch": (12, 25), "torch.compile": (8, 16), "jax.jit": (4, 8)}
+    what = f"selu + alpha dropout forward, {named(x)}"
+    yield from compare(f"{what} float32", lambda: pair(x), rivals, within, aims, wrong)
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        other = x.to(dtype)
+        name = str(dtype).removeprefix("torch.")
+        rival = {"torch": lambda other=other: torch_pair(other)}
+        yield from compare(f"{what} {name}", lambda other=other: pair(other), rival, within)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rival = {"torch": rivals["torch"]}
+    yield from compare(f"{what} float32, one thread", lambda: pair(x), rival, within, wrong=wrong)
+    torch.set_num_threads(threads)
+
+
+def both_ways(size: int, within: Budget, wrong: str) -> Iterator[Row]:
+    """Forward and backward of small tensors, where calls cost more than numbers."""
+    x, grad = torch.randn(size).requires_grad_(), torch.ones(size)
+
+    def run(function: Callable[[Tensor], Tensor], layers: int) -> Callable[[], object]:
+        def call() -> object:
+            y = x
+            for _ in range(layers):
+                y = function(y)
+            return torch.autograd.grad(y, x, grad)
+
+        return call
+
+    for layers, aims in ((1, {"torch": (2.0, 4.0)}), (8, None)):
+        what = f"the pair forward + backward, {size} elements, {layers} in a row"
+        yield from compare(
+            what, run(pair, layers), {"torch": run(torch_pair, layers)}, within, aims, wrong
+        )
+
+
+def share_of_copy(size: int, within: Budget, wrong: str) -> Row:
+    """Bytes read and written a second, by those of a copy of as many bytes."""
+    x, other = torch.randn(size), torch.empty(size)
+    with torch.no_grad():
+        times = in_turns(
+            {
+                "ours": lambda: selfnorm.selu(x, inplace=True),
+                "copy": lambda: other.copy_(x),
+            },
+            within,
+        )
+    shares = sorted(b / a for a, b in zip(times["ours"], times["copy"], strict=True))
+    low, share, high = (shares[round(q * (len(shares) - 1))] for q in (0.25, 0.5, 0.75))
+    speeds = [f"{8 * size / sorted(t)[len(t) // 2] / 1e9:.3g} GB/s" for t in times.values()]
+    what = f"selu in place, {named(x)} float32: share of copy bandwidth"
+    return Row(what, "copy_", *speeds, share, low, high, 0.5, 0.85, wrong)
+
+
+def named(x: Tensor) -> str:
+    """The size of a tensor in words."""
+    return f"{x.numel() // MI} Mi" if x.numel() >= MI else f"{x.numel() // KI} Ki"
+
+
+def what_is_wrong() -> str:
+    """Compare with a float64 oracle, and the mask's share and moments with what they should be."""
+    alpha, scale = selu_constants()
+    x = torch.randn(MI)
+    exact = torch.where(x > 0, scale * x.double(), scale * alpha * torch.expm1(x.double()))
+    if (selfnorm.selu(x).double() - exact).abs().max() > 1e-6:
+        return "selu is off"
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(selfnorm.selu(leaf).sum(), leaf)
+    slope = torch.where(x > 0, scale, scale * alpha * torch.exp(x.double()))
+    if (gradient.double() - slope).abs().max() > 1e-6:
+        return "the gradient is off"
+    z = pair(x)
+    dropped = (z == z.min()).double().mean().item()
+    if abs(dropped - P) > 0.002 or abs(z.mean().item()) > 0.006 or abs(z.var().item() - 1) > 0.01:
+        return f"dropped {dropped:.4f}, mean {z.mean():.4f}, variance {z.var():.4f}"
+    return ""
+
+
+if __name__ == "__main__":
+    main("ops", measure)

@@ -1,0 +1,57 @@
+"""What do importing selfnorm and its first call cost, with and without compiled code on disk?"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from benchmarks._harness import Row, duration, main
+
+_CLOCK = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+_AFTER = "import torch, selfnorm.ops; x = torch.randn(9); " + _CLOCK
+_CALL = "selfnorm.ops.selu_alpha_dropout(x, .1, True)"
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """Imports, then first calls, each in fresh processes."""
+    repeats = 1 if quick else 7
+    torch = seconds(_CLOCK.format("import torch"), repeats)
+    ours = seconds(_CLOCK.format("import torch, selfnorm.nn"), repeats)
+    yield Row("import selfnorm.nn, with torch", "torch alone", duration(ours), duration(torch))
+    lazily = seconds(_CLOCK.format("import selfnorm"), repeats)
+    yield Row("import selfnorm", "torch alone", duration(lazily), duration(torch))
+    with tempfile.TemporaryDirectory() as folder:
+        cold = seconds(_AFTER.format(_CALL), 1, NUMBA_CACHE_DIR=folder)
+        warm = seconds(_AFTER.format(_CALL), repeats, NUMBA_CACHE_DIR=folder)
+    yield Row(
+        "first call in a fresh process, code on disk",
+        "aim: 0.5 s; first call ever",
+        duration(warm),
+        duration(cold),
+        ratio=0.5 / warm,
+        low=0.5 / warm,
+        high=0.5 / warm,
+        least=1.0,
+        wanted=2.0,
+    )
+
+
+def seconds(code: str, repeats: int, **environment: str) -> float:
+    """The median of what a fresh process prints."""
+    outcomes = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for _ in range(repeats)
+    ]
+    return statistics.median(float(outcome.stdout) for outcome in outcomes)
+
+
+if __name__ == "__main__":
+    main("startup", measure)
