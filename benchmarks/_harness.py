@@ -1,7 +1,8 @@
 """What all benchmarks share: timing in turns, rows, the machine, results as JSON and Markdown.
 
 The machine's speed drifts, so rivals are timed in the same run, in turns A B A B ...; a ratio
-is the median over the turns of their time by ours. Each file of results carries machine and versions.
+is the median over the turns of their time by ours. Each file of results carries machine and
+versions.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """How exact are the results? Every float32 there is, every bfloat16 and float16, 10^7 float64.
 
 Errors are in units in the last place (ulp) of the exact result. The backward pass knows the output
-alone, so its exact result is the derivative there: `lambda` above 0, `output + lambda * alpha` below,
-and 0 at the lowest output, where SELU saturates. Rivals are judged where the exact result is a normal
-number, as JAX flushes the others to 0, and torch's backward pass in place, as only there it has the
-output alone.
+alone, so its exact result is the derivative there: `lambda` above 0, `output + lambda * alpha`
+below, and 0 at the lowest output, where SELU saturates. Rivals are judged on normal numbers alone,
+without nan, infinity and what JAX flushes to 0; and torch's backward pass in place, as only there
+it has the output alone. Ours is judged on all.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +38,8 @@ class Worst:
     def see(self, x: Tensor, actual: Tensor, exact: Tensor) -> None:
         """Take in results; `exact` is in float64. A wrong infinity or nan is an infinite error."""
         if self.normal_only:
-            normal = ~(exact.abs() < torch.finfo(actual.dtype).tiny)
+            smallest = torch.finfo(actual.dtype).tiny
+            normal = x.isfinite() & (x.abs() >= smallest) & ~(exact.abs() < smallest)
             x, actual, exact = x[normal], actual[normal], exact[normal]
         nearest = exact.to(actual.dtype)
         right = (actual == nearest) | (actual.isnan() & exact.isnan())
