@@ -1,7 +1,13 @@
 """What every test runs under."""
 
+import os
+
 import torch
 from hypothesis import settings
+
+# Without a GPU its kernels run in Triton's interpreter; it reads this when the kernels are defined.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # Tests run side by side, a process a core: threads within them would only wait for each other.
 torch.set_num_threads(1)

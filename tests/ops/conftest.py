@@ -1,26 +1,51 @@
 """The implementations that must agree: the reference, and a kernel for each kind of device."""
 
+import importlib
+import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from selfnorm.ops import _cpu, _reference
+from selfnorm.ops import _cpu, _gpu, _reference
 from support.require import require
 
 NAMES = ("selu", "selu_alpha_dropout", "selu_backward", "alpha_dropout")
 
 
-@pytest.fixture(params=["reference", "cpu"])
+@pytest.fixture(params=["reference", "cpu", "gpu"])
 def implementation(request: pytest.FixtureRequest) -> Any:
-    """The four operations, each returning a new tensor."""
+    """The four operations on CPU tensors, each returning a new tensor."""
     if request.param == "reference":
         return _reference
-    require("cpu", _cpu.why_not())
-    return returning(_cpu)
+    if request.param == "cpu":
+        require("cpu", _cpu.why_not())
+        return returning(_cpu)
+    return returning(request.getfixturevalue("gpu_kernels"))
+
+
+@pytest.fixture
+def gpu_kernels(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The GPU kernels in Triton's interpreter, which takes tensors on CPU."""
+    require("triton", None if find_spec("triton") else "triton is not installed")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("on a machine with a GPU the kernels run there: test_gpu")
+    interpreter = importlib.import_module("triton.runtime.interpreter")
+    convert = interpreter._convert_float
+
+    def round_to_nearest(data: Any, source: Any, target: Any, mode: Any) -> Any:
+        """As hardware does: the interpreter's own rounding loses carries and ties."""
+        if str(source) == "fp32" and str(target) == "bf16":
+            return torch.from_numpy(np.array(data)).bfloat16().view(torch.uint16).numpy()
+        return convert(data, source, target, mode)
+
+    monkeypatch.setattr(interpreter, "_convert_float", round_to_nearest)
+    return _gpu
 
 
 def returning(kernels: ModuleType) -> SimpleNamespace:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfnorm.ops import _cpu, _reference
+from selfnorm.ops import _cpu, _gpu, _reference
 
 LIBRARY = torch.library.Library("selfnorm", "DEF")
 OPS = torch.ops.selfnorm
@@ -27,10 +27,10 @@ _ARGUMENTS = {
 
 def serving() -> dict[str, str]:
     """What serves the operations on each kind of device: a kernel, or the reference and why."""
-    reason = _cpu.why_not()
+    kernels = {"CPU": ("Numba", _cpu.why_not()), "CUDA": ("Triton", _gpu.why_not())}
     return {
-        "CPU": "Numba" if reason is None else f"plain torch, as {reason}",
-        "CUDA": "plain torch",
+        device: name if reason is None else f"plain torch, as {reason}"
+        for device, (name, reason) in kernels.items()
     }
 
 
@@ -77,3 +77,5 @@ def _register_kernel(device: str, name: str, kernel: Callable[..., None]) -> Non
 
 if _cpu.why_not() is None:
     _register_kernels("CPU", _cpu)
+if _gpu.why_not() is None:
+    _register_kernels("CUDA", _gpu)

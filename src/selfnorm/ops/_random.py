@@ -36,6 +36,11 @@ def draw_seed(device: torch.device, generator: torch.Generator | None) -> Tensor
     return torch.randint(SEEDS, (), device=device, generator=generator)
 
 
+def cut(levels: int) -> int:
+    """A unit is kept if its 16 bits, as a signed number, lie above this; `levels` is 1 or more."""
+    return levels - LEVELS // 2 - 1
+
+
 def draw_limits(seed: Tensor, count: int, p: float) -> Tensor:
     """-inf with probability `p`, else inf: float32, shape `(*seed.shape, count)`.
 

@@ -1,9 +1,4 @@
-"""The operations on CPU: each takes where to write first, then the arguments of the schema.
-
-The kernels work on contiguous memory. Tensors laid out otherwise, but alike and without gaps, are
-walked in the order of their memory where no mask is drawn; all others are copied, as a mask goes by
-the position in row-major order.
-"""
+"""The operations on CPU: each takes where to write first, then the arguments of the schema."""
 
 from collections.abc import Callable
 from functools import cache
@@ -16,7 +11,8 @@ from selfnorm.ops import _reference
 from selfnorm.ops._constants import affine, derivative, dropped_levels
 from selfnorm.ops._cpu._pool import address, head, numbers, parallel_for
 from selfnorm.ops._cpu._pool import why_not as why_not
-from selfnorm.ops._random import BLOCK
+from selfnorm.ops._layout import in_memory_order, on_copies
+from selfnorm.ops._random import BLOCK, cut
 
 # Units of work below which one thread is quicker than two: about five microseconds of it.
 _ELEMENTS, _BLOCKS = 1 << 14, 1 << 4
@@ -26,7 +22,7 @@ _NONE = numbers(0, 0, 0, 0, 0, 0, 0)
 def selu(out: Tensor, x: Tensor) -> None:
     """SELU."""
     if not (x.is_contiguous() and out.is_contiguous()):
-        return _walk(selu, out, x)
+        return in_memory_order(selu, out, x)
     code = address("selu", x.dtype)
     if code is None:
         return _fall_back(_reference.selu, out, x)
@@ -38,7 +34,7 @@ def selu(out: Tensor, x: Tensor) -> None:
 def selu_backward(out: Tensor, output: Tensor, grad: Tensor, p: float) -> None:
     """The gradient of SELU, with or without alpha dropout."""
     if not (output.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
-        return _walk(selu_backward, out, output, grad, p)
+        return in_memory_order(selu_backward, out, output, grad, p)
     code = address("selu_backward", output.dtype)
     if code is None:
         return _fall_back(_reference.selu_backward, out, output, grad, p)
@@ -54,7 +50,7 @@ def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
     if levels == 0:
         return selu(out, x)
     if not (x.is_contiguous() and out.is_contiguous()):
-        return _copy(selu_alpha_dropout, out, x, seed, p)
+        return on_copies(selu_alpha_dropout, out, x, seed, p)
     code = address("selu_alpha_dropout", x.dtype)
     if code is None:
         return _fall_back(_reference.selu_alpha_dropout, out, x, seed, p)
@@ -71,7 +67,7 @@ def alpha_dropout(
         out.copy_(x)
         return None
     if not (x.is_contiguous() and out.is_contiguous()):
-        return _copy(alpha_dropout, out, x, seed, p, shared, linear)
+        return on_copies(alpha_dropout, out, x, seed, p, shared, linear)
     inner = x.shape[x.ndim - shared :].numel() if shared else 1
     code = address("alpha_dropout" if inner == 1 else "feature_alpha_dropout", x.dtype)
     if code is None:
@@ -93,9 +89,8 @@ def _drop(
     units, grain = -(-count // BLOCK), _BLOCKS
     if inner > 1:
         units, grain = count, max(1, _BLOCKS * BLOCK // inner)
-    # A unit is kept if its 16 bits, as a signed number, lie above this.
-    cut = levels - 32769
-    context = head(x.data_ptr(), 0, out.data_ptr(), seeds.data_ptr(), count, inner, cut)
+    pointers = x.data_ptr(), 0, out.data_ptr(), seeds.data_ptr()
+    context = head(*pointers, count, inner, cut(levels))
     parallel_for()(0, units * samples, grain, code, context + constants)
 
 
@@ -110,26 +105,6 @@ def _affine(p: float, dtype: torch.dtype, linear: bool = False) -> bytes:
     if linear:  # adding -0 leaves the sign of a zero alone
         shift, dropped = -0.0, 0.0
     return numbers(scale, shift, dropped, 0, 0, 0, 0)
-
-
-def _walk(kernel: Callable[..., None], out: Tensor, *arguments: Any) -> None:
-    """Run an elementwise kernel in the order of memory, if all tensors share a dense layout."""
-    order = sorted(range(out.ndim), key=out.stride, reverse=True)
-    tensors = [t for t in arguments if isinstance(t, Tensor)]
-    alike = all(t.stride() == out.stride() for t in tensors)
-    if not (alike and out.permute(order).is_contiguous()):
-        return _copy(kernel, out, *arguments)
-    flat = (t.permute(order) if isinstance(t, Tensor) else t for t in arguments)
-    return kernel(out.permute(order), *flat)
-
-
-def _copy(kernel: Callable[..., None], out: Tensor, *arguments: Any) -> None:
-    """Run a kernel on contiguous copies."""
-    dense = [t.contiguous() if isinstance(t, Tensor) else t for t in arguments]
-    result = out if out.is_contiguous() else torch.empty(out.shape, dtype=out.dtype)
-    kernel(result, *dense)
-    if result is not out:
-        out.copy_(result)
 
 
 def _fall_back(reference: Callable[..., Tensor], out: Tensor, *arguments: Any) -> None:

@@ -12,8 +12,6 @@ of the function has changed.
 # Numba fills in the first argument of an intrinsic.
 # pyright: reportCallIssue=false, reportArgumentType=false, reportUntypedFunctionDecorator=false
 
-import math
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,7 @@ from numba import cfunc, from_dtype, njit, types
 from numba.extending import intrinsic, overload
 from numba.np.numpy_support import carray
 
-from selfnorm.ops._constants import BOTTOM, LAMBDA
+from selfnorm.ops._polynomials import DOUBLE, SINGLE, Formula
 from selfnorm.ops._random import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
 
 HEAD = ("x", "grad", "out", "seeds", "count", "inner", "cut")
@@ -199,14 +197,7 @@ def _draw(bits: Any, seed: Any, block: Any) -> Any:
         _store(words, counter + 3 * COUNTERS, np.uint32(d))
 
 
-# --- SELU of one number ----------------------------------------------------------------------
-#
-# With A = lambda * alpha and, for x <= 0, the integer k that puts r = x - k log 2 in [-.54, .153],
-#
-#     selu(x) = A (2^k - 1) + 2^k w,     w = A (exp(r) - 1) = A r + r (tail of A + r Q(r)).
-#
-# The interval lies off the middle so that k = 0 for all x above -.54, where the sum would cancel.
-# Q is a minimax polynomial; benchmarks/polynomials.py finds its coefficients.
+# --- SELU of one number: the formula of _polynomials ------------------------------------------
 
 
 def _selu(x: Any) -> Any:
@@ -219,62 +210,35 @@ def _overload_selu(x: Any) -> Any:
     return _selu_single if x == types.float32 else _selu_double
 
 
-def _split(value: Fraction, dtype: Any, *, down: bool = False) -> tuple[Any, Any]:
-    """The nearest number of that dtype, or the next below, and what is missing."""
-    head = dtype(float(value))
-    if down and Fraction(float(head)) > value:
-        head = np.nextafter(head, dtype(0))
-    return head, dtype(float(value - Fraction(float(head))))
-
-
-_INTERVAL = 0.54
-# Rounded down, so that infinity times the tail is not minus infinity.
-_LAMBDA_F, _LAMBDA_TAIL_F = _split(LAMBDA, np.float32, down=True)
-_BOTTOM_F, _BOTTOM_TAIL_F = _split(BOTTOM, np.float32)
-_Q_F = tuple(np.float32(q) for q in (0.8790501, 0.29301971, 0.07324104, 0.014497455, 0.0020417937))
-_LOG2E_F, _LN2_F = np.float32(1 / math.log(2)), np.float32(math.log(2))
-_OFFSET_F = np.float32(_INTERVAL / math.log(2) - 0.5)
-_TO_INTEGER_F, _LOWEST_F = np.float32(1.5 * 2.0**23), np.float32(-18.0)
-_ZERO_F, _ONE_F = np.float32(0), np.float32(1)
+_F, _D = (
+    Formula(*(tuple(map(number, v)) if isinstance(v, tuple) else number(v) for v in formula))
+    for number, formula in ((np.float32, SINGLE), (np.float64, DOUBLE))
+)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 def _selu_single(x: Any) -> Any:
-    v = _LOWEST_F if x < _LOWEST_F else x
-    t = _fma(v, _LOG2E_F, _OFFSET_F) + _TO_INTEGER_F  # k, in the low bits of the mantissa
+    v = _F.lowest if x < _F.lowest else x
+    t = _fma(v, _F.log2e, _F.offset) + _F.to_integer
     power = _power_of_two(t)
-    r = _fma(t - _TO_INTEGER_F, -_LN2_F, v)
-    q = _fma(_Q_F[4], r, _Q_F[3])
-    q = _fma(_fma(_fma(q, r, _Q_F[2]), r, _Q_F[1]), r, _Q_F[0])
-    w = _fma(_BOTTOM_F, r, r * _fma(q, r, _BOTTOM_TAIL_F))
-    below = _fma(-_BOTTOM_F, _ONE_F - power, power * w)  # so ordered that -0 stays -0
-    return _fma(x, _LAMBDA_F, x * _LAMBDA_TAIL_F) if x > _ZERO_F else below
-
-
-_LAMBDA_D, _LAMBDA_TAIL_D = _split(LAMBDA, np.float64, down=True)
-_BOTTOM_D, _BOTTOM_TAIL_D = _split(BOTTOM, np.float64)
-# fmt: off
-_Q_D = (
-    0.8790496704236884, 0.2930165568078961, 0.07325413920196924, 0.014650827840368398,
-    0.002441804640350975, 0.00034882923700518755, 4.360365640017642e-05, 4.8447959092635366e-06,
-    4.842141821631743e-07, 4.3462204189944294e-08, 3.0496905410759767e-09,
-)
-# fmt: on
-_LOG2E_D, _OFFSET_D = 1 / math.log(2), _INTERVAL / math.log(2) - 0.5
-_LN2_D, _LN2_TAIL_D = math.log(2), 2.3190468138462996e-17
-_TO_INTEGER_D, _LOWEST_D = 1.5 * 2.0**52, -39.0
+    r = _fma(t - _F.to_integer, -_F.log2, v)  # the tail of log 2 is lost in what k < 0 adds
+    q = _fma(_fma(_fma(_fma(_F.q[4], r, _F.q[3]), r, _F.q[2]), r, _F.q[1]), r, _F.q[0])
+    w = _fma(_F.bottom, r, r * _fma(q, r, _F.bottom_tail))
+    below = _fma(-_F.bottom, _ONE - power, power * w)  # so ordered that -0 stays -0
+    return _fma(x, _F.slope, x * _F.slope_tail) if x > _ZERO else below
 
 
 def _selu_double(x: Any) -> Any:
-    v = _LOWEST_D if x < _LOWEST_D else x
-    t = _fma(v, _LOG2E_D, _OFFSET_D) + _TO_INTEGER_D
-    power, k = _power_of_two(t), t - _TO_INTEGER_D
-    r = _fma(k, -_LN2_TAIL_D, _fma(k, -_LN2_D, v))
-    q = _fma(_fma(_fma(_Q_D[10], r, _Q_D[9]), r, _Q_D[8]), r, _Q_D[7])
-    q = _fma(_fma(_fma(_fma(q, r, _Q_D[6]), r, _Q_D[5]), r, _Q_D[4]), r, _Q_D[3])
-    q = _fma(_fma(_fma(q, r, _Q_D[2]), r, _Q_D[1]), r, _Q_D[0])
-    w = _fma(_BOTTOM_D, r, r * _fma(q, r, _BOTTOM_TAIL_D))
-    below = _fma(-_BOTTOM_D, 1.0 - power, power * w)
-    return _fma(x, _LAMBDA_D, x * _LAMBDA_TAIL_D) if x > 0.0 else below
+    v = _D.lowest if x < _D.lowest else x
+    t = _fma(v, _D.log2e, _D.offset) + _D.to_integer
+    power, k = _power_of_two(t), t - _D.to_integer
+    r = _fma(k, -_D.log2_tail, _fma(k, -_D.log2, v))
+    q = _fma(_fma(_fma(_D.q[10], r, _D.q[9]), r, _D.q[8]), r, _D.q[7])
+    q = _fma(_fma(_fma(_fma(q, r, _D.q[6]), r, _D.q[5]), r, _D.q[4]), r, _D.q[3])
+    q = _fma(_fma(_fma(q, r, _D.q[2]), r, _D.q[1]), r, _D.q[0])
+    w = _fma(_D.bottom, r, r * _fma(q, r, _D.bottom_tail))
+    below = _fma(-_D.bottom, 1.0 - power, power * w)
+    return _fma(x, _D.slope, x * _D.slope_tail) if x > 0.0 else below
 
 
 # --- what Numba has no word for --------------------------------------------------------------

@@ -1,0 +1,80 @@
+r"""SELU of one number: the formula that every kernel computes, and its constants.
+
+With A = lambda * alpha and, for x <= 0, the integer k that puts r = x - k log 2 in [-.54, .153],
+
+    selu(x) = A (2^k - 1) + 2^k w,     w = A (exp(r) - 1) = A r + r (tail of A + r Q(r)).
+
+The interval lies off the middle so that k = 0 for all x above -.54, where the sum would cancel.
+Q is the minimax polynomial of (A (exp(r) - 1) - A r) / r^2, weighted by its part in the result;
+`benchmarks/polynomials.py` finds it. A constant that does not fit its dtype has a tail, and
+`fma(x, lambda, x * tail)` is lambda * x, rounded nearly once.
+"""
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+
+from selfnorm.ops._constants import BOTTOM, LAMBDA, rounded
+
+LOWEST_R = -0.54
+
+
+class Formula(NamedTuple):
+    """The constants in numbers of one dtype."""
+
+    q: tuple[float, ...]
+    """Coefficients of Q, the constant term first."""
+    bottom: float
+    bottom_tail: float
+    slope: float
+    slope_tail: float
+    log2e: float
+    offset: float
+    """`k = round(x * log2e + offset)`."""
+    to_integer: float
+    """Added and taken away again, it rounds to an integer, which is then in the low bits."""
+    log2: float
+    log2_tail: float
+    lowest: float
+    """From here down SELU is `-bottom`."""
+
+
+def _formula(dtype: torch.dtype, lowest: float, q: tuple[float, ...]) -> Formula:
+    bottom, slope = rounded(BOTTOM, dtype), _below(LAMBDA, dtype)
+    log2 = rounded(math.log(2), dtype)
+    return Formula(
+        q=tuple(rounded(coefficient, dtype) for coefficient in q),
+        bottom=bottom,
+        bottom_tail=rounded(BOTTOM - Fraction(bottom), dtype),
+        slope=slope,
+        slope_tail=rounded(LAMBDA - Fraction(slope), dtype),
+        log2e=rounded(1 / math.log(2), dtype),
+        offset=rounded(-LOWEST_R / math.log(2) - 0.5, dtype),
+        to_integer=1.5 / torch.finfo(dtype).eps,
+        log2=log2,
+        log2_tail=rounded(_LOG2 - Fraction(log2), dtype),
+        lowest=lowest,
+    )
+
+
+def _below(value: Fraction, dtype: torch.dtype) -> float:
+    """The next number below, so that infinity times the tail is not minus infinity."""
+    nearest = rounded(value, dtype)
+    return nearest if Fraction(nearest) <= value else nearest - torch.finfo(dtype).eps
+
+
+_LOG2 = Fraction("0.693147180559945309417232121458176568")
+
+# fmt: off
+SINGLE = _formula(torch.float32, -18.0, (
+    0.879050076007843, 0.29301971197128296, 0.07324104011058807, 0.014497455209493637,
+    0.0020417936611920595,
+))
+DOUBLE = _formula(torch.float64, -39.0, (
+    0.8790496704236884, 0.2930165568078961, 0.07325413920196924, 0.014650827840368398,
+    0.002441804640350975, 0.00034882923700518755, 4.360365640017642e-05, 4.8447959092635366e-06,
+    4.842141821631743e-07, 4.3462204189944294e-08, 3.0496905410759767e-09,
+))
+# fmt: on

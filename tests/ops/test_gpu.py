@@ -1,0 +1,178 @@
+"""The GPU kernels: in Triton's interpreter, compiled without a GPU, and on one if there is one."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from types import ModuleType
+
+import pytest
+import torch
+
+import selfnorm
+from selfnorm.ops import _cpu, _gpu, _reference
+from selfnorm.ops._random import BLOCK
+from support.compare import assert_close, assert_same
+from support.require import require
+from support.samples import DTYPES, LAYOUTS, normal, special
+from support.tolerances import SAME_UP_TO_ROUNDING
+
+SEED = torch.tensor(0x0FEDCBA987654321)
+P = 0.3
+
+
+def cases(x: torch.Tensor) -> dict[str, tuple[object, ...]]:
+    grad = normal(*x.shape, dtype=x.dtype, seed=8).to(x.device)
+    seed = SEED.to(x.device)
+    return {
+        "selu": (),
+        "selu_backward": (grad, P),
+        "selu_alpha_dropout": (seed, P),
+        "alpha_dropout": (seed, P, 0, False),
+        "alpha_dropout linear": (seed, P, 0, True),
+        "alpha_dropout channels": (seed, P, min(1, x.ndim), False),
+    }
+
+
+each_case = pytest.mark.parametrize("case", cases(torch.zeros(0)))
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+
+
+def written(kernels: ModuleType, case: str, x: torch.Tensor) -> torch.Tensor:
+    out = torch.empty_like(x)
+    getattr(kernels, case.split(maxsplit=1)[0])(out, x, *cases(x)[case])
+    return out
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")  # NumPy's float16
+@each_dtype
+@each_case
+def test_the_same_bits_as_on_cpu(gpu_kernels: ModuleType, case: str, dtype: torch.dtype) -> None:
+    require("cpu", _cpu.why_not())
+    x = torch.cat((normal(3 * BLOCK + 5, dtype=dtype), special(dtype)))
+    assert_same(written(gpu_kernels, case, x), written(_cpu, case, x))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@each_case
+def test_kernels_equal_the_reference(gpu_kernels: ModuleType, case: str, layout: str) -> None:
+    x = LAYOUTS[layout](torch.float32)
+    expected = getattr(_reference, case.split(maxsplit=1)[0])(x, *cases(x)[case])
+    out = written(gpu_kernels, case, x)
+    assert_close(out, expected, SAME_UP_TO_ROUNDING[torch.float32])
+    if layout == "expanded":
+        return  # cannot be written
+    over = torch.empty_strided(x.shape, x.stride()).copy_(x)
+    getattr(gpu_kernels, case.split(maxsplit=1)[0])(over, over, *cases(x)[case])
+    assert_same(over, out)
+
+
+@pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK, BLOCK + 1, 9 * BLOCK + 3])
+def test_masks_of_any_size(gpu_kernels: ModuleType, size: int) -> None:
+    x = normal(size)
+    out = torch.empty_like(x)
+    gpu_kernels.selu_alpha_dropout(out, x, SEED, P)
+    expected = _reference.selu_alpha_dropout(x, SEED, P)
+    assert_close(out, expected, SAME_UP_TO_ROUNDING[torch.float32])
+
+
+@pytest.mark.parametrize("inner", [2, 49, 1500])
+def test_channels_of_any_size(gpu_kernels: ModuleType, inner: int) -> None:
+    x = normal(3, 200, inner)
+    out = torch.empty_like(x)
+    gpu_kernels.alpha_dropout(out, x, SEED, P, 1, False)
+    expected = _reference.alpha_dropout(x, SEED, P, 1, False)
+    assert_close(out, expected, SAME_UP_TO_ROUNDING[torch.float32])
+
+
+def test_a_seed_for_each_sample(gpu_kernels: ModuleType) -> None:
+    x, seeds = normal(3, 2, 700), torch.arange(6).view(3, 2) * 987654321987
+    for name, rest in (("selu_alpha_dropout", (P,)), ("alpha_dropout", (P, 1, False))):
+        seed = seeds if name == "selu_alpha_dropout" else seeds[:, 0]
+        out = torch.empty_like(x)
+        getattr(gpu_kernels, name)(out, x, seed, *rest)
+        expected = getattr(_reference, name)(x, seed, *rest)
+        assert_close(out, expected, SAME_UP_TO_ROUNDING[torch.float32])
+
+
+COMPILE = """
+import re
+import sys
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from selfnorm.ops._gpu import _kernels
+
+capability, element = int(sys.argv[1]), sys.argv[2]
+data, whole, aligned = f"*{element}", "i64", [["tt.divisibility", 16]]
+known = {
+    "selu": {"SIZE": 1024},
+    "selu_backward": {"SIZE": 1024},
+    "by_blocks": {"SELU": True, "ONE": True, "BLOCKS": 8 if element == "bf16" else 4},
+    "by_channels": {"ROWS": 1, "COLUMNS": 1024},
+}
+kinds = {"out": data, "x": data, "output": data, "grad": data, "seeds": "*i64", "numbers": "*fp64"}
+for name, sizes in known.items():
+    kernel = getattr(_kernels, name)
+    signature = {
+        argument: "constexpr" if argument in sizes else "i32" if argument == "cut"
+        else kinds.get(argument, whole)
+        for argument in kernel.arg_names
+    }
+    attrs = {
+        (i,): aligned
+        for i, kind in enumerate(signature.values())
+        if kind not in ("constexpr", "i32")
+    }
+    source = ASTSource(kernel, signature, constexprs=sizes, attrs=attrs)
+    target = GPUTarget("cuda", capability, 32)
+    made = triton.compile(source, target=target, options={"enable_fp_fusion": False})
+    ptx = made.asm["ptx"]
+    assert ".local" not in ptx, f"{name} spills"
+    print(name, sorted(set(re.findall(r"(?:ld|st)\\.global[.\\w]*", ptx))))
+"""
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+@pytest.mark.parametrize(("capability", "element"), [(80, "fp32"), (90, "bf16"), (90, "fp64")])
+def test_kernels_compile_for_a_gpu_that_is_not_there(capability: int, element: str) -> None:
+    """Down to machine code, without spilling registers, with accesses of 16 bytes."""
+    outcome = subprocess.run(
+        [sys.executable, "-c", COMPILE, str(capability), element],
+        env={k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    accesses = dict(line.split(" ", 1) for line in outcome.stdout.splitlines())
+    wide = "v2.b64" if element == "fp64" else "v4.b32"
+    for name in ("selu", "selu_backward", "by_blocks"):
+        assert f"ld.global.{wide}" in accesses[name], accesses
+        assert f"st.global.{wide}" in accesses[name], accesses
+
+
+@pytest.fixture
+def device() -> torch.device:
+    require("gpu", _gpu.why_not())
+    return torch.device("cuda")
+
+
+@each_dtype
+@each_case
+def test_on_a_gpu(device: torch.device, case: str, dtype: torch.dtype) -> None:
+    x = torch.cat((normal(3 * BLOCK + 5, dtype=dtype), special(dtype)))
+    assert_same(written(_gpu, case, x.to(device)).cpu(), written(_cpu, case, x))
+
+
+def test_autograd_on_a_gpu(device: torch.device) -> None:
+    x = normal(50, 300).to(device).requires_grad_()
+    for function in (selfnorm.selu_alpha_dropout, selfnorm.alpha_dropout):
+        torch.cuda.manual_seed(1)
+        z = function(x, P, training=True)
+        (gradient,) = torch.autograd.grad(z.sum(), x)
+        assert gradient.isfinite().all()
+        torch.cuda.manual_seed(1)
+        assert_same(function(x, P, training=True).detach().cpu(), z.detach().cpu())
