@@ -1,22 +1,27 @@
 """The CPU kernels: against the reference, for every layout; cached; and when they cannot be had."""
 
+import importlib
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import mpmath
 import pytest
 import torch
 
 import selfnorm
 from selfnorm.errors import SelfNormWarning
 from selfnorm.ops import _cpu, _direct, _reference, serving
+from selfnorm.ops._constants import BOTTOM, LAMBDA, derivative
 from selfnorm.ops._cpu import _pool
 from selfnorm.ops._random import BLOCK
-from support.compare import assert_close, assert_same
+from support.compare import assert_close, assert_same, assert_within_ulps
 from support.require import require
-from support.samples import DTYPES, LAYOUTS, normal, special
-from support.tolerances import SAME_UP_TO_ROUNDING
+from support.samples import DTYPES, HALF, LAYOUTS, normal, special
+from support.tolerances import KERNEL_ULPS, SAME_UP_TO_ROUNDING
 
 SEED = torch.tensor(0x0FEDCBA987654321)
 P = 0.3
@@ -166,6 +171,76 @@ def test_inference_mode_in_either_order() -> None:
         "with torch.inference_mode(): selfnorm.selu_alpha_dropout(x * 1, .5, True, inplace=True)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def every_so_many(count: int) -> torch.Tensor:
+    """float32 numbers evenly spread over all bit patterns."""
+    bits = torch.arange(-(1 << 31), 1 << 31, (1 << 32) // count, dtype=torch.int64)
+    return bits.to(torch.int32).view(torch.float32)
+
+
+def exact_selu(x: torch.Tensor) -> torch.Tensor:
+    x = x.double()
+    return torch.where(x > 0, float(LAMBDA) * x, float(BOTTOM) * torch.expm1(x))
+
+
+def test_a_million_float32_forward() -> None:
+    x = every_so_many(1_000_003)
+    x = x[exact_selu(x).abs() <= torch.finfo(torch.float32).max]
+    assert_within_ulps(selfnorm.selu(x), exact_selu(x), KERNEL_ULPS[torch.float32])
+
+
+def test_a_million_float32_backward() -> None:
+    """Against the derivative at the output, all that the backward pass knows."""
+    floor = derivative(0.0, torch.float32).floor
+    z = every_so_many(1_000_003)
+    z = z[(z >= floor) & z.isfinite()]
+    exact = torch.where(z > 0, float(LAMBDA), z.double() + float(BOTTOM)).where(z != floor, 0.0)
+    slope = torch.empty_like(z)
+    _cpu.selu_backward(slope, z, torch.ones_like(z), 0.0)
+    assert_within_ulps(slope, exact, KERNEL_ULPS[torch.float32])
+
+
+def test_float64_forward() -> None:
+    x = torch.cat((normal(20_000, dtype=torch.float64) * 3, -torch.rand(20_000).double()))
+    with mpmath.workdps(40):
+        bottom, slope = (mpmath.mpf(c.numerator) / c.denominator for c in (BOTTOM, LAMBDA))
+        exact = [slope * v if v > 0 else bottom * mpmath.expm1(v) for v in x[::10].tolist()]
+        ulps = [
+            float(abs(mpmath.mpf(a) - e)) / math.ulp(float(e))
+            for a, e in zip(selfnorm.selu(x)[::10].tolist(), exact, strict=True)
+        ]
+    assert max(ulps) <= KERNEL_ULPS[torch.float64]
+
+
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+def test_every_half_is_correctly_rounded(dtype: torch.dtype) -> None:
+    """float64 to half precision rounds once, as no exact result is as near to a tie as float64."""
+    x = torch.arange(-(1 << 15), 1 << 15).to(torch.int16).view(dtype)
+    assert_same(selfnorm.selu(x).nan_to_num(), exact_selu(x).to(dtype).nan_to_num())
+    floor = derivative(0.0, dtype).floor
+    z = x[(x >= floor) | x.isnan()]
+    exact = torch.where(z > 0, float(LAMBDA), z.double() + float(BOTTOM)).where(z != floor, 0.0)
+    slope = torch.empty_like(z)
+    _cpu.selu_backward(slope, z, torch.ones_like(z), 0.0)
+    assert_same(slope.nan_to_num(), exact.to(dtype).nan_to_num())
+
+
+@pytest.mark.parametrize("element", _pool.ELEMENTS.values())
+@pytest.mark.parametrize(
+    "name",
+    ["selu", "selu_backward", "selu_alpha_dropout", "alpha_dropout", "feature_alpha_dropout"],
+)
+def test_loops_are_vector_code(name: str, element: str) -> None:
+    """Easily lost, and nothing else says so."""
+    kernels = importlib.import_module("selfnorm.ops._cpu._kernels")
+    code = kernels.compile_kernel(name, element).inspect_llvm()
+    number = "double" if element == "f8" else "float"
+    assert re.search(rf"fmul <\d+ x {number}>", code)
+    if name != "selu_backward":
+        assert re.search(r"llvm\.fma\.v\d+f", code)
+    if "dropout" in name:
+        assert re.search(r"<\d+ x i64>", code), "the random bits"
 
 
 def run_fresh(code: str, **environment: str) -> str:

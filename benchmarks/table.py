@@ -1,0 +1,69 @@
+"""Put the figures of `results/*.json` into docs/benchmarks.md, each file between its own marks."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmarks._harness import RESULTS
+
+PAGE = RESULTS.parent.parent / "docs" / "benchmarks.md"
+_MARKS = re.compile(r"(<!-- (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+
+
+def render(page: str, results: Path = RESULTS) -> str:
+    """The page with every table anew; a table without results stays as it is."""
+
+    def replace(found: re.Match[str]) -> str:
+        path = results / f"{found[2]}.json"
+        if not path.exists():
+            return found[0]
+        return f"{found[1]}{tables(json.loads(path.read_text()))}{found[3]}"
+
+    return _MARKS.sub(replace, page)
+
+
+def tables(result: dict[str, Any]) -> str:
+    """A table of the rows, and a line that says where they were measured."""
+    rows = result["rows"]
+    compared = any(row["ratio"] is not None for row in rows)
+    head = ["", "selfnorm", "rival", "its figure"]
+    head += ["ratio (quartiles)", "aim", "wanted", ""] if compared else []
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        cells = [row["what"], row["ours"], row["rival"], row["theirs"]]
+        if compared:
+            cells += [spread(row), aim(row["least"]), aim(row["wanted"]), row["verdict"]]
+        lines.append(cells)
+    facts = result["machine"]
+    names = ("torch", "numba", "triton", "jax", "numpy", "python")
+    versions = ", ".join(f"{name} {facts[name]}" for name in names if name in facts)
+    where = f"{facts['processor']}, {facts['cores']} cores, {facts['vectors']}"
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return (
+        f"\n{text}\n\n{where}; {facts['threads']} threads; {versions}; commit {facts['commit']}, "
+        f"{facts['date']}.\n"
+    )
+
+
+def spread(row: dict[str, Any]) -> str:
+    """The median of the ratios and their quartiles."""
+    if row["ratio"] is None:
+        return ""
+    return f"**{row['ratio']:.2f}** ({row['low']:.2f} to {row['high']:.2f})"
+
+
+def aim(value: float | None) -> str:
+    """A ratio to reach."""
+    return "" if value is None else f"{value:.3g}"
+
+
+def main() -> None:
+    """Write the page, by way of a temporary file."""
+    temporary = PAGE.with_suffix(".tmp")
+    temporary.write_text(render(PAGE.read_text()))
+    temporary.replace(PAGE)
+
+
+if __name__ == "__main__":
+    main()

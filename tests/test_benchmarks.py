@@ -1,0 +1,59 @@
+"""The benchmarks run, find their results right, and fill the page; their times are not looked at."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks import __main__ as everything
+from benchmarks import table
+from benchmarks._harness import Row, save
+
+from support.pages import ROOT
+
+
+@pytest.mark.parametrize("name", everything.NAMES)
+def test_runs_quickly_and_is_right(name: str, tmp_path: Path) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--results", tmp_path],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    result = json.loads((tmp_path / f"{name}.json").read_text())
+    assert result["machine"]["torch"]
+    for row in result["rows"]:
+        assert row["what"]
+        assert not row["wrong"], row
+
+
+def test_a_ratio_counts_only_where_the_results_are_right() -> None:
+    aims = {"ratio": 3.0, "least": 2.0, "wanted": 4.0}
+    assert Row("a", "b", "1 s", "3 s", **aims).verdict == "reached"
+    assert Row("a", "b", "1 s", "3 s", **aims | {"ratio": 4.0}).verdict == "as wanted"
+    assert Row("a", "b", "1 s", "3 s", **aims | {"ratio": 1.9}).verdict == "missed"
+    assert Row("a", "b", "1 s", "3 s", **aims, wrong="off").verdict == "WRONG: off"
+
+
+def test_the_page_takes_the_figures(tmp_path: Path) -> None:
+    row = Row("selu", "torch", "1 s", "3 s", ratio=3.0, low=2.5, high=3.5, least=2.0)
+    facts = {"processor": "A", "cores": "2", "vectors": "AVX2", "threads": "2"}
+    save(tmp_path / "ops.json", facts | {"commit": "abc", "date": "2026-01-01"}, [row])
+    page = "before\n<!-- ops -->\nold\n<!-- end -->\n<!-- other -->\nstays\n<!-- end -->\nafter\n"
+    made = table.render(page, tmp_path)
+    assert "| selu | 1 s | torch | 3 s | **3.00** (2.50 to 3.50) | 2 |  | reached |" in made
+    assert "old" not in made
+    assert "stays" in made
+    assert made.startswith("before\n<!-- ops -->\n")
+    assert table.render(made, tmp_path) == made
+
+
+def test_every_benchmark_has_its_place_on_the_page() -> None:
+    page = table.PAGE.read_text()
+    for name in everything.NAMES:
+        assert f"<!-- {name} -->" in page
