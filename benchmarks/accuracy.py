@@ -34,6 +34,7 @@ class Worst:
     def __init__(self, normal_only: bool = False) -> None:
         self.normal_only = normal_only
         self.ulps, self.at, self.inexact, self.count = 0.0, 0.0, 0, 0
+        self.ulps_of_normal = 0.0
 
     def see(self, x: Tensor, actual: Tensor, exact: Tensor) -> None:
         """Take in results; `exact` is in float64. A wrong infinity or nan is an infinite error."""
@@ -53,13 +54,18 @@ class Worst:
         errors = ((actual - exact).abs() / unit).nan_to_num(torch.inf)
         # Rounded to infinity or the largest number: half a unit beyond it, either is near.
         errors = torch.where((exact.abs() >= info.max) & (actual.abs() >= info.max), 0.5, errors)
+        normal = errors[exact.abs() >= info.tiny]
+        self.ulps_of_normal = max(self.ulps_of_normal, float(normal.max()) if len(normal) else 0.0)
         worst = int(errors.argmax())
         if errors[worst] > self.ulps:
             self.ulps, self.at = float(errors[worst]), float(x[worst])
 
     def __str__(self) -> str:
         share = self.inexact / max(self.count, 1)
-        return f"{self.ulps:.2f} ulp at {self.at:.6g}, {share:.2%} not nearest"
+        text = f"{self.ulps:.2f} ulp at {self.at:.6g}, {share:.2%} not nearest"
+        if self.ulps_of_normal < self.ulps:
+            text += f"; {self.ulps_of_normal:.2f} among normal numbers"
+        return text
 
 
 def measure(quick: bool) -> Iterator[Row]:

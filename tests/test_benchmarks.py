@@ -1,4 +1,4 @@
-"""The benchmarks run, find their results right, and fill the page; their times are not looked at."""
+"""The benchmarks run, find their results right, and fill the page; times are not looked at."""
 
 import json
 import os

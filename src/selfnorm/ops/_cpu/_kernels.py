@@ -29,7 +29,7 @@ NUMBERS = ("scale", "shift", "dropped", "slope", "threshold", "floor", "tail")
 """The constants behind them; float64."""
 
 
-def compile_kernel(name: str, element: str) -> Any:
+def compile_kernel(name: str, element: str, *, cache: bool = True) -> Any:
     """The kernel of that name for elements of that NumPy type; keep it as long as it may run."""
     fields = [*((f, "i8") for f in HEAD), *((f, "f8") for f in NUMBERS), ("element", element)]
     context = from_dtype(np.dtype(fields, align=True))
@@ -37,7 +37,7 @@ def compile_kernel(name: str, element: str) -> Any:
     fingerprint = repr((SINGLE, DOUBLE, BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS))
     kernel = _kernels(fingerprint)[name]
     try:
-        return cfunc(signature, error_model="numpy", cache=True)(kernel)
+        return cfunc(signature, error_model="numpy", cache=cache)(kernel)
     except RuntimeError:  # no folder for the cache can be written
         return cfunc(signature, error_model="numpy")(kernel)
 
