@@ -39,7 +39,7 @@ def measure(quick: bool) -> Iterator[Row]:
         yield from pairs(million, within, wrong)
     for size in (4 * KI, 256):
         yield from both_ways(size, within, wrong)
-    yield share_of_copy(KI * KI if quick else 16 * MI, within, wrong)
+    yield from share_of_copy(KI * KI if quick else 16 * MI, within, wrong)
 
 
 def backward(x: Tensor, within: Budget, wrong: str) -> list[Row]:
@@ -103,22 +103,26 @@ def both_ways(size: int, within: Budget, wrong: str) -> Iterator[Row]:
         )
 
 
-def share_of_copy(size: int, within: Budget, wrong: str) -> Row:
-    """Bytes read and written a second, by those of a copy of as many bytes."""
+def share_of_copy(size: int, within: Budget, wrong: str) -> Iterator[Row]:
+    """Bytes read and written a second, by those of operations that do nothing else."""
     x, other = torch.randn(size), torch.empty(size)
     with torch.no_grad():
         times = in_turns(
             {
                 "ours": lambda: selfnorm.selu(x, inplace=True),
-                "copy": lambda: other.copy_(x),
+                "copy_": lambda: other.copy_(x),
+                "mul_(1), in place": lambda: x.mul_(1.0),
             },
             within,
         )
-    shares = sorted(b / a for a, b in zip(times["ours"], times["copy"], strict=True))
-    low, share, high = (shares[round(q * (len(shares) - 1))] for q in (0.25, 0.5, 0.75))
-    speeds = [f"{8 * size / sorted(t)[len(t) // 2] / 1e9:.3g} GB/s" for t in times.values()]
-    what = f"selu in place, {named(x)} float32: share of copy bandwidth"
-    return Row(what, "copy_", *speeds, share, low, high, 0.5, 0.85, wrong)
+    speeds = {
+        name: f"{8 * size / sorted(t)[len(t) // 2] / 1e9:.3g} GB/s" for name, t in times.items()
+    }
+    for name in list(times)[1:]:
+        shares = sorted(b / a for a, b in zip(times["ours"], times[name], strict=True))
+        low, share, high = (shares[round(q * (len(shares) - 1))] for q in (0.25, 0.5, 0.75))
+        what = f"selu in place, {named(x)} float32: share of bandwidth"
+        yield Row(what, name, speeds["ours"], speeds[name], share, low, high, 0.5, 0.85, wrong)
 
 
 def named(x: Tensor) -> str:

@@ -23,8 +23,8 @@ def measure(quick: bool) -> Iterator[Row]:
     lazily = seconds(_CLOCK.format("import selfnorm"), repeats)
     yield Row("import selfnorm", "torch alone", duration(lazily), duration(torch))
     with tempfile.TemporaryDirectory() as folder:
-        cold = seconds(_AFTER.format(_CALL), 1, NUMBA_CACHE_DIR=folder)
-        warm = seconds(_AFTER.format(_CALL), repeats, NUMBA_CACHE_DIR=folder)
+        cold = seconds(_AFTER.format(_CALL), 1, SELFNORM_CACHE=folder)
+        warm = seconds(_AFTER.format(_CALL), repeats, SELFNORM_CACHE=folder)
     yield Row(
         "first call in a fresh process, code on disk",
         "aim: 0.5 s; first call ever",

@@ -10,7 +10,7 @@ ALLOWED = {
     "errors": set(),
     "_files": set(),
     "theory": {"errors"},
-    "ops": {"theory", "errors"},
+    "ops": {"theory", "errors", "_files"},
     "init": {"theory", "errors"},
     "nn": {"ops", "init", "theory", "errors"},
     "audit": {"nn", "init", "theory", "errors"},

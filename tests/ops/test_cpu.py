@@ -234,7 +234,7 @@ def test_every_half_is_correctly_rounded(dtype: torch.dtype) -> None:
 def test_loops_are_vector_code(name: str, element: str) -> None:
     """Easily lost, and nothing else says so."""
     kernels = importlib.import_module("selfnorm.ops._cpu._kernels")
-    code = kernels.compile_kernel(name, element, cache=False).inspect_llvm()
+    code = kernels.compile_kernel(name, element).inspect_llvm()
     number = "double" if element == "f8" else "float"
     operation = rf"fmul <\d+ x {number}>" if name == "selu_backward" else r"llvm\.fma\.v\d+f"
     assert re.search(operation, code)
@@ -257,13 +257,40 @@ def test_importing_does_not_import_numba() -> None:
     run_fresh("import sys, selfnorm.nn; assert 'numba' not in sys.modules")
 
 
-def test_the_cache_serves_a_fresh_process(tmp_path: Path) -> None:
-    code = "import torch, selfnorm; selfnorm.selu(torch.zeros(3))"
-    run_fresh(code, NUMBA_CACHE_DIR=str(tmp_path))
-    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
-    assert made
-    run_fresh(code, NUMBA_CACHE_DIR=str(tmp_path))
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == made
+CALL = "import sys, torch, selfnorm; selfnorm.selu(torch.zeros(3)); print('numba' in sys.modules)"
+
+
+def test_code_on_disk_serves_a_fresh_process(tmp_path: Path) -> None:
+    assert run_fresh(CALL, SELFNORM_CACHE=str(tmp_path)) == "True\n"
+    (file,) = tmp_path.iterdir()
+    assert re.fullmatch(r"selu-f4-[0-9a-f]{24}\.o", file.name)
+    assert run_fresh(CALL, SELFNORM_CACHE=str(tmp_path)) == "False\n"
+
+
+def test_damaged_code_is_made_anew(tmp_path: Path) -> None:
+    run_fresh(CALL, SELFNORM_CACHE=str(tmp_path))
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    for damaged in (b"", b"no object file", whole[:1000], whole[:-1]):
+        file.write_bytes(damaged)
+        assert run_fresh(CALL, SELFNORM_CACHE=str(tmp_path)) == "True\n"
+        assert file.read_bytes() == whole
+
+
+def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert run_fresh(CALL, SELFNORM_CACHE=str(tmp_path / "file" / "below")) == "True\n"
+
+
+def test_other_kernels_have_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = importlib.import_module("selfnorm.ops._cpu._store")
+    before = store._digest()
+    store._digest.cache_clear()
+    monkeypatch.setattr(store._random, "ROUNDS", 10)
+    assert store._digest() != before
+    monkeypatch.undo()
+    store._digest.cache_clear()
+    assert store._digest() == before
 
 
 SHOW = "print(selfnorm.selu(torch.tensor([1.0])).item(), selfnorm.ops.serving()['CPU'])"
@@ -282,7 +309,8 @@ def test_without_numba_the_reference_serves_in_silence() -> None:
 def test_a_broken_numba_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "numba.py").write_text("raise ImportError('numba needs NumPy 1.0')")
     code = f"import torch, selfnorm, selfnorm.ops\n{SHOW}\n{SHOW}"
-    said = run_fresh(code, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    paths = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    said = run_fresh(code, PYTHONPATH=paths, SELFNORM_CACHE=str(tmp_path / "none"))
     assert said.count("1.0507010221481323 plain torch, as numba is installed but") == 2
     assert said.count(SelfNormWarning.__name__) == 1
     assert "NumPy 1.0" in said

@@ -4,9 +4,6 @@ A kernel is a C function `(begin, end, context)`, as torch's thread pool calls i
 units `begin` to `end`, and the context says where the data lie. The element type of the context is
 that of the tensors, so one Python function serves every dtype. Half precision is widened when it
 is read and rounded once when it is written; bfloat16 goes by as `uint16`, float16 as `int16`.
-
-Everything compiled stands in this file, because Numba's cache on disk asks only whether the file
-of the function has changed; a fingerprint tells it of the constants from elsewhere.
 """
 
 # Numba fills in the first argument of an intrinsic.
@@ -29,82 +26,73 @@ NUMBERS = ("scale", "shift", "dropped", "slope", "threshold", "floor", "tail")
 """The constants behind them; float64."""
 
 
-def compile_kernel(name: str, element: str, *, cache: bool = True) -> Any:
-    """The kernel of that name for elements of that NumPy type; keep it as long as it may run."""
+def compile_kernel(name: str, element: str) -> Any:
+    """The kernel of that name for elements of that NumPy type, compiled for this processor."""
     fields = [*((f, "i8") for f in HEAD), *((f, "f8") for f in NUMBERS), ("element", element)]
     context = from_dtype(np.dtype(fields, align=True))
     signature = types.void(types.int64, types.int64, types.CPointer(context))
-    fingerprint = repr((SINGLE, DOUBLE, BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS))
-    kernel = _kernels(fingerprint)[name]
-    try:
-        return cfunc(signature, error_model="numpy", cache=cache)(kernel)
-    except RuntimeError:  # no folder for the cache can be written
-        return cfunc(signature, error_model="numpy")(kernel)
+    return cfunc(signature, error_model="numpy")(_KERNELS[name])
 
 
 # --- kernels ---------------------------------------------------------------------------------
 
 
-def _kernels(fingerprint: str) -> dict[str, Any]:  # noqa: C901 - five functions, not one
-    """The kernels by name; the fingerprint is part of their key in the cache."""
+def _selu_kernel(begin: Any, end: Any, context: Any) -> None:
+    c = carray(context, 1)[0]
+    x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
+    # Where input and output are one, LLVM must know it to make vector code.
+    if c.x == c.out:
+        _selu_loop(begin, end, out, out)
+    else:
+        _selu_loop(begin, end, x, out)
 
-    def selu(begin: Any, end: Any, context: Any) -> None:
-        _ = fingerprint
-        c = carray(context, 1)[0]
-        x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
-        # Where input and output are one, LLVM must know it to make vector code.
+
+def _selu_backward_kernel(begin: Any, end: Any, context: Any) -> None:
+    c = carray(context, 1)[0]
+    x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
+    grad = _pointer(c.grad, c.element)
+    if c.grad == c.out:
+        _backward_loop(begin, end, x, out, out, c)
+    elif c.x == c.out:
+        _backward_loop(begin, end, out, grad, out, c)
+    else:
+        _backward_loop(begin, end, x, grad, out, c)
+
+
+def _selu_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
+    _each_block(begin, end, carray(context, 1)[0], _selu_dropout_loop)
+
+
+def _alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
+    _each_block(begin, end, carray(context, 1)[0], _dropout_loop)
+
+
+def _feature_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
+    """A unit is one channel: `inner` elements that are kept or dropped as one."""
+    c = carray(context, 1)[0]
+    x, out, bits = _pointer(c.x, c.element), _pointer(c.out, c.element), _buffer()
+    seeds, drawn = _pointer(c.seeds, np.int64(0)), np.int64(-1)
+    for channel in range(begin, end):
+        sample, position = divmod(channel, c.count)
+        block = channel - position + position // BLOCK  # differs wherever the bits do
+        if block != drawn:
+            _draw(bits, _load(seeds, sample), position // BLOCK)
+            drawn = block
+        kept = _load(_pointer(bits, np.int16(0)), position % BLOCK) > np.int16(c.cut)
+        first = channel * c.inner
         if c.x == c.out:
-            _selu_loop(begin, end, out, out)
+            _channel_loop(c.inner, kept, _offset(out, first), _offset(out, first), c)
         else:
-            _selu_loop(begin, end, x, out)
+            _channel_loop(c.inner, kept, _offset(x, first), _offset(out, first), c)
 
-    def selu_backward(begin: Any, end: Any, context: Any) -> None:
-        _ = fingerprint
-        c = carray(context, 1)[0]
-        x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
-        grad = _pointer(c.grad, c.element)
-        if c.grad == c.out:
-            _backward_loop(begin, end, x, out, out, c)
-        elif c.x == c.out:
-            _backward_loop(begin, end, out, grad, out, c)
-        else:
-            _backward_loop(begin, end, x, grad, out, c)
 
-    def selu_alpha_dropout(begin: Any, end: Any, context: Any) -> None:
-        _ = fingerprint
-        _each_block(begin, end, carray(context, 1)[0], _selu_dropout_loop)
-
-    def alpha_dropout(begin: Any, end: Any, context: Any) -> None:
-        _ = fingerprint
-        _each_block(begin, end, carray(context, 1)[0], _dropout_loop)
-
-    def feature_alpha_dropout(begin: Any, end: Any, context: Any) -> None:
-        """A unit is one channel: `inner` elements that are kept or dropped as one."""
-        _ = fingerprint
-        c = carray(context, 1)[0]
-        x, out, bits = _pointer(c.x, c.element), _pointer(c.out, c.element), _buffer()
-        seeds, drawn = _pointer(c.seeds, np.int64(0)), np.int64(-1)
-        for channel in range(begin, end):
-            sample, position = divmod(channel, c.count)
-            block = channel - position + position // BLOCK  # differs wherever the bits do
-            if block != drawn:
-                _draw(bits, _load(seeds, sample), position // BLOCK)
-                drawn = block
-            kept = _load(_pointer(bits, np.int16(0)), position % BLOCK) > np.int16(c.cut)
-            first = channel * c.inner
-            if c.x == c.out:
-                _channel_loop(c.inner, kept, _offset(out, first), _offset(out, first), c)
-            else:
-                _channel_loop(c.inner, kept, _offset(x, first), _offset(out, first), c)
-
-    return {
-        "selu": selu,
-        "selu_backward": selu_backward,
-        "selu_alpha_dropout": selu_alpha_dropout,
-        "alpha_dropout": alpha_dropout,
-        "feature_alpha_dropout": feature_alpha_dropout,
-    }
-
+_KERNELS = {
+    "selu": _selu_kernel,
+    "selu_backward": _selu_backward_kernel,
+    "selu_alpha_dropout": _selu_alpha_dropout_kernel,
+    "alpha_dropout": _alpha_dropout_kernel,
+    "feature_alpha_dropout": _feature_alpha_dropout_kernel,
+}
 
 # --- loops -----------------------------------------------------------------------------------
 

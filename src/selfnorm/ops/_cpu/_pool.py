@@ -35,7 +35,6 @@ def numbers(*values: float) -> bytes:
 
 
 _broken: list[str] = []
-_kept: list[Any] = []  # a kernel's machine code is freed with its Python object
 
 
 def why_not() -> str | None:
@@ -51,15 +50,13 @@ def address(name: str, dtype: torch.dtype) -> int | None:
     if _broken:
         return None
     try:
-        from selfnorm.ops._cpu._kernels import compile_kernel  # noqa: PLC0415 - numba takes .2 s
+        from selfnorm.ops._cpu import _store  # noqa: PLC0415 - llvmlite may be missing too
 
-        kernel = compile_kernel(name, ELEMENTS[dtype])
         parallel_for()
+        return _store.load(name, ELEMENTS[dtype])
     except Exception as error:
         _give_up(error)
         return None
-    _kept.append(kernel)
-    return kernel.address
 
 
 @cache

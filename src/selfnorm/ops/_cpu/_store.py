@@ -1,0 +1,125 @@
+"""Machine code on disk, so that a fresh process needs neither Numba nor a compilation.
+
+Importing Numba and setting up its compiler takes more than half a second; loading an object file by
+llvmlite, a tenth of that. A file's name is the digest of all that its code follows from: the text
+of the kernels, their constants, the versions of the compilers, and the processor.
+"""
+
+import hashlib
+import os
+import re
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from selfnorm._files import write_file
+from selfnorm.ops import _polynomials, _random
+
+_ENTRY = "selfnorm_kernel"
+_loaded: list[Any] = []  # machine code is freed with its engine
+
+
+def load(name: str, element: str) -> int:
+    """The address of a kernel's machine code, from disk or compiled now."""
+    path = folder() / f"{name}-{element}-{_digest()}.o"
+    code = _read(path)
+    if code is None:
+        code = _compile(name, element)
+        _keep(path, code)
+    return _link(code)
+
+
+def folder() -> Path:
+    """Where the code lies: `SELFNORM_CACHE`, or the user's folder for caches."""
+    chosen = os.environ.get("SELFNORM_CACHE")
+    if chosen:
+        return Path(chosen)
+    caches = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(caches) if caches else Path.home() / ".cache") / "selfnorm"
+
+
+@cache
+def _digest() -> str:
+    kernels = Path(__file__).with_name("_kernels.py").read_bytes()
+    constants = (_polynomials.SINGLE, _polynomials.DOUBLE, _random.ROUNDS, _random.BLOCK)
+    host = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    others = (constants, host, version("numba"), version("llvmlite"))
+    return hashlib.sha256(kernels + repr(others).encode()).hexdigest()[:24]
+
+
+def _compile(name: str, element: str) -> bytes:
+    """An object file with one function of C, `void (int64 begin, int64 end, void *context)`.
+
+    Numba's own entry would call Python to report errors, and kernels have none; so another is put
+    before the loop itself, and all that it does not need is left out.
+    """
+    from selfnorm.ops._cpu._kernels import compile_kernel  # noqa: PLC0415 - it imports numba
+
+    code = compile_kernel(name, element).inspect_llvm()
+    loop = re.search(r'^define [^@]*i32 @([\w.$]+|"[^"]+")\(', code, re.MULTILINE)
+    if loop is None:
+        raise RuntimeError("numba's LLVM code has no function of the expected kind")
+    entry = f"""
+define void @{_ENTRY}(i64 %begin, i64 %end, ptr %context) {{
+  %result = alloca ptr
+  %error = alloca ptr
+  call i32 @{loop[1]}(ptr %result, ptr %error, i64 %begin, i64 %end, ptr %context)
+  ret void
+}}
+"""
+    module = llvm.parse_assembly(code + entry)
+    for function in module.functions:
+        if not function.is_declaration and function.name != _ENTRY:
+            function.linkage = "internal"
+    machine = _machine()
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(3)))
+    return machine.emit_object(module)
+
+
+def _read(path: Path) -> bytes | None:
+    """The code on disk, if it is there and whole: a damaged object file would end the process."""
+    try:
+        checksum, code = path.read_bytes().split(b"\n", 1)
+    except (OSError, ValueError):
+        return None
+    return code if checksum == _checksum(code) else None
+
+
+def _keep(path: Path, code: bytes) -> None:
+    """Save the code, if there is a folder that can be written; else the next process compiles."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, _checksum(code) + b"\n" + code)
+
+
+def _checksum(code: bytes) -> bytes:
+    return hashlib.sha256(code).hexdigest().encode()
+
+
+def _link(code: bytes) -> int:
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _loaded.append(engine)
+    address = engine.get_function_address(_ENTRY)
+    if not address:
+        raise RuntimeError("the kernel is not in its object file")
+    return address
+
+
+@cache
+def _machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        jit=True,
+    )
