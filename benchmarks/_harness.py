@@ -96,6 +96,8 @@ def compare(
 ) -> list[Row]:
     """A row for each rival that is there, all timed in the same turns."""
     present = {name: run for name, run in rivals.items() if run is not None}
+    if not present:
+        return []
     times = in_turns({"ours": ours, **present}, within)
     rows = []
     for name in present:
