@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from selfnorm.ops import _direct
+from selfnorm.ops import _cpu, _direct
 from selfnorm.ops._constants import derivative
 from selfnorm.ops._library import OPS
 from selfnorm.ops._random import draw_seed
@@ -20,9 +20,11 @@ from selfnorm.ops._random import draw_seed
 
 def selu(x: Tensor, inplace: bool) -> Tensor:
     """SELU with derivatives."""
-    if not torch.compiler.is_compiling() and _direct.possible(x):
-        return _everyday(x, None, 0.0, inplace)
-    return _apply(_PlainSELU, _SELU, x, None, 0.0, inplace=inplace)
+    if torch.compiler.is_compiling() or not _direct.possible(x):
+        return _apply(_PlainSELU, _SELU, x, None, 0.0, inplace=inplace)
+    if x.requires_grad and torch.is_grad_enabled():
+        return _apply_everyday(x, None, 0.0, inplace)
+    return _direct.selu(x, None, 0.0, inplace)
 
 
 def selu_alpha_dropout(
@@ -34,11 +36,13 @@ def selu_alpha_dropout(
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """SELU and alpha dropout with derivatives; the seed is given or drawn."""
-    if not torch.compiler.is_compiling() and _direct.possible(x):
-        seed = _direct.draw_seed(generator) if seed is None else seed
-        return _everyday(x, seed, p, inplace)
-    seed = draw_seed(x.device, generator) if seed is None else seed
-    return _apply(_PlainSELU, _SELU, x, seed, p, inplace=inplace)
+    if torch.compiler.is_compiling() or not _direct.possible(x):
+        seed = draw_seed(x.device, generator) if seed is None else seed
+        return _apply(_PlainSELU, _SELU, x, seed, p, inplace=inplace)
+    seed = _direct.draw_seed(generator) if seed is None else seed
+    if x.requires_grad and torch.is_grad_enabled():
+        return _apply_everyday(x, seed, p, inplace)
+    return _direct.selu(x, seed, p, inplace)
 
 
 def alpha_dropout(
@@ -53,17 +57,7 @@ def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     """The gradient of SELU, with or without alpha dropout, with derivatives of its own."""
     if torch.compiler.is_compiling():
         return OPS.selu_backward.default(output, grad, p)
-    if not torch.is_grad_enabled() and _direct.possible(grad):
-        return _direct.selu_backward(output, grad, p)
     return _quick_apply(_SELUBackward, output, grad, p)
-
-
-def _everyday(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
-    if x.requires_grad and torch.is_grad_enabled():
-        return _apply_everyday(x, seed, p, inplace)
-    if inplace:
-        torch.autograd.graph.increment_version(x)
-    return _direct.selu(x, seed, p, inplace)
 
 
 def _apply(
@@ -98,14 +92,18 @@ class _EverydaySELU(Function):
         ctx.p = p
         if inplace:
             ctx.mark_dirty(x)
-        output = _direct.selu(x, seed, p, inplace)
+        output = _direct.run(x, seed, p, inplace)
         ctx.save_for_backward(output)
         return output
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (output,) = ctx.saved_tensors
-        return selu_backward(output, grads[0], ctx.p), None, None, None
+        (output,), (grad,) = ctx.saved_tensors, grads
+        if torch.is_grad_enabled() or not _direct.possible(grad):
+            return selu_backward(output, grad, ctx.p), None, None, None
+        result = torch.empty_like(output)
+        _cpu.selu_backward(result, output, grad, ctx.p)
+        return result, None, None, None
 
 
 # What `_quick_apply` would do, looked up once.

@@ -46,17 +46,17 @@ def draw_seed(generator: torch.Generator | None) -> Tensor:
 
 
 def selu(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
-    """SELU, with alpha dropout if there is a seed; without a graph."""
+    """SELU, with alpha dropout if there is a seed; without a graph, but told to other graphs."""
+    if inplace:
+        torch.autograd.graph.increment_version(x)
+    return run(x, seed, p, inplace)
+
+
+def run(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
+    """The kernels alone."""
     out = x if inplace else torch.empty_like(x)
     if seed is None:
         _cpu.selu(out, x)
     else:
         _cpu.selu_alpha_dropout(out, x, seed, p)
-    return out
-
-
-def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
-    """The gradient; without a graph of its own."""
-    out = torch.empty_like(output)
-    _cpu.selu_backward(out, output, grad, p)
     return out

@@ -1,8 +1,12 @@
-"""The operations on CPU: each takes where to write first, then the arguments of the schema."""
+"""The operations on CPU: each takes where to write first, then the arguments of the schema.
+
+At a few hundred elements a call costs more than its numbers. So all that depends on the probability
+and the dtype alone is remembered, and a call packs its pointers and goes.
+"""
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,17 +20,24 @@ from selfnorm.ops._random import BLOCK, cut
 
 # Units of work below which one thread is quicker than two: about five microseconds of it.
 _ELEMENTS, _BLOCKS = 1 << 14, 1 << 4
-_NONE = numbers(0, 0, 0, 0, 0, 0, 0)
+
+
+class _Plan(NamedTuple):
+    """A kernel's code, None if the reference must serve, and what it needs besides tensors."""
+
+    code: int | None
+    cut: int
+    constants: bytes
 
 
 def selu(out: Tensor, x: Tensor) -> None:
     """SELU."""
     if not (x.is_contiguous() and out.is_contiguous()):
         return in_memory_order(selu, out, x)
-    code = address("selu", x.dtype)
+    code, _, constants = _plan("selu", 0.0, x.dtype)
     if code is None:
         return _fall_back(_reference.selu, out, x)
-    context = head(x.data_ptr(), 0, out.data_ptr(), 0, 0, 0, 0) + _NONE
+    context = head(x.data_ptr(), 0, out.data_ptr(), 0, 0, 0, 0) + constants
     parallel_for()(0, x.numel(), _ELEMENTS, code, context)
     return None
 
@@ -35,76 +46,66 @@ def selu_backward(out: Tensor, output: Tensor, grad: Tensor, p: float) -> None:
     """The gradient of SELU, with or without alpha dropout."""
     if not (output.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
         return in_memory_order(selu_backward, out, output, grad, p)
-    code = address("selu_backward", output.dtype)
+    code, _, constants = _plan("selu_backward", p, output.dtype)
     if code is None:
         return _fall_back(_reference.selu_backward, out, output, grad, p)
-    context = head(output.data_ptr(), grad.data_ptr(), out.data_ptr(), 0, 0, 0, 0)
-    context += _slopes(p, output.dtype)
+    context = head(output.data_ptr(), grad.data_ptr(), out.data_ptr(), 0, 0, 0, 0) + constants
     parallel_for()(0, output.numel(), _ELEMENTS, code, context)
     return None
 
 
 def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
     """SELU, then alpha dropout."""
-    levels = dropped_levels(p)
-    if levels == 0:
-        return selu(out, x)
     if not (x.is_contiguous() and out.is_contiguous()):
         return on_copies(selu_alpha_dropout, out, x, seed, p)
-    code = address("selu_alpha_dropout", x.dtype)
-    if code is None:
+    plan = _plan("selu_alpha_dropout", p, x.dtype)
+    if plan.code is None:
         return _fall_back(_reference.selu_alpha_dropout, out, x, seed, p)
-    _drop(code, out, x, seed, levels, _affine(p, x.dtype))
-    return None
+    if not dropped_levels(p):
+        return selu(out, x)
+    return _drop(plan, out, x, seed)
 
 
 def alpha_dropout(
     out: Tensor, x: Tensor, seed: Tensor, p: float, shared: int, linear: bool
 ) -> None:
     """Alpha dropout, of single elements or of the last `shared` dimensions as one."""
-    levels = dropped_levels(p)
-    if levels == 0:
+    if not dropped_levels(p):
         out.copy_(x)
         return None
     if not (x.is_contiguous() and out.is_contiguous()):
         return on_copies(alpha_dropout, out, x, seed, p, shared, linear)
     inner = x.shape[x.ndim - shared :].numel() if shared else 1
-    code = address("alpha_dropout" if inner == 1 else "feature_alpha_dropout", x.dtype)
-    if code is None:
+    name = "alpha_dropout" if inner == 1 else "feature_alpha_dropout"
+    plan = _plan(name, p, x.dtype, linear)
+    if plan.code is None:
         return _fall_back(_reference.alpha_dropout, out, x, seed, p, shared, linear)
-    _drop(code, out, x, seed, levels, _affine(p, x.dtype, linear), inner)
-    return None
+    return _drop(plan, out, x, seed, inner)
 
 
-def _drop(
-    code: int, out: Tensor, x: Tensor, seed: Tensor, levels: int, constants: bytes, inner: int = 1
-) -> None:
+def _drop(plan: _Plan, out: Tensor, x: Tensor, seed: Tensor, inner: int = 1) -> None:
     """Run a kernel that draws: a unit of its work is a block of elements, or a channel."""
     elements = x.numel()
     if not elements:
         return
+    code, bits, constants = plan
     seeds = seed if seed.is_contiguous() else seed.contiguous()
     samples = seeds.numel()
     count = elements // (inner * samples)
     units, grain = -(-count // BLOCK), _BLOCKS
     if inner > 1:
         units, grain = count, max(1, _BLOCKS * BLOCK // inner)
-    pointers = x.data_ptr(), 0, out.data_ptr(), seeds.data_ptr()
-    context = head(*pointers, count, inner, cut(levels))
+    context = head(x.data_ptr(), 0, out.data_ptr(), seeds.data_ptr(), count, inner, bits)
     parallel_for()(0, units * samples, grain, code, context + constants)
 
 
-@cache
-def _slopes(p: float, dtype: torch.dtype) -> bytes:
-    return numbers(0, 0, 0, *derivative(p, dtype))
-
-
-@cache
-def _affine(p: float, dtype: torch.dtype, linear: bool = False) -> bytes:
+@lru_cache
+def _plan(name: str, p: float, dtype: torch.dtype, linear: bool = False) -> _Plan:
     scale, shift, dropped = affine(p, dtype)
     if linear:  # adding -0 leaves the sign of a zero alone
         shift, dropped = -0.0, 0.0
-    return numbers(scale, shift, dropped, 0, 0, 0, 0)
+    constants = numbers(scale, shift, dropped, *derivative(p, dtype))
+    return _Plan(address(name, dtype), cut(dropped_levels(p)), constants)
 
 
 def _fall_back(reference: Callable[..., Tensor], out: Tensor, *arguments: Any) -> None:

@@ -7,6 +7,7 @@ for the cores. `ctypes` releases Python's lock while it runs.
 
 import ctypes
 import importlib.util
+import platform
 import struct
 import sys
 import warnings
@@ -28,12 +29,13 @@ head = struct.Struct("7q").pack
 """The first half of a context, which differs from call to call: `_kernels.HEAD`."""
 
 
-@cache
 def numbers(*values: float) -> bytes:
     """The second half of a context, `_kernels.NUMBERS`, and room for one element."""
     return struct.pack("7d8x", *values)
 
 
+# What torch calls x86 processors without AVX2; others are "DEFAULT" too, and have what it takes.
+_TOO_OLD = ("NO AVX", "DEFAULT") if platform.machine().lower() in ("x86_64", "amd64") else ()
 _broken: list[str] = []
 
 
@@ -41,6 +43,8 @@ def why_not() -> str | None:
     """Why the reference serves instead, or None if the kernels do."""
     if importlib.util.find_spec("numba") is None:
         return "numba is not installed"
+    if torch.backends.cpu.get_cpu_capability() in _TOO_OLD:
+        return "this processor has no fused multiply-add"
     return _broken[0] if _broken else None
 
 

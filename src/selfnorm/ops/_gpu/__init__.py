@@ -1,7 +1,7 @@
 """The operations on GPU: each takes where to write first, then the arguments of the schema."""
 
 import importlib.util
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -112,7 +112,7 @@ def _launch(
         kernel(out, *arguments, **known, enable_fp_fusion=False)
 
 
-@cache
+@lru_cache
 def _numbers(numbers: tuple[float, ...], device: torch.device) -> Tensor:
     """Constants where the kernels can read them: as arguments Triton would make them float32."""
     return torch.tensor(numbers, dtype=torch.float64, device=device)
