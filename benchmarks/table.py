@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks._harness import RESULTS
 
 PAGE = RESULTS.parent.parent / "docs" / "benchmarks.md"
-_MARKS = re.compile(r"(<!-- (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_MARKS = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def render(page: str, results: Path = RESULTS) -> str:
@@ -27,14 +27,16 @@ def tables(result: dict[str, Any]) -> str:
     """A table of the rows, and a line that says where they were measured."""
     rows = result["rows"]
     compared = any(row["ratio"] is not None for row in rows)
-    head = ["", "selfnorm", "rival", "its figure"]
-    head += ["ratio (quartiles)", "aim", "wanted", ""] if compared else []
+    head = [
+        "",
+        "selfnorm",
+        "rival",
+        *(["times better (quartiles)", "aim, wanted"] if compared else []),
+    ]
     lines = [head, ["---"] * len(head)]
     for row in rows:
-        cells = [row["what"], row["ours"], row["rival"], row["theirs"]]
-        if compared:
-            cells += [spread(row), aim(row["least"]), aim(row["wanted"]), row["verdict"]]
-        lines.append(cells)
+        cells = [row["what"], row["ours"], f"{row['rival']}: {row['theirs']}".removesuffix(": ")]
+        lines.append(cells + ([spread(row), aims(row)] if compared else []))
     facts = result["machine"]
     names = ("torch", "numba", "triton", "jax", "numpy", "python")
     versions = ", ".join(f"{name} {facts[name]}" for name in names if name in facts)
@@ -53,9 +55,12 @@ def spread(row: dict[str, Any]) -> str:
     return f"**{row['ratio']:.2f}** ({row['low']:.2f} to {row['high']:.2f})"
 
 
-def aim(value: float | None) -> str:
-    """A ratio to reach."""
-    return "" if value is None else f"{value:.3g}"
+def aims(row: dict[str, Any]) -> str:
+    """The ratios to reach, and whether they are."""
+    if row["wanted"] is None:
+        return row["verdict"]
+    least = "" if row["least"] is None else f"{row['least']:.3g}"
+    return f"{least}, {row['wanted']:.3g}: {row['verdict']}"
 
 
 def main() -> None:

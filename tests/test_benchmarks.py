@@ -41,12 +41,12 @@ def test_a_ratio_counts_only_where_the_results_are_right() -> None:
 
 
 def test_the_page_takes_the_figures(tmp_path: Path) -> None:
-    row = Row("selu", "torch", "1 s", "3 s", ratio=3.0, low=2.5, high=3.5, least=2.0)
+    row = Row("selu", "torch", "1 s", "3 s", ratio=3.0, low=2.5, high=3.5, least=2.0, wanted=4.0)
     facts = {"processor": "A", "cores": "2", "vectors": "AVX2", "threads": "2"}
     save(tmp_path / "ops.json", facts | {"commit": "abc", "date": "2026-01-01"}, [row])
     page = "before\n<!-- ops -->\nold\n<!-- end -->\n<!-- other -->\nstays\n<!-- end -->\nafter\n"
     made = table.render(page, tmp_path)
-    assert "| selu | 1 s | torch | 3 s | **3.00** (2.50 to 3.50) | 2 |  | reached |" in made
+    assert "| selu | 1 s | torch: 3 s | **3.00** (2.50 to 3.50) | 2, 4: reached |" in made
     assert "old" not in made
     assert "stays" in made
     assert made.startswith("before\n<!-- ops -->\n")

@@ -267,6 +267,19 @@ def test_code_on_disk_serves_a_fresh_process(tmp_path: Path) -> None:
     assert run_fresh(CALL, SELFNORM_CACHE=str(tmp_path)) == "False\n"
 
 
+def test_first_calls_from_many_threads(tmp_path: Path) -> None:
+    code = (
+        "import threading, torch, selfnorm\n"
+        "x, sums = torch.linspace(-3, 3, 1000), []\n"
+        "def work(): sums.append(selfnorm.selu(x).sum().item())\n"
+        "threads = [threading.Thread(target=work) for _ in range(8)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "print(len(sums), len(set(sums)))"
+    )
+    assert run_fresh(code, SELFNORM_CACHE=str(tmp_path)) == "8 1\n"
+
+
 def test_damaged_code_is_made_anew(tmp_path: Path) -> None:
     run_fresh(CALL, SELFNORM_CACHE=str(tmp_path))
     (file,) = tmp_path.iterdir()

@@ -18,7 +18,8 @@ _HAS_KERNELS = _cpu.why_not() is None
 _TENSORS = (Tensor, torch.nn.Parameter)
 _torch: Any = torch._C  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no public way to ask
 _forward_ad: Any = forward_ad
-_PLAIN = _torch._dispatch_keys(torch.empty(0, device="cpu")).raw_repr()  # noqa: SLF001
+with torch.inference_mode(mode=False):
+    _PLAIN = _torch._dispatch_keys(torch.empty(0, device="cpu")).raw_repr()  # noqa: SLF001
 _scratch = threading.local()
 
 

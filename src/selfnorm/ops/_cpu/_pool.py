@@ -10,6 +10,7 @@ import importlib.util
 import platform
 import struct
 import sys
+import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,7 @@ def numbers(*values: float) -> bytes:
 # What torch calls x86 processors without AVX2; others are "DEFAULT" too, and have what it takes.
 _TOO_OLD = ("NO AVX", "DEFAULT") if platform.machine().lower() in ("x86_64", "amd64") else ()
 _broken: list[str] = []
+_one_at_a_time = threading.Lock()
 
 
 def why_not() -> str | None:
@@ -48,9 +50,14 @@ def why_not() -> str | None:
     return _broken[0] if _broken else None
 
 
-@cache
 def address(name: str, dtype: torch.dtype) -> int | None:
     """Where the machine code of a kernel lies; None, after one warning, if it cannot be made."""
+    with _one_at_a_time:
+        return _address(name, dtype)
+
+
+@cache
+def _address(name: str, dtype: torch.dtype) -> int | None:
     if _broken:
         return None
     try:
