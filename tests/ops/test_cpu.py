@@ -148,8 +148,10 @@ def test_the_short_way_is_taken_and_is_the_long_way() -> None:
         lambda: normal(3).to_mkldnn(),
         lambda: torch.empty(3, device="meta"),
         lambda: torch.nested.nested_tensor([normal(3)]),
+        lambda: normal(3).to_sparse(),
+        lambda: torch._efficientzerotensor((3,)),
     ],
-    ids=["negated", "functional", "mkldnn", "meta", "nested"],
+    ids=["negated", "functional", "mkldnn", "meta", "nested", "sparse", "zero"],
 )
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 def test_odd_tensors_take_the_long_way(odd) -> None:

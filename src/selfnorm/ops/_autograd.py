@@ -23,7 +23,7 @@ def selu(x: Tensor, inplace: bool) -> Tensor:
     if torch.compiler.is_compiling() or not _direct.possible(x):
         return _apply(_PlainSELU, _SELU, x, None, 0.0, inplace=inplace)
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_everyday(x, None, 0.0, inplace)
+        return _apply_everyday(x, (None, 0.0, inplace))
     return _direct.selu(x, None, 0.0, inplace)
 
 
@@ -41,7 +41,7 @@ def selu_alpha_dropout(
         return _apply(_PlainSELU, _SELU, x, seed, p, inplace=inplace)
     seed = _direct.draw_seed(generator) if seed is None else seed
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_everyday(x, seed, p, inplace)
+        return _apply_everyday(x, (seed, p, inplace))
     return _direct.selu(x, seed, p, inplace)
 
 
@@ -85,14 +85,17 @@ def _transforms_active() -> bool:
 
 
 class _EverydaySELU(Function):
-    """SELU if `seed` is None, else SELU and alpha dropout, by kernels and for reverse mode."""
+    """SELU, with alpha dropout if there is a seed, by kernels and for reverse mode alone.
+
+    `how` is `(seed, p, inplace)`: as one argument, since each costs.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
-        ctx.p = p
+    def forward(ctx: Any, x: Tensor, how: tuple[Tensor | None, float, bool]) -> Tensor:
+        seed, ctx.p, inplace = how
         if inplace:
             ctx.mark_dirty(x)
-        output = _direct.run(x, seed, p, inplace)
+        output = _direct.run(x, seed, ctx.p, inplace)
         ctx.save_for_backward(output)
         return output
 
@@ -100,10 +103,10 @@ class _EverydaySELU(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (output,), (grad,) = ctx.saved_tensors, grads
         if torch.is_grad_enabled() or not _direct.possible(grad):
-            return selu_backward(output, grad, ctx.p), None, None, None
+            return selu_backward(output, grad, ctx.p), None
         result = torch.empty_like(output)
         _cpu.selu_backward(result, output, grad, ctx.p)
-        return result, None, None, None
+        return result, None
 
 
 # What `_quick_apply` would do, looked up once.

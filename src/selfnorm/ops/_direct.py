@@ -18,18 +18,20 @@ _HAS_KERNELS = _cpu.why_not() is None
 _TENSORS = (Tensor, torch.nn.Parameter)
 _torch: Any = torch._C  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no public way to ask
 _forward_ad: Any = forward_ad
-with torch.inference_mode(mode=False):
-    _PLAIN = _torch._dispatch_keys(torch.empty(0, device="cpu")).raw_repr()  # noqa: SLF001
+_is_functional: Any = getattr(torch, "_is_functional_tensor")  # noqa: B009 - private, too
 _scratch = threading.local()
 
 
 def possible(x: Tensor) -> bool:
-    """Whether kernels serve, and no transform, mode, tracer or profiler wants to see the call."""
+    """Whether kernels serve, `x` is numbers in memory and no more, and nobody else listens."""
     return (
         _HAS_KERNELS
         and type(x) in _TENSORS
-        and _torch._dispatch_keys(x).raw_repr() == _PLAIN  # noqa: SLF001
+        and x.is_cpu
+        and _torch._has_storage(x)  # noqa: SLF001
+        and not (x.is_neg() or x.is_nested or x._is_zerotensor() or _is_functional(x))  # noqa: SLF001
         and _forward_ad._current_level < 0  # noqa: SLF001
+        # Transforms, dispatch modes, tracers and the profiler want to see the call.
         and not _torch._are_functorch_transforms_active()  # noqa: SLF001
         and not _torch._len_torch_dispatch_stack()  # noqa: SLF001
         and not _torch._is_tracing()  # noqa: SLF001
@@ -43,12 +45,14 @@ def draw_seed(generator: torch.Generator | None) -> Tensor:
     if seed is None:
         with torch.inference_mode(mode=False):
             seed = _scratch.seed = torch.empty((), dtype=torch.int64, device="cpu")
+    if generator is None:
+        return seed.random_(0, SEEDS)
     return seed.random_(0, SEEDS, generator=generator)
 
 
 def selu(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
     """SELU, with alpha dropout if there is a seed; without a graph, but told to other graphs."""
-    if inplace:
+    if inplace and not x.is_inference():
         torch.autograd.graph.increment_version(x)
     return run(x, seed, p, inplace)
 

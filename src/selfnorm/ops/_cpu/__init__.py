@@ -20,12 +20,16 @@ from selfnorm.ops._random import BLOCK, cut
 
 # Units of work below which one thread is quicker than two: about five microseconds of it.
 _ELEMENTS, _BLOCKS = 1 << 14, 1 << 4
+_LOWEST_CUT = cut(1)
 
 
 class _Plan(NamedTuple):
-    """A kernel's code, None if the reference must serve, and what it needs besides tensors."""
+    """What a call needs besides tensors."""
 
+    run: Any
+    """`torch_parallel_for`."""
     code: int | None
+    """The kernel; None if the reference must serve."""
     cut: int
     constants: bytes
 
@@ -34,11 +38,11 @@ def selu(out: Tensor, x: Tensor) -> None:
     """SELU."""
     if not (x.is_contiguous() and out.is_contiguous()):
         return in_memory_order(selu, out, x)
-    code, _, constants = _plan("selu", 0.0, x.dtype)
+    run, code, _, constants = _plan("selu", 0.0, x.dtype)
     if code is None:
         return _fall_back(_reference.selu, out, x)
     context = head(x.data_ptr(), 0, out.data_ptr(), 0, 0, 0, 0) + constants
-    parallel_for()(0, x.numel(), _ELEMENTS, code, context)
+    run(0, x.numel(), _ELEMENTS, code, context)
     return None
 
 
@@ -46,11 +50,11 @@ def selu_backward(out: Tensor, output: Tensor, grad: Tensor, p: float) -> None:
     """The gradient of SELU, with or without alpha dropout."""
     if not (output.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
         return in_memory_order(selu_backward, out, output, grad, p)
-    code, _, constants = _plan("selu_backward", p, output.dtype)
+    run, code, _, constants = _plan("selu_backward", p, output.dtype)
     if code is None:
         return _fall_back(_reference.selu_backward, out, output, grad, p)
     context = head(output.data_ptr(), grad.data_ptr(), out.data_ptr(), 0, 0, 0, 0) + constants
-    parallel_for()(0, output.numel(), _ELEMENTS, code, context)
+    run(0, output.numel(), _ELEMENTS, code, context)
     return None
 
 
@@ -61,7 +65,7 @@ def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
     plan = _plan("selu_alpha_dropout", p, x.dtype)
     if plan.code is None:
         return _fall_back(_reference.selu_alpha_dropout, out, x, seed, p)
-    if not dropped_levels(p):
+    if plan.cut < _LOWEST_CUT:  # no level drops
         return selu(out, x)
     return _drop(plan, out, x, seed)
 
@@ -70,9 +74,6 @@ def alpha_dropout(
     out: Tensor, x: Tensor, seed: Tensor, p: float, shared: int, linear: bool
 ) -> None:
     """Alpha dropout, of single elements or of the last `shared` dimensions as one."""
-    if not dropped_levels(p):
-        out.copy_(x)
-        return None
     if not (x.is_contiguous() and out.is_contiguous()):
         return on_copies(alpha_dropout, out, x, seed, p, shared, linear)
     inner = x.shape[x.ndim - shared :].numel() if shared else 1
@@ -80,6 +81,9 @@ def alpha_dropout(
     plan = _plan(name, p, x.dtype, linear)
     if plan.code is None:
         return _fall_back(_reference.alpha_dropout, out, x, seed, p, shared, linear)
+    if plan.cut < _LOWEST_CUT:
+        out.copy_(x)
+        return None
     return _drop(plan, out, x, seed, inner)
 
 
@@ -88,7 +92,7 @@ def _drop(plan: _Plan, out: Tensor, x: Tensor, seed: Tensor, inner: int = 1) -> 
     elements = x.numel()
     if not elements:
         return
-    code, bits, constants = plan
+    run, code, bits, constants = plan
     seeds = seed if seed.is_contiguous() else seed.contiguous()
     samples = seeds.numel()
     count = elements // (inner * samples)
@@ -96,16 +100,18 @@ def _drop(plan: _Plan, out: Tensor, x: Tensor, seed: Tensor, inner: int = 1) -> 
     if inner > 1:
         units, grain = count, max(1, _BLOCKS * BLOCK // inner)
     context = head(x.data_ptr(), 0, out.data_ptr(), seeds.data_ptr(), count, inner, bits)
-    parallel_for()(0, units * samples, grain, code, context + constants)
+    run(0, units * samples, grain, code, context + constants)
 
 
 @lru_cache
 def _plan(name: str, p: float, dtype: torch.dtype, linear: bool = False) -> _Plan:
+    code = address(name, dtype)
     scale, shift, dropped = affine(p, dtype)
     if linear:  # adding -0 leaves the sign of a zero alone
         shift, dropped = -0.0, 0.0
     constants = numbers(scale, shift, dropped, *derivative(p, dtype))
-    return _Plan(address(name, dtype), cut(dropped_levels(p)), constants)
+    run = None if code is None else parallel_for()
+    return _Plan(run, code, cut(dropped_levels(p)), constants)
 
 
 def _fall_back(reference: Callable[..., Tensor], out: Tensor, *arguments: Any) -> None:
