@@ -12,13 +12,12 @@ _MARKS = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def render(page: str, results: Path = RESULTS) -> str:
-    """The page with every table anew; a table without results stays as it is."""
+    """The page with every table anew; where there are no results, it stays as it is."""
 
     def replace(found: re.Match[str]) -> str:
         path = results / f"{found[2]}.json"
-        if not path.exists():
-            return found[0]
-        return f"{found[1]}{tables(json.loads(path.read_text()))}{found[3]}"
+        result = json.loads(path.read_text()) if path.exists() else {"rows": []}
+        return f"{found[1]}{tables(result)}{found[3]}" if result["rows"] else found[0]
 
     return _MARKS.sub(replace, page)
 
