@@ -76,10 +76,11 @@ def _by_blocks(
         return
     seeds = seed.contiguous()
     count = x.numel() // seeds.numel()
-    units = seeds.numel() * -(-count // BLOCK)
+    blocks_each = -(-count // BLOCK)
+    units = seeds.numel() * blocks_each
     # So that each of a thread's four runs is 16 bytes long or more.
     blocks = 8 if x.element_size() == 2 else 4
-    arguments = (out, x, seeds, numbers, count, units, cut(levels))
+    arguments = (out, x, seeds, numbers, count, blocks_each, units, cut(levels))
     known = {"SELU": SELU, "ONE": seeds.numel() == 1, "BLOCKS": blocks}
     _launch("by_blocks", -(-units // blocks), *arguments, **known)
 

@@ -57,24 +57,25 @@ def by_blocks(
     seeds,
     numbers,
     count,
+    blocks,
     units,
     cut,
     SELU: tl.constexpr,
     ONE: tl.constexpr,
     BLOCKS: tl.constexpr,
 ):
-    """Alpha dropout, after SELU or alone; a unit is a block of `count` elements of one seed.
+    """Alpha dropout, after SELU or alone; a unit is one of the `blocks` of one seed's elements.
 
     Each counter is computed once, by one lane, and its four words serve four runs of elements.
     """
     lane = tl.arange(0, BLOCKS * _COUNTERS)
     unit = tl.program_id(0).to(tl.int64) * BLOCKS + lane // _COUNTERS
-    sample, block, seed = _place(unit, (count + _BLOCK - 1) // _BLOCK, units, seeds, ONE)
+    sample, block, seed = _place(unit, blocks, units, seeds, ONE)
     words = _philox(seed, block * _COUNTERS + lane % _COUNTERS)
 
     element = tl.arange(0, BLOCKS * _RUN)
     unit = tl.program_id(0).to(tl.int64) * BLOCKS + element // _RUN
-    sample, block, _ = _place(unit, (count + _BLOCK - 1) // _BLOCK, units, seeds, ONE)
+    sample, block, _ = _place(unit, blocks, units, seeds, ONE)
     for word in tl.static_range(4):
         bits = words[word].to(tl.int32, bitcast=True)
         half = tl.interleave((bits << 16) >> 16, bits >> 16)
