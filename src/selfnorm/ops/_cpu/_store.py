@@ -2,7 +2,7 @@
 
 Importing Numba and setting up its compiler takes more than half a second; loading an object file by
 llvmlite, a tenth of that. A file's name is the digest of all that its code follows from: the text
-of the kernels, their constants, the versions of the compilers, and the processor.
+of the kernels, their constants, the compilers' versions and settings, and the processor.
 """
 
 import hashlib
@@ -39,7 +39,13 @@ def folder() -> Path:
     if chosen:
         return Path(chosen)
     caches = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path.home() / ".cache") / "selfnorm"
+    if caches:
+        return Path(caches) / "selfnorm"
+    # Without a home this is a folder that cannot be made; a shared one might hold others' code.
+    try:
+        return Path.home() / ".cache" / "selfnorm"
+    except RuntimeError:
+        return Path(os.devnull) / "selfnorm"
 
 
 @cache
@@ -47,7 +53,8 @@ def _digest() -> str:
     kernels = Path(__file__).with_name("_kernels.py").read_bytes()
     constants = (_polynomials.SINGLE, _polynomials.DOUBLE, _random.ROUNDS, _random.BLOCK)
     host = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    others = (constants, host, version("numba"), version("llvmlite"))
+    settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
+    others = (constants, host, settings, version("numba"), version("llvmlite"))
     return hashlib.sha256(kernels + repr(others).encode()).hexdigest()[:24]
 
 
