@@ -21,13 +21,13 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## train the same 32-layer network four ways on real data; draws demo/depth.png
 	$(BIN)/selfnorm fit digits --depth 32 --compare --output demo --force
 
-test: $(STAMP) ## all tests, on all cores; the CPU kernels must be there
-	SELFNORM_REQUIRE=cpu $(BIN)/python -m pytest -n auto -q
+test: $(STAMP) ## all tests, on all cores
+	$(BIN)/python -m pytest -n auto -q
 
-bench: $(VENV)/.bench ## all benchmarks against torch and JAX, some 40 minutes; docs/benchmarks.md
+bench: $(VENV)/.bench ## all benchmarks against torch and JAX, some 15 minutes; docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(VENV)/.bench ## the same in a minute, to see that they run; the figures mean little
+bench-quick: $(VENV)/.bench ## the same in two minutes, to see that they run
 	$(BIN)/python -m benchmarks --quick
 
 $(VENV)/.bench: $(STAMP)
