@@ -27,7 +27,7 @@ test: $(STAMP) ## all tests, on all cores
 bench: $(VENV)/.bench ## all benchmarks against torch and JAX, some 15 minutes; docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(VENV)/.bench ## the same in two minutes, to see that they run
+bench-quick: $(VENV)/.bench ## the same in a minute and a half, to see that they run
 	$(BIN)/python -m benchmarks --quick
 
 $(VENV)/.bench: $(STAMP)
