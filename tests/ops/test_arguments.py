@@ -5,10 +5,12 @@ import sys
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 import selfnorm
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.ops import alpha_dropout, feature_alpha_dropout, selu, selu_alpha_dropout
+from support.compare import assert_same
 from support.samples import normal
 
 DROPOUTS = [alpha_dropout, selu_alpha_dropout, feature_alpha_dropout]
@@ -63,3 +65,39 @@ def test_the_front_door_loads_lazily() -> None:
     assert selfnorm.selu is selu
     assert selfnorm.selu_alpha_dropout is selu_alpha_dropout
     assert selfnorm.alpha_dropout is alpha_dropout
+
+
+class Watch(TorchFunctionMode):
+    """Notes which functions are called, and lets them be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[object] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.seen.append(func)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("function", [selu, *DROPOUTS])
+def test_a_mode_sees_the_call(function) -> None:
+    x = normal(4, 5)
+    arguments = () if function is selu else (0.3, True)
+    torch.manual_seed(1)
+    expected = function(x, *arguments)
+    with Watch() as watch:
+        torch.manual_seed(1)
+        assert_same(function(x, *arguments), expected)
+    assert function in watch.seen
+
+
+def test_a_tensor_class_can_override() -> None:
+    class Loud(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            if func is selu_alpha_dropout:
+                return "overridden"
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    assert selu_alpha_dropout(normal(3).as_subclass(Loud), 0.1, training=True) == "overridden"
+    assert isinstance(selu(normal(3).as_subclass(Loud)), Loud)

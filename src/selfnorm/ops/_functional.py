@@ -1,13 +1,15 @@
 """The public functions: they check arguments and draw the seed; the operations do the rest.
 
 `input` may have any shape and strides and is float64, float32, bfloat16 or float16; the result has
-its shape and dtype, and its memory layout where that is dense.
+its shape and dtype, and its memory layout where that is dense. Like torch's own, each function can
+be overridden by `__torch_function__` of a tensor's class or of a mode.
 """
 
 # ruff: noqa: A002 - `input` is what torch calls it
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.ops import _autograd
@@ -44,6 +46,8 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
         >>> bool(y.mean().abs() < 0.01), bool((y.var() - 1).abs() < 0.01)
         (True, True)
     """
+    if has_torch_function_unary(input):
+        return handle_torch_function(selu, (input,), input, inplace=inplace)
     _check_dtype("selu", input)
     return _autograd.selu(input, inplace)
 
@@ -87,6 +91,10 @@ def alpha_dropout(
         >>> bool(z.mean().abs() < 0.01), bool((z.var() - 1).abs() < 0.02)
         (True, True)
     """
+    if has_torch_function_unary(input):
+        return handle_torch_function(
+            alpha_dropout, (input,), input, p, training, inplace, generator=generator
+        )
     _check_dtype("alpha_dropout", input)
     return _alpha_dropout(input, p, training, inplace, generator=generator, shared=0)
 
@@ -132,6 +140,10 @@ def selu_alpha_dropout(
         >>> bool(z.mean().abs() < 0.01), bool((z.var() - 1).abs() < 0.02)
         (True, True)
     """
+    if has_torch_function_unary(input):
+        return handle_torch_function(
+            selu_alpha_dropout, (input,), input, p, training, inplace, generator=generator
+        )
     _check_dtype("selu_alpha_dropout", input)
     check_probability(p)
     if not training or p == 0:
@@ -177,6 +189,17 @@ def feature_alpha_dropout(
         >>> [len(channel.unique()) for channel in z]
         [1, 1, 1]
     """
+    if has_torch_function_unary(input):
+        return handle_torch_function(
+            feature_alpha_dropout,
+            (input,),
+            input,
+            p,
+            training,
+            inplace,
+            spatial_dims=spatial_dims,
+            generator=generator,
+        )
     _check_dtype("feature_alpha_dropout", input)
     shared = _count_shared(input.ndim, spatial_dims)
     return _alpha_dropout(input, p, training, inplace, generator=generator, shared=shared)
