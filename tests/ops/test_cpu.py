@@ -124,20 +124,25 @@ def test_what_lies_behind_the_end_is_not_touched() -> None:
         memory.fill_(7.0)
 
 
-def test_the_short_way_is_taken_and_is_the_long_way() -> None:
+@pytest.mark.parametrize("name", ["alpha_dropout", "selu_alpha_dropout"])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_the_short_way_is_taken_and_is_the_long_way(inplace: bool, name: str) -> None:
     x = normal(3000).requires_grad_()
+
+    def run() -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(1)
+        z = getattr(selfnorm, name)(x * 1, P, training=True, inplace=inplace)
+        return z.detach(), torch.autograd.grad(z.sum(), x)[0]
+
     assert _direct.possible(x)
-    torch.manual_seed(1)
-    short = selfnorm.selu_alpha_dropout(x, P, training=True)
-    (short_gradient,) = torch.autograd.grad(short.sum(), x)
+    short, short_gradient = run()
     with torch.profiler.profile() as profile:  # a listener, so the long way
         assert not _direct.possible(x)
-        torch.manual_seed(1)
-        long = selfnorm.selu_alpha_dropout(x, P, training=True)
-        (long_gradient,) = torch.autograd.grad(long.sum(), x)
-    assert_same(long.detach(), short.detach())
+        long, long_gradient = run()
+    assert_same(long, short)
     assert_same(long_gradient, short_gradient)
-    assert "selfnorm::selu_alpha_dropout" in {event.key for event in profile.key_averages()}
+    seen = {event.key for event in profile.key_averages()}
+    assert f"selfnorm::{name}{'_' if inplace else ''}" in seen
 
 
 @pytest.mark.parametrize(

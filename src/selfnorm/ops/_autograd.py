@@ -2,8 +2,8 @@
 
 SELU, with or without dropout, keeps its output and nothing else; alpha dropout keeps its seed.
 `torch.compile` refuses an `autograd.Function` that defines `jvp`; so each operation has a class
-without it, for the compiler, and a child with it. Everyday calls of SELU on CPU take neither, but
-the short way through `_direct`.
+without it, for the compiler, and a child with it. Everyday calls on CPU take neither, but the short
+way through `_direct`.
 """
 
 from typing import Any
@@ -23,7 +23,8 @@ def selu(x: Tensor, inplace: bool) -> Tensor:
     if torch.compiler.is_compiling() or not _direct.possible(x):
         return _apply(_PlainSELU, _SELU, x, None, 0.0, inplace=inplace)
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_everyday(x, (None, 0.0, inplace))
+        return _apply_everyday_selu(x, (None, 0.0, inplace))
+    _direct.note_change(x, inplace)
     return _direct.selu(x, None, 0.0, inplace)
 
 
@@ -41,7 +42,8 @@ def selu_alpha_dropout(
         return _apply(_PlainSELU, _SELU, x, seed, p, inplace=inplace)
     seed = _direct.draw_seed(generator) if seed is None else seed
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_everyday(x, (seed, p, inplace))
+        return _apply_everyday_selu(x, (seed, p, inplace))
+    _direct.note_change(x, inplace)
     return _direct.selu(x, seed, p, inplace)
 
 
@@ -49,8 +51,13 @@ def alpha_dropout(
     x: Tensor, seed: Tensor, p: float, *, shared: int, inplace: bool, linear: bool = False
 ) -> Tensor:
     """Alpha dropout with derivatives."""
-    arguments = (x, seed, p, shared, linear)
-    return _apply(_PlainAlphaDropout, _AlphaDropout, *arguments, inplace=inplace)
+    if torch.compiler.is_compiling() or not _direct.possible(x):
+        arguments = (x, seed, p, shared, linear)
+        return _apply(_PlainAlphaDropout, _AlphaDropout, *arguments, inplace=inplace)
+    if x.requires_grad and torch.is_grad_enabled():
+        return _apply_everyday_dropout(x, (seed, p, shared, linear, inplace))
+    _direct.note_change(x, inplace)
+    return _direct.alpha_dropout(x, seed, p, shared, linear, inplace)
 
 
 def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
@@ -95,7 +102,7 @@ class _EverydaySELU(Function):
         seed, ctx.p, inplace = how
         if inplace:
             ctx.mark_dirty(x)
-        output = _direct.run(x, seed, ctx.p, inplace)
+        output = _direct.selu(x, seed, ctx.p, inplace)
         ctx.save_for_backward(output)
         return output
 
@@ -109,8 +116,27 @@ class _EverydaySELU(Function):
         return result, None
 
 
+class _EverydayAlphaDropout(Function):
+    """Alpha dropout by kernels and for reverse mode alone; `how` is all arguments but `x`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, how: tuple[Tensor, float, int, bool, bool]) -> Tensor:
+        seed, ctx.p, ctx.shared, _, inplace = how
+        if inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(seed)
+        return _direct.alpha_dropout(x, *how)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (seed,), (grad,) = ctx.saved_tensors, grads
+        how = {"shared": ctx.shared, "inplace": False, "linear": True}
+        return alpha_dropout(grad, seed, ctx.p, **how), None
+
+
 # What `_quick_apply` would do, looked up once.
-_apply_everyday: Any = super(Function, _EverydaySELU).apply  # pyright: ignore[reportAttributeAccessIssue]
+_apply_everyday_selu: Any = super(Function, _EverydaySELU).apply  # pyright: ignore[reportAttributeAccessIssue]
+_apply_everyday_dropout: Any = super(Function, _EverydayAlphaDropout).apply  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class _PlainSELU(Function):

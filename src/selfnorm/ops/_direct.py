@@ -51,17 +51,25 @@ def draw_seed(generator: torch.Generator | None) -> Tensor:
 
 
 def selu(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
-    """SELU, with alpha dropout if there is a seed; without a graph, but told to other graphs."""
-    if inplace and not x.is_inference():
-        torch.autograd.graph.increment_version(x)
-    return run(x, seed, p, inplace)
-
-
-def run(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
-    """The kernels alone."""
+    """SELU, with alpha dropout if there is a seed, by the kernels alone."""
     out = x if inplace else torch.empty_like(x)
     if seed is None:
         _cpu.selu(out, x)
     else:
         _cpu.selu_alpha_dropout(out, x, seed, p)
     return out
+
+
+def alpha_dropout(
+    x: Tensor, seed: Tensor, p: float, shared: int, linear: bool, inplace: bool
+) -> Tensor:
+    """Alpha dropout by the kernels alone."""
+    out = x if inplace else torch.empty_like(x)
+    _cpu.alpha_dropout(out, x, seed, p, shared, linear)
+    return out
+
+
+def note_change(x: Tensor, inplace: bool) -> None:
+    """Tell graphs that keep `x` if it is about to change, as no operation will."""
+    if inplace and not x.is_inference():
+        torch.autograd.graph.increment_version(x)
