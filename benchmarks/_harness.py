@@ -153,7 +153,8 @@ def main(name: str, measure: Callable[[bool], Iterable[Row]]) -> None:
 
 def line(row: Row) -> str:
     """A row as one line of text."""
-    ratio = "" if row.ratio is None else f"{row.ratio:6.2f}x ({row.low:.2f} to {row.high:.2f})"
+    counts = row.ratio is not None and not row.wrong
+    ratio = f"{row.ratio:6.2f}x ({row.low:.2f} to {row.high:.2f})" if counts else ""
     return f"{row.what:58} {row.ours:>12} | {row.rival}: {row.theirs} {ratio} {row.verdict}"
 
 

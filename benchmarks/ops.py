@@ -1,6 +1,7 @@
 """How fast are SELU and alpha dropout on the CPU?"""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,10 +11,12 @@ from torch.nn import functional as F
 import selfnorm
 from benchmarks._harness import Budget, Row, budget, compare, in_turns, main
 from benchmarks._rivals import compiled, jax_pair, torch_pair
-from selfnorm.theory import selu_constants
+from selfnorm.theory import alpha_dropout_affine, selu_constants
 
 KI, MI = 1 << 10, 1 << 20
 P = 0.1
+HALF = (torch.bfloat16, torch.float16)
+ALPHA, LAMBDA = selu_constants()
 
 
 def pair(x: Tensor, p: float = P) -> Tensor:
@@ -77,7 +80,9 @@ def pairs(x: Tensor, within: Budget, wrong: str) -> Iterator[Row]:
         other = x.to(dtype)
         name = str(dtype).removeprefix("torch.")
         rival = {"torch": lambda other=other: torch_pair(other)}
-        yield from compare(f"{what} {name}", lambda other=other: pair(other), rival, within)
+        yield from compare(
+            f"{what} {name}", lambda other=other: pair(other), rival, within, wrong=wrong
+        )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     rival = {"torch": rivals["torch"]}
@@ -156,21 +161,38 @@ def named(x: Tensor) -> str:
 
 
 def what_is_wrong() -> str:
-    """Compare with a float64 oracle, and the mask's share and moments with what they should be."""
-    alpha, scale = selu_constants()
-    x = torch.randn(MI)
-    exact = torch.where(x > 0, scale * x.double(), scale * alpha * torch.expm1(x.double()))
-    if (selfnorm.selu(x).double() - exact).abs().max() > 1e-6:
-        return "selu is off"
-    leaf = x.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(selfnorm.selu(leaf).sum(), leaf)
-    slope = torch.where(x > 0, scale, scale * alpha * torch.exp(x.double()))
-    if (gradient.double() - slope).abs().max() > 1e-6:
-        return "the gradient is off"
-    z = pair(x)
-    dropped = (z == z.min()).double().mean().item()
-    if abs(dropped - P) > 0.002 or abs(z.mean().item()) > 0.006 or abs(z.var().item() - 1) > 0.01:
-        return f"dropped {dropped:.4f}, mean {z.mean():.4f}, variance {z.var():.4f}"
+    """All that the rows time, in every dtype and in place, against formulas in float64."""
+    x = torch.randn(MI // 4, dtype=torch.float64)
+    found = [one_dtype(x, dtype) for dtype in (torch.float64, torch.float32, *HALF)]
+    return "; ".join(filter(None, found))
+
+
+def one_dtype(x: Tensor, dtype: torch.dtype) -> str:
+    """SELU and the pair, their gradients, and both in place."""
+    leaf = x.to(dtype).requires_grad_()
+    allowed = 8 * torch.finfo(dtype).eps * 4  # values reach 5
+    for p in (0.0, P):
+        scale, shift = alpha_dropout_affine(round(65536 * p) / 65536)
+        function = partial(pair, p=p) if p else selfnorm.selu
+        torch.manual_seed(1)
+        z = function(leaf)
+        (gradient,) = torch.autograd.grad(z.sum(), leaf)
+        kept = z.detach() != z.detach().min() if p else torch.ones_like(z, dtype=torch.bool)
+        v = leaf.detach().double()
+        exact = torch.where(v > 0, LAMBDA * v, LAMBDA * ALPHA * torch.expm1(v))
+        slope = torch.where(v > 0, LAMBDA, LAMBDA * ALPHA * torch.exp(v)) * scale
+        off = (z.detach().double() - (scale * exact + shift)).abs().where(kept, 0).max()
+        off_slope = (gradient.double() - slope).abs().where(kept, 0).max()
+        if off > allowed or off_slope > allowed or (gradient[~kept] != 0).any():
+            return f"{dtype}, p={p}: off by {off:.2g}, the gradient by {off_slope:.2g}"
+        dropped = 1 - kept.double().mean().item()
+        if abs(dropped - p) > 0.004:
+            return f"{dtype}: {dropped:.4f} dropped, not {p}"
+        over = leaf.detach().clone()
+        torch.manual_seed(1)
+        selfnorm.selu_alpha_dropout(over, p, True, inplace=True)
+        if not torch.equal(over, z):
+            return f"{dtype}, p={p}: in place differs"
     return ""
 
 

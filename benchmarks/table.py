@@ -48,8 +48,8 @@ def tables(result: dict[str, Any]) -> str:
 
 
 def spread(row: dict[str, Any]) -> str:
-    """The median of the ratios and their quartiles."""
-    if row["ratio"] is None:
+    """The median of the ratios and their quartiles; nothing where the results are wrong."""
+    if row["ratio"] is None or row["wrong"]:
         return ""
     return f"**{row['ratio']:.2f}** ({row['low']:.2f} to {row['high']:.2f})"
 

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from benchmarks import __main__ as everything
 from benchmarks import table
-from benchmarks._harness import Row, save
+from benchmarks._harness import Row, line, save
 
 from support.pages import ROOT
 
@@ -37,7 +38,10 @@ def test_a_ratio_counts_only_where_the_results_are_right() -> None:
     assert Row("a", "b", "1 s", "3 s", **aims).verdict == "reached"
     assert Row("a", "b", "1 s", "3 s", **aims | {"ratio": 4.0}).verdict == "as wanted"
     assert Row("a", "b", "1 s", "3 s", **aims | {"ratio": 1.9}).verdict == "missed"
-    assert Row("a", "b", "1 s", "3 s", **aims, wrong="off").verdict == "WRONG: off"
+    wrong = Row("a", "b", "1 s", "3 s", **aims, low=2.5, high=3.5, wrong="off")
+    assert wrong.verdict == "WRONG: off"
+    assert "3.00" not in line(wrong)
+    assert table.spread(asdict(wrong)) == ""
 
 
 def test_the_page_takes_the_figures(tmp_path: Path) -> None:

@@ -85,6 +85,17 @@ def test_special_values_where_dropped_and_kept(p: float, dtype: torch.dtype) -> 
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shared", [0, 1])
+def test_nan_stays_nan_where_it_is_dropped(
+    implementation: ModuleType, shared: int, dtype: torch.dtype
+) -> None:
+    x = torch.full((40, 20), torch.nan, dtype=dtype)
+    assert implementation.selu_alpha_dropout(x, SEED, 0.5).isnan().all()
+    for linear in (False, True):
+        assert implementation.alpha_dropout(x, SEED, 0.5, shared, linear).isnan().all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_all_dropped_is_zero(dtype: torch.dtype) -> None:
     x = normal(50, dtype=dtype)
     for function in (alpha_dropout, selu_alpha_dropout):

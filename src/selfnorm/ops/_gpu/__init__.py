@@ -94,21 +94,20 @@ def _by_channels(
     channels = x.numel() // inner
     columns = min(_ELEMENTS, 1 << (inner - 1).bit_length())
     rows = _ELEMENTS // columns
-    grid = (-(-channels // rows), -(-inner // columns))
+    across = -(-inner // columns)
     pointers = (out, x, seeds, numbers)
-    sizes = (channels // seeds.numel(), channels, inner, cut(levels))
-    _launch("by_channels", grid, *pointers, *sizes, ROWS=rows, COLUMNS=columns)
+    sizes = (channels // seeds.numel(), channels, inner, across, cut(levels))
+    programs = -(-channels // rows) * across
+    _launch("by_channels", programs, *pointers, *sizes, ROWS=rows, COLUMNS=columns)
 
 
-def _launch(
-    name: str, grid: int | tuple[int, int], out: Tensor, *arguments: Any, **known: Any
-) -> None:
+def _launch(name: str, programs: int, out: Tensor, *arguments: Any, **known: Any) -> None:
     from selfnorm.ops._gpu import _kernels  # noqa: PLC0415 - triton is slow to import
 
     if not out.numel():
         return
     with torch.cuda.device_of(out):
-        kernel = getattr(_kernels, name)[grid if isinstance(grid, tuple) else (grid,)]
+        kernel = getattr(_kernels, name)[(programs,)]
         # Products and sums that shall be one operation are written as one.
         kernel(out, *arguments, **known, enable_fp_fusion=False)
 

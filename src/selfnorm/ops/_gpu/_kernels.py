@@ -89,10 +89,25 @@ def by_blocks(
 
 @triton.jit(do_not_specialize=["cut"])
 def by_channels(
-    out, x, seeds, numbers, count, channels, inner, cut, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+    out,
+    x,
+    seeds,
+    numbers,
+    count,
+    channels,
+    inner,
+    across,
+    cut,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):
-    """Alpha dropout of channels of `inner` elements, `count` channels to a seed."""
-    channel = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    """Alpha dropout of channels of `inner` elements, `count` channels to a seed.
+
+    It takes `across` programs to cover a channel; all lie on one axis of the grid, as a second one
+    is limited to 65,535.
+    """
+    program = tl.program_id(0).to(tl.int64)
+    channel = program // across * ROWS + tl.arange(0, ROWS)
     sample, position = channel // count, channel % count
     there = channel < channels
     seed = tl.load(seeds + sample, mask=there, other=0)
@@ -102,7 +117,7 @@ def by_channels(
     bits = tl.where(word == 3, words[3], bits).to(tl.int32, bitcast=True)
     half = tl.where(position % 2 == 0, bits << 16, bits) >> 16
 
-    column = tl.program_id(1).to(tl.int64) * COLUMNS + tl.arange(0, COLUMNS)
+    column = program % across * COLUMNS + tl.arange(0, COLUMNS)
     at = channel[:, None] * inner + column[None, :]
     inside = there[:, None] & (column < inner)[None, :]
     v = _wide(tl.load(x + at, mask=inside))
