@@ -121,3 +121,17 @@ def test_deterministic_functions_of_their_arguments() -> None:
     for name, arguments in operations(normal(40)).items():
         operation = getattr(OPS, name)
         assert_same(operation(*arguments), operation(*arguments))
+
+
+# torch makes a fake tensor of a saved output, and warns itself as it looks for its gradient.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("name", ["selu", "alpha_dropout", "selu_alpha_dropout"])
+def test_compiled_autograd(name: str) -> None:
+    """The backward pass of an eager call, traced as one graph."""
+    x = normal(50).requires_grad_()
+    y = FUNCTIONS[name](x, 0.3).pow(2).sum()
+    (expected,) = torch.autograd.grad(y, x, retain_graph=True)
+    compiler = torch.compile(backend="eager", fullgraph=True)
+    with torch._dynamo.compiled_autograd._enable(compiler):
+        y.backward()
+    assert_same(x.grad, expected)

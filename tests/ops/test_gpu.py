@@ -88,13 +88,15 @@ def test_channels_of_any_size(gpu_kernels: ModuleType, inner: int) -> None:
 
 
 def test_a_seed_for_each_sample(gpu_kernels: ModuleType) -> None:
-    x, seeds = normal(3, 2, 700), torch.arange(6).view(3, 2) * 987654321987
+    x, seeds = normal(3, 3, 700), torch.arange(9).view(3, 3) * 987654321987
     for name, rest in (("selu_alpha_dropout", (P,)), ("alpha_dropout", (P, 1, False))):
         seed = seeds if name == "selu_alpha_dropout" else seeds[:, 0]
-        out = torch.empty_like(x)
+        memory = torch.full((x.numel() + 9 * BLOCK,), 7.0)
+        out = memory[: x.numel()].view(x.shape)
         getattr(gpu_kernels, name)(out, x, seed, *rest)
         expected = getattr(_reference, name)(x, seed, *rest)
         assert_close(out, expected, SAME_UP_TO_ROUNDING[torch.float32])
+        assert (memory[x.numel() :] == 7.0).all(), "what lies behind the end is not touched"
 
 
 COMPILE = """

@@ -43,6 +43,7 @@ def test_a_leaf_that_requires_grad_is_refused(function: Callable[..., Tensor]) -
     leaf = normal(4, 4).requires_grad_()
     with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
         function(leaf, True)
+    assert_same(leaf.detach(), normal(4, 4))
 
 
 @each_function
@@ -126,3 +127,4 @@ def test_a_view_of_a_leaf_is_refused(function: Callable[..., Tensor]) -> None:
     leaf = normal(4, 4).requires_grad_()
     with pytest.raises(RuntimeError, match="view of a leaf Variable that requires grad"):
         function(leaf[:, :2], True)
+    assert_same(leaf.detach(), normal(4, 4))

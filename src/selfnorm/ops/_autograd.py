@@ -20,7 +20,8 @@ from selfnorm.ops._random import draw_seed
 
 def selu(x: Tensor, inplace: bool) -> Tensor:
     """SELU with derivatives."""
-    if torch.compiler.is_compiling() or not _direct.possible(x):
+    _let_torch_refuse(x, inplace)
+    if not _direct.possible(x):
         return _apply(_PlainSELU, _SELU, x, None, 0.0, inplace=inplace)
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_everyday_selu(x, (None, 0.0, inplace))
@@ -37,7 +38,8 @@ def selu_alpha_dropout(
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """SELU and alpha dropout with derivatives; the seed is given or drawn."""
-    if torch.compiler.is_compiling() or not _direct.possible(x):
+    _let_torch_refuse(x, inplace)
+    if not _direct.possible(x):
         seed = draw_seed(x.device, generator) if seed is None else seed
         return _apply(_PlainSELU, _SELU, x, seed, p, inplace=inplace)
     seed = _direct.draw_seed(generator) if seed is None else seed
@@ -51,7 +53,8 @@ def alpha_dropout(
     x: Tensor, seed: Tensor, p: float, *, shared: int, inplace: bool, linear: bool = False
 ) -> Tensor:
     """Alpha dropout with derivatives."""
-    if torch.compiler.is_compiling() or not _direct.possible(x):
+    _let_torch_refuse(x, inplace)
+    if not _direct.possible(x):
         arguments = (x, seed, p, shared, linear)
         return _apply(_PlainAlphaDropout, _AlphaDropout, *arguments, inplace=inplace)
     if x.requires_grad and torch.is_grad_enabled():
@@ -65,6 +68,19 @@ def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     if torch.compiler.is_compiling():
         return OPS.selu_backward.default(output, grad, p)
     return _quick_apply(_SELUBackward, output, grad, p)
+
+
+def _let_torch_refuse(x: Tensor, inplace: bool) -> None:
+    """A leaf in place is an error, and a `Function` finds it only once the leaf is overwritten.
+
+    So an operation of torch's, which would leave the numbers as they are, meets it first.
+    """
+    if not inplace or torch.compiler.is_compiling() or _transforms_active():
+        return
+    if x.requires_grad and torch.is_grad_enabled():
+        base = x._base  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        if (x if base is None else base).is_leaf:
+            x.mul_(1)
 
 
 def _apply(

@@ -25,7 +25,8 @@ _scratch = threading.local()
 def possible(x: Tensor) -> bool:
     """Whether kernels serve, `x` is numbers in memory and no more, and nobody else listens."""
     return (
-        _HAS_KERNELS
+        not torch.compiler.is_compiling()  # first: the compiler cannot trace what follows
+        and _HAS_KERNELS
         and type(x) in _TENSORS
         and x.is_cpu
         and _torch._has_storage(x)  # noqa: SLF001

@@ -17,13 +17,9 @@ from numba import cfunc, from_dtype, njit, types
 from numba.extending import intrinsic, overload
 from numba.np.numpy_support import carray
 
+from selfnorm.ops._cpu._pool import HEAD, NUMBERS
 from selfnorm.ops._polynomials import DOUBLE, SINGLE, Formula
 from selfnorm.ops._random import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
-
-HEAD = ("x", "grad", "out", "seeds", "count", "inner", "cut")
-"""The addresses and counts at the head of a context; int64."""
-NUMBERS = ("scale", "shift", "dropped", "slope", "threshold", "floor", "tail")
-"""The constants behind them; float64."""
 
 
 def compile_kernel(name: str, element: str) -> Any:
@@ -133,7 +129,7 @@ def _backward_loop(begin: Any, end: Any, x: Any, grad: Any, out: Any, c: Any) ->
 
 @njit(inline="always")
 def _selu_dropout_loop(size: Any, bits: Any, x: Any, out: Any, c: Any) -> Any:
-    """A dropped unit is SELU at -inf. The minimum has nan second, and then x86 keeps the nan."""
+    """A dropped unit is SELU at -inf; a nan is not above the limit, and so it is kept."""
     scale, shift = _constant(c.scale, out), _constant(c.shift, out)
     low, high = _constant(-np.inf, out), _constant(np.inf, out)
     cut, halves = np.int16(c.cut), _pointer(bits, np.int16(0))
@@ -195,7 +191,7 @@ def _draw(bits: Any, seed: Any, block: Any) -> Any:
 
 
 def _selu(x: Any) -> Any:
-    """SELU of a float32 or float64."""
+    """SELU of a float32 or float64: the name that Numba fills, never called by Python."""
     raise NotImplementedError(x)
 
 

@@ -26,13 +26,18 @@ ELEMENTS = {
     torch.bfloat16: "u2",
     torch.float16: "i2",
 }
-head = struct.Struct("7q").pack
-"""The first half of a context, which differs from call to call: `_kernels.HEAD`."""
+HEAD = ("x", "grad", "out", "seeds", "count", "inner", "cut")
+"""A context begins with addresses and counts, which differ from call to call; int64."""
+NUMBERS = ("scale", "shift", "dropped", "slope", "threshold", "floor", "tail")
+"""Behind them are constants, float64, and room for one element, which has the tensors' type."""
+
+head = struct.Struct(f"{len(HEAD)}q").pack
+"""The first half of a context."""
 
 
 def numbers(*values: float) -> bytes:
-    """The second half of a context, `_kernels.NUMBERS`, and room for one element."""
-    return struct.pack("7d8x", *values)
+    """The second half of a context."""
+    return struct.pack(f"{len(NUMBERS)}d8x", *values)
 
 
 # What torch calls x86 processors without AVX2; others are "DEFAULT" too, and have what it takes.
@@ -85,11 +90,10 @@ def parallel_for() -> Any:
 
 def _give_up(error: Exception) -> None:
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    if not _broken:
-        _broken.append(f"numba is installed but its kernels do not work ({reason})")
-        warnings.warn(
-            f"selfnorm's CPU kernels need a working numba; {reason}. Plain torch serves instead: "
-            "the same results, slower. Reinstall numba, or remove it to silence this.",
-            SelfNormWarning,
-            stacklevel=2,
-        )
+    _broken.append(f"numba is installed but its kernels do not work ({reason})")
+    warnings.warn(
+        f"selfnorm's CPU kernels need a working numba; {reason}. Plain torch serves instead: "
+        "the same results, slower. Reinstall numba, or remove it to silence this.",
+        SelfNormWarning,
+        stacklevel=2,
+    )

@@ -18,6 +18,7 @@ import llvmlite.binding as llvm
 
 from selfnorm._files import write_file
 from selfnorm.ops import _polynomials, _random
+from selfnorm.ops._cpu import _pool
 
 _ENTRY = "selfnorm_kernel"
 _loaded: list[Any] = []  # machine code is freed with its engine
@@ -50,12 +51,13 @@ def folder() -> Path:
 
 @cache
 def _digest() -> str:
-    kernels = Path(__file__).with_name("_kernels.py").read_bytes()
-    constants = (_polynomials.SINGLE, _polynomials.DOUBLE, _random.ROUNDS, _random.BLOCK)
+    text = b"".join(Path(__file__).with_name(n).read_bytes() for n in ("_kernels.py", "_store.py"))
+    philox = (_random.ROUNDS, _random.COUNTERS, _random.MULTIPLIERS, _random.KEY_STEPS)
+    constants = (_polynomials.SINGLE, _polynomials.DOUBLE, philox, _pool.HEAD, _pool.NUMBERS)
     host = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
     others = (constants, host, settings, version("numba"), version("llvmlite"))
-    return hashlib.sha256(kernels + repr(others).encode()).hexdigest()[:24]
+    return hashlib.sha256(text + repr(others).encode()).hexdigest()[:24]
 
 
 def _compile(name: str, element: str) -> bytes:
