@@ -101,12 +101,18 @@ def compare(
     times = in_turns({"ours": ours, **present}, within)
     rows = []
     for name in present:
-        ratios = sorted(b / a for a, b in zip(times["ours"], times[name], strict=True))
-        low, ratio, high = (ratios[round(q * (len(ratios) - 1))] for q in (0.25, 0.5, 0.75))
+        low, ratio, high = ratios(times["ours"], times[name])
         least, wanted = (aims or {}).get(name, (None, None))
         ours_text, theirs = (duration(statistics.median(times[key])) for key in ("ours", name))
         rows.append(Row(what, name, ours_text, theirs, ratio, low, high, least, wanted, wrong))
     return rows
+
+
+def ratios(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
+    """Their time by ours, turn by turn: the lower quartile, the median, the upper quartile."""
+    values = sorted(b / a for a, b in zip(ours, theirs, strict=True))
+    low, median, high = (values[round(q * (len(values) - 1))] for q in (0.25, 0.5, 0.75))
+    return low, median, high
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 import selfnorm
-from benchmarks._harness import Budget, Row, budget, compare, duration, in_turns, main
+from benchmarks._harness import Budget, Row, budget, compare, duration, in_turns, main, ratios
 from benchmarks._rivals import torch_pair
 from selfnorm.ops import _cpu, _gpu
 from selfnorm.ops._random import draw_seed
@@ -59,8 +59,7 @@ def both_ways(size: int, dtype: torch.dtype, within: Budget) -> Iterator[Row]:
         torch.cuda.synchronize()
 
     times = in_turns({"ours": run(ours), "copies": copies}, within)
-    shares = sorted(b / a for a, b in zip(times["ours"], times["copies"], strict=True))
-    low, share, high = (shares[round(q * (len(shares) - 1))] for q in (0.25, 0.5, 0.75))
+    low, share, high = ratios(times["ours"], times["copies"])
     texts = [duration(sorted(t)[len(t) // 2]) for t in times.values()]
     what = f"the pair forward + backward, {name}: share of copy bandwidth"
     yield Row(what, "copy_ of as many bytes", *texts, share, low, high, None, 0.9, wrong)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import selfnorm
-from benchmarks._harness import Budget, Row, budget, compare, in_turns, main
+from benchmarks._harness import Budget, Row, budget, compare, in_turns, main, ratios
 from benchmarks._rivals import compiled, jax_pair, torch_pair
 from selfnorm.theory import alpha_dropout_affine, selu_constants
 
@@ -149,8 +149,7 @@ def share_of_copy(size: int, within: Budget, wrong: str) -> Iterator[Row]:
         name: f"{8 * size / sorted(t)[len(t) // 2] / 1e9:.3g} GB/s" for name, t in times.items()
     }
     for name in list(times)[1:]:
-        shares = sorted(b / a for a, b in zip(times["ours"], times[name], strict=True))
-        low, share, high = (shares[round(q * (len(shares) - 1))] for q in (0.25, 0.5, 0.75))
+        low, share, high = ratios(times["ours"], times[name])
         what = f"selu in place, {named(x)} float32: share of bandwidth"
         yield Row(what, name, speeds["ours"], speeds[name], share, low, high, 0.5, 0.85, wrong)
 
