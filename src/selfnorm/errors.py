@@ -4,6 +4,8 @@ Each one is also the built-in that a caller would expect (`ValueError`, `TypeErr
 written against torch or scikit-learn catches it without knowing selfnorm.
 """
 
+from typing import Any
+
 
 class SelfNormError(Exception):
     """The parent of all of selfnorm's errors; the command line prints it in one line."""
@@ -23,6 +25,24 @@ class TableError(SelfNormError, ValueError):
 
 class ModelFolderError(SelfNormError, OSError):
     """A model folder cannot be read or written: damaged, of another version, or not empty."""
+
+
+class AuditError(SelfNormError, RuntimeError):
+    """`audit(..., strict=True)` found errors or warnings.
+
+    Attributes:
+        report: The report that holds them.
+    """
+
+    def __init__(self, report: Any) -> None:
+        self.report = report
+        found = [str(finding) for finding in report.findings if finding.severity != "note"]
+        super().__init__(
+            f"the model is not self-normalizing: {len(found)} findings.\n" + "\n".join(found)
+        )
+
+    def __reduce__(self) -> tuple[type["AuditError"], tuple[Any]]:
+        return AuditError, (self.report,)
 
 
 class SelfNormWarning(UserWarning):

@@ -1,6 +1,37 @@
-"""Is this network self-normalizing? What its layers do to mean and variance."""
+"""Is this network self-normalizing, and why not? The package is the function, too:
 
+`selfnorm.audit(model, inputs)` looks; `selfnorm.audit.Report` and the rest are here.
+"""
+
+from selfnorm._callable import make_callable
+from selfnorm.audit._audit import audit as audit
+from selfnorm.audit._finding import Finding as Finding
+from selfnorm.audit._finding import Severity as Severity
+from selfnorm.audit._layer import Features as Features
+from selfnorm.audit._layer import Histogram as Histogram
+from selfnorm.audit._layer import Layer as Layer
+from selfnorm.audit._layer import Weights as Weights
 from selfnorm.audit._record import LayerMoments as LayerMoments
 from selfnorm.audit._record import record_moments as record_moments
+from selfnorm.audit._recording import Recording as Recording
+from selfnorm.audit._report import Report as Report
+from selfnorm.audit._rules import rule as rule
+from selfnorm.audit._rules import rule_names as rule_names
 
-__all__ = ["LayerMoments", "record_moments"]
+__all__ = [
+    "Features",
+    "Finding",
+    "Histogram",
+    "Layer",
+    "LayerMoments",
+    "Recording",
+    "Report",
+    "Severity",
+    "Weights",
+    "audit",
+    "record_moments",
+    "rule",
+    "rule_names",
+]
+
+make_callable(__name__, audit)

@@ -1,0 +1,75 @@
+"""What a torch function does, by its name: the one thing that all of its forms share.
+
+`torch.relu`, `relu_`, `F.relu`, `Tensor.relu` and `nn.ReLU` all arrive as a call named `relu`.
+"""
+
+ACTIVATIONS = frozenset(
+    "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_softmax logsigmoid "
+    "log_sigmoid mish prelu relu relu6 rrelu selu sigmoid silu softmax softmin softplus softshrink "
+    "softsign tanh tanhshrink threshold gumbel_softmax".split()
+)
+
+_ROLES = {
+    "linear": (
+        "linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d "
+        "addmm"
+    ),
+    "matmul": "matmul rmatmul mm bmm einsum",
+    "embedding": "embedding embedding_bag",
+    "recurrent": "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell",
+    "attention": "multi_head_attention_forward scaled_dot_product_attention",
+    "normalization": (
+        "batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm normalize"
+    ),
+    "pooling": (
+        "max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices "
+        "max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d "
+        "adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
+        "adaptive_max_pool3d adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices "
+        "adaptive_max_pool3d_with_indices fractional_max_pool2d_with_indices "
+        "fractional_max_pool3d_with_indices lp_pool1d lp_pool2d lp_pool3d mean sum amax amin max"
+    ),
+    "dropout": "dropout dropout1d dropout2d dropout3d feature_dropout native_dropout",
+    "alpha dropout": "alpha_dropout feature_alpha_dropout",
+    "sum": "add radd iadd sub rsub isub subtract",
+    "times": "mul rmul imul div truediv itruediv rtruediv multiply divide true_divide",
+    "concatenation": "cat concat concatenate stack hstack vstack dstack",
+    "padding": "pad",
+    # What moves, copies, picks or casts values keeps their moments, and is passed over.
+    "": (
+        "view reshape flatten unflatten transpose t permute getitem setitem unsqueeze squeeze "
+        "contiguous clone detach to float double half bfloat16 cpu cuda chunk split unbind narrow "
+        "select expand expand_as repeat repeat_interleave tile movedim moveaxis swapaxes swapdims "
+        "roll flip gather index_select type_as type view_as reshape_as requires_grad pixel_shuffle "
+        "pixel_unshuffle channel_shuffle interpolate upsample masked_fill where take_along_dim get "
+        "set as_strided unfold fold tensor_split dsplit hsplit vsplit unsafe_chunk unsafe_split "
+        "split_with_sizes pack_padded_sequence pad_packed_sequence fake_quantize broadcast_to "
+        "masked_select alias adjoint diagonal tril triu index_copy index_put copy new_zeros "
+        "zeros_like ones_like empty_like rand_like randn_like full_like new_empty new_ones "
+        "new_full register_hook retain_grad backward numpy tolist item size dim numel stride "
+        "is_floating_point is_complex len argmax argmin sort topk eq ne lt gt le ge isnan isinf "
+        "isfinite native_channel_shuffle atleast_1d atleast_2d atleast_3d ravel positive pos deepcopy"
+    ),
+}
+ROLE_BY_NAME = {
+    name: role for role, names in _ROLES.items() for name in names.split()
+} | dict.fromkeys((*ACTIVATIONS, "selu_alpha_dropout"), "activation")
+
+CHANNELS_SECOND = ("conv", "batch_norm", "group_norm", "instance_norm", "pool", "feature_alpha")
+"""Parts of names of functions whose units lie along dimension 1."""
+
+
+def plain_name(function: object) -> str:
+    """A function's name without the underscores of in-place and special methods."""
+    return getattr(function, "__name__", type(function).__name__).strip("_")
+
+
+def in_place(function: object, arguments: dict[str, object]) -> bool:
+    """Whether a call writes into its first argument."""
+    name: str = getattr(function, "__name__", "")
+    special = name.startswith("__")
+    return (
+        (name.endswith("_") and not special)
+        or name in {"__iadd__", "__isub__", "__imul__", "__itruediv__", "__setitem__"}
+        or arguments.get("inplace") is True
+    )

@@ -1,0 +1,174 @@
+"""Moments of what a layer puts out: of everything, batch by batch, and of a sample."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selfnorm.audit._layer import Histogram
+from selfnorm.theory import selu_constants
+from selfnorm.theory._types import FloatArray
+
+_CHUNK = 1 << 20  # values converted to float32 at a time
+_UNITS, _ROWS, _BINS = 64, 4096, 48
+_SELU_FLOOR = -float(np.prod(selu_constants()))
+_FLAT = 0.01
+
+
+def units_last(name: str, ndim: int, before: int | None = None) -> int:
+    """The dimension of the units when nothing says: as before, of channels, or the last."""
+    if before is not None and -ndim <= before < ndim:
+        return before
+    return 1 if ndim >= 4 or (ndim == 3 and "conv" in name) else -1
+
+
+@dataclass
+class Accumulator:
+    """Mean and variance of each unit over all batches seen; no value is kept."""
+
+    rows: int = 0
+    mean: Tensor | None = None
+    squares: Tensor | None = None  # sum of squared distances from the mean
+    gradient_sum: float = 0.0
+    gradient_count: int = 0
+    gradient_samples: int = 0
+    non_finite: bool = False
+    _missing: bool = field(default=False, repr=False)
+
+    @torch.no_grad()
+    def update(self, values: Tensor, dim: int) -> None:
+        """Add a batch; `dim` is the dimension of the units."""
+        if not values.numel():
+            return
+        if values.ndim < 2:
+            values, dim = values.reshape(1, -1), 1
+        dim %= values.ndim
+        step = max(1, _CHUNK * values.shape[0] // values.numel())
+        parts = (values,) if values.dtype in (torch.float32, torch.float64) else values.split(step)
+        others = [d for d in range(values.ndim) if d != dim]
+        for part in parts:
+            wide = part if part.dtype in (torch.float32, torch.float64) else part.float()
+            variance, mean = torch.var_mean(wide, dim=others, correction=0)
+            self._merge(part.numel() // part.shape[dim], mean.double(), variance.double())
+        if self.mean is not None and self.squares is not None:
+            self.non_finite |= not bool((self.mean + self.squares).isfinite().all())
+
+    def _merge(self, rows: int, mean: Tensor, variance: Tensor) -> None:
+        if self.mean is None or self.squares is None or self.mean.shape != mean.shape:
+            self.rows, self.mean, self.squares = rows, mean, variance * rows
+            return
+        total = self.rows + rows
+        apart = mean - self.mean
+        self.squares += variance * rows + apart**2 * (self.rows * rows / total)
+        self.mean += apart * (rows / total)
+        self.rows = total
+
+    @torch.no_grad()
+    def add_gradient(self, gradient: Tensor) -> None:
+        """Add the gradient of one batch by this output."""
+        size = torch.linalg.vector_norm(gradient, dtype=torch.float32)
+        self.gradient_sum += float(size) ** 2
+        self.gradient_count += gradient.numel()
+        self.gradient_samples += gradient.shape[0] if gradient.ndim > 1 else 1
+
+    def units(self) -> tuple[FloatArray, FloatArray]:
+        """Means and variances of the units."""
+        if self.mean is None or self.squares is None:
+            return np.zeros(0), np.zeros(0)
+        return self.mean.cpu().numpy(), (self.squares / self.rows).cpu().numpy()
+
+    def overall(self) -> tuple[float, float]:
+        """Mean and variance over all units together."""
+        means, variances = self.units()
+        if not len(means):
+            return np.nan, np.nan
+        with np.errstate(invalid="ignore", over="ignore"):
+            return float(means.mean()), float(variances.mean() + means.var())
+
+    def dead(self) -> float:
+        """Share of the units that never change; nan where there is one row only."""
+        means, variances = self.units()
+        if self.rows < 2 or not len(means):
+            return np.nan
+        with np.errstate(invalid="ignore", over="ignore"):
+            scale = float(variances.mean() + (means**2).mean())
+            return float(np.mean(variances <= 1e-12 * scale))
+
+    def gradient(self) -> tuple[float, float]:
+        """Root mean square of the gradient, and its norm in one sample; nan if there was none."""
+        if not self.gradient_count:
+            return np.nan, np.nan
+        return (
+            float(np.sqrt(self.gradient_sum / self.gradient_count)),
+            float(np.sqrt(self.gradient_sum / self.gradient_samples)),
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What some rows of some units show."""
+
+    saturated: float
+    kurtosis: float
+    correlation: float
+    correlation_size: float
+    histogram: Histogram
+
+
+@torch.no_grad()
+def sample(values: Tensor, dim: int, activation: str) -> Sample:
+    """Shape of the distribution, from at most 64 units and 4,096 rows spread evenly."""
+    rows = _rows(values, dim).cpu().numpy()
+    rows = rows[np.isfinite(rows).all(1)]
+    flat = rows.ravel()
+    if not flat.size:
+        empty = Histogram(np.array([0.0, 1.0]), np.zeros(1))
+        return Sample(np.nan, np.nan, np.nan, np.nan, empty)
+    centered = flat - flat.mean()
+    variance = float(np.mean(centered**2))
+    kurtosis = float(np.mean(centered**4)) / variance**2 if variance > 1e-30 else np.nan
+    counts, edges = np.histogram(flat, bins=_BINS)
+    correlation, size = correlations(rows)
+    shape = Histogram(edges.astype(np.float64), counts.astype(np.float64))
+    return Sample(_saturated(flat, activation), kurtosis, correlation, size, shape)
+
+
+def correlations(rows: FloatArray) -> tuple[float, float]:
+    """Mean correlation between two columns, and root mean square without what chance gives."""
+    count = len(rows)
+    moving = rows[:, rows.var(0) > 1e-12 * max(float(np.mean(rows**2)), 1e-30)]
+    width = moving.shape[1]
+    if count < 4 or width < 2:
+        return np.nan, np.nan
+    standard = (moving - moving.mean(0)) / moving.std(0)
+    table = standard.T @ standard / count
+    apart = table[~np.eye(width, dtype=bool)]
+    return float(apart.mean()), float(np.sqrt(max(np.mean(apart**2) - 1 / count, 0.0)))
+
+
+def _rows(values: Tensor, dim: int) -> Tensor:
+    """A matrix of rows by units, float64."""
+    if values.ndim < 2:
+        values, dim = values.reshape(1, -1), 1
+    values = values.detach().movedim(dim, -1)
+    values = values[..., :: max(1, -(-values.shape[-1] // _UNITS))]
+    for place in range(values.ndim - 1):  # thin out the batch last: its rows are independent
+        axis = values.ndim - 2 - place
+        count = values.numel() // max(values.shape[-1], 1)
+        if count > _ROWS:
+            step = min(values.shape[axis], -(-count // _ROWS))
+            values = values[(slice(None),) * axis + (slice(None, None, step),)]
+    return values.reshape(-1, values.shape[-1]).double()
+
+
+def _saturated(flat: FloatArray, activation: str) -> float:
+    if activation == "selu":
+        return float(np.mean((flat < _SELU_FLOOR * (1 - _FLAT)) & (flat > _SELU_FLOOR * 1.001)))
+    if activation in {"relu", "relu6"}:
+        return float(np.mean(flat <= 0))
+    if activation == "tanh":
+        return float(np.mean(1 - flat**2 < _FLAT))
+    if activation == "sigmoid":
+        return float(np.mean(4 * flat * (1 - flat) < _FLAT))
+    return np.nan

@@ -1,0 +1,135 @@
+"""The theory's mean and variance of every layer, beside what was measured.
+
+From layer to layer, unit by unit: a linear unit with weights of sum omega and sum of squares tau
+over inputs of mean mu and variance nu has `z ~ N(mu omega + b, nu tau)` (Klambauer et al. 2017,
+section 2), less the share of a convolution's terms that are padded zeros; an activation's moments
+follow by `theory.moments`, dropout's by its definition. Where the theory has nothing to say
+(pooling, attention, ...) it goes on from what was measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from selfnorm.audit._layer import INPUT, Layer
+from selfnorm.theory import ACTIVATIONS, Moments, alpha_dropout_affine, moments, selu_constants
+from selfnorm.theory._types import FloatArray
+
+_UNITS = 256
+_DROPPED = -float(np.prod(selu_constants()))
+_ALIASES = {"swish": "silu", "relu6": "relu", "logsigmoid": ""}
+
+
+class Units(NamedTuple):
+    """Mean and variance of each of some units."""
+
+    mean: FloatArray
+    var: FloatArray
+
+    @property
+    def overall(self) -> Moments:
+        """Of all units together."""
+        return Moments(np.float64(self.mean.mean()), np.float64(self.var.mean() + self.mean.var()))  # pyright: ignore[reportArgumentType]
+
+
+def predict(layers: Sequence[Layer], inputs: Units) -> list[Layer]:
+    """The layers with `predicted` and `local` filled in.
+
+    Args:
+        layers: As recorded.
+        inputs: The moments of what the model is given.
+    """
+    chain: dict[int, Units] = {INPUT: inputs}
+    measured: dict[int, Units] = {INPUT: inputs}
+    found: list[Layer] = []
+    for layer in layers:
+        seen = Units(np.array([layer.mean]), np.array([layer.variance]))
+        predicted = _step(layer, [chain[i] for i in layer.inputs])
+        local = _step(layer, [_spread(measured[i], layer, i, layers) for i in layer.inputs])
+        chain[layer.index] = seen if predicted is None else predicted
+        measured[layer.index] = seen
+        found.append(
+            replace(
+                layer,
+                predicted=None if predicted is None else predicted.overall,
+                local=None if local is None else local.overall,
+            )
+        )
+    return found
+
+
+def _spread(before: Units, layer: Layer, index: int, layers: Sequence[Layer]) -> Units:
+    """For an activation the measured moments unit by unit, as its curve is not a straight line."""
+    if layer.role != "activation" or index == INPUT:
+        return before
+    source = layers[index]
+    return _thin(Units(source.unit_means, source.unit_variances))
+
+
+def _step(layer: Layer, before: Sequence[Units]) -> Units | None:
+    """What the theory expects behind one layer; None if it does not say."""
+    if not before or any(not np.isfinite(u.mean).all() for u in before):
+        return None
+    match layer.role:
+        case "linear" if len(layer.weights) == 1 and len(before) == 1:
+            return _linear(layer, before[0])
+        case "activation" if len(before) == 1:
+            return _activation(layer, before[0])
+        case "dropout":
+            return _dropout(before[0], layer.settings["p"])
+        case "alpha dropout":
+            return _alpha_dropout(before[0], layer.settings["p"])
+        case "addition" if len(before) > 1:
+            parts = [u.overall for u in before]
+            return _units(sum(float(m.mean) for m in parts), sum(float(m.var) for m in parts))
+        case _:
+            return None
+
+
+def _linear(layer: Layer, before: Units) -> Units:
+    mean, var = (float(value) for value in before.overall)
+    weights = layer.weights[0]
+    omega, tau = _thin(Units(weights.omega, weights.tau))
+    bias = layer.bias if len(layer.bias) == len(weights.omega) else np.zeros(len(weights.omega))
+    bias = _thin(Units(bias, bias)).mean
+    valid = 1 - float(layer.settings.get("padding", 0.0))
+    return Units(mean * omega * valid + bias, var * tau * valid)
+
+
+def _activation(layer: Layer, before: Units) -> Units | None:
+    name = _ALIASES.get(layer.activation, layer.activation)
+    if name not in ACTIVATIONS:
+        return None
+    before = _thin(before)
+    if not ((before.var < 1e12) & (np.abs(before.mean) < 1e6)).all():
+        return None
+    # As a layer of unit weights: z ~ N(mean, var).
+    found = moments(before.mean, before.var, weight_sum=1.0, activation=name)
+    after = Units(np.asarray(found.mean), np.asarray(found.var))
+    p = float(layer.settings.get("p", 0.0))
+    return _alpha_dropout(after, p) if p else after
+
+
+def _dropout(before: Units, p: float) -> Units:
+    if p >= 1:
+        return Units(0 * before.mean, 0 * before.var)
+    return Units(before.mean, (before.var + p * before.mean**2) / (1 - p))
+
+
+def _alpha_dropout(before: Units, p: float) -> Units:
+    scale, shift = alpha_dropout_affine(p)
+    q = 1 - p
+    mean = scale * (q * before.mean + p * _DROPPED) + shift
+    return Units(mean, scale**2 * q * (before.var + p * (before.mean - _DROPPED) ** 2))
+
+
+def _units(mean: float, var: float) -> Units:
+    return Units(np.array([mean]), np.array([var]))
+
+
+def _thin(units: Units) -> Units:
+    """At most 256 of the units, spread evenly: enough for a mean over them."""
+    step = max(1, -(-len(units.mean) // _UNITS))
+    return Units(units.mean[::step], units.var[::step])

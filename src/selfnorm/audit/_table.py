@@ -1,0 +1,132 @@
+"""A report as text and tables for a terminal 80 columns wide."""
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from selfnorm.audit._groups import Group, groups, marks, shorten, verdict
+from selfnorm.audit._layer import Layer
+
+if TYPE_CHECKING:
+    from selfnorm.audit._report import Report
+
+_WIDTH = 80
+_LAYERS = 40
+_COLORS = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
+_SIGNS = {"error": "!!", "warning": "!"}
+
+
+def text(report: "Report") -> str:
+    """As plain text, 80 columns wide."""
+    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
+    console.print(report)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n")
+
+
+def render(report: "Report") -> Iterator[RenderableType]:
+    """Verdict, findings, layers."""
+    rows = f"{report.recording.rows:,} row{'s' if report.recording.rows != 1 else ''}"
+    many = len(report.layers)
+    yield Text(f"Audit of {report.recording.model}: {many} layers, {rows}", style="bold")
+    yield Text(verdict(report.counts()), style="" if report.ok else "bold red")
+    for group in groups(report.findings):
+        yield Text()
+        yield from _group(group)
+    yield Text()
+    yield _layers(report)
+    if many > _LAYERS:
+        yield Text(f"{_LAYERS} of {many} layers; to_frame() and to_html() have all.", style="dim")
+
+
+def _group(group: Group) -> Iterator[RenderableType]:
+    first = group.first
+    head = Text()
+    head.append(first.severity.upper(), style=_COLORS[first.severity])
+    head.append(f" {first.rule}", style="bold")
+    yield head.append(_named(group.modules))
+    body = Table.grid(padding=(0, 1))
+    body.add_column(style="dim", no_wrap=True)
+    body.add_column(overflow="fold")
+    body.add_row("seen", Text(first.seen))
+    if first.severity != "note":
+        body.add_row("expected", Text(first.expected))
+        body.add_row("why", Text(first.why))
+    body.add_row("fix", Text(first.fix))
+    yield Padding(body, (0, 0, 0, 2))
+
+
+def _named(modules: Sequence[str]) -> str:
+    """` in a, b, c and 27 more`."""
+    names = [shorten(name, 30) for name in modules if name]
+    if not names:
+        return ""
+    shown, room = [], 44
+    for name in names:
+        room -= len(name) + 2
+        if room < 0 and shown:
+            break
+        shown.append(name)
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f" in {', '.join(shown)}{more}"
+
+
+def _layers(report: "Report") -> Table:
+    table = Table(
+        title="mean and variance of what each layer puts out",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("layer", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for name in ("mean", "variance", "theory", "gradient", "tau"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True, min_width=2)
+    marked = marks(report.layers, report.findings)
+    for layer in _shown(report.layers):
+        severity = marked.get(layer.index)
+        table.add_row(
+            Text(shorten(layer.name or "model", 18)),
+            Text(shorten(layer.kind, 13)),
+            _signed(layer.mean),
+            short(layer.variance),
+            short(float(layer.predicted.var)) if layer.predicted is not None else "-",
+            short(layer.gradient),
+            short(layer.tau),
+            Text(_SIGNS.get(severity or "", ""), style=_COLORS.get(severity or "", "")),
+        )
+    return table
+
+
+def _shown(layers: Sequence[Layer]) -> list[Layer]:
+    """All, or evenly spread ones with the first and the last."""
+    if len(layers) <= _LAYERS:
+        return list(layers)
+    step = (len(layers) - 1) / (_LAYERS - 1)
+    return [layers[round(k * step)] for k in range(_LAYERS)]
+
+
+def short(value: float) -> str:
+    """Three digits, at most eight characters; a dash where there is no number."""
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "inf"
+    if value and not 1e-3 <= abs(value) < 1e4:
+        return f"{value:.1e}"
+    return f"{value:.3g}" if abs(value) >= 1000 else f"{value:.3f}"[:6]
+
+
+def _signed(value: float) -> str:
+    found = short(value)
+    return found if found.startswith(("-", "inf")) else f"+{found}"

@@ -1,0 +1,60 @@
+"""After a look at a model, everything is as it was before."""
+
+import random
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+SEED = 0
+
+
+@contextmanager
+def untouched(model: nn.Module, devices: set[torch.device]) -> Generator[None]:
+    """Modes, buffers, and every random number generator are, after the block, as before it.
+
+    Inside, random numbers start from a fixed seed, so that a look is repeatable. Parameters that a
+    forward pass writes (an embedding with `max_norm`) are restored as well.
+    """
+    cuda = [device for device in devices if device.type == "cuda"]
+    modes = [(module, module.training) for module in model.modules()]
+    saved = [(tensor, tensor.detach().clone()) for tensor in _written(model)]
+    generators = [(g, g.get_state()) for g in _generators(model)]
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - also users' old code
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(cuda))
+        torch.random.manual_seed(SEED)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+            for generator, state in generators:
+                generator.set_state(state)
+            for module, mode in modes:
+                module.training = mode
+            with torch.no_grad():
+                for tensor, before in saved:
+                    tensor.copy_(before)
+
+
+def devices_of(model: nn.Module, tensors: Iterator[Tensor]) -> set[torch.device]:
+    """Every device that the model or its inputs lie on."""
+    held = (*model.parameters(), *model.buffers(), *tensors)
+    return {tensor.device for tensor in held}
+
+
+def _written(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.buffers()
+    for module in model.modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
+            yield module.weight
+
+
+def _generators(model: nn.Module) -> Iterator[torch.Generator]:
+    for module in model.modules():
+        for value in vars(module).values():
+            if isinstance(value, torch.Generator):
+                yield value

@@ -1,0 +1,110 @@
+"""Sum and sum of squares of every unit's weights, for each kind of layer that torch has."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from selfnorm.audit._layer import Weights
+from selfnorm.init._layers import Weight, entries
+from selfnorm.theory._types import FloatArray
+
+_SAMPLE = 1 << 16
+
+
+def module_weights(module: nn.Module, path: str) -> tuple[Weights, ...]:
+    """Those of a module that `selfnorm.init` knows; nothing for others."""
+    found: list[Weights] = []
+    for entry in entries(module):
+        tensor = getattr(module, entry.name, None)
+        if not isinstance(entry, Weight) or not isinstance(tensor, Tensor) or tensor.is_meta:
+            continue
+        if entry.name in {"bias_k", "bias_v"} or not tensor.is_floating_point():
+            continue
+        name = f"{path}.{entry.name}" if path else entry.name
+        found.append(_measure(name, tensor, entry))
+    return tuple(found)
+
+
+def matrix_weights(weight: Tensor, name: str, *, columns: bool = False) -> Weights:
+    """Those of a matrix that a function multiplies with; units are its rows, or its columns."""
+    matrix = weight.detach()
+    if columns:
+        matrix = matrix.movedim(-1, 0)
+    return _measure(name, matrix, Weight(name))
+
+
+def module_bias(module: nn.Module) -> FloatArray:
+    """Every bias of a module, flattened."""
+    found = [
+        value
+        for name, value in module.named_parameters(recurse=False)
+        if name.startswith(("bias", "in_proj_bias")) and name not in {"bias_k", "bias_v"}
+    ]
+    return biases(found)
+
+
+def biases(found: Sequence[Tensor | None]) -> FloatArray:
+    """Tensors as one flat array."""
+    flat = [b.detach().double().flatten().cpu().numpy() for b in found if b is not None]
+    return np.concatenate(flat) if flat else np.zeros(0)
+
+
+def _measure(name: str, tensor: Tensor, entry: Weight) -> Weights:
+    held = tensor.detach()
+    omega: list[FloatArray] = []
+    tau: list[FloatArray] = []
+    fan_in, most = 1, 1
+    for view, dims, terms in entry.groups(held):
+        scale = (entry.fan_in or terms) / terms
+        omega.append(view.sum(dims, dtype=torch.float64).flatten().cpu().numpy())
+        size = torch.linalg.vector_norm(view, dim=dims, dtype=torch.float64)
+        tau.append(size.square().flatten().cpu().numpy() * scale)
+        if terms >= most:
+            fan_in, most = entry.fan_in or terms, terms
+    if not omega:
+        omega, tau = [np.zeros(1)], [np.zeros(1)]
+    return Weights(
+        name=name,
+        shape=tuple(tensor.shape),
+        omega=np.concatenate(omega),
+        tau=np.concatenate(tau),
+        fan_in=fan_in,
+        terms=most,
+        kurtosis=_kurtosis(held),
+        frozen=not tensor.requires_grad,
+    )
+
+
+def _kurtosis(tensor: Tensor) -> float:
+    flat = tensor.flatten()
+    some = flat[:: max(1, flat.numel() // _SAMPLE)].double().cpu().numpy()
+    centered = some - some.mean()
+    variance = float(np.mean(centered**2)) if some.size else 0.0
+    return float(np.mean(centered**4)) / variance**2 if variance > 1e-30 else float("nan")
+
+
+def padding_share(
+    shape: Sequence[int], module_or_settings: Mapping[str, Sequence[int]]
+) -> float:
+    """Share of the terms of a convolution's sums that are padded zeros.
+
+    Args:
+        shape: The input's spatial shape.
+        module_or_settings: `kernel_size`, `stride`, `padding`, `dilation`, one entry a dimension.
+    """
+    valid = 1.0
+    settings = module_or_settings
+    for size, kernel, stride, pad, dilation in zip(
+        shape,
+        settings["kernel_size"],
+        settings["stride"],
+        settings["padding"],
+        settings["dilation"],
+        strict=False,
+    ):
+        steps = np.arange(0, size + 2 * pad - dilation * (kernel - 1), stride)
+        taps = steps[:, None] + dilation * np.arange(kernel) - pad
+        valid *= float(np.mean((taps >= 0) & (taps < size))) if taps.size else 1.0
+    return 1 - valid
