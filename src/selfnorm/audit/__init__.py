@@ -15,8 +15,11 @@ from selfnorm.audit._record import LayerMoments as LayerMoments
 from selfnorm.audit._record import record_moments as record_moments
 from selfnorm.audit._recording import Recording as Recording
 from selfnorm.audit._report import Report as Report
+from selfnorm.audit._rules import forget as forget
 from selfnorm.audit._rules import rule as rule
 from selfnorm.audit._rules import rule_names as rule_names
+from selfnorm.audit._sources import find_inputs as find_inputs
+from selfnorm.audit._sources import find_model as find_model
 
 __all__ = [
     "Features",
@@ -29,6 +32,9 @@ __all__ = [
     "Severity",
     "Weights",
     "audit",
+    "find_inputs",
+    "find_model",
+    "forget",
     "record_moments",
     "rule",
     "rule_names",

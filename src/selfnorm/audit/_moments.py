@@ -136,10 +136,13 @@ def sample(values: Tensor, dim: int, activation: str) -> Sample:
 
 def correlations(rows: FloatArray) -> tuple[float, float]:
     """Mean correlation between two columns, and root mean square without what chance gives."""
+    rows = rows[np.isfinite(rows).all(1)]
     count = len(rows)
+    if count < 4:
+        return np.nan, np.nan
     moving = rows[:, rows.var(0) > 1e-12 * max(float(np.mean(rows**2)), 1e-30)]
     width = moving.shape[1]
-    if count < 4 or width < 2:
+    if width < 2:
         return np.nan, np.nan
     standard = (moving - moving.mean(0)) / moving.std(0)
     table = standard.T @ standard / count

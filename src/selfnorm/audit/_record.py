@@ -1,11 +1,11 @@
 """Watch a model's forward pass: the mean and variance of what its layers put out."""
 
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from selfnorm.audit._untouched import devices_of, untouched
 
 
 @dataclass(frozen=True)
@@ -49,28 +49,10 @@ def record_moments(
         for name, module in model.named_modules():
             if isinstance(module, kinds):
                 watch(name, module)
-        with _as_it_was(model), _own_random_numbers(inputs.device), torch.no_grad():
+        with untouched(model, devices_of(model, iter((inputs,))), None), torch.no_grad():
             model.train()
             model(inputs)
     finally:
         for handle in handles:
             handle.remove()
     return moments
-
-
-def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
-    return torch.random.fork_rng([device] if device.type == "cuda" else [])
-
-
-@contextmanager
-def _as_it_was(model: nn.Module) -> Generator[None]:
-    """Every submodule's mode and every buffer are, after the block, as before it."""
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for buffer, before in buffers:
-            buffer.copy_(before)

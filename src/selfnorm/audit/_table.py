@@ -36,7 +36,8 @@ def render(report: "Report") -> Iterator[RenderableType]:
     """Verdict, findings, layers."""
     rows = f"{report.recording.rows:,} row{'s' if report.recording.rows != 1 else ''}"
     many = len(report.layers)
-    yield Text(f"Audit of {report.recording.model}: {many} layers, {rows}", style="bold")
+    layers = f"{many} layer{'s' if many != 1 else ''}"
+    yield Text(f"Audit of {report.recording.model}: {layers}, {rows}", style="bold")
     yield Text(verdict(report.counts()), style="" if report.ok else "bold red")
     for group in groups(report.findings):
         yield Text()

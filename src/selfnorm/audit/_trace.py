@@ -7,7 +7,7 @@ for each tensor that is alive; of values, only sums.
 import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -168,6 +168,9 @@ class Trace(TorchFunctionMode):
             return output
         if call.in_place:
             self._mark_overwritten(before)
+        if call.role == "concatenation":
+            sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
+            call = replace(call, settings={**call.settings, "parts": sizes})
         draft = self._record(call, owner, before, floats[0], args, kwargs, inherited=dim)
         if call.role == "linear" and before == (INPUT,):
             self._read_input(tracked[0], draft)

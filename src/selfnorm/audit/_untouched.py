@@ -12,11 +12,13 @@ SEED = 0
 
 
 @contextmanager
-def untouched(model: nn.Module, devices: set[torch.device]) -> Generator[None]:
+def untouched(
+    model: nn.Module, devices: set[torch.device], seed: int | None = SEED
+) -> Generator[None]:
     """Modes, buffers, and every random number generator are, after the block, as before it.
 
-    Inside, random numbers start from a fixed seed, so that a look is repeatable. Parameters that a
-    forward pass writes (an embedding with `max_norm`) are restored as well.
+    Inside, random numbers start from a seed, so that a look is repeatable, or with None from where
+    they are. Parameters that a forward pass writes (an embedding with `max_norm`) are restored too.
     """
     cuda = [device for device in devices if device.type == "cuda"]
     modes = [(module, module.training) for module in model.modules()]
@@ -25,7 +27,8 @@ def untouched(model: nn.Module, devices: set[torch.device]) -> Generator[None]:
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - also users' old code
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(cuda))
-        torch.random.manual_seed(SEED)
+        if seed is not None:
+            torch.random.manual_seed(seed)
         try:
             yield
         finally:

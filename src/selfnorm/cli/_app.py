@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from selfnorm import __version__
+from selfnorm.cli._audit import audit
 from selfnorm.cli._certify import certify
 from selfnorm.cli._console import fail, tell
 from selfnorm.cli._evaluate import evaluate
@@ -53,7 +54,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, predict, evaluate):
+for command in (fit, predict, evaluate, audit):
     app.command(no_args_is_help=True)(command)
 for command in (solve, certify, info):
     app.command()(command)

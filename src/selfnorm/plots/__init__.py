@@ -1,5 +1,7 @@
 """Every figure. Figures take results, never models."""
 
+from selfnorm.plots._audit import Audited as Audited
+from selfnorm.plots._audit import plot_audit as plot_audit
 from selfnorm.plots._style import check_path as check_path
 from selfnorm.plots._style import save as save
 from selfnorm.plots._theory import gradient_sizes as gradient_sizes
@@ -11,11 +13,13 @@ from selfnorm.plots._training import depth_figure as depth_figure
 from selfnorm.plots._training import training_figure as training_figure
 
 __all__ = [
+    "Audited",
     "Curve",
     "check_path",
     "depth_figure",
     "gradient_sizes",
     "map_field",
+    "plot_audit",
     "save",
     "selu_shape",
     "training_figure",

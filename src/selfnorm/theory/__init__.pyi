@@ -17,6 +17,7 @@ from ._extend import largest_domain as largest_domain
 from ._fixed_point import FixedPoint as FixedPoint
 from ._fixed_point import fixed_point as fixed_point
 from ._gradients import depth_budget as depth_budget
+from ._gradients import dropout_budget as dropout_budget
 from ._gradients import gradient_gain as gradient_gain
 from ._gradients import neutral_dropout as neutral_dropout
 from ._moments import Moments as Moments

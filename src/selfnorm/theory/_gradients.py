@@ -92,6 +92,43 @@ def depth_budget(
     return float(math.floor(math.log(tolerance) / change)) if change > 1e-15 else math.inf
 
 
+def dropout_budget(depth: int, tolerance: float = 10.0) -> float:
+    r"""The most alpha dropout behind every SELU layer that gradients survive.
+
+    Over `depth` layers the size of a gradient changes by `(chi / (1 + p d^2))^(depth/2)`, which is
+    at least `1/tolerance` up to
+
+        p = (chi * tolerance^(2/depth) - 1) / d^2
+
+    with chi and d as in `neutral_dropout`. The inverse of `depth_budget`.
+
+    Args:
+        depth: Number of SELU layers, 1 or more.
+        tolerance: The factor by which gradients may shrink; above 1.
+
+    Returns:
+        A probability, at most 1.
+
+    Raises:
+        ArgumentError: If an argument is out of its range.
+
+    Source: `gradient_gain`.
+
+    Example:
+        >>> p = dropout_budget(23)
+        >>> round(p, 3), depth_budget(p - 1e-6)
+        (0.1, 23.0)
+    """
+    if not depth >= 1:
+        msg = f"depth counts SELU layers and is 1 or more; got {depth}. Count them."
+        raise ArgumentError(msg)
+    if not 1 < tolerance < math.inf:
+        msg = f"tolerance must be a finite factor above 1; got {tolerance}. 10 allows a decade."
+        raise ArgumentError(msg)
+    dropped = math.prod(selu_constants())
+    return min((gradient_gain() * tolerance ** (2 / depth) - 1) / dropped**2, 1.0)
+
+
 def neutral_dropout() -> float:
     r"""The p at which SELU with alpha dropout neither grows nor shrinks gradients.
 

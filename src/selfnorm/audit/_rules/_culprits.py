@@ -48,6 +48,8 @@ def _candidates(weights: Weights, layer: Layer) -> Iterator[Culprit]:
         hidden = shape[0] // _GATES[layer.kind]
         yield Culprit("torch's default of recurrent layers", 1 / (3 * hidden), "uniform")
     yield Culprit("torch's default, kaiming_uniform_(a=sqrt(5))", 1 / (3 * columns), "uniform")
+    for kind in ("normal", "uniform") if weights.fan_in != columns else ():
+        yield Culprit(f"LeCun's {kind} with the fan-in that torch counts", 1 / columns, kind)
     for name, square in (
         ("kaiming_{}_(nonlinearity='selu'), whose gain is 3/4", 9 / 16),
         ("He's, kaiming_{}_ for ReLU", 2.0),
@@ -71,8 +73,6 @@ def _candidates(weights: Weights, layer: Layer) -> Iterator[Culprit]:
     for kind in ("normal", "uniform"):
         if rows != columns:
             yield Culprit(f"LeCun's {kind} with fan_out for fan_in", 1 / rows, kind)
-        if weights.fan_in != columns:
-            yield Culprit(f"LeCun's {kind} with the fan-in that torch counts", 1 / columns, kind)
         if field > 1:
             note = f"LeCun's {kind} with the channels alone as fan-in, without the kernel"
             yield Culprit(note, 1 / shape[1], kind)

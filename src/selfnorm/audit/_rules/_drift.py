@@ -23,7 +23,7 @@ _BOX = {
 VARIANCE_NOISE = 4.0
 """Deviations of log variance allowed for layers of width n: this times sqrt(1/n + 1/rows)."""
 MEAN_NOISE = 2.0
-GRADIENT_NOISE = 3.0
+GRADIENT_NOISE = 1.5
 
 
 @rule("non-finite")
@@ -96,7 +96,7 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
         if layer.role == "activation" and recording.hidden(layer) and layer.gradient_norm == 0
     ]
     if dead:
-        yield _gradient_finding(dead[0], "0", 0.0, len(hidden) + len(dead))
+        yield _gradient_finding(dead[0], 0.0, len(hidden) + len(dead))
         return
     if len(hidden) < 2:
         return
@@ -106,8 +106,8 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
     depth = len(hidden)
     natural = depth * math.log(1.0716) / 2
     away = abs(math.log(ratio) - (natural if ratio > 1 else 0.0))
-    if away > math.log(30) + noise:
-        yield _gradient_finding(first, f"{ratio:.2g}", ratio, depth)
+    if away > math.log(5) + noise:
+        yield _gradient_finding(first, ratio, depth)
 
 
 @rule("dead-units")
@@ -257,13 +257,13 @@ def _expectation(layer: Layer) -> str:
     )
 
 
-def _gradient_finding(layer: Layer, seen: str, ratio: float, depth: int) -> Finding:
+def _gradient_finding(layer: Layer, ratio: float, depth: int) -> Finding:
     growing = ratio > 1
     return Finding(
         "gradient-drift",
         "error" if ratio == 0 or abs(math.log(ratio)) > math.log(1000) else "warning",
         layer.module,
-        f"the gradient at the first of {depth} activations has {seen} of the size at the last",
+        f"the gradient at the first of {depth} activations is {ratio:.2g} times that at the last",
         "about the same size; 1.035 a layer for SELU without dropout",
         "A layer multiplies the gradient's second moment by tau E f'^2, so small errors "
         + ("explode" if growing else "vanish")

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from selfnorm.audit._finding import Finding
 from selfnorm.audit._recording import Recording
 from selfnorm.audit._rules._registry import rule
-from selfnorm.theory import alpha_dropout_affine, depth_budget, gradient_gain
+from selfnorm.theory import alpha_dropout_affine, gradient_gain
+from selfnorm.theory import dropout_budget as dropout_budget_of
 
 _FAR, _TOO_FAR = 10.0, 100.0
 
@@ -94,11 +93,8 @@ def dropout_budget(recording: Recording) -> Iterator[Finding]:
 
 
 def affordable(depth: int) -> float:
-    """The largest p, in hundredths, that leaves a tenth of the gradient after so many layers."""
-    for p in np.arange(0.5, 0.0, -0.01):
-        if depth_budget(float(p), _FAR) >= depth:
-            return round(float(p), 2)
-    return 0.0
+    """The most dropout for so many layers, in full hundredths."""
+    return math.floor(100 * dropout_budget_of(depth, _FAR)) / 100
 
 
 def _log_loss(p: float) -> float:

@@ -52,11 +52,7 @@ def _expected(weights: Weights) -> str:
 
 def _consequence(tau: float) -> str:
     """Where the variance goes in a deep network of such layers."""
-    try:
-        point = fixed_point(weight_sq=tau)
-    except ArithmeticError:
-        return ""
-    var = float(point.var)
+    var = float(fixed_point(weight_sq=tau).var) if tau > 0 else 0.0
     if var < 1e-6:
         return "In a deep network of such layers the variance goes to 0."
     return f"In a deep network of such layers the variance goes to {var:.3g}."
@@ -101,7 +97,7 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
         if whose is None:
             continue
         tau = float(weights.tau.mean())
-        after = f" {_consequence(tau)}" if recording.feeds_selu(layer) and tau else ""
+        after = f" {_consequence(tau)}" if recording.feeds_selu(layer) else ""
         yield Finding(
             "wrong-init",
             _severity(recording, layer),
@@ -160,7 +156,9 @@ def nonzero_bias(recording: Recording) -> Iterator[Finding]:
             "0 at the start; below 0.1 after training",
             f"A bias b adds b^2 = {size**2:.2g} to the second moment of its units, for which the "
             "fixed point has no room (Klambauer et al. 2017, section 2).",
-            "selfnorm.init.initialize_(model), or torch.nn.init.zeros_(layer.bias).",
+            "Nothing to do after training; before it, selfnorm.init.initialize_(model)."
+            if severity == "note"
+            else "selfnorm.init.initialize_(model), or torch.nn.init.zeros_(layer.bias).",
         )
 
 

@@ -1,0 +1,103 @@
+"""`selfnorm audit`: is a model self-normalizing, and why not?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from selfnorm.cli._console import fail, output, tell
+
+if TYPE_CHECKING:
+    from selfnorm.audit import Report
+
+
+def audit(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="package.module:factory, or a folder that `fit` wrote."
+        ),
+    ],
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            "--input", "-i", help="Shape (256x784), or .npy, .pt or .csv file.", show_default=False
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="For a folder: CSV or Parquet.", show_default=False),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report as one page.", show_default=False)
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write it as JSON.", show_default=False)
+    ] = None,
+    fail_on: Annotated[
+        Literal["error", "warning", "note", "never"],
+        typer.Option(help="Exit with 1 from this severity on."),
+    ] = "warning",
+) -> None:
+    """Tell whether a network keeps mean 0 and variance 1, and if not, why not.
+
+    The factory is called without arguments and returns the model, or the model and its inputs.
+
+        selfnorm audit my_networks:build --input 256x784 --html report.html
+    """
+    from selfnorm._files import write_file
+
+    folder = Path(model)
+    report = _of_folder(folder, data, inputs) if folder.is_dir() else _of(model, inputs, data)
+    output.print(report)
+    if html is not None:
+        report.to_html(html)
+        tell(f"Wrote {html}.")
+    if json is not None:
+        write_file(json, report.to_json().encode())
+        tell(f"Wrote {json}.")
+    severities = ("error", "warning", "note")
+    judged = severities[: severities.index(fail_on) + 1] if fail_on != "never" else ()
+    if any(finding.severity in judged for finding in report.findings):
+        raise typer.Exit(1)
+
+
+def _of(model: str, inputs: str | None, data: str | None) -> "Report":
+    from selfnorm.audit import audit, find_inputs, find_model
+    from selfnorm.errors import SelfNormError
+
+    if data is not None:
+        fail(f"--data goes with a folder that `fit` wrote; got the code {model!r}. Use --input.")
+    given = find_inputs(inputs) if inputs is not None else None
+    network, own = find_model(model)
+    given = given if given is not None else own
+    if given is None:
+        fail(
+            "an audit needs inputs; got none. Pass --input 256x784 (rows x features) or a file, or "
+            "let the factory return (model, inputs)."
+        )
+    try:
+        return audit(network, given)
+    except SelfNormError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the model's own code may raise anything
+        what = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        fail(
+            f"the model must run on the inputs; it raised {type(error).__name__}: {what}. "
+            "Check the inputs' shape and dtype."
+        )
+
+
+def _of_folder(folder: Path, data: str | None, inputs: str | None) -> "Report":
+    import torch
+
+    from selfnorm import tabular
+    from selfnorm.audit import audit
+
+    loaded, _ = tabular.load_model(folder)
+    if inputs is not None or data is None:
+        fail("a folder that `fit` wrote is audited on a table; pass it as --data TABLE.")
+    table = tabular.read_for(data, loaded.target, loaded.encoder)
+    for note in loaded.encoder.notes(table):
+        tell(note)
+    return audit(loaded.network, torch.from_numpy(loaded.encoder.transform(table)).float())

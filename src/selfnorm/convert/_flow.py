@@ -1,0 +1,112 @@
+"""Which module reads which: known for `Sequential`, traced by `torch.fx` for other forwards."""
+
+import inspect
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import fx, nn
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The graph of one module's own `forward`, its children being single nodes.
+
+    Attributes:
+        graph: None if it could not be traced.
+        why: Then, why not.
+    """
+
+    graph: fx.Graph | None
+    why: str = ""
+
+
+class _Shallow(fx.Tracer):
+    """Children are leaves, whatever they are."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
+        return True
+
+
+def is_library(module: nn.Module) -> bool:
+    """Whether its `forward` is torch's or ours."""
+    home = inspect.getmodule(type(module).forward)
+    return home is not None and home.__name__.startswith(("torch.", "selfnorm.nn"))
+
+
+def trace(module: nn.Module) -> Traced:
+    """Trace a `forward`, if what it does depends neither on values nor on the mode."""
+    graphs: list[fx.Graph] = []
+    mode = module.training
+    try:
+        for training in (True, False):
+            module.training = training
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                graphs.append(_Shallow().trace(module))
+    except Exception as error:  # noqa: BLE001 - a forward may do anything
+        return Traced(None, f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}")
+    finally:
+        module.training = mode
+    first, second = ([_signature(node) for node in graph.nodes] for graph in graphs)
+    if first != second:
+        return Traced(None, "it does other things in training than in evaluation")
+    if any(str(node.target).startswith("_tensor_constant") for node in graphs[0].nodes):
+        return Traced(None, "it makes tensors of its own")
+    return Traced(graphs[0])
+
+
+def _signature(node: fx.Node) -> tuple[object, ...]:
+    """What a node does, but for the `training` that a functional dropout is given."""
+    if "dropout" in str(node.target):
+        return (node.op, str(node.target), str(node.args[:2]))
+    return (node.op, str(node.target), str(node.args), str(node.kwargs))
+
+
+def pairs(model: nn.Module, traces: dict[str, Traced]) -> Iterator[tuple[str, str]]:
+    """Names of modules of which the second alone reads the first, and reads nothing else.
+
+    Both run once in a pass, as far as that is known.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
+    shared = Counter(id(module) for module in modules.values())
+    for path, module in modules.items():
+        for first, second in _children_pairs(module, traces.get(path)):
+            names = _join(path, first), _join(path, second)
+            last = _end(names[0], modules, -1)
+            following = _end(names[1], modules, 0)
+            if last is None or following is None:
+                continue
+            if shared[id(modules[last])] == 1 and shared[id(modules[following])] == 1:
+                yield last, following
+
+
+def _children_pairs(module: nn.Module, traced: Traced | None) -> Iterator[tuple[str, str]]:
+    if isinstance(module, nn.Sequential) and is_library(module):
+        names = list(module._modules)  # noqa: SLF001 - with duplicates, which named_children drops
+        if len({id(child) for child in module}) == len(names):
+            yield from zip(names, names[1:], strict=False)
+    elif traced is not None and traced.graph is not None:
+        calls = [node for node in traced.graph.nodes if node.op == "call_module"]
+        times = Counter(str(node.target) for node in calls)
+        for node in calls:
+            source = node.args[0] if len(node.args) == 1 and not node.kwargs else None
+            if not isinstance(source, fx.Node) or source.op != "call_module":
+                continue
+            if len(source.users) == 1 and times[str(source.target)] == times[str(node.target)] == 1:
+                yield str(source.target), str(node.target)
+
+
+def _end(name: str, modules: dict[str, nn.Module], place: int) -> str | None:
+    """The first or last module inside nested `Sequential`s."""
+    while isinstance(modules[name], nn.Sequential):
+        children = list(modules[name]._modules)  # noqa: SLF001
+        if not children or not is_library(modules[name]):
+            return None
+        name = _join(name, children[place])
+    return name
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

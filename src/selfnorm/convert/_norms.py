@@ -1,0 +1,56 @@
+"""Normalization layers: folded into the layer before, removed, or kept."""
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+
+BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+NORMS = (
+    *BATCH, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm,
+    nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.LocalResponseNorm,
+)  # fmt: skip
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+FOLDS_INTO = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+
+
+def can_fold(layer: nn.Module, norm: nn.Module) -> bool:
+    """Whether the norm, with the statistics it has gathered, is a part of the layer."""
+    if not isinstance(layer, FOLDS_INTO) or not isinstance(norm, BATCH):
+        return False
+    if norm.running_mean is None or nn.utils.parametrize.is_parametrized(layer):
+        return False
+    if isinstance(layer, TRANSPOSED) and layer.groups > 1:
+        return False
+    outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+    return outputs == norm.num_features
+
+
+@torch.no_grad()
+def fold(layer: nn.Module, norm: nn.Module) -> None:
+    """Write into the layer what the norm does in evaluation; the layer gets a bias if it had none.
+
+    `y = (W x + b - mean) / sqrt(var + eps) * gamma + beta` is linear in x. The weight stays the
+    parameter that it was.
+    """
+    assert isinstance(layer, FOLDS_INTO)
+    assert isinstance(norm, BATCH)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    dtype = layer.weight.dtype  # computed in float64: half precision would lose the equality
+    mean, var = norm.running_mean.double(), norm.running_var.double()
+    scale = None if norm.weight is None else norm.weight.double()  # pyright: ignore[reportUnnecessaryComparison]
+    shift = None if norm.bias is None else norm.bias.double()  # pyright: ignore[reportUnnecessaryComparison]
+    weight = layer.weight.double()
+    bias = None if layer.bias is None else layer.bias.double()  # pyright: ignore[reportUnnecessaryComparison]
+    if isinstance(layer, nn.Linear):
+        weight, bias = fuse_linear_bn_weights(weight, bias, mean, var, norm.eps, scale, shift)
+    else:
+        weight, bias = fuse_conv_bn_weights(
+            weight, bias, mean, var, norm.eps, scale, shift,
+            transpose=isinstance(layer, TRANSPOSED),
+        )  # fmt: skip
+    layer.weight.copy_(weight)
+    if layer.bias is None:  # pyright: ignore[reportUnnecessaryComparison]
+        layer.bias = nn.Parameter(bias.to(dtype), requires_grad=layer.weight.requires_grad)
+    else:
+        layer.bias.copy_(bias)
