@@ -6,6 +6,7 @@ from . import plots as plots
 from . import tabular as tabular
 from . import theory as theory
 from .audit import audit as audit
+from .audit import monitor as monitor
 from .convert import convert as convert
 from .ops import alpha_dropout as alpha_dropout
 from .ops import selu as selu

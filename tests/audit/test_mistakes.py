@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import selfnorm
 from selfnorm.audit import Report
@@ -110,7 +109,7 @@ class Residual(nn.Module):
         initialize_(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.selu(self.stem(x))
+        x = nn.functional.selu(self.stem(x))
         for block in self.blocks:
             x = x + block(x)
             if self.scale != 1:
@@ -156,7 +155,7 @@ class Joined(nn.Module):
         initialize_(self)
 
     def forward(self, x: Tensor, raw: Tensor) -> Tensor:
-        return self.rest(F.selu(self.join(torch.cat([self.branch(x), raw], 1))))
+        return self.rest(nn.functional.selu(self.join(torch.cat([self.branch(x), raw], 1))))
 
 
 def decayed() -> Made:
@@ -164,7 +163,9 @@ def decayed() -> Made:
     with torch.no_grad():
         for layer in model:
             if isinstance(layer, nn.Linear):
-                layer.weight *= torch.empty(WIDTH if layer.out_features == WIDTH else 10, 1).uniform_(0.5, 0.9)
+                layer.weight *= torch.empty(
+                    WIDTH if layer.out_features == WIDTH else 10, 1
+                ).uniform_(0.5, 0.9)
     return model, standard(ROWS, WIDTH)
 
 
@@ -218,7 +219,9 @@ def averaged() -> Made:
 
 def padded() -> Made:
     conv = [nn.Conv2d(3, 32, 5, padding=2), nn.SELU(), nn.Conv2d(32, 32, 5, padding=2), nn.SELU()]
-    return initialize_(nn.Sequential(*conv, nn.Flatten(), nn.Linear(288, 10))), standard(64, 3, 3, 3)
+    return initialize_(nn.Sequential(*conv, nn.Flatten(), nn.Linear(288, 10))), standard(
+        64, 3, 3, 3
+    )
 
 
 def half() -> Made:
@@ -260,61 +263,260 @@ def reused() -> Made:
     return nn.Sequential(seen, nn.SELU(), seen, nn.SELU(), model[-1]), standard(ROWS, WIDTH)
 
 
-kaiming = nn.init.kaiming_normal_
-MISTAKES = [
-    Mistake("torch's default", lambda: (plain(init=None), standard(ROWS, WIDTH)), "selu-without-lecun", "torch's default"),
-    Mistake("kaiming_uniform_(a=sqrt(5))", of_weights(lambda w: nn.init.kaiming_uniform_(w, a=5**0.5)), "wrong-init", "torch's default, kaiming_uniform_(a=sqrt(5))", "0"),
-    Mistake("torch's gain for SELU", of_weights(lambda w: kaiming(w, nonlinearity="selu")), "wrong-init", "gain is 3/4", "0"),
-    Mistake("He", of_weights(kaiming), "wrong-init", "He's, kaiming_normal_", "0"),
-    Mistake("He uniform", of_weights(nn.init.kaiming_uniform_), "wrong-init", "He's, kaiming_uniform_", "0"),
-    Mistake("Xavier, conic", lambda: (nn.Sequential(nn.Linear(WIDTH, 32), nn.SELU(), nn.Linear(32, 10)).apply(lambda m: nn.init.xavier_uniform_(m.weight) if isinstance(m, nn.Linear) else None), standard(ROWS, WIDTH)), "wrong-init", "Xavier's", "0"),
-    Mistake("truncated, uncorrected", of_weights(lambda w: nn.init.trunc_normal_(w, std=WIDTH**-0.5, a=-2 * WIDTH**-0.5, b=2 * WIDTH**-0.5)), "wrong-init", "cut at two deviations without correction", "0"),
-    Mistake("normal of deviation 0.02", of_weights(lambda w: nn.init.normal_(w, std=0.02)), "wrong-init", "deviation 0.02", "0"),
-    Mistake("randn", of_weights(lambda w: w.normal_()), "wrong-init", "deviation 1, randn", "0"),
-    Mistake("zeros", of_weights(lambda w: w.zero_()), "wrong-init", "zeros", "0"),
-    Mistake("conv left at torch's default", lecun_skipped_for_conv, "wrong-init", "torch's default", "0"),
-    Mistake("fan-in without the kernel", kernel_forgotten, "wrong-init", "without the kernel", "0"),
-    Mistake("ConvTranspose by torch's fan-in", transposed, "wrong-init", "the fan-in that torch counts", "0"),
-    Mistake("shared layer, He", reused, "wrong-init", "He's", "0"),
-    Mistake("one layer forgotten", lambda: _forgotten(), "wrong-init", "torch's default", "6"),
-    Mistake("weight decay", decayed, "weight-drift", "shrunk", "0", "error"),
-    Mistake("biases of 0.7", with_bias(0.7), "nonzero-bias", "root mean square 0.7", "0"),
-    Mistake("biases of 0.2", with_bias(0.2), "nonzero-bias", "root mean square 0.", "0", "warning"),
-    Mistake("ReLU", lambda: (plain(activation=nn.ReLU), standard(ROWS, WIDTH)), "wrong-activation", "relu", "1"),
-    Mistake("ELU for SELU", lambda: (plain(activation=nn.ELU), standard(ROWS, WIDTH)), "wrong-activation", "elu", "1"),
-    Mistake("one GELU among SELUs", lambda: (nn.Sequential(*[nn.GELU() if k == 5 else m for k, m in enumerate(plain())]), standard(ROWS, WIDTH)), "wrong-activation", "gelu", "5"),
-    Mistake("no activation between two linears", two_linears, "missing-activation", "without an activation", "4", "warning"),
-    Mistake("plain dropout", lambda: (plain(extra=lambda: nn.Dropout(0.1)), standard(ROWS, WIDTH)), "plain-dropout", "Dropout with p = 0.1", "2"),
-    Mistake("alpha dropout after ReLU", lambda: (plain(activation=nn.ReLU, extra=lambda: nn.AlphaDropout(0.1)), standard(ROWS, WIDTH)), "alpha-dropout-misplaced", "after relu", "2"),
-    Mistake("alpha dropout before SELU", lambda: (nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.AlphaDropout(0.1), nn.SELU(), nn.Linear(WIDTH, 3)), standard(ROWS, WIDTH)), "alpha-dropout-misplaced", "between 0 and its SELU", "1", "warning"),
-    Mistake("AlphaDropout(.5), 30 layers", lambda: (plain(30, extra=lambda: nn.AlphaDropout(0.5)), standard(ROWS, WIDTH)), "dropout-budget", "p = 0.5 over 30 layers", ""),
-    Mistake("AlphaDropout(.1), 30 layers", lambda: (plain(30, extra=lambda: selfnorm.nn.AlphaDropout(0.1)), standard(ROWS, WIDTH)), "dropout-budget", "p = 0.1 over 30 layers leaves 0.05", "", "warning"),
-    Mistake("BatchNorm left in", lambda: (plain(extra=lambda: nn.BatchNorm1d(WIDTH)), standard(ROWS, WIDTH)), "leftover-normalization", "BatchNorm1d", "2", "warning"),
-    Mistake("LayerNorm left in", lambda: (plain(extra=lambda: nn.LayerNorm(WIDTH)), standard(ROWS, WIDTH)), "leftover-normalization", "LayerNorm", "2", "warning"),
-    Mistake("unscaled residuals", lambda: (Residual(), standard(ROWS, WIDTH)), "unscaled-residual", "an addition", "", "warning"),
-    Mistake("max pooling", pooled, "pooling", "MaxPool2d gives mean +1", "2", "warning"),
-    Mistake("average pooling", averaged, "pooling", "AvgPool2d", "2", "warning"),
-    Mistake("mostly padding", padded, "zero-padding", "padded zeros", "0", "warning"),
-    Mistake("raw branch joined", lambda: (Joined(), (standard(ROWS, WIDTH), 40 * standard(ROWS, 4))), "concatenation", "joins parts", "", "warning"),
-    Mistake("bytes", given(pixels), "input-not-standardized", "bytes of images", "0"),
-    Mistake("unit interval", given(lambda: torch.rand(ROWS, WIDTH)), "input-not-standardized", "scaled to [0, 1]", "0"),
-    Mistake("columns in their units", given(own_units), "input-not-standardized", "in their own units", "0"),
-    Mistake("constant columns", given(constant_columns), "constant-feature", "40 of 128 features never change", "0", "warning"),
-    Mistake("small embeddings", lambda: (Tied(0.02), torch.randint(50, (ROWS,))), "embedding-variance", "second moment 0.0004", "embed"),
-    Mistake("in-place write", lambda: (Overwriting(), standard(ROWS, WIDTH)), "in-place-write", "the backward pass fails", "act"),
-    Mistake("half precision in place", half, "half-precision", "torch's SELU in place", "1", "warning"),
-    Mistake("float16 overflow", hot, "non-finite", "infinities", "0"),
-    Mistake("weights too large, deep", exploding, "gradient-drift", "times that at the last", "1", "warning"),
-    Mistake("variance lost in depth", of_weights(lambda w: kaiming(w, nonlinearity="selu"), depth=30), "variance-drift", "Placed: the weights"),
-]  # fmt: skip
-
-
-def _forgotten() -> Made:
+def forgotten() -> Made:
     model = plain()
     layer = model[6]
     assert isinstance(layer, nn.Linear)
     layer.reset_parameters()
     return model, standard(ROWS, WIDTH)
+
+
+kaiming = nn.init.kaiming_normal_
+MISTAKES = [
+    Mistake(
+        "torch's default",
+        lambda: (plain(init=None), standard(ROWS, WIDTH)),
+        "selu-without-lecun",
+        "torch's default",
+    ),
+    Mistake(
+        "kaiming_uniform_(a=sqrt(5))",
+        of_weights(lambda w: nn.init.kaiming_uniform_(w, a=5**0.5)),
+        "wrong-init",
+        "torch's default, kaiming_uniform_(a=sqrt(5))",
+        "0",
+    ),
+    Mistake(
+        "torch's gain for SELU",
+        of_weights(lambda w: kaiming(w, nonlinearity="selu")),
+        "wrong-init",
+        "gain is 3/4",
+        "0",
+    ),
+    Mistake("He", of_weights(kaiming), "wrong-init", "He's, kaiming_normal_", "0"),
+    Mistake(
+        "He uniform",
+        of_weights(nn.init.kaiming_uniform_),
+        "wrong-init",
+        "He's, kaiming_uniform_",
+        "0",
+    ),
+    Mistake(
+        "Xavier, conic",
+        lambda: (
+            nn.Sequential(nn.Linear(WIDTH, 32), nn.SELU(), nn.Linear(32, 10)).apply(
+                lambda m: nn.init.xavier_uniform_(m.weight) if isinstance(m, nn.Linear) else None
+            ),
+            standard(ROWS, WIDTH),
+        ),
+        "wrong-init",
+        "Xavier's",
+        "0",
+    ),
+    Mistake(
+        "truncated, uncorrected",
+        of_weights(
+            lambda w: nn.init.trunc_normal_(
+                w, std=WIDTH**-0.5, a=-2 * WIDTH**-0.5, b=2 * WIDTH**-0.5
+            )
+        ),
+        "wrong-init",
+        "cut at two deviations without correction",
+        "0",
+    ),
+    Mistake(
+        "normal of deviation 0.02",
+        of_weights(lambda w: nn.init.normal_(w, std=0.02)),
+        "wrong-init",
+        "deviation 0.02",
+        "0",
+    ),
+    Mistake("randn", of_weights(lambda w: w.normal_()), "wrong-init", "deviation 1, randn", "0"),
+    Mistake("zeros", of_weights(lambda w: w.zero_()), "wrong-init", "zeros", "0"),
+    Mistake(
+        "conv left at torch's default", lecun_skipped_for_conv, "wrong-init", "torch's default", "0"
+    ),
+    Mistake("fan-in without the kernel", kernel_forgotten, "wrong-init", "without the kernel", "0"),
+    Mistake(
+        "ConvTranspose by torch's fan-in",
+        transposed,
+        "wrong-init",
+        "the fan-in that torch counts",
+        "0",
+    ),
+    Mistake("shared layer, He", reused, "wrong-init", "He's", "0"),
+    Mistake("one layer forgotten", forgotten, "wrong-init", "torch's default", "6"),
+    Mistake("weight decay", decayed, "weight-drift", "shrunk", "0", "error"),
+    Mistake("biases of 0.7", with_bias(0.7), "nonzero-bias", "root mean square 0.7", "0"),
+    Mistake("biases of 0.2", with_bias(0.2), "nonzero-bias", "root mean square 0.", "0", "warning"),
+    Mistake(
+        "ReLU",
+        lambda: (plain(activation=nn.ReLU), standard(ROWS, WIDTH)),
+        "wrong-activation",
+        "relu",
+        "1",
+    ),
+    Mistake(
+        "ELU for SELU",
+        lambda: (plain(activation=nn.ELU), standard(ROWS, WIDTH)),
+        "wrong-activation",
+        "elu",
+        "1",
+    ),
+    Mistake(
+        "one GELU among SELUs",
+        lambda: (
+            nn.Sequential(*[nn.GELU() if k == 5 else m for k, m in enumerate(plain())]),
+            standard(ROWS, WIDTH),
+        ),
+        "wrong-activation",
+        "gelu",
+        "5",
+    ),
+    Mistake(
+        "no activation between two linears",
+        two_linears,
+        "missing-activation",
+        "without an activation",
+        "4",
+        "warning",
+    ),
+    Mistake(
+        "plain dropout",
+        lambda: (plain(extra=lambda: nn.Dropout(0.1)), standard(ROWS, WIDTH)),
+        "plain-dropout",
+        "Dropout with p = 0.1",
+        "2",
+    ),
+    Mistake(
+        "alpha dropout after ReLU",
+        lambda: (
+            plain(activation=nn.ReLU, extra=lambda: nn.AlphaDropout(0.1)),
+            standard(ROWS, WIDTH),
+        ),
+        "alpha-dropout-misplaced",
+        "after relu",
+        "2",
+    ),
+    Mistake(
+        "alpha dropout before SELU",
+        lambda: (
+            nn.Sequential(
+                nn.Linear(WIDTH, WIDTH), nn.AlphaDropout(0.1), nn.SELU(), nn.Linear(WIDTH, 3)
+            ),
+            standard(ROWS, WIDTH),
+        ),
+        "alpha-dropout-misplaced",
+        "between 0 and its SELU",
+        "1",
+        "warning",
+    ),
+    Mistake(
+        "AlphaDropout(.5), 30 layers",
+        lambda: (plain(30, extra=lambda: nn.AlphaDropout(0.5)), standard(ROWS, WIDTH)),
+        "dropout-budget",
+        "p = 0.5 over 30 layers",
+        "",
+    ),
+    Mistake(
+        "AlphaDropout(.1), 30 layers",
+        lambda: (plain(30, extra=lambda: selfnorm.nn.AlphaDropout(0.1)), standard(ROWS, WIDTH)),
+        "dropout-budget",
+        "p = 0.1 over 30 layers leaves 0.05",
+        "",
+        "warning",
+    ),
+    Mistake(
+        "BatchNorm left in",
+        lambda: (plain(extra=lambda: nn.BatchNorm1d(WIDTH)), standard(ROWS, WIDTH)),
+        "leftover-normalization",
+        "BatchNorm1d",
+        "2",
+        "warning",
+    ),
+    Mistake(
+        "LayerNorm left in",
+        lambda: (plain(extra=lambda: nn.LayerNorm(WIDTH)), standard(ROWS, WIDTH)),
+        "leftover-normalization",
+        "LayerNorm",
+        "2",
+        "warning",
+    ),
+    Mistake(
+        "unscaled residuals",
+        lambda: (Residual(), standard(ROWS, WIDTH)),
+        "unscaled-residual",
+        "an addition",
+        "",
+        "warning",
+    ),
+    Mistake("max pooling", pooled, "pooling", "MaxPool2d gives mean +1", "2", "warning"),
+    Mistake("average pooling", averaged, "pooling", "AvgPool2d", "2", "warning"),
+    Mistake("mostly padding", padded, "zero-padding", "padded zeros", "0", "warning"),
+    Mistake(
+        "raw branch joined",
+        lambda: (Joined(), (standard(ROWS, WIDTH), 40 * standard(ROWS, 4))),
+        "concatenation",
+        "joins parts",
+        "",
+        "warning",
+    ),
+    Mistake("bytes", given(pixels), "input-not-standardized", "bytes of images", "0"),
+    Mistake(
+        "unit interval",
+        given(lambda: torch.rand(ROWS, WIDTH)),
+        "input-not-standardized",
+        "scaled to [0, 1]",
+        "0",
+    ),
+    Mistake(
+        "columns in their units",
+        given(own_units),
+        "input-not-standardized",
+        "in their own units",
+        "0",
+    ),
+    Mistake(
+        "constant columns",
+        given(constant_columns),
+        "constant-feature",
+        "40 of 128 features never change",
+        "0",
+        "warning",
+    ),
+    Mistake(
+        "small embeddings",
+        lambda: (Tied(0.02), torch.randint(50, (ROWS,))),
+        "embedding-variance",
+        "second moment 0.0004",
+        "embed",
+    ),
+    Mistake(
+        "in-place write",
+        lambda: (Overwriting(), standard(ROWS, WIDTH)),
+        "in-place-write",
+        "the backward pass fails",
+        "act",
+    ),
+    Mistake(
+        "half precision in place", half, "half-precision", "torch's SELU in place", "1", "warning"
+    ),
+    Mistake("float16 overflow", hot, "non-finite", "infinities", "0"),
+    Mistake(
+        "weights too large, deep",
+        exploding,
+        "gradient-drift",
+        "times that at the last",
+        "1",
+        "warning",
+    ),
+    Mistake(
+        "variance lost in depth",
+        of_weights(lambda w: kaiming(w, nonlinearity="selu"), depth=30),
+        "variance-drift",
+        "Placed: the weights",
+    ),
+]
 
 
 def audited(mistake: Mistake) -> Report:

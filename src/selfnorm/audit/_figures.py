@@ -10,7 +10,6 @@ from markupsafe import Markup, escape
 from selfnorm.audit._layer import Histogram, Layer
 from selfnorm.audit._recording import WEIGHTED
 from selfnorm.theory import theorem_domains
-from selfnorm.theory._types import FloatArray
 
 _WIDTH, _HEIGHT = 420, 236
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 10, 34
@@ -198,8 +197,7 @@ def _frame(title: str, x: _Axis, y: _Axis, below: str, parts: Sequence[str]) -> 
     if below == "layer":
         marks = [t for t in marks if t == int(t) and t >= 1]
     ticks += [
-        f'<text x="{x(t)}" y="{floor + 15}" text-anchor="middle">{_number(t)}</text>'
-        for t in marks
+        f'<text x="{x(t)}" y="{floor + 15}" text-anchor="middle">{_number(t)}</text>' for t in marks
     ]
     label = f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{below}</text>'
     axis = f'<path class="axis" d="M{_LEFT} {_TOP}V{floor}H{right}"/>'
@@ -221,5 +219,4 @@ def _round_steps(low: float, high: float) -> list[float]:
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(m * size for m in (1, 2, 5, 10) if m * size >= raw)
     first = math.ceil(low / step)
-    marks: FloatArray = step * np.arange(first, math.floor(high / step) + 1)
-    return [round(float(m), 10) for m in marks]
+    return [round(step * k, 10) for k in range(first, math.floor(high / step) + 1)]

@@ -14,7 +14,7 @@ from selfnorm.audit._figures import (
 )
 from selfnorm.audit._groups import groups, marks, verdict
 from selfnorm.audit._layer import Features, Layer
-from selfnorm.audit._table import short
+from selfnorm.audit._table import short, signed
 
 if TYPE_CHECKING:
     from selfnorm.audit._report import Report
@@ -72,7 +72,7 @@ def _cells(layer: Layer) -> list[tuple[str, Any]]:
         ("layer", layer.name or "model"),
         ("kind", layer.kind),
         ("shape", "×".join(map(str, layer.shape))),
-        ("mean", short(layer.mean)),
+        ("mean", signed(layer.mean)),
         ("variance", short(layer.variance)),
         ("theory", short(float(layer.predicted.var)) if layer.predicted else "-"),
         ("gradient", short(layer.gradient)),
@@ -88,7 +88,7 @@ def _feature_cells(found: Features, layers: tuple[Layer, ...]) -> list[tuple[str
     return [
         ("read by", layers[found.reader].name or "model"),
         ("features", str(len(found.means))),
-        ("mean", short(found.mean)),
+        ("mean", signed(found.mean)),
         ("variance", short(found.variance)),
         ("lowest", short(found.low)),
         ("highest", short(found.high)),

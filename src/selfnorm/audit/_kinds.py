@@ -4,9 +4,37 @@
 """
 
 ACTIVATIONS = frozenset(
-    "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_softmax logsigmoid "
-    "log_sigmoid mish prelu relu relu6 rrelu selu sigmoid silu softmax softmin softplus softshrink "
-    "softsign tanh tanhshrink threshold gumbel_softmax".split()
+    [
+        "celu",
+        "elu",
+        "gelu",
+        "glu",
+        "hardshrink",
+        "hardsigmoid",
+        "hardswish",
+        "hardtanh",
+        "leaky_relu",
+        "log_softmax",
+        "logsigmoid",
+        "log_sigmoid",
+        "mish",
+        "prelu",
+        "relu",
+        "relu6",
+        "rrelu",
+        "selu",
+        "sigmoid",
+        "silu",
+        "softmax",
+        "softmin",
+        "softplus",
+        "softshrink",
+        "softsign",
+        "tanh",
+        "tanhshrink",
+        "threshold",
+        "gumbel_softmax",
+    ]
 )
 
 _ROLES = {
@@ -48,7 +76,7 @@ _ROLES = {
         "zeros_like ones_like empty_like rand_like randn_like full_like new_empty new_ones "
         "new_full register_hook retain_grad backward numpy tolist item size dim numel stride "
         "is_floating_point is_complex len argmax argmin sort topk eq ne lt gt le ge isnan isinf "
-        "isfinite native_channel_shuffle atleast_1d atleast_2d atleast_3d ravel positive pos deepcopy"
+        "isfinite native_channel_shuffle atleast_1d atleast_2d atleast_3d ravel positive pos"
     ),
 }
 ROLE_BY_NAME = {

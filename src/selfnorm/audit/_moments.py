@@ -116,6 +116,9 @@ class Sample:
     histogram: Histogram
 
 
+NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]), np.zeros(1)))
+
+
 @torch.no_grad()
 def sample(values: Tensor, dim: int, activation: str) -> Sample:
     """Shape of the distribution, from at most 64 units and 4,096 rows spread evenly."""
@@ -123,15 +126,18 @@ def sample(values: Tensor, dim: int, activation: str) -> Sample:
     rows = rows[np.isfinite(rows).all(1)]
     flat = rows.ravel()
     if not flat.size:
-        empty = Histogram(np.array([0.0, 1.0]), np.zeros(1))
-        return Sample(np.nan, np.nan, np.nan, np.nan, empty)
-    centered = flat - flat.mean()
-    variance = float(np.mean(centered**2))
-    kurtosis = float(np.mean(centered**4)) / variance**2 if variance > 1e-30 else np.nan
+        return NO_SAMPLE
     counts, edges = np.histogram(flat, bins=_BINS)
     correlation, size = correlations(rows)
     shape = Histogram(edges.astype(np.float64), counts.astype(np.float64))
-    return Sample(_saturated(flat, activation), kurtosis, correlation, size, shape)
+    return Sample(_saturated(flat, activation), kurtosis(flat), correlation, size, shape)
+
+
+def kurtosis(values: FloatArray) -> float:
+    """Fourth moment by squared variance; nan where nothing varies."""
+    squares = np.square(values - values.mean())
+    variance = float(squares.mean())
+    return float((squares * squares).mean()) / variance**2 if variance > 1e-30 else np.nan
 
 
 def correlations(rows: FloatArray) -> tuple[float, float]:
@@ -145,7 +151,8 @@ def correlations(rows: FloatArray) -> tuple[float, float]:
     if width < 2:
         return np.nan, np.nan
     standard = (moving - moving.mean(0)) / moving.std(0)
-    table = standard.T @ standard / count
+    tensor = torch.from_numpy(standard)  # NumPy's own threads would compete with torch's
+    table = (tensor.T @ tensor).numpy() / count
     apart = table[~np.eye(width, dtype=bool)]
     return float(apart.mean()), float(np.sqrt(max(np.mean(apart**2) - 1 / count, 0.0)))
 

@@ -7,7 +7,7 @@ follow by `theory.moments`, dropout's by its definition. Where the theory has no
 (pooling, attention, ...) it goes on from what was measured.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -72,23 +72,16 @@ def _step(layer: Layer, before: Sequence[Units]) -> Units | None:
     """What the theory expects behind one layer; None if it does not say."""
     if not before or any(not np.isfinite(u.mean).all() for u in before):
         return None
-    match layer.role:
-        case "linear" if len(layer.weights) == 1 and len(before) == 1:
-            return _linear(layer, before[0])
-        case "activation" if len(before) == 1:
-            return _activation(layer, before[0])
-        case "dropout":
-            return _dropout(before[0], layer.settings["p"])
-        case "alpha dropout":
-            return _alpha_dropout(before[0], layer.settings["p"])
-        case "addition" if len(before) > 1:
-            parts = [u.overall for u in before]
-            return _units(sum(float(m.mean) for m in parts), sum(float(m.var) for m in parts))
-        case _:
-            return None
+    if layer.role == "addition":
+        parts = [u.overall for u in before]
+        return _units(sum(float(m.mean) for m in parts), sum(float(m.var) for m in parts))
+    step = _STEPS.get(layer.role)
+    return step(layer, before[0]) if step is not None and len(before) == 1 else None
 
 
-def _linear(layer: Layer, before: Units) -> Units:
+def _linear(layer: Layer, before: Units) -> Units | None:
+    if len(layer.weights) != 1:
+        return None
     mean, var = (float(value) for value in before.overall)
     weights = layer.weights[0]
     omega, tau = _thin(Units(weights.omega, weights.tau))
@@ -108,21 +101,36 @@ def _activation(layer: Layer, before: Units) -> Units | None:
     # As a layer of unit weights: z ~ N(mean, var).
     found = moments(before.mean, before.var, weight_sum=1.0, activation=name)
     after = Units(np.asarray(found.mean), np.asarray(found.var))
-    p = float(layer.settings.get("p", 0.0))
-    return _alpha_dropout(after, p) if p else after
+    return _alpha_dropout(layer, after) if layer.settings.get("p") else after
 
 
-def _dropout(before: Units, p: float) -> Units:
+def _dropout(layer: Layer, before: Units) -> Units:
+    p = float(layer.settings["p"])
     if p >= 1:
         return Units(0 * before.mean, 0 * before.var)
     return Units(before.mean, (before.var + p * before.mean**2) / (1 - p))
 
 
-def _alpha_dropout(before: Units, p: float) -> Units:
+def _alpha_dropout(layer: Layer, before: Units) -> Units:
+    p = float(layer.settings["p"])
     scale, shift = alpha_dropout_affine(p)
     q = 1 - p
     mean = scale * (q * before.mean + p * _DROPPED) + shift
     return Units(mean, scale**2 * q * (before.var + p * (before.mean - _DROPPED) ** 2))
+
+
+def _scale(layer: Layer, before: Units) -> Units | None:
+    factor = layer.settings.get("factor")
+    return None if factor is None else Units(factor * before.mean, factor**2 * before.var)
+
+
+_STEPS: Mapping[str, Callable[[Layer, Units], Units | None]] = {
+    "linear": _linear,
+    "activation": _activation,
+    "dropout": _dropout,
+    "alpha dropout": _alpha_dropout,
+    "scale": _scale,
+}
 
 
 def _units(mean: float, var: float) -> Units:

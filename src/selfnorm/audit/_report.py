@@ -134,9 +134,7 @@ class Report:
 
         return fragment(self)
 
-    def __rich_console__(
-        self, console: "Console", options: "ConsoleOptions"
-    ) -> "RenderResult":
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from selfnorm.audit._table import render  # noqa: PLC0415
 
         yield from render(self)

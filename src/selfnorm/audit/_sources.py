@@ -89,7 +89,9 @@ def find_inputs(text: str) -> Any:
             case ".csv":
                 return _csv(path)
             case other:
-                raise ArgumentError(f"a file of inputs ends in {_FILES}; got {other!r}. Convert it.")
+                raise ArgumentError(
+                    f"a file of inputs ends in {_FILES}; got {other!r}. Convert it."
+                )
     except SelfNormError:
         raise
     except Exception as error:

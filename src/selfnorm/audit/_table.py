@@ -25,10 +25,9 @@ _SIGNS = {"error": "!!", "warning": "!"}
 
 def text(report: "Report") -> str:
     """As plain text, 80 columns wide."""
-    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
+    file = io.StringIO()
+    console = Console(file=file, width=_WIDTH, color_system=None, legacy_windows=False)
     console.print(report)
-    file = console.file
-    assert isinstance(file, io.StringIO)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n")
 
 
@@ -88,18 +87,18 @@ def _layers(report: "Report") -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("layer", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
+    for name, width in (("layer", 18), ("kind", 12)):
+        table.add_column(name, no_wrap=True, min_width=5, max_width=width)
     for name in ("mean", "variance", "theory", "gradient", "tau"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     table.add_column("", no_wrap=True, min_width=2)
     marked = marks(report.layers, report.findings)
     for layer in _shown(report.layers):
         severity = marked.get(layer.index)
         table.add_row(
             Text(shorten(layer.name or "model", 18)),
-            Text(shorten(layer.kind, 13)),
-            _signed(layer.mean),
+            Text(shorten(layer.kind, 12)),
+            signed(layer.mean),
             short(layer.variance),
             short(float(layer.predicted.var)) if layer.predicted is not None else "-",
             short(layer.gradient),
@@ -123,11 +122,11 @@ def short(value: float) -> str:
         return "-"
     if math.isinf(value):
         return "inf"
-    if value and not 1e-3 <= abs(value) < 1e4:
+    if value and not 0.01 <= abs(value) < 1e4:
         return f"{value:.1e}"
     return f"{value:.3g}" if abs(value) >= 1000 else f"{value:.3f}"[:6]
 
 
-def _signed(value: float) -> str:
-    found = short(value)
-    return found if found.startswith(("-", "inf")) else f"+{found}"
+def signed(value: float) -> str:
+    """Three decimals with the sign: what matters of a mean is how near to 0 it is."""
+    return f"{value:+.3f}" if abs(value) < 1e4 else short(value)

@@ -18,7 +18,14 @@ from torch.utils._pytree import tree_leaves
 
 from selfnorm.audit._calls import Call, call_weights, describe, is_float, is_library
 from selfnorm.audit._layer import INPUT, Features, Weights
-from selfnorm.audit._moments import Accumulator, Sample, correlations, sample, units_last
+from selfnorm.audit._moments import (
+    NO_SAMPLE,
+    Accumulator,
+    Sample,
+    correlations,
+    sample,
+    units_last,
+)
 from selfnorm.theory._types import FloatArray
 
 
@@ -55,10 +62,18 @@ class _Reading:
 
 
 class Trace(TorchFunctionMode):
-    """Watches every pass that is run inside `watching()`."""
+    """Watches every pass that is run inside `watching()`.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: The model.
+        light: Moments, weights and gradients only: no distributions, and no layer's output is
+            touched to let gradients through.
+    """
+
+    def __init__(self, model: nn.Module, *, light: bool = False) -> None:
         super().__init__()
+        self._light = light
+        self._paused = False
         self.drafts: dict[tuple[str, str, int], Draft] = {}
         self.ran: set[str] = set()
         self.input_gradient = Accumulator()
@@ -90,10 +105,16 @@ class Trace(TorchFunctionMode):
         return tuple(found)
 
     @contextmanager
-    def watching(self) -> Generator[None]:
-        """Hooks on every module, and the mode, while the block runs."""
+    def watching(self, *, root: bool = True) -> Generator[None]:
+        """Hooks on every module, and the mode, while the block runs.
+
+        Args:
+            root: On the model too; not if its own hooks are running already.
+        """
         with ExitStack() as stack:
             for path, module in self._model.named_modules():
+                if not path and not root:
+                    continue
                 enter, leave = self._hooks(path.replace("_orig_mod.", ""))
                 stack.callback(module.register_forward_pre_hook(enter).remove)
                 stack.callback(module.register_forward_hook(leave).remove)
@@ -107,8 +128,11 @@ class Trace(TorchFunctionMode):
             self.ran.add(path)
 
         def leave(module: nn.Module, args: object, output: object) -> None:
-            with torch._C.DisableTorchFunction():  # noqa: SLF001 - torch has no public name for it
+            self._paused = True  # what follows is not the model's doing
+            try:
                 self._adopt(path, module, args, output)
+            finally:
+                self._paused = False
             self._stack.pop()
 
         return enter, leave
@@ -131,11 +155,13 @@ class Trace(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Sequence[type],  # noqa: ARG002 - torch's signature
+        types: Sequence[type],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if self._paused:
+            return func(*args, **kwargs)
         tracked = [v for v in _tensors(args, kwargs) if id(v) in self._known and self._sources(v)]
         if not tracked:
             return func(*args, **kwargs)
@@ -143,8 +169,7 @@ class Trace(TorchFunctionMode):
         owner = self._stack[-1] if self._stack else ("", self._model)
         call = describe(func, args, kwargs, tracked, owner[1])
         output = func(*args, **kwargs)
-        with torch._C.DisableTorchFunction():  # noqa: SLF001
-            return self._after(call, owner, before, tracked, args, kwargs, output)
+        return self._after(call, owner, before, tracked, args, kwargs, output)
 
     def _after(
         self,
@@ -172,10 +197,10 @@ class Trace(TorchFunctionMode):
             sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
             call = replace(call, settings={**call.settings, "parts": sizes})
         draft = self._record(call, owner, before, floats[0], args, kwargs, inherited=dim)
-        if call.role == "linear" and before == (INPUT,):
+        if call.role == "linear" and before == (INPUT,) and not self._light:
             self._read_input(tracked[0], draft)
         first = floats[0]
-        if call.role == "embedding" or not first.requires_grad:
+        if not self._light and (call.role == "embedding" or not first.requires_grad):
             output = self._anchored(output, first)
             floats[0] = output if isinstance(output, Tensor) else first
         if floats[0].requires_grad:
@@ -213,7 +238,9 @@ class Trace(TorchFunctionMode):
         draft = self.drafts.get((*key, use))
         if draft is None:
             dim = _dimension(call, value, inherited)
-            weights, bias = call_weights(call, args, kwargs, module, path, self._names)
+            weights, bias = call_weights(
+                call, args, kwargs, module, path, self._names, light=self._light
+            )
             draft = Draft(
                 index=len(self.drafts),
                 name=name if use == 1 else f"{name} (use {use})",
@@ -225,7 +252,7 @@ class Trace(TorchFunctionMode):
                 shape=tuple(value.shape),
                 dtype=str(value.dtype).removeprefix("torch."),
                 dim=dim,
-                sample=sample(value, dim, call.activation),
+                sample=NO_SAMPLE if self._light else sample(value, dim, call.activation),
                 weights=weights,
                 bias=bias,
             )
@@ -302,5 +329,5 @@ def _dimension(call: Call, value: Tensor, inherited: int | None) -> int:
     if value.ndim < 2:
         return -1
     if call.channels_second is not None:
-        return 1 if call.channels_second and value.ndim > 2 or value.ndim == 2 else value.ndim - 1
+        return 1 if (call.channels_second and value.ndim > 2) or value.ndim == 2 else value.ndim - 1
     return units_last(call.name, value.ndim, inherited) % value.ndim

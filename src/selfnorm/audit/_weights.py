@@ -7,14 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from selfnorm.audit._layer import Weights
+from selfnorm.audit._moments import kurtosis
 from selfnorm.init._layers import Weight, entries
 from selfnorm.theory._types import FloatArray
 
 _SAMPLE = 1 << 16
 
 
-def module_weights(module: nn.Module, path: str) -> tuple[Weights, ...]:
-    """Those of a module that `selfnorm.init` knows; nothing for others."""
+def module_weights(module: nn.Module, path: str, *, light: bool = False) -> tuple[Weights, ...]:
+    """Those of a module that `selfnorm.init` knows; nothing for others. Light: no kurtosis."""
     found: list[Weights] = []
     for entry in entries(module):
         tensor = getattr(module, entry.name, None)
@@ -23,7 +24,7 @@ def module_weights(module: nn.Module, path: str) -> tuple[Weights, ...]:
         if entry.name in {"bias_k", "bias_v"} or not tensor.is_floating_point():
             continue
         name = f"{path}.{entry.name}" if path else entry.name
-        found.append(_measure(name, tensor, entry))
+        found.append(_measure(name, tensor, entry, light=light))
     return tuple(found)
 
 
@@ -51,7 +52,7 @@ def biases(found: Sequence[Tensor | None]) -> FloatArray:
     return np.concatenate(flat) if flat else np.zeros(0)
 
 
-def _measure(name: str, tensor: Tensor, entry: Weight) -> Weights:
+def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -> Weights:
     held = tensor.detach()
     omega: list[FloatArray] = []
     tau: list[FloatArray] = []
@@ -72,7 +73,7 @@ def _measure(name: str, tensor: Tensor, entry: Weight) -> Weights:
         tau=np.concatenate(tau),
         fan_in=fan_in,
         terms=most,
-        kurtosis=_kurtosis(held),
+        kurtosis=float("nan") if light else _kurtosis(held),
         frozen=not tensor.requires_grad,
     )
 
@@ -80,14 +81,10 @@ def _measure(name: str, tensor: Tensor, entry: Weight) -> Weights:
 def _kurtosis(tensor: Tensor) -> float:
     flat = tensor.flatten()
     some = flat[:: max(1, flat.numel() // _SAMPLE)].double().cpu().numpy()
-    centered = some - some.mean()
-    variance = float(np.mean(centered**2)) if some.size else 0.0
-    return float(np.mean(centered**4)) / variance**2 if variance > 1e-30 else float("nan")
+    return kurtosis(some) if some.size else float("nan")
 
 
-def padding_share(
-    shape: Sequence[int], module_or_settings: Mapping[str, Sequence[int]]
-) -> float:
+def padding_share(shape: Sequence[int], module_or_settings: Mapping[str, Sequence[int]]) -> float:
     """Share of the terms of a convolution's sums that are padded zeros.
 
     Args:

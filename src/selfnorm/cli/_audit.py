@@ -31,9 +31,7 @@ def audit(
     html: Annotated[
         Path | None, typer.Option(help="Write the report as one page.", show_default=False)
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write it as JSON.", show_default=False)
-    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write it as JSON.", show_default=False)] = None,
     fail_on: Annotated[
         Literal["error", "warning", "note", "never"],
         typer.Option(help="Exit with 1 from this severity on."),
@@ -80,7 +78,7 @@ def _of(model: str, inputs: str | None, data: str | None) -> "Report":
         return audit(network, given)
     except SelfNormError:
         raise
-    except Exception as error:  # noqa: BLE001 - the model's own code may raise anything
+    except Exception as error:
         what = str(error).strip().splitlines()[0] if str(error).strip() else ""
         fail(
             f"the model must run on the inputs; it raised {type(error).__name__}: {what}. "

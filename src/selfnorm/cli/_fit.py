@@ -63,6 +63,12 @@ def fit(
         bool,
         typer.Option("--compare", help="Train ReLU, BatchNorm and tanh networks beside SELU."),
     ] = False,
+    monitor: Annotated[
+        bool,
+        typer.Option(
+            "--monitor", help="Record the layers in every 100th step: monitor.csv, monitor.png."
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write over a model in the output folder.")
     ] = False,
@@ -76,6 +82,8 @@ def fit(
     """
     from selfnorm import tabular
 
+    if monitor and compare:
+        fail("--monitor records one network, and --compare trains several. Choose one of the two.")
     folder = folder or Path(f"{Path(table).name.split('.')[0]}-model")
     tabular.check_output(folder, force=force)
     dropout = dropout if dropout is not None else (0.0 if compare else 0.02)
@@ -91,6 +99,7 @@ def fit(
         device=device,
         categories=tuple(category or ()),
         ignore=tuple(ignore or ()),
+        monitor=100 if monitor else 0,
     )
     source = tabular.read_source(table, target, task=task, categories=settings.categories)
     ready = tabular.prepare(source, settings)
@@ -124,11 +133,14 @@ def _fit(name: str, ready: "Prepared", settings: "Settings", folder: Path) -> No
     with undisturbed():
         tabular.save_model(model, folder, about=about)
         plots.save(figure, folder / "training.png")
+        if trained.observed:
+            _save_monitored(trained, folder, name)
     if found:
         what = "rows that training never saw"
         output.print(_show.metrics(found, baseline, len(ready.test.values), what))
     output.print(_show.layers(trained.before, trained.after))
-    output.print(f"\nWrote {folder}/: model.safetensors, model.json, training.png")
+    more = ", monitor.csv, monitor.png" if trained.observed else ""
+    output.print(f"\nWrote {folder}/: model.safetensors, model.json, training.png{more}")
     output.print(f"Next:  selfnorm predict {folder} TABLE -o predictions.csv")
     _tell_diverged("The loss", trained)
     if history.stop == "interrupted":
@@ -136,6 +148,15 @@ def _fit(name: str, ready: "Prepared", settings: "Settings", folder: Path) -> No
             f"Stopped by Ctrl-C; the best epoch so far, {history.best.number}, is kept and saved. "
             "Run again with --force to train to the end."
         )
+
+
+def _save_monitored(trained: "Trained", folder: Path, name: str) -> None:
+    from selfnorm import plots, tabular
+    from selfnorm._files import write_file
+
+    table = tabular.observation_table(trained.observed)
+    write_file(folder / "monitor.csv", tabular.csv_bytes(table))
+    plots.save(plots.plot_monitor(trained.observed, title=name), folder / "monitor.png")
 
 
 def _compare(name: str, ready: "Prepared", settings: "Settings", folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""Make a model self-normalizing. The package is the function, too:
+"""Make a model self-normalizing.
 
-`selfnorm.convert(model)` converts a copy; `selfnorm.convert.convert_` works in place.
+The package is the function, too: `selfnorm.convert(model)`.
 """
 
 from selfnorm._callable import make_callable

@@ -2,8 +2,8 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
@@ -44,14 +44,13 @@ class Changes:
 
     Attributes:
         changes: In the order in which they were made.
-        state_dict: Old names of parameters and buffers that have gone, and of those that have come
-            (under their new name): `{"bn1.weight": None}` went, `{None: ...}` never occurs; see
-            `added`.
-        added: Names of parameters that are new.
+        removed: Names of the state dict that are gone: those of folded and removed norms. All
+            others are as before.
+        added: Names that are new: a bias that a folded norm needed.
     """
 
     changes: tuple[Change, ...]
-    state_dict: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    removed: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Change]:
@@ -73,13 +72,11 @@ class Changes:
         """Plain Python values, ready for `json.dumps`."""
         return {
             "changes": [asdict(change) for change in self.changes],
-            "state_dict": dict(self.state_dict),
+            "removed": list(self.removed),
             "added": list(self.added),
         }
 
-    def __rich_console__(
-        self, console: "Console", options: "ConsoleOptions"
-    ) -> "RenderResult":
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         said = ", ".join(f"{count} {kind}" for kind, count in self.counts().items())
         yield Text(f"Conversion: {said or 'nothing to change'}", style="bold")
         if not self.changes:

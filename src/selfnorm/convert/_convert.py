@@ -2,38 +2,25 @@
 
 import copy
 import gc
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
-from torch import fx, nn
+from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.utils._pytree import tree_map
 
-from selfnorm.convert import _functional, _norms
-from selfnorm.convert._changes import Change, Changes, Kind
-from selfnorm.convert._flow import Traced, is_library, pairs, trace
-from selfnorm.convert._modules import (
-    ACTIVATIONS,
-    ALPHA_DROPOUTS,
-    OTHERS,
-    PLAIN_DROPOUTS,
-    WEIGHTED,
-    affordable,
-    new_dropout,
-    new_selu,
-)
+from selfnorm.convert import _functional, _steps
+from selfnorm.convert._changes import Change, Changes
+from selfnorm.convert._flow import is_library, trace
+from selfnorm.convert._modules import ACTIVATIONS, WEIGHTED
+from selfnorm.convert._run import execution, try_it
 from selfnorm.convert._select import Choices, selector
-from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
-from selfnorm.init import initialize_
-from selfnorm.nn import SELU, SELUAlphaDropout
+from selfnorm.convert._work import Work
+from selfnorm.errors import ArgumentError, UnsupportedError
 
 Init = Literal["lecun_normal", "lecun_uniform"]
 Dropout = Literal["alpha", "remove", "keep"]
 Norms = Literal["fold", "remove", "keep"]
-M = TypeVar("M", bound=nn.Module)
 
 
 def convert(
@@ -65,7 +52,7 @@ def convert(
     cannot (control flow that depends on values or on the mode), the list names it as left.
 
     Names in the state dict, sharing, device, dtype and mode stay. Folding and removing norms takes
-    their parameters away and may add a bias: `Changes.state_dict` and `Changes.added` tell.
+    their parameters away and may add a bias: `Changes.removed` and `Changes.added` tell.
 
     Args:
         model: Any module.
@@ -161,47 +148,7 @@ def convert_(
             "optimizer again"
         )
         more.append(Change("", "note", "an optimizer holds the model's parameters", "", why))
-    return new, Changes((*changes.changes, *more), changes.state_dict, changes.added)
-
-
-@dataclass
-class _Work:
-    """A conversion under way."""
-
-    model: nn.Module
-    chosen: Callable[[str], bool]
-    kinds: tuple[type[nn.Module], ...]
-    order: dict[str, int]
-    weighted: int  # place of the last layer with weights
-    changes: list[Change] = field(default_factory=list[Change])
-
-    def modules(self) -> Iterator[tuple[str, nn.Module]]:
-        """Every name of every module that is to be converted."""
-        for name, module in list(self.model.named_modules(remove_duplicate=False)):
-            if self.chosen(name):
-                yield name, module
-
-    def hidden(self, name: str) -> bool:
-        """Whether a layer with weights runs after the module."""
-        return self.order.get(name, len(self.order)) < self.weighted
-
-    def say(self, module: str, kind: Kind, before: object, after: object, why: str) -> None:
-        """Note a change."""
-        self.changes.append(Change(module, kind, str(before), str(after), why))
-
-    def put(self, name: str, new: nn.Module, old: nn.Module) -> None:
-        """Exchange a module, under all of its names."""
-        new.train(old.training)
-        for other, module in list(self.model.named_modules(remove_duplicate=False)):
-            if module is old:
-                self._set(other, new)
-
-    def _set(self, name: str, new: nn.Module) -> None:
-        if not name:
-            self.model = new
-            return
-        parent, _, child = name.rpartition(".")
-        self.model.get_submodule(parent)._modules[child] = new  # noqa: SLF001
+    return new, Changes((*changes.changes, *more), changes.removed, changes.added)
 
 
 def _converted(
@@ -215,13 +162,13 @@ def _converted(
     example: object,
 ) -> tuple[nn.Module, Changes]:
     before = set(model.state_dict())
-    names = _execution(model, example) if example is not None else None
+    names = execution(model, example) if example is not None else None
     names = names or [name for name, _ in model.named_modules(remove_duplicate=False)]
     order: dict[str, int] = {}
     for place, name in enumerate(names):
         order.setdefault(name, place)
-    weights = [k for k, name in enumerate(names) if _has_weights(model, name)]
-    work = _Work(
+    weights = [k for k, name in enumerate(names) if isinstance(model.get_submodule(name), WEIGHTED)]
+    work = Work(
         model,
         selector(model, include, exclude),
         tuple(activations) if activations is not None else ACTIVATIONS,
@@ -234,235 +181,24 @@ def _converted(
         if not is_library(module) and any(True for _ in module.children())
     }
     if norms != "keep":
-        _convert_norms(work, traces, fold=norms == "fold")
-    rewrites = list(_rewrites(work, traces, dropout))
-    _convert_activations(work, traces)
-    depth = _depth(work.model) + sum(len(r.activations) for r in rewrites)
+        _steps.convert_norms(work, traces, fold=norms == "fold")
+    rewrites = list(_steps.rewrites(work, traces, dropout))
+    _steps.convert_activations(work, traces)
+    depth = _steps.depth(work.model) + sum(len(r.activations) for r in rewrites)
     if dropout != "keep":
-        _convert_dropout(work, depth, alpha=dropout == "alpha")
-    _fuse(work, traces)
+        _steps.convert_dropout(work, depth, alpha=dropout == "alpha")
+    _steps.fuse(work, traces)
     for rewrite in reversed(rewrites):  # inner modules first
         made, changes = _functional.apply(rewrite, depth)
-        work.put(rewrite.path, made, rewrite.module)
+        work.put(made, rewrite.module)
         work.changes += changes
     if init is not None:
-        _initialize(work, init)
+        _steps.initialize(work, init)
     if example is not None:
-        _try(work.model, example)
+        try_it(work.model, example)
     after = set(work.model.state_dict())
-    gone = {name: None for name in sorted(before - after)}
-    return work.model, Changes(tuple(work.changes), gone, tuple(sorted(after - before)))
-
-
-def _convert_norms(work: _Work, traces: dict[str, Traced], *, fold: bool) -> None:
-    before = {second: first for first, second in pairs(work.model, traces)}
-    for name, norm in work.modules():
-        if not isinstance(norm, _norms.NORMS) or name not in _live(work.model):
-            continue
-        first = before.get(name)
-        layer = work.model.get_submodule(first) if first is not None else None
-        if fold and layer is not None and _norms.can_fold(layer, norm):
-            had_bias = layer.bias is not None
-            _norms.fold(layer, norm)
-            also = "" if had_bias else ", which got a bias"
-            why = f"a part of {first}{also}: equal in evaluation"
-            work.say(name, "folded", _kind(norm), "Identity()", why)
-        else:
-            why = "SELU keeps mean and variance by itself"
-            if fold and isinstance(norm, _norms.BATCH):
-                why += "; nothing directly before it that it could be folded into"
-            work.say(name, "removed", _kind(norm), "Identity()", why)
-        work.put(name, nn.Identity(), norm)
-
-
-def _convert_activations(work: _Work, traces: dict[str, Traced]) -> None:
-    done: set[int] = set()
-    gates = _gates(traces)
-    for name, module in work.modules():
-        if id(module) in done:
-            continue
-        done.add(id(module))
-        if isinstance(module, work.kinds) and not isinstance(module, nn.SELU):
-            if name in gates:
-                work.say(name, "left", _kind(module), "", "it is a gate: its output is multiplied")
-            elif any(work.hidden(n) for n in _names_of(work.model, module)):
-                work.put(name, new_selu(), module)
-                work.say(name, "replaced", _kind(module), "SELU()", "its fixed point is (0, 1)")
-            else:
-                work.say(
-                    name, "left", _kind(module), "", "it is the output's, which keeps its range"
-                )
-        elif isinstance(module, OTHERS) and any(
-            work.hidden(n) for n in _names_of(work.model, module)
-        ):
-            why = "a gate or an output, which SELU does not stand for; name it in activations"
-            work.say(name, "left", _kind(module), "", why)
-
-
-def _convert_dropout(work: _Work, depth: int, *, alpha: bool) -> None:
-    done: set[int] = set()
-    for name, module in work.modules():
-        plain = isinstance(module, PLAIN_DROPOUTS)
-        if id(module) in done or not (plain or isinstance(module, ALPHA_DROPOUTS)):
-            continue
-        done.add(id(module))
-        p = float(cast("Any", module).p)
-        if not alpha:
-            if plain:
-                work.put(name, nn.Identity(), module)
-                work.say(name, "removed", _kind(module), "Identity()", "dropout='remove'")
-            continue
-        limited = affordable(p, depth)
-        why = "keeps mean 0 and variance 1"
-        if limited < p:
-            why += f"; {depth} SELU layers afford p = {limited:g}, which leaves a tenth of gradients"
-        if plain:
-            new = new_dropout(module, limited)
-            work.put(name, new, module)
-            work.say(name, "replaced", _kind(module), _kind(new), why)
-        elif limited < p:
-            old = _kind(module)
-            cast("Any", module).p = limited
-            work.say(name, "replaced", old, _kind(module), why.split("; ", maxsplit=1)[1])
-
-
-def _fuse(work: _Work, traces: dict[str, Traced]) -> None:
-    for first, second in list(pairs(work.model, traces)):
-        if not (work.chosen(first) and work.chosen(second)):
-            continue
-        selu, drop = work.model.get_submodule(first), work.model.get_submodule(second)
-        if isinstance(selu, nn.SELU) and isinstance(drop, nn.AlphaDropout):
-            fused = SELUAlphaDropout(drop.p, inplace=selu.inplace)
-            work.put(first, fused, selu)
-            work.put(second, nn.Identity(), drop)
-            before = f"{_kind(selu)}, {_kind(drop)} at {second}"
-            work.say(first, "fused", before, _kind(fused), "one pass, and no mask is kept")
-
-
-def _rewrites(
-    work: _Work, traces: dict[str, Traced], dropout: Dropout
-) -> Iterator[_functional.Rewrite]:
-    """What there is to do in the forwards that could be traced; the others are named."""
-    for name, traced in traces.items():
-        if not work.chosen(name):
-            continue
-        module = work.model.get_submodule(name)
-        if traced.graph is None:
-            work.say(
-                name, "left", f"forward of {type(module).__name__}", "",
-                f"torch.fx cannot trace it ({traced.why}): activations called as functions, and "
-                "residual additions, are as they were",
-            )  # fmt: skip
-            continue
-        found = _functional.find(name, module, traced.graph, _hidden_node(work, name, module))
-        for node, why in found.left:
-            work.say(name, "left", f"{_functional.function_name(node)}()", "", why)
-        if work.kinds is not ACTIVATIONS:
-            wanted = {kind.__name__.lower() for kind in work.kinds}
-            found.activations = [
-                n for n in found.activations
-                if _functional.function_name(n).replace("_", "") in wanted
-            ]  # fmt: skip
-        if dropout != "alpha":
-            found.dropouts = []
-        if found:
-            yield found
-
-
-def _hidden_node(work: _Work, name: str, module: nn.Module) -> Callable[[fx.Node], bool]:
-    """Whether weights follow a node: in this forward, or in the model after this module."""
-
-    def hidden(node: fx.Node) -> bool:
-        waiting, seen = list(node.users), set[fx.Node]()
-        while waiting:
-            user = waiting.pop()
-            if user in seen:
-                continue
-            seen.add(user)
-            if user.op == "call_module" and _contains_weights(
-                module.get_submodule(str(user.target))
-            ):
-                return True
-            if _functional.function_name(user) in {"linear", "matmul", "conv2d", "conv1d"}:
-                return True
-            waiting += list(user.users)
-        inside = [k for n, k in work.order.items() if n == name or n.startswith(f"{name}.")]
-        return bool(name) and max(inside, default=len(work.order)) < work.weighted
-
-    return hidden
-
-
-def _gates(traces: dict[str, Traced]) -> set[str]:
-    """Names of modules whose output a traced forward multiplies with another."""
-    found: set[str] = set()
-    for path, traced in traces.items():
-        for node in traced.graph.nodes if traced.graph is not None else ():
-            if node.op == "call_module" and _functional._is_gate(node):  # noqa: SLF001 - one package
-                found.add(f"{path}.{node.target}" if path else str(node.target))
-    return found
-
-
-def _initialize(work: _Work, init: Init) -> None:
-    unwanted = [
-        name
-        for name, module in work.model.named_modules()
-        if not work.chosen(name) and any(True for _ in module.parameters(recurse=False))
-    ]
-    distribution = "normal" if init == "lecun_normal" else "uniform"
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        initialize_(work.model, distribution=distribution, skip=unwanted)
-    for warning in caught:
-        if issubclass(warning.category, SelfNormWarning):
-            work.say("", "left", "parameters", "", str(warning.message))
-    count = sum(isinstance(m, WEIGHTED) for n, m in work.model.named_modules() if work.chosen(n))
-    if count:
-        why = "variance 1/fan_in, biases 0; init=None keeps trained weights"
-        work.say("", "initialized", f"{count} layers as they were", f"{init} weights", why)
-
-
-def _execution(model: nn.Module, example: object) -> list[str]:
-    """Names of modules in the order in which they run; all names of a shared one."""
-    names: dict[int, list[str]] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        names.setdefault(id(module), []).append(name)
-    ran: list[str] = []
-    handles = [
-        module.register_forward_pre_hook(lambda m, _: ran.extend(names[id(m)]))
-        for module in model.modules()
-    ]
-    try:
-        _run(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return ran
-
-
-def _run(model: nn.Module, example: object) -> object:
-    modes = [(module, module.training) for module in model.modules()]
-    copies = tree_map(lambda v: v.clone() if isinstance(v, torch.Tensor) else v, example)
-    try:
-        model.eval()
-        with torch.no_grad(), torch.random.fork_rng():
-            if isinstance(copies, dict):
-                return model(**cast("dict[str, Any]", copies))
-            if isinstance(copies, tuple):
-                return model(*cast("tuple[Any, ...]", copies))
-            return model(copies)
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def _try(model: nn.Module, example: object) -> None:
-    try:
-        _run(model, example)
-    except Exception as error:
-        raise UnsupportedError(
-            f"a converted model must run as the old one did; on the example it raised "
-            f"{type(error).__name__}: {error}. Name the part in exclude."
-        ) from error
+    gone, new = sorted(before - after), sorted(after - before)
+    return work.model, Changes(tuple(work.changes), tuple(gone), tuple(new))
 
 
 def _check(model: object, init: object, dropout: object, norms: object) -> None:
@@ -494,28 +230,3 @@ def _optimizers(parameters: set[int]) -> list[torch.optim.Optimizer]:
         if issubclass(type(found), torch.optim.Optimizer)
         and any(id(p) in parameters for group in found.param_groups for p in group["params"])
     ]
-
-
-def _depth(model: nn.Module) -> int:
-    return sum(isinstance(m, nn.SELU | SELU | SELUAlphaDropout) for m in model.modules())
-
-
-def _live(model: nn.Module) -> set[str]:
-    return {name for name, _ in model.named_modules(remove_duplicate=False)}
-
-
-def _names_of(model: nn.Module, module: nn.Module) -> list[str]:
-    return [n for n, m in model.named_modules(remove_duplicate=False) if m is module]
-
-
-def _has_weights(model: nn.Module, name: str) -> bool:
-    return isinstance(model.get_submodule(name), WEIGHTED)
-
-
-def _contains_weights(module: nn.Module) -> bool:
-    return any(isinstance(part, WEIGHTED) for part in module.modules())
-
-
-def _kind(module: nn.Module) -> str:
-    """As `print` shows it, in one line."""
-    return f"{type(module).__name__}({module.extra_repr()})"

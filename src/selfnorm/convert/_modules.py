@@ -20,13 +20,28 @@ OTHERS: tuple[type[nn.Module], ...] = (
 """Gates, and shapes that SELU does not stand for: left, and said so."""
 
 FUNCTIONS = frozenset(
-    "relu relu6 leaky_relu prelu rrelu elu celu gelu silu mish softplus hardswish hardtanh "
-    "softsign tanh".split()
+    [
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "prelu",
+        "rrelu",
+        "elu",
+        "celu",
+        "gelu",
+        "silu",
+        "mish",
+        "softplus",
+        "hardswish",
+        "hardtanh",
+        "softsign",
+        "tanh",
+    ]
 )
-GATES = frozenset("sigmoid hardsigmoid logsigmoid glu".split())
+GATES = frozenset(["sigmoid", "hardsigmoid", "logsigmoid", "glu"])
 PLAIN_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 ALPHA_DROPOUTS = (nn.AlphaDropout, nn.FeatureAlphaDropout, SELUAlphaDropout)
-DROPOUT_FUNCTIONS = frozenset("dropout dropout1d dropout2d dropout3d".split())
+DROPOUT_FUNCTIONS = frozenset(["dropout", "dropout1d", "dropout2d", "dropout3d"])
 WEIGHTED = (
     nn.Linear, nn.Bilinear, nn.Conv1d, nn.Conv2d, nn.Conv3d,
     nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,

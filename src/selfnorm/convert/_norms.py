@@ -1,7 +1,9 @@
 """Normalization layers: folded into the layer before, removed, or kept."""
 
+from typing import cast
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -32,14 +34,11 @@ def fold(layer: nn.Module, norm: nn.Module) -> None:
     `y = (W x + b - mean) / sqrt(var + eps) * gamma + beta` is linear in x. The weight stays the
     parameter that it was.
     """
-    assert isinstance(layer, FOLDS_INTO)
-    assert isinstance(norm, BATCH)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
+    norm, layer = cast("nn.BatchNorm2d", norm), cast("nn.Linear | nn.Conv2d", layer)
     dtype = layer.weight.dtype  # computed in float64: half precision would lose the equality
-    mean, var = norm.running_mean.double(), norm.running_var.double()
-    scale = None if norm.weight is None else norm.weight.double()  # pyright: ignore[reportUnnecessaryComparison]
-    shift = None if norm.bias is None else norm.bias.double()  # pyright: ignore[reportUnnecessaryComparison]
+    mean, var = (cast("Tensor", v).double() for v in (norm.running_mean, norm.running_var))
+    scale = torch.ones_like(var) if norm.weight is None else norm.weight.double()  # pyright: ignore[reportUnnecessaryComparison]
+    shift = torch.zeros_like(mean) if norm.bias is None else norm.bias.double()  # pyright: ignore[reportUnnecessaryComparison]
     weight = layer.weight.double()
     bias = None if layer.bias is None else layer.bias.double()  # pyright: ignore[reportUnnecessaryComparison]
     if isinstance(layer, nn.Linear):

@@ -2,6 +2,8 @@
 
 from selfnorm.plots._audit import Audited as Audited
 from selfnorm.plots._audit import plot_audit as plot_audit
+from selfnorm.plots._monitor import Observed as Observed
+from selfnorm.plots._monitor import plot_monitor as plot_monitor
 from selfnorm.plots._style import check_path as check_path
 from selfnorm.plots._style import save as save
 from selfnorm.plots._theory import gradient_sizes as gradient_sizes
@@ -15,11 +17,13 @@ from selfnorm.plots._training import training_figure as training_figure
 __all__ = [
     "Audited",
     "Curve",
+    "Observed",
     "check_path",
     "depth_figure",
     "gradient_sizes",
     "map_field",
     "plot_audit",
+    "plot_monitor",
     "save",
     "selu_shape",
     "training_figure",

@@ -15,6 +15,7 @@ from ._model import Architecture as Architecture
 from ._model import TabularModel as TabularModel
 from ._output import check_prediction_file as check_prediction_file
 from ._output import csv_bytes as csv_bytes
+from ._output import observation_table as observation_table
 from ._output import prediction_table as prediction_table
 from ._output import write_predictions as write_predictions
 from ._report import about as about

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Collection, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from selfnorm.audit import LayerMoments, record_moments
+from selfnorm.audit import LayerMoments, Observation, monitor, record_moments
 from selfnorm.errors import ArgumentError, SelfNormError
 from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.tabular._encode import Encoder
@@ -25,7 +25,10 @@ _FEWEST_ROWS = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a training depends on besides its rows."""
+    """Everything that a training depends on besides its rows.
+
+    `monitor` asks for what the layers do in every so many steps; 0 for nothing.
+    """
 
     architecture: Architecture
     options: Options
@@ -35,6 +38,7 @@ class Settings:
     device: str = "auto"
     categories: Collection[str] = ()
     ignore: Collection[str] = ()
+    monitor: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -64,6 +68,7 @@ class Trained:
     history: History
     before: list[LayerMoments]
     after: list[LayerMoments]
+    observed: tuple[Observation, ...] = ()
 
 
 def prepare(source: Source, settings: Settings) -> Prepared:
@@ -115,7 +120,10 @@ def fit_model(
         network = build_network(ready.encoder, ready.target, settings.architecture)
         if ready.target.task == "regression":
             _start_at_mean(network)
-        trained = train_network(network, ready, (SELUAlphaDropout,), settings.options, progress)
+        kinds, options = (SELUAlphaDropout,), settings.options
+        trained = train_network(
+            network, ready, kinds, options, progress, monitored=settings.monitor
+        )
     check_finite(trained.history, settings.options)
     return TabularModel(ready.encoder, ready.target, settings.architecture, network), trained
 
@@ -126,22 +134,30 @@ def train_network(
     activations: tuple[type[nn.Module], ...],
     options: Options,
     progress: Progress = SILENT,
+    *,
+    monitored: int = 0,
 ) -> Trained:
-    """Train a network on prepared rows; watch its activations at the start and at the end."""
+    """Train a network on prepared rows; watch its activations at the start and at the end.
+
+    With `monitored`, watch all layers in every so many steps between, too.
+    """
     stride = -(-len(ready.training.inputs) // _WATCHED_ROWS)  # a table may be sorted
     watched = ready.training.inputs[::stride]
     network.to(watched.device)
     before = record_moments(network, watched, activations)
-    history = train(
-        network,
-        ready.training,
-        ready.validation,
-        loss=ready.target.loss,
-        score=ready.target.score,
-        options=options,
-        progress=progress,
-    )
-    return Trained(history, before, record_moments(network, watched, activations))
+    watcher = monitor(network, max(monitored, 1))
+    with watcher if monitored else nullcontext():
+        history = train(
+            network,
+            ready.training,
+            ready.validation,
+            loss=ready.target.loss,
+            score=ready.target.score,
+            options=options,
+            progress=progress,
+        )
+    after = record_moments(network, watched, activations)
+    return Trained(history, before, after, tuple(watcher.records))
 
 
 def _start_at_mean(network: MLP) -> None:

@@ -1,6 +1,9 @@
-"""Predictions out: as a table, in a CSV or Parquet file."""
+"""Predictions and observations out: as a table, in a CSV or Parquet file."""
 
 import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +11,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from selfnorm._files import write_file
+from selfnorm.audit import Observation
 from selfnorm.errors import TableError
 from selfnorm.tabular._target import ClassTarget, Prediction, Target
 
@@ -60,3 +64,11 @@ def csv_bytes(table: pa.Table) -> bytes:
     content = io.BytesIO()
     pacsv.write_csv(table, content)
     return content.getvalue()
+
+
+def observation_table(observed: Sequence[Observation]) -> pa.Table:
+    """What was observed of a training, one row a layer and step; missing where there is none."""
+    rows = [asdict(record) for record in observed]
+    for row in rows:
+        row |= {k: None for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
+    return pa.Table.from_pylist(rows)

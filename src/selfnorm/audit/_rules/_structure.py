@@ -25,8 +25,8 @@ def leftover_normalization(recording: Recording) -> Iterator[Finding]:
             layer.module,
             f"{layer.kind} normalizes what SELU is to keep",
             "no normalization layer",
-            "With SELU, normalization is not needed; with it the statistics of the batch, and their "
-            "noise, are back (Klambauer et al. 2017, section 1).",
+            "With SELU, normalization is not needed; with it the statistics of the batch, and "
+            "their noise, are back (Klambauer et al. 2017, section 1).",
             "selfnorm.convert(model, norms='fold') folds it into the layer before, or removes it.",
         )
 
@@ -50,7 +50,7 @@ def unscaled_residual(recording: Recording) -> Iterator[Finding]:
             "sqrt(1/2) * (x + f(x)), which keeps the variance",
             "Variances of independent branches add up, so each block doubles the variance (Hoedt "
             "et al., ICLR blog track 2022).",
-            "Multiply the sum by 0.5 ** 0.5; selfnorm.convert does it where it can trace the model.",
+            "Multiply the sum by 0.5 ** 0.5; selfnorm.convert does it where it can trace it.",
         )
 
 

@@ -45,9 +45,7 @@ def is_wrong(weights: Weights) -> bool:
 
 def _expected(weights: Weights) -> str:
     low, high = gain_interval(weights)
-    return (
-        f"tau = 1, by chance in [{low:.3g}, {high:.3g}]: weights of variance 1/{weights.fan_in}"
-    )
+    return f"tau = 1, by chance in [{low:.3g}, {high:.3g}]: weights of variance 1/{weights.fan_in}"
 
 
 def _consequence(tau: float) -> str:

@@ -1,0 +1,54 @@
+"""Run a model on an example: to see in which order its modules run, and that it runs."""
+
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map
+
+from selfnorm.errors import UnsupportedError
+
+
+def execution(model: nn.Module, example: object) -> list[str]:
+    """Names of modules in the order in which they run; all names of a shared one."""
+    names: dict[int, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        names.setdefault(id(module), []).append(name)
+    ran: list[str] = []
+    handles = [
+        module.register_forward_pre_hook(lambda m, _: ran.extend(names[id(m)]))
+        for module in model.modules()
+    ]
+    try:
+        _run(model, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return ran
+
+
+def _run(model: nn.Module, example: object) -> object:
+    modes = [(module, module.training) for module in model.modules()]
+    copies = tree_map(lambda v: v.clone() if isinstance(v, torch.Tensor) else v, example)
+    try:
+        model.eval()
+        with torch.no_grad(), torch.random.fork_rng():
+            if isinstance(copies, dict):
+                return model(**cast("dict[str, Any]", copies))
+            if isinstance(copies, tuple):
+                return model(*cast("tuple[Any, ...]", copies))
+            return model(copies)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def try_it(model: nn.Module, example: object) -> None:
+    """Raise if a converted model does not run on the example."""
+    try:
+        _run(model, example)
+    except Exception as error:
+        raise UnsupportedError(
+            f"a converted model must run as the old one did; on the example it raised "
+            f"{type(error).__name__}: {error}. Name the part in exclude."
+        ) from error
