@@ -17,6 +17,8 @@ SAME_UP_TO_ROUNDING |= {
 }
 # Mean and variance over a column of float32 features, each rounded once (values up to 2**4).
 MATRIX_MOMENTS = 16 * torch.finfo(torch.float32).eps
+# Moments of float32 values that are exact, or of one rounded function of them.
+EXACT_MOMENTS = 16 * torch.finfo(torch.float32).eps
 # What moments() promises, against 50 digits and more.
 MOMENTS_RELATIVE = 1e-12
 # Adaptive quadrature of E f'^2 uses slopes of interpolating polynomials, which cost digits.

@@ -67,7 +67,8 @@ class Accumulator:
     @torch.no_grad()
     def add_gradient(self, gradient: Tensor) -> None:
         """Add the gradient of one batch by this output."""
-        size = torch.linalg.vector_norm(gradient, dtype=torch.float32)
+        wide = torch.promote_types(gradient.dtype, torch.float32)
+        size = torch.linalg.vector_norm(gradient, dtype=wide)
         self.gradient_sum += float(size) ** 2
         self.gradient_count += gradient.numel()
         self.gradient_samples += gradient.shape[0] if gradient.ndim > 1 else 1

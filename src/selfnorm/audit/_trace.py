@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -112,15 +113,29 @@ class Trace(TorchFunctionMode):
             root: On the model too; not if its own hooks are running already.
         """
         with ExitStack() as stack:
+            scripted: dict[int, str] = {}
             for path, module in self._model.named_modules():
                 if not path and not root:
                     continue
-                enter, leave = self._hooks(path.replace("_orig_mod.", ""))
+                name = path.replace("_orig_mod.", "")
+                if isinstance(module, torch.jit.ScriptModule):  # which take no hooks of their own
+                    scripted[id(module)] = name
+                    continue
+                enter, leave = self._hooks(name)
                 stack.callback(module.register_forward_pre_hook(enter).remove)
                 stack.callback(module.register_forward_hook(leave).remove)
+            if scripted:
+                stack.callback(register_module_forward_hook(self._scripted_hook(scripted)).remove)
             stack.callback(self._stack.clear)
             with self:
                 yield
+
+    def _scripted_hook(self, names: Mapping[int, str]) -> Callable[..., None]:
+        def leave(module: nn.Module, args: object, output: object) -> None:
+            if id(module) in names:
+                self._adopt_quietly(names[id(module)], module, args, output)
+
+        return leave
 
     def _hooks(self, path: str) -> tuple[Callable[..., None], Callable[..., None]]:
         def enter(module: nn.Module, _args: object) -> None:
@@ -128,14 +143,17 @@ class Trace(TorchFunctionMode):
             self.ran.add(path)
 
         def leave(module: nn.Module, args: object, output: object) -> None:
-            self._paused = True  # what follows is not the model's doing
-            try:
-                self._adopt(path, module, args, output)
-            finally:
-                self._paused = False
+            self._adopt_quietly(path, module, args, output)
             self._stack.pop()
 
         return enter, leave
+
+    def _adopt_quietly(self, path: str, module: nn.Module, args: object, output: object) -> None:
+        self._paused = True  # what follows is not the model's doing
+        try:
+            self._adopt(path, module, args, output)
+        finally:
+            self._paused = False
 
     def _adopt(self, path: str, module: nn.Module, args: object, output: object) -> None:
         """A module whose output came by a way that no function shows is a layer by itself."""
