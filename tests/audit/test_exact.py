@@ -115,6 +115,19 @@ def test_padding_is_counted() -> None:
     assert layer.settings["padding"] == 0
 
 
+def test_the_edge_of_a_transposed_convolution_is_counted() -> None:
+    """4 taps, stride 2, padding 1: two taps an output, of which the outermost have one."""
+    (layer,) = recorded(nn.ConvTranspose1d(1, 8, 4, 2, 1), torch.randn(8, 1, 3))
+    assert layer.shape[-1] == 6
+    assert layer.settings["padding"] == pytest.approx(1 - (0.5 + 4 + 0.5) / 6)
+    ones = nn.ConvTranspose2d(1, 1, 4, bias=False)
+    with torch.no_grad():
+        ones.weight.fill_(0.25)  # tau = 1, and each output has one term of 16
+    (layer,) = recorded(ones, torch.ones(8, 1, 1, 1))
+    assert layer.settings["padding"] == pytest.approx(15 / 16)
+    assert layer.mean == 0.25
+
+
 def test_batches_are_merged() -> None:
     """Four batches of a loader, of different means, give the moments of all rows together."""
     rows = torch.cat([columns(16) + k for k in range(4)])

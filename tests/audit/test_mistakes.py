@@ -224,6 +224,12 @@ def padded() -> Made:
     )
 
 
+def grown_from_a_point() -> Made:
+    """DCGAN's first layer: of 4 x 4 taps each output position gets one."""
+    layers = [nn.ConvTranspose2d(64, 64, 4), nn.SELU(), nn.Conv2d(64, 3, 3)]
+    return initialize_(nn.Sequential(*layers)), standard(ROWS, 64, 1, 1)
+
+
 def half() -> Made:
     model = plain(4, activation=lambda: nn.SELU(inplace=True)).bfloat16()
     return model, standard(ROWS, WIDTH).bfloat16()
@@ -452,6 +458,14 @@ MISTAKES = [
     ),
     Mistake("max pooling", pooled, "pooling", "MaxPool2d gives mean +1", "2", "warning"),
     Mistake("average pooling", averaged, "pooling", "AvgPool2d", "2", "warning"),
+    Mistake(
+        "transposed convolution of one pixel",
+        grown_from_a_point,
+        "zero-padding",
+        "94% of the terms",
+        "0",
+        "warning",
+    ),
     Mistake("mostly padding", padded, "zero-padding", "padded zeros", "0", "warning"),
     Mistake(
         "raw branch joined",

@@ -159,13 +159,15 @@ def reader() -> tuple[nn.Module, Tensor]:
 
 
 def generator() -> tuple[nn.Module, Tensor]:
-    """DCGAN's: transposed convolutions, batch normalization, ReLU; tanh at the output."""
-    layers: list[nn.Module] = [nn.ConvTranspose2d(64, 64, 4, bias=False)]
+    """Transposed convolutions, batch normalization, ReLU; tanh at the output."""
+    layers: list[nn.Module] = [nn.Linear(64, 64 * 64), nn.Unflatten(1, (64, 8, 8))]
+    channels = 64
     for width in (48, 32):
-        layers += [nn.BatchNorm2d(layers[-1].out_channels), nn.ReLU(True)]
-        layers.append(nn.ConvTranspose2d(layers[-3].out_channels, width, 4, 2, 1, bias=False))
+        layers += [nn.BatchNorm2d(channels), nn.ReLU(True)]
+        layers.append(nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False))
+        channels = width
     layers += [nn.BatchNorm2d(32), nn.ReLU(True), nn.ConvTranspose2d(32, 3, 4, 2, 1), nn.Tanh()]
-    return nn.Sequential(*layers), torch.randn(64, 64, 1, 1)
+    return nn.Sequential(*layers), torch.randn(64, 64)
 
 
 class Autoencoder(nn.Module):

@@ -19,6 +19,8 @@ SAME_UP_TO_ROUNDING |= {
 MATRIX_MOMENTS = 16 * torch.finfo(torch.float32).eps
 # Moments of float32 values that are exact, or of one rounded function of them.
 EXACT_MOMENTS = 16 * torch.finfo(torch.float32).eps
+# A folded norm scales each weight once more; sums of some hundred terms, relative to the largest.
+FOLDED = {torch.float32: 1e-5, torch.float64: 1e-13}
 # What moments() promises, against 50 digits and more.
 MOMENTS_RELATIVE = 1e-12
 # Adaptive quadrature of E f'^2 uses slopes of interpolating polynomials, which cost digits.

@@ -16,6 +16,7 @@ from selfnorm.audit._weights import (
     module_bias,
     module_weights,
     padding_share,
+    transposed_padding_share,
 )
 from selfnorm.theory._types import FloatArray
 
@@ -231,14 +232,13 @@ def _arithmetic(
 
 
 def _padding(name: str, given: Mapping[str, Any]) -> float:
-    """Share of a convolution's terms that are zeros from its padding."""
-    if name.startswith("conv_transpose"):
-        return 0.0
+    """Share of a convolution's terms that are zeros from its padding or beyond its edge."""
     values, weight = given.get("input"), given.get("weight")
     if not isinstance(values, Tensor) or not isinstance(weight, Tensor):
         return 0.0
-    kernel = weight.shape[2:]
+    kernel = tuple(weight.shape[2:])
     dims = len(kernel)
+    shape = tuple(values.shape[-dims:])
     stride, dilation = (_tuple(given.get(key, 1), dims) for key in ("stride", "dilation"))
     padding = given.get("padding", 0)
     if padding == "valid":
@@ -248,8 +248,14 @@ def _padding(name: str, given: Mapping[str, Any]) -> float:
         if padding == "same"
         else _tuple(padding, dims)
     )
-    settings = {"kernel_size": kernel, "stride": stride, "padding": pads, "dilation": dilation}
-    return padding_share(values.shape[-dims:], settings)
+    if not name.startswith("conv_transpose"):
+        return padding_share(shape, kernel, stride, pads, dilation)
+    extra = _tuple(given.get("output_padding", 0), dims)
+    outputs = [
+        (n - 1) * s - 2 * p + d * (k - 1) + e + 1
+        for n, s, p, d, k, e in zip(shape, stride, pads, dilation, kernel, extra, strict=True)
+    ]
+    return transposed_padding_share(shape, outputs, kernel, stride, pads, dilation)
 
 
 def _tuple(value: Any, dims: int) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Sum and sum of squares of every unit's weights, for each kind of layer that torch has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -84,24 +84,51 @@ def _kurtosis(tensor: Tensor) -> float:
     return kurtosis(some) if some.size else float("nan")
 
 
-def padding_share(shape: Sequence[int], module_or_settings: Mapping[str, Sequence[int]]) -> float:
-    """Share of the terms of a convolution's sums that are padded zeros.
+def padding_share(
+    shape: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> float:
+    """Share of the terms of a convolution's sums that are zeros from its padding.
 
     Args:
-        shape: The input's spatial shape.
-        module_or_settings: `kernel_size`, `stride`, `padding`, `dilation`, one entry a dimension.
+        shape: The input's spatial shape; one entry a dimension, as of all others.
+        kernel: Taps of the kernel.
+        stride: Steps between outputs.
+        padding: Zeros on each side.
+        dilation: Steps between taps.
     """
     valid = 1.0
-    settings = module_or_settings
-    for size, kernel, stride, pad, dilation in zip(
-        shape,
-        settings["kernel_size"],
-        settings["stride"],
-        settings["padding"],
-        settings["dilation"],
-        strict=False,
+    for size, taps, step, pad, apart in zip(shape, kernel, stride, padding, dilation, strict=True):
+        starts = np.arange(0, size + 2 * pad - apart * (taps - 1), step)
+        places = starts[:, None] + apart * np.arange(taps) - pad
+        valid *= float(np.mean((places >= 0) & (places < size))) if places.size else 1.0
+    return 1 - valid
+
+
+def transposed_padding_share(
+    shape: Sequence[int],
+    outputs: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> float:
+    """The same of a transposed convolution: taps of an output's phase that reach over the edge.
+
+    Output o sums the taps k with `o = stride * i - padding + dilation * k` for a whole i; where i
+    is outside of the input there is nothing to sum.
+    """
+    valid = 1.0
+    for size, out, taps, step, pad, apart in zip(
+        shape, outputs, kernel, stride, padding, dilation, strict=True
     ):
-        steps = np.arange(0, size + 2 * pad - dilation * (kernel - 1), stride)
-        taps = steps[:, None] + dilation * np.arange(kernel) - pad
-        valid *= float(np.mean((taps >= 0) & (taps < size))) if taps.size else 1.0
+        reach = np.arange(out)[:, None] + pad - apart * np.arange(taps)
+        whole = reach % step == 0
+        inside = whole & (reach >= 0) & (reach < size * step)
+        counts = whole.sum(1)
+        found = inside.sum(1)[counts > 0] / counts[counts > 0]
+        valid *= float(found.mean()) if found.size else 1.0
     return 1 - valid

@@ -13,6 +13,8 @@ from selfnorm.audit._rules._registry import rule
 from selfnorm.audit._rules._weights import is_wrong, weighted
 from selfnorm.theory import theorem_domains
 
+_JUDGED_ELSEWHERE = {"linear", "embedding", "recurrent", "attention", "pooling", "concatenation"}
+"""Roles that a rule of their own judges, or that SELU follows."""
 Place = Literal["weights", "input", "correlation", "structure"]
 
 _DOMAIN = theorem_domains("1")[0]
@@ -191,7 +193,7 @@ def _received(recording: Recording) -> Iterator[Layer]:
         if layer.role not in WEIGHTED:
             continue
         for source in recording.sources(layer):
-            bends = source.role not in {"linear", "embedding", "recurrent", "attention"}
+            bends = source.role not in _JUDGED_ELSEWHERE
             if bends and source.index not in seen and math.isfinite(source.variance):
                 seen.add(source.index)
                 yield source

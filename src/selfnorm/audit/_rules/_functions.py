@@ -37,8 +37,9 @@ def missing_activation(recording: Recording) -> Iterator[Finding]:
     for layer in recording.of("linear"):
         if _depthwise(layer):
             continue
-        nexts = [f for f in recording.followers(layer) if f.role == "linear"]
-        if not nexts:
+        followers = recording.followers(layer)
+        nexts = [f for f in followers if f.role == "linear"]
+        if not nexts or any(f.role == "addition" for f in followers):  # the stem of residual blocks
             continue
         yield Finding(
             "missing-activation",
