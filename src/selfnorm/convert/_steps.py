@@ -59,7 +59,11 @@ def convert_activations(work: Work, traces: dict[str, Traced]) -> None:
         if id(module) in done:
             continue
         done.add(id(module))
-        if isinstance(module, work.kinds) and not isinstance(module, nn.SELU):
+        if type(module) is nn.SELU and module.inplace:
+            why = "in half precision torch's in place passes gradients where it saturates"
+            work.put(new_selu(), module)
+            work.say(name, "replaced", _kind(module), "selfnorm.nn.SELU()", why)
+        elif isinstance(module, work.kinds) and not isinstance(module, nn.SELU):
             if name in gates:
                 work.say(name, "left", _kind(module), "", "it is a gate: its output is multiplied")
             elif any(work.hidden(n) for n in _names_of(work.model, module)):
