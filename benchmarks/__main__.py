@@ -14,6 +14,9 @@ NAMES = (
     "compiled",
     "stress",
     "gpu",
+    "audit",
+    "monitor",
+    "false_alarms",
     "accuracy",
 )
 

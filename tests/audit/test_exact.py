@@ -111,7 +111,9 @@ def test_padding_is_counted() -> None:
     conv = nn.Conv2d(1, 8, 3, padding=1)
     (layer,) = recorded(conv, torch.randn(8, 1, 2, 2))
     assert layer.settings["padding"] == pytest.approx(5 / 9)
-    (layer,) = recorded(nn.Conv2d(1, 8, 3, padding=1, padding_mode="circular"), torch.randn(8, 1, 2, 2))
+    (layer,) = recorded(
+        nn.Conv2d(1, 8, 3, padding=1, padding_mode="circular"), torch.randn(8, 1, 2, 2)
+    )
     assert layer.settings["padding"] == 0
 
 

@@ -37,18 +37,18 @@ def correlated() -> Made:
 
 
 def narrow() -> Made:
-    return initialize_(nn.Sequential(nn.Linear(8, WIDTH), nn.SELU(), nn.Linear(WIDTH, 2))), standard(
-        ROWS, 8
-    )
+    return initialize_(
+        nn.Sequential(nn.Linear(8, WIDTH), nn.SELU(), nn.Linear(WIDTH, 2))
+    ), standard(ROWS, 8)
 
 
 class Unused(nn.Module):
     def __init__(self, used: bool) -> None:
         super().__init__()
-        self.body, self.extra, self.used = plain(2), nn.Linear(10, 2), used
+        self.body, self.more, self.used = plain(2), nn.Linear(10, 2), used
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.extra(self.body(x)) if self.used else self.body(x)
+        return self.more(self.body(x)) if self.used else self.body(x)
 
 
 def dead() -> Made:
@@ -218,7 +218,9 @@ def own_rule() -> Iterator[str]:
     @rule("no-model-called-sequential")
     def no_sequential(recording: Recording) -> Iterator[Finding]:
         if recording.model == "Sequential":
-            yield Finding("no-model-called-sequential", "error", "", "it is", "not", "Taste.", "Do.")
+            yield Finding(
+                "no-model-called-sequential", "error", "", "it is", "not", "Taste.", "Do."
+            )
 
     yield "no-model-called-sequential"
     forget("no-model-called-sequential")

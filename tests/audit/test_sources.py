@@ -62,7 +62,7 @@ def test_factories_that_are_none(module: str, name: str, says: str) -> None:
 def test_modules_that_are_none(module: str) -> None:
     with pytest.raises(ArgumentError, match="ModuleNotFoundError"):
         find_model("no_such_module:build")
-    with pytest.raises(ArgumentError, match="package.module:factory"):
+    with pytest.raises(ArgumentError, match=r"package\.module:factory"):
         find_model("build")
     Path("broken_nets.py").write_text("1 +")
     with pytest.raises(ArgumentError, match="SyntaxError"):
@@ -102,7 +102,7 @@ def test_files_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             find_inputs(str(tmp_path / name))
     assert "owned" not in capsys.readouterr().out
     (tmp_path / "text.csv").write_text("a,b\n1,x\n")
-    with pytest.raises(TableError, match="column 'b'.*string"):
+    with pytest.raises(TableError, match=r"column 'b'.*string"):
         find_inputs(str(tmp_path / "text.csv"))
     (tmp_path / "gap.csv").write_text("a,b\n1,\n2,3\n")
     with pytest.raises(TableError, match="1 gaps"):

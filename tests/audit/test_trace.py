@@ -114,18 +114,20 @@ def test_recurrent_attention_and_gates_are_named() -> None:
 def test_what_no_function_shows_is_named_too() -> None:
     class Own(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: object, x: Tensor) -> Tensor:
+        def forward(_: object, x: Tensor) -> Tensor:
             return torch.from_numpy(x.numpy().clip(-1, 1))
 
         @staticmethod
-        def backward(ctx: object, gradient: Tensor) -> Tensor:  # pyright: ignore
+        def backward(_: object, gradient: Tensor) -> Tensor:  # pyright: ignore
             return gradient
 
     class Custom(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return Own.apply(x)  # pyright: ignore
 
-    report = audited(nn.Sequential(nn.Linear(64, 64), Custom(), nn.Linear(64, 2)), torch.randn(64, 64))
+    report = audited(
+        nn.Sequential(nn.Linear(64, 64), Custom(), nn.Linear(64, 2)), torch.randn(64, 64)
+    )
     assert [(layer.kind, layer.role) for layer in report.layers][1] == ("Custom", "unknown")
     assert report.layers[2].inputs == (1,)
     assert any("Custom: 1" in f.seen for f in report.findings)
@@ -233,9 +235,9 @@ def test_the_same_twice() -> None:
     ("model", "inputs", "error", "says"),
     [
         (lambda: "net", torch.ones(2, 2), UnsupportedError, "a torch.nn.Module; got str"),
-        (lambda: plain(), np.ones((2, 64)), UnsupportedError, "got ndarray"),
-        (lambda: plain(), torch.ones(0, 64), ArgumentError, r"got \(0, 64\)"),
-        (lambda: plain(), {}, ArgumentError, "got no tensor"),
+        (plain, np.ones((2, 64)), UnsupportedError, "got ndarray"),
+        (plain, torch.ones(0, 64), ArgumentError, r"got \(0, 64\)"),
+        (plain, {}, ArgumentError, "got no tensor"),
         (lambda: nn.LazyLinear(3), torch.ones(2, 2), ArgumentError, "lazy parameters"),
         (lambda: plain().to("meta"), torch.ones(2, 64), ArgumentError, "meta device"),
     ],

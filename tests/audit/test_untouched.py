@@ -39,7 +39,7 @@ def state_of(model: nn.Module) -> dict[str, object]:
         "hooks": [sorted((k, tuple(v)) for k, v in h.items()) for h in hooks],
         "classes": [type(m) for m in model.modules()],
         "torch": torch.get_rng_state(),
-        "numpy": np.random.get_state()[1].copy(),
+        "numpy": np.random.get_state()[1].copy(),  # noqa: NPY002
         "python": random.getstate(),
         "grad mode": torch.is_grad_enabled(),
     }
@@ -98,11 +98,11 @@ def test_an_error_in_the_loss_and_in_the_backward_pass() -> None:
 
     class Breaking(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: object, x: Tensor) -> Tensor:
+        def forward(_: object, x: Tensor) -> Tensor:
             return x.clone()
 
         @staticmethod
-        def backward(ctx: object, gradient: Tensor) -> Tensor:  # pyright: ignore
+        def backward(*_: object) -> Tensor:  # pyright: ignore
             raise RuntimeError("backward")
 
     class Net(nn.Module):
@@ -130,13 +130,36 @@ def test_writing_embeddings_and_own_generators() -> None:
 
         def forward(self, tokens: Tensor) -> Tensor:
             x = self.embed(tokens)
-            return x + torch.randn(x.shape, generator=self.generator) + float(np.random.rand())
+            return x + torch.randn(x.shape, generator=self.generator) + float(np.random.rand())  # noqa: NPY002
 
     model = Noisy()
     weights, noise = model.embed.weight.detach().clone(), model.generator.get_state()
     selfnorm.audit(model, torch.randint(10, (32,)))
     assert torch.equal(model.embed.weight, weights)
     assert torch.equal(model.generator.get_state(), noise)
+
+
+def test_a_model_that_writes_into_its_input() -> None:
+    class Writing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x[:, 0] = 0
+            return self.body(x.mul_(2))
+
+    x = torch.randn(64, 8)
+    copy = x.clone()
+    report = selfnorm.audit(nn.Sequential(nn.ReLU(inplace=True), Writing()), x)
+    assert torch.equal(x, copy)
+    assert report.layers[-1].gradient > 0
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(x), 16, True, generator=torch.Generator().manual_seed(1)
+    )
+    state = loader.generator.get_state()
+    selfnorm.audit(Writing(), loader)
+    assert torch.equal(loader.generator.get_state(), state)
 
 
 def test_spectral_norm_learns_nothing() -> None:

@@ -12,7 +12,10 @@ import torch
 from torch import nn
 import selfnorm
 def right(): return selfnorm.nn.MLP(16, 2, width=64, depth=4)
-def wrong(): return nn.Sequential(nn.Linear(16, 64), nn.SELU(), nn.Linear(64, 64), nn.SELU(), nn.Linear(64, 2))
+def wrong():
+    return nn.Sequential(
+        nn.Linear(16, 64), nn.SELU(), nn.Linear(64, 64), nn.SELU(), nn.Linear(64, 2)
+    )
 def both(): return right(), torch.randn(128, 16)
 """
 
@@ -68,9 +71,7 @@ def test_from_which_severity_on_it_fails(nets: str, which: str, fail_on: str, co
         (("{}:right", "-i", "8x16", "--html", "none/r.html"), "No such file or directory"),
     ],
 )
-def test_mistakes_exit_with_2_in_one_line(
-    nets: str, arguments: tuple[str, ...], says: str
-) -> None:
+def test_mistakes_exit_with_2_in_one_line(nets: str, arguments: tuple[str, ...], says: str) -> None:
     outcome = run(*(a.format(nets) for a in arguments))
     assert outcome.exit_code == 2, outcome.output
     assert says in outcome.stderr

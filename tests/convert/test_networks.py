@@ -62,7 +62,7 @@ def test_it_trains_and_copies(
 
 
 def test_what_a_resnet_becomes() -> None:
-    model, images = resnet()
+    model, _images = resnet()
     new, changes = selfnorm.convert(model)
     assert changes.counts() == {"folded": 10, "replaced": 5, "scaled": 4, "initialized": 1}
     block = new.get_submodule("layer1.0")
@@ -80,9 +80,9 @@ def test_outputs_keep_their_range() -> None:
     new, changes = selfnorm.convert(model)
     assert isinstance(new.decoder[-1], nn.Sigmoid)  # pyright: ignore
     output = new(rows)
-    assert 0 <= output.min()
+    assert output.min() >= 0
     assert output.max() <= 1
-    generator, noise = NETWORKS["generator"]()
+    generator, _noise = NETWORKS["generator"]()
     new, changes = selfnorm.convert(generator)
     (left,) = changes.left
     assert (left.before, left.why) == ("Tanh()", "it is the output's, which keeps its range")
@@ -90,7 +90,7 @@ def test_outputs_keep_their_range() -> None:
 
 def test_functions_become_modules() -> None:
     model, tokens = reader()
-    new, changes = selfnorm.convert(model)
+    new, _changes = selfnorm.convert(model)
     assert isinstance(new, torch.fx.GraphModule)
     kinds = {name: type(m).__name__ for name, m in new.named_children()}
     assert kinds["selu"] == "SELU"
@@ -110,7 +110,7 @@ def test_dropout_keeps_within_the_budget_of_the_depth() -> None:
 
 
 def test_pre_norm_blocks_lose_their_norms() -> None:
-    model, images = mixer()
+    model, _images = mixer()
     new, changes = selfnorm.convert(model)
     assert not any(isinstance(m, nn.LayerNorm) for m in new.modules())
     assert changes.counts()["scaled"] == 6

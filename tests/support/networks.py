@@ -178,9 +178,7 @@ class Autoencoder(nn.Module):
         self.encoder = nn.Sequential(
             nn.Linear(96, 64), nn.ELU(), nn.Dropout(0.1), nn.Linear(64, 32), nn.ELU()
         )
-        self.decoder = nn.Sequential(
-            nn.Linear(32, 64), nn.ELU(), nn.Linear(64, 96), nn.Sigmoid()
-        )
+        self.decoder = nn.Sequential(nn.Linear(32, 64), nn.ELU(), nn.Linear(64, 96), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decoder(self.encoder(x))

@@ -186,9 +186,7 @@ def test_initial_variances_are_what_theory_says() -> None:
 def test_the_first_predictions_of_a_number_are_its_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs: list[torch.Tensor] = []
 
-    def watch(
-        network: torch.nn.Module, ready: Prepared, *_: object, **__: object
-    ) -> Trained:
+    def watch(network: torch.nn.Module, ready: Prepared, *_: object, **__: object) -> Trained:
         outputs.append(network(ready.training.inputs))
         return train_network(network, ready, (), settings().options)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
-from selfnorm.audit._batches import Batch, batches, check_inputs
+from selfnorm.audit._batches import Batch, batches, check_inputs, generators_of
 from selfnorm.audit._calls import is_float
 from selfnorm.audit._layer import INPUT, Layer
 from selfnorm.audit._predict import Units, predict
@@ -19,7 +19,7 @@ from selfnorm.audit._recording import Recording
 from selfnorm.audit._report import Report
 from selfnorm.audit._rules import Rule, judge, select
 from selfnorm.audit._trace import Draft, Trace
-from selfnorm.audit._untouched import devices_of, untouched
+from selfnorm.audit._untouched import SEED, devices_of, untouched
 from selfnorm.errors import ArgumentError, AuditError, UnsupportedError
 
 Loss = Callable[..., Tensor]
@@ -122,19 +122,15 @@ def _check(model: nn.Module) -> None:
 
 def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
     """Run the batches and put together what was seen."""
-    trace = Trace(model)
     given = [v for v in tree_leaves(inputs) if isinstance(v, Tensor)]
     devices = devices_of(model, iter(given))
     held = next(iter((*model.parameters(), *model.buffers())), None)
-    device = held.device if held is not None else (given[0].device if given else None)
-    rows, outputs, failure = 0, (), ""
-    with untouched(model, devices), _eager(model), torch.inference_mode(False):
+    device = held.device if held is not None else (given[0].device if given else "cpu")
+    own = generators_of(inputs)
+    with untouched(model, devices, generators=own), _eager(model), torch.inference_mode(False):
         model.train()
         with torch.enable_grad():
-            for found in batches(inputs):
-                batch = found.prepared(device or torch.device("cpu"))
-                rows += batch.rows
-                outputs, failure = _run(model, trace, batch, loss)
+            trace, rows, outputs, failure = _run_all(model, inputs, torch.device(device), loss)
     if not rows:
         raise ArgumentError(
             "inputs must hold at least one row; the loader gave none. Check its length."
@@ -155,6 +151,26 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
         rows=rows,
         failure=failure,
     )
+
+
+def _run_all(
+    model: nn.Module, inputs: object, device: torch.device, loss: Loss | None
+) -> tuple[Trace, int, tuple[int, ...], str]:
+    """All batches; on copies of the inputs only if the model writes into them."""
+    for copied in (False, True):
+        trace, rows, outputs, failure = Trace(model), 0, (), ""
+        torch.random.manual_seed(SEED)
+        try:
+            for found in batches(inputs):
+                batch = found.prepared(device, copied=copied)
+                rows += batch.rows
+                outputs, failure = _run(model, trace, batch, loss)
+        except RuntimeError as error:
+            if copied or "leaf Variable that requires grad" not in str(error):
+                raise
+            continue
+        break
+    return trace, rows, outputs, failure  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 def _run(

@@ -25,8 +25,11 @@ class Batch:
     target: object = None
     leaves: list[Tensor] = field(default_factory=list[Tensor])
 
-    def prepared(self, device: torch.device) -> "Batch":
-        """On that device; floating point tensors are copies that gradients can be taken by."""
+    def prepared(self, device: torch.device, *, copied: bool) -> "Batch":
+        """On that device, with gradients by all that is floating point.
+
+        A layer may not write into what gradients are taken by: `copied` lets it.
+        """
         leaves: list[Tensor] = []
 
         def prepare(value: Any) -> Any:
@@ -38,7 +41,7 @@ class Batch:
             if not is_float(value):
                 return value
             leaves.append(value.requires_grad_())
-            return value.clone()  # a layer may write into it, which a leaf does not allow
+            return value.clone() if copied else value
 
         args, kwargs = tree_map(prepare, self.args), tree_map(prepare, self.kwargs)
         target = tree_map(lambda v: v.to(device) if isinstance(v, Tensor) else v, self.target)
@@ -84,6 +87,15 @@ def check_inputs(inputs: object) -> None:
             "an audit computes, and tensors on the meta device hold no numbers; got such inputs. "
             "Pass real ones."
         )
+
+
+def generators_of(inputs: object) -> list[torch.Generator]:
+    """The generators from which a loader draws."""
+    if not isinstance(inputs, DataLoader):
+        return []
+    loader = cast("DataLoader[Any]", inputs)
+    found = (loader.generator, getattr(loader.sampler, "generator", None))
+    return [generator for generator in found if isinstance(generator, torch.Generator)]
 
 
 def _given(inputs: object) -> Batch:

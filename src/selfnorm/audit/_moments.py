@@ -11,7 +11,7 @@ from selfnorm.theory import selu_constants
 from selfnorm.theory._types import FloatArray
 
 _CHUNK = 1 << 20  # values converted to float32 at a time
-_UNITS, _ROWS, _BINS = 64, 4096, 48
+_UNITS, _ROWS, _BINS = 64, 1024, 48
 _SELU_FLOOR = -float(np.prod(selu_constants()))
 _FLAT = 0.01
 
@@ -122,7 +122,7 @@ NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]
 
 @torch.no_grad()
 def sample(values: Tensor, dim: int, activation: str) -> Sample:
-    """Shape of the distribution, from at most 64 units and 4,096 rows spread evenly."""
+    """Shape of the distribution, from at most 64 units and 1,024 rows spread evenly."""
     rows = _rows(values, dim).cpu().numpy()
     rows = rows[np.isfinite(rows).all(1)]
     flat = rows.ravel()

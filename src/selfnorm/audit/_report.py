@@ -149,6 +149,7 @@ class Report:
         return f"Report({self.recording.model}, {len(self.layers)} layers: {counts})"
 
 
+@np.errstate(invalid="ignore", over="ignore")  # a layer may hold infinities
 def _layer_dict(layer: Layer) -> dict[str, Any]:
     found = {name: _plain(getattr(layer, name)) for name in _SCALARS}
     for name in ("predicted", "local"):

@@ -1,7 +1,7 @@
 """After a look at a model, everything is as it was before."""
 
 import random
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -13,7 +13,11 @@ SEED = 0
 
 @contextmanager
 def untouched(
-    model: nn.Module, devices: set[torch.device], seed: int | None = SEED
+    model: nn.Module,
+    devices: set[torch.device],
+    seed: int | None = SEED,
+    *,
+    generators: Iterable[torch.Generator] = (),
 ) -> Generator[None]:
     """Modes, buffers, and every random number generator are, after the block, as before it.
 
@@ -23,7 +27,7 @@ def untouched(
     cuda = [device for device in devices if device.type == "cuda"]
     modes = [(module, module.training) for module in model.modules()]
     saved = [(tensor, tensor.detach().clone()) for tensor in _written(model)]
-    generators = [(g, g.get_state()) for g in _generators(model)]
+    states = [(g, g.get_state()) for g in (*_generators(model), *generators)]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - also users' old code
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(cuda))
@@ -34,7 +38,7 @@ def untouched(
         finally:
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
-            for generator, state in generators:
+            for generator, state in states:
                 generator.set_state(state)
             for module, mode in modes:
                 module.training = mode

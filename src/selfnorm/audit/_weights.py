@@ -59,9 +59,10 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
     fan_in, most = 1, 1
     for view, dims, terms in entry.groups(held):
         scale = (entry.fan_in or terms) / terms
-        omega.append(view.sum(dims, dtype=torch.float64).flatten().cpu().numpy())
-        size = torch.linalg.vector_norm(view, dim=dims, dtype=torch.float64)
-        tau.append(size.square().flatten().cpu().numpy() * scale)
+        wide = torch.promote_types(view.dtype, torch.float32)  # float64 would copy the weight
+        omega.append(view.sum(dims, dtype=wide).double().flatten().cpu().numpy())
+        size = torch.linalg.vector_norm(view, dim=dims, dtype=wide)
+        tau.append(size.double().square().flatten().cpu().numpy() * scale)
         if terms >= most:
             fan_in, most = entry.fan_in or terms, terms
     if not omega:

@@ -40,6 +40,8 @@ def is_wrong(weights: Weights) -> bool:
     """Whether their size is neither LeCun's by chance nor within theorem 1's range."""
     low, high = gain_interval(weights)
     tau = float(weights.tau.mean())
+    if not np.isfinite(tau):
+        return False  # what `non-finite` tells
     return not (low <= tau <= high) and not (TAU[0] <= tau <= TAU[1])
 
 
