@@ -251,6 +251,9 @@ def test_causes_come_before_effects() -> None:
     errors = [f.rule for f in selfnorm.audit(model, standard(ROWS, WIDTH)).findings]
     assert errors[0] == "selu-without-lecun"
     assert errors.index("wrong-init") < errors.index("variance-drift")
+    assert rule_names()[:2] == ("input-not-standardized", "constant-feature")
+    assert rule_names()[-1] == "outside-theorem-1"
+    assert rule_names().index("plain-dropout") < rule_names().index("variance-drift")
 
 
 @pytest.mark.parametrize(

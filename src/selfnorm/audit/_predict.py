@@ -34,6 +34,10 @@ class Units(NamedTuple):
         return Moments(np.float64(self.mean.mean()), np.float64(self.var.mean() + self.mean.var()))  # pyright: ignore[reportArgumentType]
 
 
+STANDARD = Units(np.zeros(1), np.ones(1))
+"""What the input of a self-normalizing network is to be."""
+
+
 def predict(layers: Sequence[Layer], inputs: Units) -> list[Layer]:
     """The layers with `predicted` and `local` filled in.
 

@@ -146,6 +146,8 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
                 n for n in found.activations
                 if _functional.function_name(n).replace("_", "") in wanted
             ]  # fmt: skip
+        if not work.kinds:  # no activation is to become SELU: there is nothing to scale for
+            found.additions = []
         if dropout != "alpha":
             found.dropouts = []
         if found:

@@ -2,12 +2,13 @@
 
 from selfnorm.audit._rules import _data, _drift, _dropout, _functions, _structure, _weights
 from selfnorm.audit._rules._registry import Rule as Rule
+from selfnorm.audit._rules._registry import arrange
 from selfnorm.audit._rules._registry import forget as forget
 from selfnorm.audit._rules._registry import judge as judge
 from selfnorm.audit._rules._registry import rule as rule
 from selfnorm.audit._rules._registry import rule_names as rule_names
 from selfnorm.audit._rules._registry import select as select
 
-BUILT_IN = (_data, _weights, _functions, _dropout, _structure, _drift)
+arrange([_data, _weights, _functions, _dropout, _structure, _drift])
 
-__all__ = ["BUILT_IN", "Rule", "forget", "judge", "rule", "rule_names", "select"]
+__all__ = ["Rule", "forget", "judge", "rule", "rule_names", "select"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from selfnorm.audit._finding import Finding, Severity
 from selfnorm.audit._layer import INPUT, Layer
+from selfnorm.audit._predict import STANDARD, predict
 from selfnorm.audit._recording import WEIGHTED, Recording
 from selfnorm.audit._rules._registry import rule
 from selfnorm.audit._rules._weights import is_wrong, weighted
@@ -216,20 +217,25 @@ def _width(layer: Layer) -> int:
 
 
 def _place(recording: Recording, layer: Layer) -> Place:
-    before = _before(recording, layer)
+    """Where the cause lies: what would the theory expect, and what of a standard input?"""
     near = layer.predicted is not None and _agree(layer, float(layer.predicted.var))
-    sizes = [f.variance + f.mean**2 for f in recording.features]
-    if near and any(not 0.5 <= size <= 2 for size in sizes):
-        return "input"
     wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
-    used = [w.name for found in before for w in found.weights]
+    before = _before(recording, layer)
+    used = {w.name for found in before for w in found.weights}
     biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in before)
-    if near and (wrong & set(used) or biased):
+    if near and (wrong & used or biased) and not _kept_from_a_standard_input(recording, layer):
         return "weights"
-    together = [f.correlation_size for f in recording.features if f.correlation_size > 0.3]
-    if not near and together:
+    if near and any(not 0.5 <= f.variance + f.mean**2 <= 2 for f in recording.features):
+        return "input"
+    if not near and any(f.correlation_size > 0.3 for f in recording.features):
         return "correlation"
     return "structure"
+
+
+def _kept_from_a_standard_input(recording: Recording, layer: Layer) -> bool:
+    """Whether the theory expects a right variance there if the input were right."""
+    found = predict(recording.layers, STANDARD)[layer.index].predicted
+    return found is not None and abs(math.log(max(float(found.var), 1e-30))) < math.log(2)
 
 
 def _before(recording: Recording, layer: Layer) -> list[Layer]:

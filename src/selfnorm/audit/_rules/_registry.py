@@ -1,7 +1,8 @@
 """Which rules there are, which were asked for, and what they find."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from types import ModuleType
 
 from selfnorm.audit._finding import SEVERITIES, Finding
 from selfnorm.audit._recording import Recording
@@ -45,6 +46,14 @@ def rule(name: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+def arrange(modules: Sequence[ModuleType]) -> None:
+    """Put the registered rules into the order of the modules that define them."""
+    places = {module.__name__: place for place, module in enumerate(modules)}
+    arranged = sorted(_RULES.items(), key=lambda item: places[item[1].__module__])
+    _RULES.clear()
+    _RULES.update(arranged)
 
 
 def forget(name: str) -> None:
