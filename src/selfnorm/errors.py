@@ -4,8 +4,6 @@ Each one is also the built-in that a caller would expect (`ValueError`, `TypeErr
 written against torch or scikit-learn catches it without knowing selfnorm.
 """
 
-from typing import Any
-
 
 class SelfNormError(Exception):
     """The parent of all of selfnorm's errors; the command line prints it in one line."""
@@ -34,15 +32,12 @@ class AuditError(SelfNormError, RuntimeError):
         report: The report that holds them.
     """
 
-    def __init__(self, report: Any) -> None:
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
         self.report = report
-        found = [str(finding) for finding in report.findings if finding.severity != "note"]
-        super().__init__(
-            f"the model is not self-normalizing: {len(found)} findings.\n" + "\n".join(found)
-        )
 
-    def __reduce__(self) -> tuple[type["AuditError"], tuple[Any]]:
-        return AuditError, (self.report,)
+    def __reduce__(self) -> tuple[type["AuditError"], tuple[str, object]]:
+        return AuditError, (str(self), self.report)
 
 
 class SelfNormWarning(UserWarning):

@@ -69,12 +69,10 @@ def audit(
 
     Example:
         >>> import selfnorm
-        >>> model = selfnorm.nn.MLP(64, [256] * 8, 10)
-        >>> report = audit(model, torch.randn(512, 64))
-        >>> report.ok
+        >>> model = selfnorm.nn.MLP(64, 10, width=256, depth=8)
+        >>> audit(model, torch.randn(512, 64)).ok
         True
-        >>> torch.nn.init.kaiming_normal_(model[4].weight)  # doctest: +ELLIPSIS
-        Parameter containing:...
+        >>> _ = nn.init.kaiming_normal_(model.linear3.weight)
         >>> audit(model, torch.randn(512, 64)).findings[0].rule
         'wrong-init'
     """
@@ -85,7 +83,10 @@ def audit(
     recording = _record(inner, inputs, loss)
     report = Report(recording, tuple(judge(recording, chosen)))
     if strict and not report.ok:
-        raise AuditError(report)
+        found = [str(finding) for finding in report.findings if finding.severity != "note"]
+        raise AuditError(
+            "\n".join([f"the model is not self-normalizing: {len(found)} findings.", *found]), report
+        )
     return report
 
 

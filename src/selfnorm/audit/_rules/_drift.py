@@ -26,7 +26,7 @@ _BOX = {
 VARIANCE_NOISE = 4.0
 """Deviations of log variance allowed for layers of width n: this times sqrt(1/n + 1/rows)."""
 MEAN_NOISE = 2.0
-GRADIENT_NOISE = 1.5
+GRADIENT_NOISE = 2.0
 
 
 @rule("non-finite")
