@@ -18,7 +18,7 @@ from selfnorm.audit._predict import Units, predict
 from selfnorm.audit._recording import Recording
 from selfnorm.audit._report import Report
 from selfnorm.audit._rules import Rule, judge, select
-from selfnorm.audit._trace import Draft, Trace
+from selfnorm.audit._trace import Draft, Trace, inner
 from selfnorm.audit._untouched import SEED, devices_of, untouched
 from selfnorm.errors import ArgumentError, AuditError, UnsupportedError
 
@@ -78,31 +78,22 @@ def audit(
     """
     chosen = select(rules)
     check_inputs(inputs)
-    inner = _unwrapped(model)
-    _check(inner)
-    recording = _record(inner, inputs, loss)
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnsupportedError(
+            f"audit looks at a torch.nn.Module; got {type(model).__name__}. "
+            "Of an estimator or a model folder pass the network, or use `selfnorm audit`."
+        )
+    wrapped = inner(model)
+    _check(wrapped)
+    recording = _record(wrapped, inputs, loss)
     report = Report(recording, tuple(judge(recording, chosen)))
     if strict and not report.ok:
         found = [str(finding) for finding in report.findings if finding.severity != "note"]
         raise AuditError(
-            "\n".join([f"the model is not self-normalizing: {len(found)} findings.", *found]), report
+            "\n".join([f"the model is not self-normalizing: {len(found)} findings.", *found]),
+            report,
         )
     return report
-
-
-def _unwrapped(model: object) -> nn.Module:
-    """The module that a compiled or parallel one stands for."""
-    while isinstance(model, nn.Module):
-        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif isinstance(original := getattr(model, "_orig_mod", None), nn.Module):
-            model = original
-        else:
-            return model
-    raise UnsupportedError(
-        f"audit looks at a torch.nn.Module; got {type(model).__name__}. "
-        "Of an estimator or a model folder pass the network, or use `selfnorm audit`."
-    )
 
 
 def _check(model: nn.Module) -> None:

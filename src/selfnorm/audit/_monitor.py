@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from selfnorm.audit._layer import INPUT
-from selfnorm.audit._trace import Draft, Trace
+from selfnorm.audit._trace import Draft, Trace, inner
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.theory import theorem_domains
 
@@ -85,7 +85,7 @@ class Monitor:
         self.records: list[Observation] = []
         self.steps = 0
         self._outer, self._every, self._writer = model, every, writer
-        self._model = _inner(model)
+        self._model = inner(model)
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._trace: Trace | None = None
         self._traced_step = 0
@@ -266,17 +266,6 @@ def monitor(model: nn.Module, every: int = 100, *, writer: Writer | None = None)
         [0, 2]
     """
     return Monitor(model, every, writer)
-
-
-def _inner(model: nn.Module) -> nn.Module:
-    while True:
-        original = getattr(model, "_orig_mod", None)
-        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif isinstance(original, nn.Module):
-            model = original
-        else:
-            return model
 
 
 def _observation(draft: Draft, step: int, norms: Mapping[int, float]) -> Observation:

@@ -332,6 +332,18 @@ class Trace(TorchFunctionMode):
             drafts[before[0]].overwritten_by = len(drafts)
 
 
+def inner(model: nn.Module) -> nn.Module:
+    """The module that a compiled or parallel one stands for."""
+    while True:
+        original = getattr(model, "_orig_mod", None)
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(original, nn.Module):
+            model = original
+        else:
+            return model
+
+
 def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
     """The tensors of a call, in order, each once."""
     found: dict[int, Tensor] = {}
