@@ -57,10 +57,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much time a comparison may take: a few turns if quick."""
+    """How much time a comparison may take: a few turns if quick.
+
+    `repeats` is how often a contestant does its work in one call.
+    """
 
     turns: int
     seconds: float
+    repeats: int = 1
 
 
 def budget(quick: bool) -> Budget:
@@ -82,7 +86,7 @@ def in_turns(contestants: dict[str, Callable[[], Any]], within: Budget) -> dict[
             start = time.perf_counter()
             for _ in range(calls[name]):
                 run()
-            times[name].append((time.perf_counter() - start) / calls[name])
+            times[name].append((time.perf_counter() - start) / calls[name] / within.repeats)
     return times
 
 

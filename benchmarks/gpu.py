@@ -1,73 +1,184 @@
-"""How fast are SELU and alpha dropout on a GPU, and how near to the speed of a copy?"""
+"""How fast are SELU and alpha dropout on a GPU, how near to a copy, and are they the CPU's bits?"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 import selfnorm
 from benchmarks._harness import Budget, Row, budget, compare, duration, in_turns, main, ratios
 from benchmarks._rivals import torch_pair
+from benchmarks.training import P, relu_layers, stack, step_of, torch_layers
 from selfnorm.ops import _cpu, _gpu
 from selfnorm.ops._random import draw_seed
 
-P = 0.1
+AHEAD = 10  # calls that are queued before the host waits, as in training
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """The pair forward and backward, in float32 and bfloat16."""
+    """The functions alone, short calls, training steps, then every float32."""
     reason = _gpu.why_not()
     if reason is not None:
         print(f"Nothing to measure: {reason}.")
         return
-    size = (1 if quick else 64) << 20
+    size, within = (1 if quick else 64) << 20, replace(budget(quick), repeats=AHEAD)
     for dtype in (torch.float32, torch.bfloat16):
-        yield from both_ways(size, dtype, budget(quick))
+        yield from alone(size, dtype, within)
+        yield from both_ways(size, dtype, within)
+        yield bandwidth(size, dtype, within)
+    yield from short(within)
+    for shape in ((64, 32, 2),) if quick else ((1024, 256, 8), (8192, 1024, 16)):
+        for dtype in (torch.float32, torch.bfloat16):
+            yield from training(*shape, dtype, within)
+    yield every_float(quick)
+
+
+def alone(size: int, dtype: torch.dtype, within: Budget) -> Iterator[Row]:
+    """Forward, each function by itself."""
+    x = torch.randn(size, device="cuda").to(dtype)
+    wrong = what_is_wrong(dtype)
+    for what, ours, theirs in (
+        ("selu", selfnorm.selu, F.selu),
+        ("alpha dropout", partial(selfnorm.alpha_dropout, p=P, training=True), alpha_dropout),
+        ("the pair", fused, torch_pair),
+    ):
+        yield from compare(
+            f"{what} forward, {named(size, dtype)}",
+            waiting(partial(ours, x)),
+            {"torch": waiting(partial(theirs, x))},
+            within,
+            None,
+            wrong,
+        )
 
 
 def both_ways(size: int, dtype: torch.dtype, within: Budget) -> Iterator[Row]:
-    """Against torch's pair, compiled and not, and against copies of as many bytes."""
-    x = torch.randn(size, device="cuda").to(dtype).requires_grad_()
-    grad, other = torch.ones_like(x), torch.empty_like(x)
-    wrong = what_is_wrong(dtype)
-    name = f"{size >> 20} Mi {str(dtype).removeprefix('torch.')}"
-    by_compiler = torch.compile(torch_pair, fullgraph=True)
-
-    def run(function: Callable[[Tensor], Tensor]) -> Callable[[], object]:
-        def call() -> object:
-            result = torch.autograd.grad(function(x), x, grad)
-            torch.cuda.synchronize()
-            return result
-
-        return call
-
+    """The pair, forward and backward, against torch's, compiled and not."""
     yield from compare(
-        f"the pair forward + backward, {name}",
-        run(ours),
-        {"torch": run(torch_pair), "torch.compile": run(by_compiler)},
+        f"the pair forward + backward, {named(size, dtype)}",
+        gradient_of(fused, size, dtype),
+        {
+            "torch": gradient_of(torch_pair, size, dtype),
+            "torch.compile": gradient_of(torch.compile(torch_pair, fullgraph=True), size, dtype),
+        },
         within,
         {"torch": (3, 5)},
-        wrong,
+        what_is_wrong(dtype),
     )
+
+
+def bandwidth(size: int, dtype: torch.dtype, within: Budget) -> Row:
+    """Against copies of as many bytes."""
+    x = torch.randn(size, device="cuda").to(dtype)
+    other = torch.empty_like(x)
 
     def copies() -> None:
         """Five passes over memory: x and output, then output, gradient and result."""
-        with torch.no_grad():
-            other.copy_(x)
-            other.copy_(x)
-            other[: size // 2].copy_(x[: size // 2])
-        torch.cuda.synchronize()
+        other.copy_(x)
+        other.copy_(x)
+        other[: size // 2].copy_(x[: size // 2])
 
-    times = in_turns({"ours": run(ours), "copies": copies}, within)
+    times = in_turns({"ours": gradient_of(fused, size, dtype), "copies": waiting(copies)}, within)
     low, share, high = ratios(times["ours"], times["copies"])
     texts = [duration(sorted(t)[len(t) // 2]) for t in times.values()]
-    what = f"the pair forward + backward, {name}: share of copy bandwidth"
-    yield Row(what, "copy_ of as many bytes", *texts, share, low, high, None, 0.9, wrong)
+    what = f"the pair forward + backward, {named(size, dtype)}: share of copy bandwidth"
+    wrong = what_is_wrong(dtype)
+    return Row(what, "copy_ of as many bytes", *texts, share, low, high, 0.9, 0.9, wrong)
 
 
-def ours(x: Tensor) -> Tensor:
-    """Fused."""
+def short(within: Budget) -> Iterator[Row]:
+    """So little work that only the way to the kernel counts."""
+    for size in (1 << 12, 1 << 16):
+        for what, make in (
+            ("forward + backward", gradient_of),
+            ("forward", lambda f, n, t: waiting(partial(f, torch.randn(n, device="cuda").to(t)))),
+        ):
+            yield from compare(
+                f"the pair {what}, {size >> 10} Ki float32",
+                make(fused, size, torch.float32),
+                {"torch": make(torch_pair, size, torch.float32)},
+                within,
+                None,
+                what_is_wrong(torch.float32),
+            )
+
+
+def training(
+    batch: int, width: int, depth: int, dtype: torch.dtype, within: Budget
+) -> Iterator[Row]:
+    """A step of AdamW."""
+    ours = selfnorm.nn.MLP(width, 10, width=width, depth=depth, dropout=P)
+    models = {"ours": ours, "torch SELU + AlphaDropout": stack(width, depth, torch_layers)}
+    models["torch ReLU, no dropout"] = stack(width, depth, relu_layers)
+    steps = {
+        name: waiting(step_of(model.to("cuda", dtype), batch, width))
+        for name, model in models.items()
+    }
+    name = str(dtype).removeprefix("torch.")
+    yield from compare(
+        f"training step, batch {batch:,} x width {width:,} x depth {depth}, {name}",
+        steps.pop("ours"),
+        {**steps},
+        within,
+        None,
+        what_is_wrong(dtype),
+    )
+
+
+def every_float(quick: bool) -> Row:
+    """SELU of each of the 2^32 float32 values, on GPU and CPU."""
+    chunk, different = 1 << 24, 0
+    chunks = range(2 if quick else 256)
+    for k in chunks:
+        start = k * chunk - (1 << 31)
+        bits = torch.arange(start, start + chunk, dtype=torch.int32)
+        here, there = torch.empty(chunk), torch.empty(chunk, device="cuda")
+        _cpu.selu(here, bits.view(torch.float32))
+        _gpu.selu(there, bits.cuda().view(torch.float32))
+        here = here.cuda()
+        same = here.view(torch.int32) == there.view(torch.int32)
+        different += int((~(same | (here.isnan() & there.isnan()))).sum())
+    what = "selu, float32 values that give other bits than on CPU"
+    wrong = f"{different} differ" if different else ""
+    return Row(what, "", f"{different:,} of {len(chunks) * chunk:,}", "", wrong=wrong)
+
+
+def waiting(call: Callable[[], object]) -> Callable[[], None]:
+    """Some calls in a row, and the device's end of them."""
+
+    def run() -> None:
+        for _ in range(AHEAD):
+            call()
+        torch.cuda.synchronize()
+
+    return run
+
+
+def gradient_of(
+    function: Callable[[Tensor], Tensor], size: int, dtype: torch.dtype
+) -> Callable[[], None]:
+    """Forward and backward."""
+    x = torch.randn(size, device="cuda").to(dtype).requires_grad_()
+    grad = torch.ones_like(x)
+    return waiting(lambda: torch.autograd.grad(function(x), x, grad))
+
+
+def fused(x: Tensor) -> Tensor:
+    """Ours."""
     return selfnorm.selu_alpha_dropout(x, P, training=True)
+
+
+def alpha_dropout(x: Tensor) -> Tensor:
+    """Torch's."""
+    return F.alpha_dropout(x, P, training=True)
+
+
+def named(size: int, dtype: torch.dtype) -> str:
+    """A size and a dtype in words."""
+    return f"{size >> 20} Mi {str(dtype).removeprefix('torch.')}"
 
 
 def what_is_wrong(dtype: torch.dtype) -> str:

@@ -40,6 +40,7 @@ def tables(result: dict[str, Any]) -> str:
     names = ("torch", "numba", "triton", "jax", "numpy", "python")
     versions = ", ".join(f"{name} {facts[name]}" for name in names if name in facts)
     where = f"{facts['processor']}, {facts['cores']} cores, {facts['vectors']}"
+    where = f"{facts['GPU']}; {where}" if "GPU" in facts else where
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return (
         f"\n{text}\n\n{where}; {facts['threads']} threads; {versions}; commit {facts['commit']}, "

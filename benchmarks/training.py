@@ -56,9 +56,11 @@ def stack(width: int, depth: int, layers: Callable[[int], list[nn.Module]]) -> n
 
 
 def step_of(model: nn.Module, batch: int, width: int) -> Callable[[], object]:
-    """One step of AdamW with torch's default settings, the same for all."""
+    """One step of AdamW with torch's default settings, the same for all, where the model lies."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
-    x, y = torch.randn(batch, width), torch.randint(CLASSES, (batch,))
+    like = next(model.parameters())
+    x = torch.randn(batch, width, device=like.device, dtype=like.dtype)
+    y = torch.randint(CLASSES, (batch,), device=like.device)
 
     def step() -> object:
         optimizer.zero_grad()

@@ -2,8 +2,11 @@
 
 import os
 
+import pytest
 import torch
 from hypothesis import settings
+
+from support.require import require
 
 # Without a GPU its kernels run in Triton's interpreter; it reads this when the kernels are defined.
 if not torch.cuda.is_available():
@@ -15,3 +18,18 @@ torch.set_num_threads(1)
 # The same examples in every run, and no clock that a busy machine could miss.
 settings.register_profile("selfnorm", derandomize=True, deadline=None)
 settings.load_profile("selfnorm")
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """A processor, and a GPU if there is one; a test that asks for it runs on both."""
+    if request.param == "cuda":
+        require("gpu", None if torch.cuda.is_available() else "torch finds no GPU")
+    return torch.device(request.param)
+
+
+@pytest.fixture
+def gpu() -> torch.device:
+    """A GPU, or the test is skipped."""
+    require("gpu", None if torch.cuda.is_available() else "torch finds no GPU")
+    return torch.device("cuda")

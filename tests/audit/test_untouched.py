@@ -39,6 +39,8 @@ def state_of(model: nn.Module) -> dict[str, object]:
         "hooks": [sorted((k, tuple(v)) for k, v in h.items()) for h in hooks],
         "classes": [type(m) for m in model.modules()],
         "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "devices": [p.device for p in model.parameters()],
         "numpy": np.random.get_state()[1].copy(),  # noqa: NPY002
         "python": random.getstate(),
         "grad mode": torch.is_grad_enabled(),
@@ -64,10 +66,10 @@ def assert_same(before: object, after: object) -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_all_is_as_before(name: str, training: bool) -> None:
+def test_all_is_as_before(name: str, training: bool, device: torch.device) -> None:
     torch.manual_seed(0)
     model, inputs = NETWORKS[name]()
-    model.train(training)
+    model.to(device).train(training)
     next(model.children()).train(not training)
     next(iter(model.parameters())).requires_grad_(False)
     for parameter in list(model.parameters())[1::2]:
@@ -83,9 +85,9 @@ def test_all_is_as_before(name: str, training: bool) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_also_after_an_error(name: str) -> None:
+def test_also_after_an_error(name: str, device: torch.device) -> None:
     model, inputs = NETWORKS[name]()
-    model = Failing(model)
+    model = Failing(model.to(device))
     before = state_of(model)
     with pytest.raises(ValueError, match="broken"):
         selfnorm.audit(model, inputs)
@@ -119,6 +121,18 @@ def test_an_error_in_the_loss_and_in_the_backward_pass() -> None:
         with pytest.raises(error):
             selfnorm.audit(model, x, loss=loss)
         assert_same(before, state_of(model))
+
+
+def test_no_device_is_seeded_but_the_models_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.manual_seed` would seed every GPU, also those whose state nobody restores."""
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5))
+    selfnorm.audit(model, torch.randn(32, 8))
+    selfnorm.convert(model, example=torch.randn(32, 8))
+    assert not seeded
+    torch.manual_seed(0)
+    assert seeded  # or this test would see nothing
 
 
 def test_writing_embeddings_and_own_generators() -> None:

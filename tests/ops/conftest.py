@@ -4,7 +4,7 @@ import importlib
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,12 @@ def implementation(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def gpu_kernels(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The GPU kernels in Triton's interpreter, which takes tensors on CPU."""
+def gpu_kernels(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The GPU kernels on CPU tensors: on a GPU if there is one, else in Triton's interpreter."""
     require("triton", None if find_spec("triton") else "triton is not installed")
     if os.environ.get("TRITON_INTERPRET") != "1":
-        pytest.skip("on a machine with a GPU the kernels run there: test_gpu")
+        require("gpu", _gpu.why_not())
+        return SimpleNamespace(**{name: on_gpu(getattr(_gpu, name)) for name in NAMES})
     interpreter = importlib.import_module("triton.runtime.interpreter")
     convert = interpreter._convert_float
 
@@ -48,7 +49,28 @@ def gpu_kernels(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return _gpu
 
 
-def returning(kernels: ModuleType) -> SimpleNamespace:
+def on_gpu(kernel: Callable[..., None]) -> Callable[..., None]:
+    """A kernel that takes CPU tensors and works on a GPU on copies of all the memory they view."""
+
+    def call(out: Tensor, *arguments: Any) -> None:
+        copies: dict[int, torch.UntypedStorage] = {}
+
+        def there(value: Any) -> Any:
+            if not isinstance(value, Tensor):
+                return value
+            memory = value.untyped_storage()
+            copy = copies.setdefault(memory.data_ptr(), memory.cuda())
+            moved = torch.empty(0, dtype=value.dtype, device="cuda")
+            return moved.set_(copy, value.storage_offset(), value.shape, value.stride())
+
+        kernel(*(there(value) for value in (out, *arguments)))
+        memory = out.untyped_storage()
+        memory.copy_(copies[memory.data_ptr()])
+
+    return call
+
+
+def returning(kernels: Any) -> SimpleNamespace:
     """Kernels, which are told where to write, as functions that return what they wrote."""
 
     def adapt(kernel: Callable[..., None]) -> Callable[..., Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
+from selfnorm._seeded import devices_of, seeded
 from selfnorm.audit._batches import Batch, batches, check_inputs, generators_of
 from selfnorm.audit._calls import is_float
 from selfnorm.audit._layer import INPUT, Layer
@@ -19,10 +20,11 @@ from selfnorm.audit._recording import Recording
 from selfnorm.audit._report import Report
 from selfnorm.audit._rules import Rule, judge, select
 from selfnorm.audit._trace import Draft, Trace, inner
-from selfnorm.audit._untouched import SEED, devices_of, untouched
+from selfnorm.audit._untouched import untouched
 from selfnorm.errors import ArgumentError, AuditError, UnsupportedError
 
 Loss = Callable[..., Tensor]
+_SEED = 0
 
 
 def audit(
@@ -115,14 +117,15 @@ def _check(model: nn.Module) -> None:
 def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
     """Run the batches and put together what was seen."""
     given = [v for v in tree_leaves(inputs) if isinstance(v, Tensor)]
-    devices = devices_of(model, iter(given))
+    devices = devices_of(model, given)
     held = next(iter((*model.parameters(), *model.buffers())), None)
     device = held.device if held is not None else (given[0].device if given else "cpu")
     own = generators_of(inputs)
     with untouched(model, devices, generators=own), _eager(model), torch.inference_mode(False):
         model.train()
         with torch.enable_grad():
-            trace, rows, outputs, failure = _run_all(model, inputs, torch.device(device), loss)
+            found = _run_all(model, inputs, torch.device(device), devices, loss)
+            trace, rows, outputs, failure = found
     if not rows:
         raise ArgumentError(
             "inputs must hold at least one row; the loader gave none. Check its length."
@@ -146,17 +149,21 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
 
 
 def _run_all(
-    model: nn.Module, inputs: object, device: torch.device, loss: Loss | None
+    model: nn.Module,
+    inputs: object,
+    device: torch.device,
+    devices: set[torch.device],
+    loss: Loss | None,
 ) -> tuple[Trace, int, tuple[int, ...], str]:
     """All batches; on copies of the inputs only if the model writes into them."""
     for copied in (False, True):
         trace, rows, outputs, failure = Trace(model), 0, (), ""
-        torch.random.manual_seed(SEED)
         try:
-            for found in batches(inputs):
-                batch = found.prepared(device, copied=copied)
-                rows += batch.rows
-                outputs, failure = _run(model, trace, batch, loss)
+            with seeded(_SEED, devices):
+                for found in batches(inputs):
+                    batch = found.prepared(device, copied=copied)
+                    rows += batch.rows
+                    outputs, failure = _run(model, trace, batch, loss)
         except RuntimeError as error:
             if copied or "leaf Variable that requires grad" not in str(error):
                 raise

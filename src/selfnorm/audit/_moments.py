@@ -50,7 +50,7 @@ class Accumulator:
         for part in parts:
             wide = part if part.dtype in (torch.float32, torch.float64) else part.float()
             variance, mean = torch.var_mean(wide, dim=others, correction=0)
-            self._merge(part.numel() // part.shape[dim], mean.double(), variance.double())
+            self._merge(part.numel() // part.shape[dim], to_double(mean), to_double(variance))
         if self.mean is not None and self.squares is not None:
             self.non_finite |= not bool((self.mean + self.squares).isfinite().all())
 
@@ -77,7 +77,7 @@ class Accumulator:
         """Means and variances of the units."""
         if self.mean is None or self.squares is None:
             return np.zeros(0), np.zeros(0)
-        return self.mean.cpu().numpy(), (self.squares / self.rows).cpu().numpy()
+        return self.mean.numpy(), (self.squares / self.rows).numpy()
 
     def overall(self) -> tuple[float, float]:
         """Mean and variance over all units together."""
@@ -123,7 +123,7 @@ NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]
 @torch.no_grad()
 def sample(values: Tensor, dim: int, activation: str) -> Sample:
     """Shape of the distribution, from at most 64 units and 1,024 rows spread evenly."""
-    rows = _rows(values, dim).cpu().numpy()
+    rows = _rows(values, dim).numpy()
     rows = rows[np.isfinite(rows).all(1)]
     flat = rows.ravel()
     if not flat.size:
@@ -170,7 +170,12 @@ def _rows(values: Tensor, dim: int) -> Tensor:
         if count > _ROWS:
             step = min(values.shape[axis], -(-count // _ROWS))
             values = values[(slice(None),) * axis + (slice(None, None, step),)]
-    return values.reshape(-1, values.shape[-1]).double()
+    return to_double(values.reshape(-1, values.shape[-1]))
+
+
+def to_double(values: Tensor) -> Tensor:
+    """In float64, on the CPU, as not every device has it."""
+    return values.detach().cpu().double()
 
 
 def _saturated(flat: FloatArray, activation: str) -> float:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from selfnorm.audit._untouched import devices_of, untouched
+from selfnorm._seeded import devices_of
+from selfnorm.audit._untouched import untouched
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def record_moments(
         for name, module in model.named_modules():
             if isinstance(module, kinds):
                 watch(name, module)
-        with untouched(model, devices_of(model, iter((inputs,))), None), torch.no_grad():
+        with untouched(model, devices_of(model, (inputs,))), torch.no_grad():
             model.train()
             model(inputs)
     finally:

@@ -25,6 +25,7 @@ from selfnorm.audit._moments import (
     Sample,
     correlations,
     sample,
+    to_double,
     units_last,
 )
 from selfnorm.theory._types import FloatArray
@@ -287,7 +288,7 @@ class Trace(TorchFunctionMode):
         if reading is None:
             rows = value.detach().movedim(dim, -1).reshape(-1, value.shape[dim])
             step = max(1, len(rows) // 2048)
-            some = rows[::step, :: max(1, rows.shape[1] // 64)].double().cpu().numpy()
+            some = to_double(rows[::step, :: max(1, rows.shape[1] // 64)]).numpy()
             reading = _Reading(Accumulator(), np.inf, -np.inf, *correlations(some))
             self._readings[draft.index] = reading
         reading.moments.update(value, dim)

@@ -2,37 +2,31 @@
 
 import random
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-SEED = 0
+from selfnorm._seeded import seeded
 
 
 @contextmanager
 def untouched(
     model: nn.Module,
     devices: set[torch.device],
-    seed: int | None = SEED,
     *,
     generators: Iterable[torch.Generator] = (),
 ) -> Generator[None]:
     """Modes, buffers, and every random number generator are, after the block, as before it.
 
-    Inside, random numbers start from a seed, so that a look is repeatable, or with None from where
-    they are. Parameters that a forward pass writes (an embedding with `max_norm`) are restored too.
+    Parameters that a forward pass writes (an embedding with `max_norm`) are restored too.
     """
-    cuda = [device for device in devices if device.type == "cuda"]
     modes = [(module, module.training) for module in model.modules()]
     saved = [(tensor, tensor.detach().clone()) for tensor in _written(model)]
     states = [(g, g.get_state()) for g in (*_generators(model), *generators)]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - also users' old code
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(cuda))
-        if seed is not None:
-            torch.random.manual_seed(seed)
+    with seeded(None, devices):
         try:
             yield
         finally:
@@ -45,12 +39,6 @@ def untouched(
             with torch.no_grad():
                 for tensor, before in saved:
                     tensor.copy_(before)
-
-
-def devices_of(model: nn.Module, tensors: Iterator[Tensor]) -> set[torch.device]:
-    """Every device that the model or its inputs lie on."""
-    held = (*model.parameters(), *model.buffers(), *tensors)
-    return {tensor.device for tensor in held}
 
 
 def _written(model: nn.Module) -> Iterator[Tensor]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from selfnorm.audit._layer import Weights
-from selfnorm.audit._moments import kurtosis
+from selfnorm.audit._moments import kurtosis, to_double
 from selfnorm.init._layers import Weight, entries
 from selfnorm.theory._types import FloatArray
 
@@ -48,7 +48,7 @@ def module_bias(module: nn.Module) -> FloatArray:
 
 def biases(found: Sequence[Tensor | None]) -> FloatArray:
     """Tensors as one flat array."""
-    flat = [b.detach().double().flatten().cpu().numpy() for b in found if b is not None]
+    flat = [to_double(b).flatten().numpy() for b in found if b is not None]
     return np.concatenate(flat) if flat else np.zeros(0)
 
 
@@ -60,9 +60,9 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
     for view, dims, terms in entry.groups(held):
         scale = (entry.fan_in or terms) / terms
         wide = torch.promote_types(view.dtype, torch.float32)  # float64 would copy the weight
-        omega.append(view.sum(dims, dtype=wide).double().flatten().cpu().numpy())
+        omega.append(to_double(view.sum(dims, dtype=wide)).flatten().numpy())
         size = torch.linalg.vector_norm(view, dim=dims, dtype=wide)
-        tau.append(size.double().square().flatten().cpu().numpy() * scale)
+        tau.append(to_double(size).square().flatten().numpy() * scale)
         if terms >= most:
             fan_in, most = entry.fan_in or terms, terms
     if not omega:
@@ -81,7 +81,7 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
 
 def _kurtosis(tensor: Tensor) -> float:
     flat = tensor.flatten()
-    some = flat[:: max(1, flat.numel() // _SAMPLE)].double().cpu().numpy()
+    some = to_double(flat[:: max(1, flat.numel() // _SAMPLE)]).numpy()
     return kurtosis(some) if some.size else float("nan")
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map
 
+from selfnorm._seeded import devices_of, seeded
 from selfnorm.errors import UnsupportedError
 
 
@@ -29,10 +30,14 @@ def execution(model: nn.Module, example: object) -> list[str]:
 
 def _run(model: nn.Module, example: object) -> object:
     modes = [(module, module.training) for module in model.modules()]
-    copies = tree_map(lambda v: v.clone() if isinstance(v, torch.Tensor) else v, example)
+    devices = devices_of(model)
+    device = next(iter(devices)) if len(devices) == 1 else None
+    copies = tree_map(
+        lambda v: v.to(device, copy=True) if isinstance(v, torch.Tensor) else v, example
+    )
     try:
         model.eval()
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), seeded(None, devices):
             if isinstance(copies, dict):
                 return model(**cast("dict[str, Any]", copies))
             if isinstance(copies, tuple):

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
+from selfnorm._seeded import seeded
 from selfnorm.errors import ArgumentError
 from selfnorm.nn import SELUAlphaDropout, hidden_widths
-from selfnorm.tabular._fit import Prepared, Settings, Trained, check_finite, seeded, train_network
+from selfnorm.tabular._fit import Prepared, Settings, Trained, check_finite, train_network
 from selfnorm.tabular._metrics import measure_model
 from selfnorm.tabular._model import Architecture, TabularModel, build_network
 from selfnorm.tabular._train import Progress
@@ -120,7 +121,7 @@ def compare(
     contests: list[Contest] = []
     for contender in CONTENDERS:
         try:
-            with seeded(settings.seed, ready.device):
+            with seeded(settings.seed, (ready.device,)):
                 network = contender.build(ready, settings.architecture)
                 told = progress(contender.name)
                 trained = train_network(network, ready, (contender.watched,), options, told)

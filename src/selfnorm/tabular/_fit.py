@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from selfnorm._seeded import seeded
 from selfnorm.audit import LayerMoments, Observation, monitor, record_moments
 from selfnorm.errors import ArgumentError, SelfNormError
 from selfnorm.nn import MLP, SELUAlphaDropout
@@ -116,7 +117,7 @@ def fit_model(
         SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
     """
-    with seeded(settings.seed, ready.device), _enough_memory():
+    with seeded(settings.seed, (ready.device,)), _enough_memory():
         network = build_network(ready.encoder, ready.target, settings.architecture)
         if ready.target.task == "regression":
             _start_at_mean(network)
@@ -180,14 +181,6 @@ def check_finite(history: History, options: Options) -> None:
             "Training needs a finite loss; it was not finite in the first epoch. Try a smaller "
             f"learning rate than {options.learning_rate:g}."
         )
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Generator[None]:
-    """Torch's random numbers start from `seed` inside, and go on as before outside."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 @contextmanager

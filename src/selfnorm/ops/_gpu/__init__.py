@@ -1,7 +1,7 @@
 """The operations on GPU: each takes where to write first, then the arguments of the schema."""
 
 import importlib.util
-from functools import lru_cache
+import struct
 from typing import Any
 
 import torch
@@ -32,10 +32,9 @@ def selu_backward(out: Tensor, output: Tensor, grad: Tensor, p: float) -> None:
     """The gradient of SELU, with or without alpha dropout."""
     if not (output.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
         return in_memory_order(selu_backward, out, output, grad, p)
-    numbers = _numbers(derivative(p, output.dtype), output.device)
-    count = output.numel()
-    programs = -(-count // _ELEMENTS)
-    return _launch("selu_backward", programs, out, output, grad, numbers, count, SIZE=_ELEMENTS)
+    arguments = (output, grad, output.numel(), *_bits(*derivative(p, output.dtype)))
+    programs = -(-output.numel() // _ELEMENTS)
+    return _launch("selu_backward", programs, out, *arguments, SIZE=_ELEMENTS)
 
 
 def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
@@ -45,8 +44,7 @@ def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
         return selu(out, x)
     if not (x.is_contiguous() and out.is_contiguous()):
         return on_copies(selu_alpha_dropout, out, x, seed, p)
-    numbers = _numbers(affine(p, x.dtype), x.device)
-    return _by_blocks(out, x, seed, numbers, levels, SELU=True)
+    return _by_blocks(out, x, seed, levels, _bits(*affine(p, x.dtype)), SELU=True)
 
 
 def alpha_dropout(
@@ -62,15 +60,15 @@ def alpha_dropout(
     scale, shift, dropped = affine(p, x.dtype)
     if linear:  # adding -0 leaves the sign of a zero alone
         shift, dropped = -0.0, 0.0
-    numbers = _numbers((scale, shift, dropped), x.device)
+    numbers = _bits(scale, shift, dropped)
     inner = x.shape[x.ndim - shared :].numel() if shared else 1
     if inner == 1:
-        return _by_blocks(out, x, seed, numbers, levels, SELU=False)
-    return _by_channels(out, x, seed, numbers, levels, inner)
+        return _by_blocks(out, x, seed, levels, numbers, SELU=False)
+    return _by_channels(out, x, seed, levels, numbers, inner)
 
 
 def _by_blocks(
-    out: Tensor, x: Tensor, seed: Tensor, numbers: Tensor, levels: int, *, SELU: bool
+    out: Tensor, x: Tensor, seed: Tensor, levels: int, numbers: tuple[int, ...], *, SELU: bool
 ) -> None:
     if not x.numel():
         return
@@ -80,13 +78,13 @@ def _by_blocks(
     units = seeds.numel() * blocks_each
     # So that each of a thread's four runs is 16 bytes long or more.
     blocks = 8 if x.element_size() == 2 else 4
-    arguments = (out, x, seeds, numbers, count, blocks_each, units, cut(levels))
+    arguments = (out, x, seeds, count, blocks_each, units, cut(levels), *numbers)
     known = {"SELU": SELU, "ONE": seeds.numel() == 1, "BLOCKS": blocks}
     _launch("by_blocks", -(-units // blocks), *arguments, **known)
 
 
 def _by_channels(
-    out: Tensor, x: Tensor, seed: Tensor, numbers: Tensor, levels: int, inner: int
+    out: Tensor, x: Tensor, seed: Tensor, levels: int, numbers: tuple[int, ...], inner: int
 ) -> None:
     if not x.numel():
         return
@@ -95,10 +93,10 @@ def _by_channels(
     columns = min(_ELEMENTS, 1 << (inner - 1).bit_length())
     rows = _ELEMENTS // columns
     across = -(-inner // columns)
-    pointers = (out, x, seeds, numbers)
-    sizes = (channels // seeds.numel(), channels, inner, across, cut(levels))
+    sizes = (channels // seeds.numel(), channels, inner, across)
+    arguments = (out, x, seeds, *sizes, cut(levels), *numbers)
     programs = -(-channels // rows) * across
-    _launch("by_channels", programs, *pointers, *sizes, ROWS=rows, COLUMNS=columns)
+    _launch("by_channels", programs, *arguments, ROWS=rows, COLUMNS=columns)
 
 
 def _launch(name: str, programs: int, out: Tensor, *arguments: Any, **known: Any) -> None:
@@ -112,7 +110,6 @@ def _launch(name: str, programs: int, out: Tensor, *arguments: Any, **known: Any
         kernel(out, *arguments, **known, enable_fp_fusion=False)
 
 
-@lru_cache
-def _numbers(numbers: tuple[float, ...], device: torch.device) -> Tensor:
-    """Constants where the kernels can read them: as arguments Triton would make them float32."""
-    return torch.tensor(numbers, dtype=torch.float64, device=device)
+def _bits(*numbers: float) -> tuple[int, ...]:
+    """The bits of float64 numbers, in which form kernels take them."""
+    return struct.unpack(f"{len(numbers)}q", struct.pack(f"{len(numbers)}d", *numbers))

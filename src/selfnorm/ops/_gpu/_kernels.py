@@ -36,30 +36,41 @@ def selu(out, x, count, SIZE: tl.constexpr):
     _store(out + at, _selu(_wide(tl.load(x + at, mask=inside))), inside)
 
 
-@triton.jit
-def selu_backward(out, output, grad, numbers, count, SIZE: tl.constexpr):
-    """The gradient from the output: `numbers` are slope, threshold, floor and tail."""
+@triton.jit(do_not_specialize=["slope", "threshold", "floor", "tail"])
+def selu_backward(
+    out,
+    output,
+    grad,
+    count,
+    slope: tl.int64,
+    threshold: tl.int64,
+    floor: tl.int64,
+    tail: tl.int64,
+    SIZE: tl.constexpr,
+):
+    """The gradient from the output."""
     at = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     inside = at < count
     z = _wide(tl.load(output + at, mask=inside))
-    slope, threshold = tl.load(numbers).to(z.dtype), tl.load(numbers + 1).to(z.dtype)
-    floor, tail = tl.load(numbers + 2).to(z.dtype), tl.load(numbers + 3).to(z.dtype)
-    above = z - floor
-    above = tl.where(above != 0, above + tail, above)
-    result = tl.where(z > threshold, slope, above) * _wide(tl.load(grad + at, mask=inside))
+    above = z - _number(floor, z.dtype)
+    above = tl.where(above != 0, above + _number(tail, z.dtype), above)
+    factor = tl.where(z > _number(threshold, z.dtype), _number(slope, z.dtype), above)
+    result = factor * _wide(tl.load(grad + at, mask=inside))
     _store(out + at, result, inside)
 
 
-@triton.jit(do_not_specialize=["cut"])
+@triton.jit(do_not_specialize=["cut", "scale", "shift", "dropped"])
 def by_blocks(
     out,
     x,
     seeds,
-    numbers,
     count,
     blocks,
     units,
     cut,
+    scale: tl.int64,
+    shift: tl.int64,
+    dropped: tl.int64,
     SELU: tl.constexpr,
     ONE: tl.constexpr,
     BLOCKS: tl.constexpr,
@@ -84,20 +95,22 @@ def by_blocks(
         at = sample * count + position
         v = _wide(tl.load(x + at, mask=inside))
         u = _selu(v) if SELU else v
-        _store(out + at, _drop(v, u, half > cut, numbers), inside)
+        _store(out + at, _drop(v, u, half > cut, scale, shift, dropped), inside)
 
 
-@triton.jit(do_not_specialize=["cut"])
+@triton.jit(do_not_specialize=["cut", "scale", "shift", "dropped"])
 def by_channels(
     out,
     x,
     seeds,
-    numbers,
     count,
     channels,
     inner,
     across,
     cut,
+    scale: tl.int64,
+    shift: tl.int64,
+    dropped: tl.int64,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
@@ -121,7 +134,7 @@ def by_channels(
     at = channel[:, None] * inner + column[None, :]
     inside = there[:, None] & (column < inner)[None, :]
     v = _wide(tl.load(x + at, mask=inside))
-    _store(out + at, _drop(v, v, (half > cut)[:, None], numbers), inside)
+    _store(out + at, _drop(v, v, (half > cut)[:, None], scale, shift, dropped), inside)
 
 
 @triton.jit
@@ -151,12 +164,17 @@ def _philox(seed, counter):
 
 
 @triton.jit
-def _drop(v, u, kept, numbers):
+def _drop(v, u, kept, scale, shift, dropped):
     """`scale * (u, or dropped) + shift`; where `v` is nan, `u` is, and stays."""
-    scale, shift = tl.load(numbers).to(u.dtype), tl.load(numbers + 1).to(u.dtype)
-    dropped = tl.load(numbers + 2).to(u.dtype)
-    u = tl.where(kept | (v != v), u, dropped)  # noqa: PLR0124
+    u = tl.where(kept | (v != v), u, _number(dropped, u.dtype))  # noqa: PLR0124
+    scale, shift = _number(scale, u.dtype), _number(shift, u.dtype)
     return tl.fma(tl.broadcast_to(scale, u.shape), u, tl.broadcast_to(shift, u.shape))
+
+
+@triton.jit
+def _number(bits, dtype):
+    """A float64 that came as its bits, as Triton takes Python's numbers for float32."""
+    return bits.to(tl.int64).to(tl.float64, bitcast=True).to(dtype)
 
 
 @triton.jit
