@@ -116,9 +116,17 @@ def test_functions_wrappers_and_compiled_models() -> None:
     assert "selu() (use 2)" in set(monitor.history["layer"])
     model = plain(2)
     names = [layer.name for layer in selfnorm.audit(model, torch.randn(64, 64)).layers]
-    for wrap in (nn.DataParallel, lambda m: torch.compile(m, backend="eager")):
+
+    class Copying(nn.DataParallel):
+        """Passes on a copy by a way that no function shows, as `DataParallel` does on GPUs."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.module(torch.tensor(x.tolist(), device=next(self.parameters()).device))
+
+    for wrap in (Copying, lambda m: torch.compile(m.cpu(), backend="eager")):
         monitor, _ = trained(model, 2, wrap(model), every=2)  # pyright: ignore
         assert list(monitor.history["layer"]) == names
+    assert not any(module._forward_pre_hooks for module in model.modules())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -201,13 +209,13 @@ def test_lightning_calls_it(tmp_path: Path) -> None:
     data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(96, 64)), 16)
     for module in ("", "net"):
         callback = lightning_callback(every=2, module=module)
-        trainer = lightning.Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, callbacks=[callback],
-            default_root_dir=str(tmp_path),
-        )  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            trainer = lightning.Trainer(
+                max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+                enable_progress_bar=False, enable_model_summary=False, callbacks=[callback],
+                default_root_dir=str(tmp_path),
+            )  # fmt: skip
             trainer.fit(Fitted(), data)
         frame = callback.monitor.history
         assert sorted(set(frame["step"])) == [0, 2, 4]

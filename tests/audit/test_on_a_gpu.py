@@ -14,6 +14,8 @@ from support.networks import NETWORKS, plain
 from support.require import require
 from support.tolerances import FOLDED, MOMENTS_RELATIVE
 
+# What torch says about itself where it compiles.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
 require("gpu", None if torch.cuda.is_available() else "torch finds no GPU")
 
 
@@ -125,7 +127,7 @@ def test_a_monitor_changes_nothing_and_sees_what_an_audit_sees() -> None:
             loss = network(x).square().mean()
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(loss.item())
         return losses
 
     with warnings.catch_warnings():

@@ -124,6 +124,7 @@ def test_what_lies_behind_the_end_is_not_touched() -> None:
         memory.fill_(7.0)
 
 
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # torch 2.11
 @pytest.mark.parametrize("name", ["alpha_dropout", "selu_alpha_dropout"])
 @pytest.mark.parametrize("inplace", [False, True])
 def test_the_short_way_is_taken_and_is_the_long_way(inplace: bool, name: str) -> None:

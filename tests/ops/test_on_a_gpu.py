@@ -10,7 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import selfnorm
 from selfnorm.errors import ArgumentError
-from selfnorm.ops import _autograd, _gpu, serving
+from selfnorm.ops import _autograd, _direct, _gpu, serving
 from selfnorm.ops._library import OPS
 from support.compare import assert_close, assert_same
 from support.require import require
@@ -68,9 +68,10 @@ def test_values_gradients_and_layout_are_those_of_the_cpu(
     results = []
     for device in ("cpu", "cuda"):
         x = LAYOUTS[layout](dtype)
-        moved = torch.empty_strided(x.shape, x.stride(), dtype=dtype, device=device).copy_(x)
-        if layout == "expanded":
-            moved = x.to(device)
+        if layout == "expanded":  # cannot be written
+            moved = x[:, :1].to(device).expand(x.shape)
+        else:
+            moved = torch.empty_strided(x.shape, x.stride(), dtype=dtype, device=device).copy_(x)
         moved.requires_grad_()
         y = function(moved)
         (gradient,) = torch.autograd.grad(y, moved, torch.ones_like(y))
@@ -139,6 +140,43 @@ def test_a_cuda_graph_draws_a_new_mask_at_every_replay() -> None:
     assert not torch.equal(*masks)
     for found in values:
         assert_moments(found, kurtosis=kurtosis_of(found))
+
+
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # torch 2.11
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("name", ["alpha_dropout", "selu_alpha_dropout"])
+def test_the_short_way_is_taken_and_is_the_long_way(name: str, inplace: bool) -> None:
+    x = normal(3000).cuda().requires_grad_()
+
+    def run() -> tuple[Tensor, Tensor]:
+        torch.cuda.manual_seed(1)
+        z = getattr(selfnorm, name)(x * 1, P, training=True, inplace=inplace)
+        return z.detach(), torch.autograd.grad(z.sum(), x)[0]
+
+    assert _direct.possible(x)
+    short, short_gradient = run()
+    with torch.profiler.profile() as profile:  # a listener, so the long way
+        assert not _direct.possible(x)
+        long, long_gradient = run()
+    assert_same(long.cpu(), short.cpu())
+    assert_same(long_gradient.cpu(), short_gradient.cpu())
+    seen = {event.key for event in profile.key_averages()}
+    assert f"selfnorm::{name}{'_' if inplace else ''}" in seen
+
+
+def test_unaligned_memory_and_sizes_of_every_rest() -> None:
+    """Kernels are kept by what they were compiled for: none may serve what it does not fit."""
+    memory = normal(20_000).cuda()
+    seed = torch.tensor(SEED)
+    for size in (1, 15, 16, 512, 1024, 1025, 4096, 4097, 16_384):
+        for start in (0, 1, 2, 4):
+            x = memory[start : start + size]
+            assert_same(OPS.selu(x).cpu(), OPS.selu(x.cpu()))
+            expected = OPS.selu_alpha_dropout(x.cpu(), seed, P)
+            assert_same(OPS.selu_alpha_dropout(x, seed.cuda(), P).cpu(), expected)
+            grad = memory[1 : 1 + size]
+            expected = OPS.selu_backward(x.cpu(), grad.cpu(), P)
+            assert_same(OPS.selu_backward(x, grad, P).cpu(), expected)
 
 
 def test_a_stream_of_its_own() -> None:
@@ -237,5 +275,5 @@ def test_a_network_learns(dtype: torch.dtype) -> None:
         loss = (model(x) - y).float().square().mean()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < losses[0] / 2

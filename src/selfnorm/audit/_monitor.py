@@ -163,6 +163,11 @@ class Monitor:
         stack = ExitStack()
         if hasattr(self._outer, "_orig_mod"):  # how torch marks a compiled model
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if self._outer is not self._model:  # it may pass on copies of what it is given
+            handle = self._model.register_forward_pre_hook(
+                lambda _, args, kwargs: trace.feed((args, kwargs)), with_kwargs=True
+            )
+            stack.callback(handle.remove)
         stack.enter_context(trace.watching(root=False))
         self._trace, self._traced_step, self._watching = trace, number, stack
 

@@ -87,6 +87,9 @@ def convert(
     """
     _check(model, init, dropout, norms)
     new = copy.deepcopy(model)
+    for module in new.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # side by side, as cuDNN wants them; copies are not
     return _converted(new, include, exclude, init, dropout, norms, activations, example)
 
 

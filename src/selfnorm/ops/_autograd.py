@@ -2,8 +2,8 @@
 
 SELU, with or without dropout, keeps its output and nothing else; alpha dropout keeps its seed.
 `torch.compile` refuses an `autograd.Function` that defines `jvp`; so each operation has a class
-without it, for the compiler, and a child with it. Everyday calls on CPU take neither, but the short
-way through `_direct`.
+without it, for the compiler, and a child with it. Everyday calls take neither, but the short way
+through `_direct`.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from selfnorm.ops import _cpu, _direct
+from selfnorm.ops import _direct
 from selfnorm.ops._constants import derivative
 from selfnorm.ops._library import OPS
 from selfnorm.ops._random import draw_seed
@@ -42,7 +42,7 @@ def selu_alpha_dropout(
     if not _direct.possible(x):
         seed = draw_seed(x.device, generator) if seed is None else seed
         return _apply(_PlainSELU, _SELU, x, seed, p, inplace=inplace)
-    seed = _direct.draw_seed(generator) if seed is None else seed
+    seed = _direct.draw_seed(x, generator) if seed is None else seed
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_everyday_selu(x, (seed, p, inplace))
     _direct.note_change(x, inplace)
@@ -127,9 +127,7 @@ class _EverydaySELU(Function):
         (output,), (grad,) = ctx.saved_tensors, grads
         if torch.is_grad_enabled() or not _direct.possible(grad):
             return selu_backward(output, grad, ctx.p), None
-        result = torch.empty_like(output)
-        _cpu.selu_backward(result, output, grad, ctx.p)
-        return result, None
+        return _direct.selu_backward(output, grad, ctx.p), None
 
 
 class _EverydayAlphaDropout(Function):

@@ -1,7 +1,8 @@
-"""The short way for everyday calls: plain CPU tensors, reverse mode, nobody listening.
+"""The short way for everyday calls: plain tensors, reverse mode, nobody listening.
 
-At 256 elements a kernel takes less time than one pass through PyTorch's dispatcher, 3 us, so here
-the kernels are called without it. Where `possible` says no, `_autograd` takes the long way.
+At 256 elements a CPU kernel takes less time than one pass through PyTorch's dispatcher, 3 us, and
+a GPU waits for the host at most sizes that networks have; so here the kernels are called without
+it. Where `possible` says no, `_autograd` takes the long way.
 """
 
 import threading
@@ -11,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from selfnorm.ops import _cpu
-from selfnorm.ops._random import SEEDS
+from selfnorm.ops import _cpu, _gpu, _random
 
-_HAS_KERNELS = _cpu.why_not() is None
+_ON_CPU, _ON_GPU = _cpu.why_not() is None, _gpu.why_not() is None
 _TENSORS = (Tensor, torch.nn.Parameter)
 _torch: Any = torch._C  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no public way to ask
 _forward_ad: Any = forward_ad
@@ -26,9 +26,8 @@ def possible(x: Tensor) -> bool:
     """Whether kernels serve, `x` is numbers in memory and no more, and nobody else listens."""
     return (
         not torch.compiler.is_compiling()  # first: the compiler cannot trace what follows
-        and _HAS_KERNELS
         and type(x) in _TENSORS
-        and x.is_cpu
+        and ((x.is_cpu and _ON_CPU) or (x.is_cuda and _ON_GPU))
         and _torch._has_storage(x)  # noqa: SLF001
         and not (x.is_neg() or x.is_nested or x._is_zerotensor() or _is_functional(x))  # noqa: SLF001
         and _forward_ad._current_level < 0  # noqa: SLF001
@@ -40,25 +39,35 @@ def possible(x: Tensor) -> bool:
     )
 
 
-def draw_seed(generator: torch.Generator | None) -> Tensor:
-    """Draw the seed of a call into memory that the thread's next call uses again."""
+def draw_seed(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw the seed of a call, on CPU into memory that the thread's next call uses again."""
+    if x.is_cuda:  # where a kernel on another stream may still have to read it
+        return _random.draw_seed(x.device, generator)
     seed = getattr(_scratch, "seed", None)
     if seed is None:
         with torch.inference_mode(mode=False):
             seed = _scratch.seed = torch.empty((), dtype=torch.int64, device="cpu")
     if generator is None:
-        return seed.random_(0, SEEDS)
-    return seed.random_(0, SEEDS, generator=generator)
+        return seed.random_(0, _random.SEEDS)
+    return seed.random_(0, _random.SEEDS, generator=generator)
 
 
 def selu(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
     """SELU, with alpha dropout if there is a seed, by the kernels alone."""
     out = x if inplace else torch.empty_like(x)
+    kernels = _gpu if x.is_cuda else _cpu
     if seed is None:
-        _cpu.selu(out, x)
+        kernels.selu(out, x)
     else:
-        _cpu.selu_alpha_dropout(out, x, seed, p)
+        kernels.selu_alpha_dropout(out, x, seed, p)
     return out
+
+
+def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
+    """The gradient of SELU, with or without alpha dropout, by the kernels alone."""
+    result = torch.empty_like(output)
+    (_gpu if output.is_cuda else _cpu).selu_backward(result, output, grad, p)
+    return result
 
 
 def alpha_dropout(
@@ -66,7 +75,7 @@ def alpha_dropout(
 ) -> Tensor:
     """Alpha dropout by the kernels alone."""
     out = x if inplace else torch.empty_like(x)
-    _cpu.alpha_dropout(out, x, seed, p, shared, linear)
+    (_gpu if x.is_cuda else _cpu).alpha_dropout(out, x, seed, p, shared, linear)
     return out
 
 

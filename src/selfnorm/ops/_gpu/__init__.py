@@ -2,6 +2,7 @@
 
 import importlib.util
 import struct
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from selfnorm.ops._layout import in_memory_order, on_copies
 from selfnorm.ops._random import BLOCK, cut
 
 _ELEMENTS = 1024  # a program; with four warps, eight a thread
+_compiled: dict[tuple[Any, ...], Any] = {}  # in the interpreter, None
 
 
 def why_not() -> str | None:
@@ -25,16 +27,18 @@ def selu(out: Tensor, x: Tensor) -> None:
     """SELU."""
     if not (x.is_contiguous() and out.is_contiguous()):
         return in_memory_order(selu, out, x)
-    return _launch("selu", -(-x.numel() // _ELEMENTS), out, x, x.numel(), SIZE=_ELEMENTS)
+    count = x.numel()
+    return _launch("selu", -(-count // _ELEMENTS), (out, x), (count,), (_ELEMENTS,))
 
 
 def selu_backward(out: Tensor, output: Tensor, grad: Tensor, p: float) -> None:
     """The gradient of SELU, with or without alpha dropout."""
     if not (output.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
         return in_memory_order(selu_backward, out, output, grad, p)
-    arguments = (output, grad, output.numel(), *_bits(*derivative(p, output.dtype)))
-    programs = -(-output.numel() // _ELEMENTS)
-    return _launch("selu_backward", programs, out, *arguments, SIZE=_ELEMENTS)
+    count = output.numel()
+    numbers = (count, *_bits(*derivative(p, output.dtype)))
+    tensors = (out, output, grad)
+    return _launch("selu_backward", -(-count // _ELEMENTS), tensors, numbers, (_ELEMENTS,))
 
 
 def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
@@ -78,9 +82,9 @@ def _by_blocks(
     units = seeds.numel() * blocks_each
     # So that each of a thread's four runs is 16 bytes long or more.
     blocks = 8 if x.element_size() == 2 else 4
-    arguments = (out, x, seeds, count, blocks_each, units, cut(levels), *numbers)
-    known = {"SELU": SELU, "ONE": seeds.numel() == 1, "BLOCKS": blocks}
-    _launch("by_blocks", -(-units // blocks), *arguments, **known)
+    sizes = (count, blocks_each, units, cut(levels))
+    known = (SELU, seeds.numel() == 1, count % 16 == 0, blocks)
+    _launch("by_blocks", -(-units // blocks), (out, x, seeds), (*sizes, *numbers), known)
 
 
 def _by_channels(
@@ -93,23 +97,41 @@ def _by_channels(
     columns = min(_ELEMENTS, 1 << (inner - 1).bit_length())
     rows = _ELEMENTS // columns
     across = -(-inner // columns)
-    sizes = (channels // seeds.numel(), channels, inner, across)
-    arguments = (out, x, seeds, *sizes, cut(levels), *numbers)
+    sizes = (channels // seeds.numel(), channels, inner, across, cut(levels))
+    known = (inner % 16 == 0, rows, columns)
     programs = -(-channels // rows) * across
-    _launch("by_channels", programs, *arguments, ROWS=rows, COLUMNS=columns)
+    _launch("by_channels", programs, (out, x, seeds), (*sizes, *numbers), known)
 
 
-def _launch(name: str, programs: int, out: Tensor, *arguments: Any, **known: Any) -> None:
-    from selfnorm.ops._gpu import _kernels  # noqa: PLC0415 - triton is slow to import
+def _launch(
+    name: str,
+    programs: int,
+    tensors: tuple[Tensor, ...],
+    numbers: tuple[int, ...],
+    known: tuple[int, ...],
+) -> None:
+    """Run a kernel on so many programs; `known` are the arguments that it is compiled for.
 
-    if not out.numel():
+    What Triton does to find the compiled kernel takes longer than the kernel, so it is asked once
+    for each kind of arguments that it would tell apart.
+    """
+    out = tensors[0]
+    if not programs:
         return
-    with torch.cuda.device_of(out):
+    kind = (name, out.device, *[(t.dtype, t.data_ptr() % 16 == 0) for t in tensors], known)
+    elsewhere = out.is_cuda and out.get_device() != torch.cuda.current_device()
+    with torch.cuda.device_of(out) if elsewhere else nullcontext():
+        compiled = _compiled.get(kind)
+        if compiled is not None:
+            compiled[programs, 1, 1](*tensors, *numbers, *known)
+            return
+        from selfnorm.ops._gpu import _kernels  # noqa: PLC0415 - triton is slow to import
+
         kernel = getattr(_kernels, name)[(programs,)]
         # Products and sums that shall be one operation are written as one.
-        kernel(out, *arguments, **known, enable_fp_fusion=False)
+        _compiled[kind] = kernel(*tensors, *numbers, *known, enable_fp_fusion=False)
 
 
 def _bits(*numbers: float) -> tuple[int, ...]:
-    """The bits of float64 numbers, in which form kernels take them."""
+    """The bits of float64 numbers: as such, Triton would take them for float32."""
     return struct.unpack(f"{len(numbers)}q", struct.pack(f"{len(numbers)}d", *numbers))

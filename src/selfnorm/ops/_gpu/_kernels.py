@@ -8,6 +8,7 @@ computed in float32 and rounded once. Offsets are 64 bits wide.
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 # pyright: reportCallIssue=false, reportOperatorIssue=false, reportIndexIssue=false
 # pyright: reportGeneralTypeIssues=false, reportOptionalMemberAccess=false
+# pyright: reportInvalidTypeForm=false
 
 import triton
 import triton.language as tl
@@ -28,20 +29,40 @@ _Q_F, _Q_D = tl.constexpr(SINGLE.q), tl.constexpr(DOUBLE.q)
 _Q_F_LAST, _Q_D_LAST = tl.constexpr(len(SINGLE.q) - 1), tl.constexpr(len(DOUBLE.q) - 1)
 
 
-@triton.jit
-def selu(out, x, count, SIZE: tl.constexpr):
+_NUMBERS = [
+    *("count", "blocks", "units", "channels", "inner", "across", "cut"),
+    *("scale", "shift", "dropped", "slope", "threshold", "floor", "tail"),
+]
+
+
+def _kernel(function):
+    """Compiled once for each dtype: no number that is passed makes a variant of its own."""
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    return triton.jit(do_not_specialize=[n for n in names if n in _NUMBERS])(function)
+
+
+@_kernel
+def selu(out, x, count: tl.int64, SIZE: tl.constexpr):
     """SELU of `SIZE` elements a program."""
-    at = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
-    inside = at < count
-    _store(out + at, _selu(_wide(tl.load(x + at, mask=inside))), inside)
+    first = tl.program_id(0).to(tl.int64) * SIZE
+    if first + SIZE <= count:
+        _selu_program(out, x, first, count, SIZE, WHOLE=True)
+    else:
+        _selu_program(out, x, first, count, SIZE, WHOLE=False)
 
 
-@triton.jit(do_not_specialize=["slope", "threshold", "floor", "tail"])
+@triton.jit
+def _selu_program(out, x, first, count, SIZE: tl.constexpr, WHOLE: tl.constexpr):
+    at = first + tl.arange(0, SIZE)
+    _store(out + at, _selu(_load(x + at, at < count, WHOLE)), at < count, WHOLE)
+
+
+@_kernel
 def selu_backward(
     out,
     output,
     grad,
-    count,
+    count: tl.int64,
     slope: tl.int64,
     threshold: tl.int64,
     floor: tl.int64,
@@ -49,43 +70,77 @@ def selu_backward(
     SIZE: tl.constexpr,
 ):
     """The gradient from the output."""
-    at = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
-    inside = at < count
-    z = _wide(tl.load(output + at, mask=inside))
-    above = z - _number(floor, z.dtype)
-    above = tl.where(above != 0, above + _number(tail, z.dtype), above)
-    factor = tl.where(z > _number(threshold, z.dtype), _number(slope, z.dtype), above)
-    result = factor * _wide(tl.load(grad + at, mask=inside))
-    _store(out + at, result, inside)
+    first = tl.program_id(0).to(tl.int64) * SIZE
+    numbers = slope, threshold, floor, tail
+    if first + SIZE <= count:
+        _backward_program(out, output, grad, first, count, numbers, SIZE, WHOLE=True)
+    else:
+        _backward_program(out, output, grad, first, count, numbers, SIZE, WHOLE=False)
 
 
-@triton.jit(do_not_specialize=["cut", "scale", "shift", "dropped"])
+@triton.jit
+def _backward_program(
+    out, output, grad, first, count, numbers, SIZE: tl.constexpr, WHOLE: tl.constexpr
+):
+    at = first + tl.arange(0, SIZE)
+    z = _load(output + at, at < count, WHOLE)
+    above = z - _number(numbers[2], z.dtype)
+    above = tl.where(above != 0, above + _number(numbers[3], z.dtype), above)
+    positive = z > _number(numbers[1], z.dtype)
+    factor = tl.where(positive, _number(numbers[0], z.dtype), above)
+    _store(out + at, factor * _load(grad + at, at < count, WHOLE), at < count, WHOLE)
+
+
+@_kernel
 def by_blocks(
     out,
     x,
     seeds,
-    count,
-    blocks,
-    units,
-    cut,
+    count: tl.int64,
+    blocks: tl.int64,
+    units: tl.int64,
+    cut: tl.int64,
     scale: tl.int64,
     shift: tl.int64,
     dropped: tl.int64,
     SELU: tl.constexpr,
     ONE: tl.constexpr,
+    EVEN: tl.constexpr,
     BLOCKS: tl.constexpr,
 ):
-    """Alpha dropout, after SELU or alone; a unit is one of the `blocks` of one seed's elements.
+    """Alpha dropout, after SELU or alone; a unit is one of the `blocks` of one seed's elements."""
+    if EVEN:  # the same number, as one that the compiler knows to be even
+        count = count // 16 * 16
+    first = tl.program_id(0).to(tl.int64) * BLOCKS
+    sizes, numbers = (count, blocks, units), (cut, scale, shift, dropped)
+    if ONE and (first + BLOCKS) * _BLOCK <= count:
+        _blocks_program(out, x, seeds, first, sizes, numbers, SELU, ONE, BLOCKS, WHOLE=True)
+    else:
+        _blocks_program(out, x, seeds, first, sizes, numbers, SELU, ONE, BLOCKS, WHOLE=False)
 
-    Each counter is computed once, by one lane, and its four words serve four runs of elements.
-    """
+
+@triton.jit
+def _blocks_program(
+    out,
+    x,
+    seeds,
+    first,
+    sizes,
+    numbers,
+    SELU: tl.constexpr,
+    ONE: tl.constexpr,
+    BLOCKS: tl.constexpr,
+    WHOLE: tl.constexpr,
+):
+    """Each counter is computed once, by one lane; its four words serve four runs of elements."""
+    count, blocks, units = sizes
     lane = tl.arange(0, BLOCKS * _COUNTERS)
-    unit = tl.program_id(0).to(tl.int64) * BLOCKS + lane // _COUNTERS
+    unit = first + lane // _COUNTERS
     sample, block, seed = _place(unit, blocks, units, seeds, ONE)
     words = _philox(seed, block * _COUNTERS + lane % _COUNTERS)
 
     element = tl.arange(0, BLOCKS * _RUN)
-    unit = tl.program_id(0).to(tl.int64) * BLOCKS + element // _RUN
+    unit = first + element // _RUN
     sample, block, _ = _place(unit, blocks, units, seeds, ONE)
     for word in tl.static_range(4):
         bits = words[word].to(tl.int32, bitcast=True)
@@ -93,24 +148,25 @@ def by_blocks(
         position = block * _BLOCK + word * _RUN + element % _RUN
         inside = (position < count) & (unit < units)
         at = sample * count + position
-        v = _wide(tl.load(x + at, mask=inside))
+        v = _load(x + at, inside, WHOLE)
         u = _selu(v) if SELU else v
-        _store(out + at, _drop(v, u, half > cut, scale, shift, dropped), inside)
+        _store(out + at, _drop(v, u, half, numbers), inside, WHOLE)
 
 
-@triton.jit(do_not_specialize=["cut", "scale", "shift", "dropped"])
+@_kernel
 def by_channels(
     out,
     x,
     seeds,
-    count,
-    channels,
-    inner,
-    across,
-    cut,
+    count: tl.int64,
+    channels: tl.int64,
+    inner: tl.int64,
+    across: tl.int64,
+    cut: tl.int64,
     scale: tl.int64,
     shift: tl.int64,
     dropped: tl.int64,
+    EVEN: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
@@ -119,6 +175,8 @@ def by_channels(
     It takes `across` programs to cover a channel; all lie on one axis of the grid, as a second one
     is limited to 65,535.
     """
+    if EVEN:
+        inner = inner // 16 * 16
     program = tl.program_id(0).to(tl.int64)
     channel = program // across * ROWS + tl.arange(0, ROWS)
     sample, position = channel // count, channel % count
@@ -133,8 +191,9 @@ def by_channels(
     column = program % across * COLUMNS + tl.arange(0, COLUMNS)
     at = channel[:, None] * inner + column[None, :]
     inside = there[:, None] & (column < inner)[None, :]
-    v = _wide(tl.load(x + at, mask=inside))
-    _store(out + at, _drop(v, v, (half > cut)[:, None], scale, shift, dropped), inside)
+    v = _load(x + at, inside, WHOLE=False)
+    numbers = cut, scale, shift, dropped
+    _store(out + at, _drop(v, v, half[:, None], numbers), inside, WHOLE=False)
 
 
 @triton.jit
@@ -164,9 +223,11 @@ def _philox(seed, counter):
 
 
 @triton.jit
-def _drop(v, u, kept, scale, shift, dropped):
+def _drop(v, u, half, numbers):
     """`scale * (u, or dropped) + shift`; where `v` is nan, `u` is, and stays."""
-    u = tl.where(kept | (v != v), u, _number(dropped, u.dtype))  # noqa: PLR0124
+    cut, scale, shift, dropped = numbers
+    kept = (half > cut.to(tl.int32)) | (v != v)  # noqa: PLR0124
+    u = tl.where(kept, u, _number(dropped, u.dtype))
     scale, shift = _number(scale, u.dtype), _number(shift, u.dtype)
     return tl.fma(tl.broadcast_to(scale, u.shape), u, tl.broadcast_to(shift, u.shape))
 
@@ -178,17 +239,22 @@ def _number(bits, dtype):
 
 
 @triton.jit
-def _wide(v):
+def _load(pointer, inside, WHOLE: tl.constexpr):
+    """In float32 or wider. A mask would make accesses narrow, so a `WHOLE` program has none."""
+    v = tl.load(pointer) if WHOLE else tl.load(pointer, mask=inside)
     return v if v.dtype == tl.float64 else v.to(tl.float32)
 
 
 @triton.jit
-def _store(pointer, value, inside):
+def _store(pointer, value, inside, WHOLE: tl.constexpr):
     """Rounded to nearest, ties to even, if the elements are halves."""
     element = pointer.dtype.element_ty
     if element.primitive_bitwidth < 32:
         value = value.to(element, fp_downcast_rounding="rtne")
-    tl.store(pointer, value, mask=inside)
+    if WHOLE:
+        tl.store(pointer, value)
+    else:
+        tl.store(pointer, value, mask=inside)
 
 
 @triton.jit
