@@ -53,6 +53,8 @@ def time_of(name: str, model: nn.Module, x: Tensor, quick: bool) -> Iterator[Row
     def plain() -> None:
         model.zero_grad(set_to_none=True)
         model(x).sum().backward()
+        if x.is_cuda:
+            torch.cuda.synchronize()
 
     report = selfnorm.audit(model, x)
     wrong = "" if report.ok else f"findings in a right network: {report.findings[0]}"

@@ -1,7 +1,7 @@
 """How fast are SELU and alpha dropout on a GPU, how near to a copy, and are they the CPU's bits?"""
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import selfnorm
-from benchmarks._harness import Budget, Row, budget, compare, duration, in_turns, main, ratios
+from benchmarks import audit, monitor
+from benchmarks._harness import Budget, Row, compare, duration, in_turns, main, ratios
 from benchmarks._rivals import torch_pair
 from benchmarks.training import P, relu_layers, stack, step_of, torch_layers
 from selfnorm.ops import _cpu, _gpu
@@ -24,7 +25,8 @@ def measure(quick: bool) -> Iterator[Row]:
     if reason is not None:
         print(f"Nothing to measure: {reason}.")
         return
-    size, within = (1 if quick else 64) << 20, replace(budget(quick), repeats=AHEAD)
+    within = Budget(3, 0.002, AHEAD) if quick else Budget(15, 0.05, AHEAD)
+    size = (1 if quick else 64) << 20
     for dtype in (torch.float32, torch.bfloat16):
         yield from alone(size, dtype, within)
         yield from both_ways(size, dtype, within)
@@ -32,7 +34,9 @@ def measure(quick: bool) -> Iterator[Row]:
     yield from short(within)
     for shape in ((64, 32, 2),) if quick else ((1024, 256, 8), (8192, 1024, 16)):
         for dtype in (torch.float32, torch.bfloat16):
-            yield from training(*shape, dtype, within)
+            for graphed in (False, True):
+                yield from training(*shape, dtype, within, graphed=graphed)
+    yield from audits(quick)
     yield every_float(quick)
 
 
@@ -107,17 +111,17 @@ def short(within: Budget) -> Iterator[Row]:
 
 
 def training(
-    batch: int, width: int, depth: int, dtype: torch.dtype, within: Budget
+    batch: int, width: int, depth: int, dtype: torch.dtype, within: Budget, *, graphed: bool
 ) -> Iterator[Row]:
-    """A step of AdamW."""
+    """A step of AdamW: launched kernel by kernel, or as one CUDA graph."""
     ours = selfnorm.nn.MLP(width, 10, width=width, depth=depth, dropout=P)
     models = {"ours": ours, "torch SELU + AlphaDropout": stack(width, depth, torch_layers)}
     models["torch ReLU, no dropout"] = stack(width, depth, relu_layers)
-    steps = {
-        name: waiting(step_of(model.to("cuda", dtype), batch, width))
-        for name, model in models.items()
-    }
-    name = str(dtype).removeprefix("torch.")
+    steps: dict[str, Callable[[], None]] = {}
+    for name, model in models.items():
+        step = step_of(model.to("cuda", dtype), batch, width, capturable=graphed)
+        steps[name] = waiting(captured(step) if graphed else step)
+    name = str(dtype).removeprefix("torch.") + (", as a CUDA graph" if graphed else "")
     yield from compare(
         f"training step, batch {batch:,} x width {width:,} x depth {depth}, {name}",
         steps.pop("ours"),
@@ -126,6 +130,18 @@ def training(
         None,
         what_is_wrong(dtype),
     )
+
+
+def audits(quick: bool) -> Iterator[Row]:
+    """What an audit and a monitor cost."""
+    sizes = [(2, 64, 256)] if quick else [(16, 512, 1024), (16, 4096, 16384)]
+    for depth, width, rows in sizes:
+        model, x = audit.mlp(depth, width, rows)
+        name = f"MLP {width:,} x {depth}, {rows:,} rows"
+        yield from audit.time_of(name, model.cuda(), x.cuda(), quick)
+    warnings.simplefilter("ignore", selfnorm.errors.SelfNormWarning)
+    for depth, width, rows in sizes:
+        yield monitor.overhead(width, depth, rows, 2 if quick else 9, "cuda")
 
 
 def every_float(quick: bool) -> Row:
@@ -155,6 +171,20 @@ def waiting(call: Callable[[], object]) -> Callable[[], None]:
         torch.cuda.synchronize()
 
     return run
+
+
+def captured(step: Callable[[], object]) -> Callable[[], None]:
+    """The step as a graph that the device runs without the host."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
 
 
 def gradient_of(

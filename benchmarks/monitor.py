@@ -21,12 +21,12 @@ def measure(quick: bool) -> Iterator[Row]:
         yield overhead(width, depth, rows, turns=2 if quick else 15)
 
 
-def overhead(width: int, depth: int, rows: int, turns: int) -> Row:
+def overhead(width: int, depth: int, rows: int, turns: int, device: str = "cpu") -> Row:
     """The ratio of 100 steps with, one of them watched, to 100 without."""
     torch.manual_seed(0)
-    model = selfnorm.nn.MLP(width, 1, width=width, depth=depth)
+    model = selfnorm.nn.MLP(width, 1, width=width, depth=depth).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
-    x = torch.randn(rows, width)
+    x = torch.randn(rows, width, device=device)
 
     def steps() -> float:
         start = time.perf_counter()
@@ -34,6 +34,8 @@ def overhead(width: int, depth: int, rows: int, turns: int) -> Row:
             optimizer.zero_grad()
             model(x).square().mean().backward()
             optimizer.step()
+        if x.is_cuda:
+            torch.cuda.synchronize()
         return (time.perf_counter() - start) / EVERY
 
     steps()

@@ -55,9 +55,11 @@ def stack(width: int, depth: int, layers: Callable[[int], list[nn.Module]]) -> n
     return model
 
 
-def step_of(model: nn.Module, batch: int, width: int) -> Callable[[], object]:
+def step_of(
+    model: nn.Module, batch: int, width: int, *, capturable: bool = False
+) -> Callable[[], object]:
     """One step of AdamW with torch's default settings, the same for all, where the model lies."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, capturable=capturable)
     like = next(model.parameters())
     x = torch.randn(batch, width, device=like.device, dtype=like.dtype)
     y = torch.randint(CLASSES, (batch,), device=like.device)

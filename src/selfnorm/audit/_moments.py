@@ -10,7 +10,8 @@ from selfnorm.audit._layer import Histogram
 from selfnorm.theory import selu_constants
 from selfnorm.theory._types import FloatArray
 
-_CHUNK = 1 << 20  # values converted to float32 at a time
+_PARTS, _SMALLEST = 16, 1 << 20
+_WIDE = (torch.float32, torch.float64)
 _UNITS, _ROWS, _BINS = 64, 1024, 48
 _SELU_FLOOR = -float(np.prod(selu_constants()))
 _FLAT = 0.01
@@ -44,11 +45,9 @@ class Accumulator:
         if values.ndim < 2:
             values, dim = values.reshape(1, -1), 1
         dim %= values.ndim
-        step = max(1, _CHUNK * values.shape[0] // values.numel())
-        parts = (values,) if values.dtype in (torch.float32, torch.float64) else values.split(step)
         others = [d for d in range(values.ndim) if d != dim]
-        for part in parts:
-            wide = part if part.dtype in (torch.float32, torch.float64) else part.float()
+        for part in _parts(values):
+            wide = part if part.dtype in _WIDE else part.float()
             variance, mean = torch.var_mean(wide, dim=others, correction=0)
             self._merge(part.numel() // part.shape[dim], to_double(mean), to_double(variance))
         if self.mean is not None and self.squares is not None:
@@ -104,6 +103,17 @@ class Accumulator:
             float(np.sqrt(self.gradient_sum / self.gradient_count)),
             float(np.sqrt(self.gradient_sum / self.gradient_samples)),
         )
+
+
+def _parts(values: Tensor) -> tuple[Tensor, ...]:
+    """Some rows at a time, where all would take memory: to convert them, or to reduce on a GPU.
+
+    There torch takes eight times the size of a matrix for the variances of its columns.
+    """
+    if values.is_cpu and values.dtype in _WIDE:
+        return (values,)
+    rows = max(_SMALLEST * values.shape[0] // values.numel(), values.shape[0] // _PARTS)
+    return values.split(max(1, rows))
 
 
 @dataclass(frozen=True)

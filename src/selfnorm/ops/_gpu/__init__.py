@@ -2,7 +2,7 @@
 
 import importlib.util
 import struct
-from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -36,43 +36,38 @@ def selu_backward(out: Tensor, output: Tensor, grad: Tensor, p: float) -> None:
     if not (output.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
         return in_memory_order(selu_backward, out, output, grad, p)
     count = output.numel()
-    numbers = (count, *_bits(*derivative(p, output.dtype)))
-    tensors = (out, output, grad)
+    tensors, numbers = (out, output, grad), (count, *_slopes(p, output.dtype))
     return _launch("selu_backward", -(-count // _ELEMENTS), tensors, numbers, (_ELEMENTS,))
 
 
 def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
     """SELU, then alpha dropout."""
-    levels = dropped_levels(p)
-    if levels == 0:
+    numbers = _mask(p, x.dtype)
+    if numbers is None:
         return selu(out, x)
     if not (x.is_contiguous() and out.is_contiguous()):
         return on_copies(selu_alpha_dropout, out, x, seed, p)
-    return _by_blocks(out, x, seed, levels, _bits(*affine(p, x.dtype)), SELU=True)
+    return _by_blocks(out, x, seed, numbers, SELU=True)
 
 
 def alpha_dropout(
     out: Tensor, x: Tensor, seed: Tensor, p: float, shared: int, linear: bool
 ) -> None:
     """Alpha dropout, of single elements or of the last `shared` dimensions as one."""
-    levels = dropped_levels(p)
-    if levels == 0:
+    numbers = _mask(p, x.dtype, linear=linear)
+    if numbers is None:
         out.copy_(x)
         return None
     if not (x.is_contiguous() and out.is_contiguous()):
         return on_copies(alpha_dropout, out, x, seed, p, shared, linear)
-    scale, shift, dropped = affine(p, x.dtype)
-    if linear:  # adding -0 leaves the sign of a zero alone
-        shift, dropped = -0.0, 0.0
-    numbers = _bits(scale, shift, dropped)
     inner = x.shape[x.ndim - shared :].numel() if shared else 1
     if inner == 1:
-        return _by_blocks(out, x, seed, levels, numbers, SELU=False)
-    return _by_channels(out, x, seed, levels, numbers, inner)
+        return _by_blocks(out, x, seed, numbers, SELU=False)
+    return _by_channels(out, x, seed, numbers, inner)
 
 
 def _by_blocks(
-    out: Tensor, x: Tensor, seed: Tensor, levels: int, numbers: tuple[int, ...], *, SELU: bool
+    out: Tensor, x: Tensor, seed: Tensor, numbers: tuple[int, ...], *, SELU: bool
 ) -> None:
     if not x.numel():
         return
@@ -82,13 +77,14 @@ def _by_blocks(
     units = seeds.numel() * blocks_each
     # So that each of a thread's four runs is 16 bytes long or more.
     blocks = 8 if x.element_size() == 2 else 4
-    sizes = (count, blocks_each, units, cut(levels))
-    known = (SELU, seeds.numel() == 1, count % 16 == 0, blocks)
+    sizes = (count, blocks_each, units)
+    one = seeds.numel() == 1
+    known = (SELU, one, not one and count % 16 == 0, blocks)
     _launch("by_blocks", -(-units // blocks), (out, x, seeds), (*sizes, *numbers), known)
 
 
 def _by_channels(
-    out: Tensor, x: Tensor, seed: Tensor, levels: int, numbers: tuple[int, ...], inner: int
+    out: Tensor, x: Tensor, seed: Tensor, numbers: tuple[int, ...], inner: int
 ) -> None:
     if not x.numel():
         return
@@ -97,7 +93,7 @@ def _by_channels(
     columns = min(_ELEMENTS, 1 << (inner - 1).bit_length())
     rows = _ELEMENTS // columns
     across = -(-inner // columns)
-    sizes = (channels // seeds.numel(), channels, inner, across, cut(levels))
+    sizes = (channels // seeds.numel(), channels, inner, across)
     known = (inner % 16 == 0, rows, columns)
     programs = -(-channels // rows) * across
     _launch("by_channels", programs, (out, x, seeds), (*sizes, *numbers), known)
@@ -118,18 +114,38 @@ def _launch(
     out = tensors[0]
     if not programs:
         return
+    if out.is_cuda and out.get_device() != torch.cuda.current_device():
+        with torch.cuda.device_of(out):
+            _launch(name, programs, tensors, numbers, known)
+        return
     kind = (name, out.device, *[(t.dtype, t.data_ptr() % 16 == 0) for t in tensors], known)
-    elsewhere = out.is_cuda and out.get_device() != torch.cuda.current_device()
-    with torch.cuda.device_of(out) if elsewhere else nullcontext():
-        compiled = _compiled.get(kind)
-        if compiled is not None:
-            compiled[programs, 1, 1](*tensors, *numbers, *known)
-            return
-        from selfnorm.ops._gpu import _kernels  # noqa: PLC0415 - triton is slow to import
+    compiled = _compiled.get(kind)
+    if compiled is not None:
+        compiled[programs, 1, 1](*tensors, *numbers, *known)
+        return
+    from selfnorm.ops._gpu import _kernels  # noqa: PLC0415 - triton is slow to import
 
-        kernel = getattr(_kernels, name)[(programs,)]
-        # Products and sums that shall be one operation are written as one.
-        _compiled[kind] = kernel(*tensors, *numbers, *known, enable_fp_fusion=False)
+    kernel = getattr(_kernels, name)[(programs,)]
+    # Products and sums that shall be one operation are written as one.
+    _compiled[kind] = kernel(*tensors, *numbers, *known, enable_fp_fusion=False)
+
+
+@lru_cache
+def _mask(p: float, dtype: torch.dtype, *, linear: bool = False) -> tuple[int, ...] | None:
+    """Cut, scale, shift and dropped value; None where nothing is dropped."""
+    levels = dropped_levels(p)
+    if levels == 0:
+        return None
+    scale, shift, dropped = affine(p, dtype)
+    if linear:  # adding -0 leaves the sign of a zero alone
+        shift, dropped = -0.0, 0.0
+    return cut(levels), *_bits(scale, shift, dropped)
+
+
+@lru_cache
+def _slopes(p: float, dtype: torch.dtype) -> tuple[int, ...]:
+    """Slope, threshold, floor and tail."""
+    return _bits(*derivative(p, dtype))
 
 
 def _bits(*numbers: float) -> tuple[int, ...]:
