@@ -146,7 +146,7 @@ def machine() -> dict[str, str]:
 
 
 def main(name: str, measure: Callable[[bool], Iterable[Row]]) -> None:
-    """Run one benchmark from the command line; print its rows as they come, and save them."""
+    """Run one benchmark from the command line; print and save its rows as they come."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON file")
@@ -158,7 +158,7 @@ def main(name: str, measure: Callable[[bool], Iterable[Row]]) -> None:
     for row in measure(options.quick):
         rows.append(row)
         print(line(row), flush=True)
-    save(options.results / f"{name}.json", facts, rows)
+        save(options.results / f"{name}.json", facts, rows)
 
 
 def line(row: Row) -> str:

@@ -31,13 +31,14 @@ def measure(quick: bool) -> Iterator[Row]:
         yield from alone(size, dtype, within)
         yield from both_ways(size, dtype, within)
         yield bandwidth(size, dtype, within)
+        yield from kernels(size, dtype)
+    yield every_float(quick)
     yield from short(within)
     for shape in ((64, 32, 2),) if quick else ((1024, 256, 8), (8192, 1024, 16)):
         for dtype in (torch.float32, torch.bfloat16):
             for graphed in (False, True):
                 yield from training(*shape, dtype, within, graphed=graphed)
     yield from audits(quick)
-    yield every_float(quick)
 
 
 def alone(size: int, dtype: torch.dtype, within: Budget) -> Iterator[Row]:
@@ -93,6 +94,30 @@ def bandwidth(size: int, dtype: torch.dtype, within: Budget) -> Row:
     return Row(what, "copy_ of as many bytes", *texts, share, low, high, 0.9, 0.9, wrong)
 
 
+def kernels(size: int, dtype: torch.dtype) -> Iterator[Row]:
+    """Time on the device alone, whatever the host does meanwhile."""
+    from triton.testing import do_bench
+
+    x, grad = (torch.randn(size, device="cuda").to(dtype) for _ in range(2))
+    out, seed = torch.empty_like(x), draw_seed(x.device, None)
+    wrong = what_is_wrong(dtype)
+
+    def median(call: Callable[[], object]) -> float:
+        return do_bench(call, warmup=20, rep=100, return_mode="median") / 1e3
+
+    copy = median(lambda: out.copy_(x))
+    for what, call, passes in (
+        ("selu", lambda: _gpu.selu(out, x), 2),
+        ("alpha dropout", lambda: _gpu.alpha_dropout(out, x, seed, P, 0, False), 2),
+        ("the pair", lambda: _gpu.selu_alpha_dropout(out, x, seed, P), 2),
+        ("backward", lambda: _gpu.selu_backward(out, x, grad, P), 3),
+    ):
+        ours, theirs = median(call), copy * passes / 2
+        text = f"{duration(theirs)}, so {theirs / ours:.0%} of its bandwidth"
+        name = f"{what}, kernel alone, {named(size, dtype)}"
+        yield Row(name, "copy_ of as many bytes", duration(ours), text, wrong=wrong)
+
+
 def short(within: Budget) -> Iterator[Row]:
     """So little work that only the way to the kernel counts."""
     for size in (1 << 12, 1 << 16):
@@ -134,14 +159,14 @@ def training(
 
 def audits(quick: bool) -> Iterator[Row]:
     """What an audit and a monitor cost."""
-    sizes = [(2, 64, 256)] if quick else [(16, 512, 1024), (16, 4096, 16384)]
+    sizes = [(2, 64, 256)] if quick else [(16, 512, 1024), (16, 1024, 8192), (16, 4096, 16384)]
     for depth, width, rows in sizes:
         model, x = audit.mlp(depth, width, rows)
         name = f"MLP {width:,} x {depth}, {rows:,} rows"
         yield from audit.time_of(name, model.cuda(), x.cuda(), quick)
     warnings.simplefilter("ignore", selfnorm.errors.SelfNormWarning)
-    for depth, width, rows in sizes:
-        yield monitor.overhead(width, depth, rows, 2 if quick else 9, "cuda")
+    for depth, width, rows in sizes[:2]:
+        yield monitor.overhead(width, depth, rows, 2 if quick else 7, "cuda")
 
 
 def every_float(quick: bool) -> Row:
@@ -184,7 +209,6 @@ def captured(step: Callable[[], object]) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()
-
 
     def replay(_inputs: object = step) -> None:  # which the graph reads where they lie
         graph.replay()
