@@ -136,7 +136,7 @@ def call_weights(
         owner: The module in whose `forward` it stands.
         path: That module's qualified name.
         names: The qualified names of the model's parameters, by `id`.
-        light: Leave out the shape of the weights' distribution.
+        light: Leave out the shape of the weights' distribution, and a module's biases.
     """
     if call.role not in {"linear", "embedding", "recurrent", "attention"}:
         return (), biases([])
@@ -145,7 +145,7 @@ def call_weights(
     if owner is not None and (own is None or own is getattr(owner, "weight", own)):
         weights = module_weights(owner, path, light=light)
         if weights:
-            return weights, module_bias(owner)
+            return weights, biases([]) if light else module_bias(owner)
     if own is None and call.name in {"matmul", "rmatmul", "mm", "bmm"}:
         return _matmul_weights(args, path, names), biases([])
     if not isinstance(own, Tensor) or own.ndim < 2 or call.role != "linear":

@@ -1,6 +1,7 @@
 """Moments of what a layer puts out: of everything, batch by batch, and of a sample."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from selfnorm.audit._layer import Histogram
 from selfnorm.theory import selu_constants
 from selfnorm.theory._types import FloatArray
 
-_PARTS, _SMALLEST = 16, 1 << 20
+_PART, _GPU_PARTS = 1 << 18, 16
 _WIDE = (torch.float32, torch.float64)
 _UNITS, _ROWS, _BINS = 64, 1024, 48
 _SELU_FLOOR = -float(np.prod(selu_constants()))
@@ -34,8 +35,6 @@ class Accumulator:
     gradient_sum: float = 0.0
     gradient_count: int = 0
     gradient_samples: int = 0
-    non_finite: bool = False
-    _missing: bool = field(default=False, repr=False)
 
     @torch.no_grad()
     def update(self, values: Tensor, dim: int) -> None:
@@ -48,10 +47,11 @@ class Accumulator:
         others = [d for d in range(values.ndim) if d != dim]
         for part in _parts(values):
             wide = part if part.dtype in _WIDE else part.float()
-            variance, mean = torch.var_mean(wide, dim=others, correction=0)
-            self._merge(part.numel() // part.shape[dim], to_double(mean), to_double(variance))
-        if self.mean is not None and self.squares is not None:
-            self.non_finite |= not bool((self.mean + self.squares).isfinite().all())
+            mean = wide.mean(others, keepdim=True)
+            apart = wide - mean
+            variance = apart.mul_(apart).mean(others)
+            rows = part.numel() // part.shape[dim]
+            self._merge(rows, to_double(mean.flatten()), to_double(variance))
 
     def _merge(self, rows: int, mean: Tensor, variance: Tensor) -> None:
         if self.mean is None or self.squares is None or self.mean.shape != mean.shape:
@@ -80,11 +80,15 @@ class Accumulator:
 
     def overall(self) -> tuple[float, float]:
         """Mean and variance over all units together."""
-        means, variances = self.units()
-        if not len(means):
+        if self.mean is None or self.squares is None:
             return np.nan, np.nan
-        with np.errstate(invalid="ignore", over="ignore"):
-            return float(means.mean()), float(variances.mean() + means.var())
+        spread, mean = torch.var_mean(self.mean, correction=0)
+        return mean.item(), (self.squares.mean() / self.rows + spread).item()
+
+    @property
+    def non_finite(self) -> bool:
+        """Whether there were infinities or nan, or squares too large for the dtype."""
+        return self.mean is not None and not all(map(math.isfinite, self.overall()))
 
     def dead(self) -> float:
         """Share of the units that never change; nan where there is one row only."""
@@ -106,14 +110,11 @@ class Accumulator:
 
 
 def _parts(values: Tensor) -> tuple[Tensor, ...]:
-    """Some rows at a time, where all would take memory: to convert them, or to reduce on a GPU.
-
-    There torch takes eight times the size of a matrix for the variances of its columns.
-    """
-    if values.is_cpu and values.dtype in _WIDE:
-        return (values,)
-    rows = max(_SMALLEST * values.shape[0] // values.numel(), values.shape[0] // _PARTS)
-    return values.split(max(1, rows))
+    """Some rows at a time: as many as a cache holds; on a GPU, few enough to take little memory."""
+    rows = max(1, _PART * values.shape[0] // values.numel())
+    if not values.is_cpu:
+        rows = max(rows, values.shape[0] // _GPU_PARTS)
+    return (values,) if rows >= values.shape[0] else values.split(rows)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Watch a network while it trains: every n-th step as an audit sees it, the others untouched."""
 
+import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -285,13 +286,16 @@ def _observation(draft: Draft, step: int, norms: Mapping[int, float]) -> Observa
         kind=draft.kind,
         mean=mean,
         variance=variance,
-        omega=float(np.sqrt(np.mean([np.mean(w.omega**2) for w in weights])))
-        if weights
-        else np.nan,
-        tau=float(np.mean([w.tau.mean() for w in weights])) if weights else np.nan,
+        omega=math.sqrt(_mean(float(w.omega @ w.omega) / w.omega.size for w in weights)),
+        tau=_mean(float(w.tau.sum()) / w.tau.size for w in weights),
         gradient=rms,
         gain=float(gain),
     )
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else math.nan
 
 
 def _within(value: float, limits: tuple[float, ...]) -> bool:

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,11 +82,14 @@ class Trace(TorchFunctionMode):
         self.input_gradient = Accumulator()
         self.anchors: list[Tensor] = []
         self._model = model
-        self._names = {id(p): n for n, p in model.named_parameters(remove_duplicate=False)}
         self._readings: dict[int, _Reading] = {}
         self._stack: list[tuple[str, nn.Module]] = []
         self._uses: dict[tuple[str, str], int] = {}
         self._known: dict[int, tuple[weakref.ref[Tensor], tuple[int, ...], int | None]] = {}
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {id(p): n for n, p in self._model.named_parameters(remove_duplicate=False)}
 
     # What is fed in and comes out
 
@@ -159,8 +163,10 @@ class Trace(TorchFunctionMode):
     def _adopt(self, path: str, module: nn.Module, args: object, output: object) -> None:
         """A module whose output came by a way that no function shows is a layer by itself."""
         values = [v for v in tree_leaves(output) if is_float(v)]
+        if not values or any(self._sources(v) for v in values):
+            return
         before = self.sources(args)
-        if not before or not values or any(self._sources(v) for v in values):
+        if not before:
             return
         call = Call("forward", "unknown")
         draft = self._record(call, (path, module), before, values[0], (), {}, named=True)
