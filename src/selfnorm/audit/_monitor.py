@@ -87,7 +87,8 @@ class Monitor:
         self.steps = 0
         self._outer, self._every, self._writer = model, every, writer
         self._model = inner(model)
-        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self._handle: torch.utils.hooks.RemovableHandle | None = None
+        self._ending: torch.utils.hooks.RemovableHandle | None = None
         self._trace: Trace | None = None
         self._traced_step = 0
         self._watching: ExitStack | None = None
@@ -95,22 +96,17 @@ class Monitor:
 
     def start(self) -> "Monitor":
         """Count the model's training steps from now on, by its calls in training mode."""
-        if not self._handles:
-            outer = self._outer
+        if self._handle is None:
             before: Callable[..., None] = self._before
-            after: Callable[..., None] = self._after
-            self._handles = [
-                outer.register_forward_pre_hook(before, with_kwargs=True),
-                outer.register_forward_hook(after, always_call=True),
-            ]
+            self._handle = self._outer.register_forward_pre_hook(before, with_kwargs=True)
         return self
 
     def close(self) -> None:
         """Leave no hook behind, and finish the last record."""
         self.shut()
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
         self.collect()
 
     def __enter__(self) -> "Monitor":
@@ -182,6 +178,9 @@ class Monitor:
         """Turn what was watched last into records; its backward pass is over by now."""
         if self._trace is None or self._watching is not None:
             return
+        if self._ending is not None:
+            self._ending.remove()
+            self._ending = None
         trace, self._trace = self._trace, None
         drafts = list(trace.drafts.values())
         norms = {draft.index: draft.moments.gradient()[1] for draft in drafts}
@@ -196,7 +195,10 @@ class Monitor:
 
     def _before(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         if module.training and torch.is_grad_enabled():
-            self.step((args, dict(kwargs)))
+            self.step((args, kwargs))
+            if self._watching is not None and self._ending is None:  # steps unseen pay no hook
+                after: Callable[..., None] = self._after
+                self._ending = module.register_forward_hook(after, always_call=True)
 
     def _after(self, _module: nn.Module, _args: Any, _output: Any) -> None:
         self.shut()
