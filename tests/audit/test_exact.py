@@ -139,6 +139,18 @@ def test_batches_are_merged() -> None:
     assert layer.variance == pytest.approx(1 + 1.25, rel=EXACT_MOMENTS)
 
 
+@pytest.mark.parametrize("shape", [(9001, 64), (7, 64, 40, 40), (1, 64, 200, 200)])
+def test_batches_that_are_taken_in_pieces(shape: tuple[int, ...]) -> None:
+    """More values than are taken at a time, rows that drift: the moments are those of all."""
+    torch.manual_seed(0)
+    x = torch.randn(shape) + torch.linspace(0, 3, shape[0]).view(-1, *[1] * (len(shape) - 1))
+    layer = recorded(nn.SELU(), x)[0]
+    values = nn.functional.selu(x.double()).movedim(1, 0).flatten(1)
+    assert layer.unit_means == pytest.approx(values.mean(1).numpy(), abs=EXACT_MOMENTS)
+    expected = values.var(1, correction=0).numpy()
+    assert layer.unit_variances == pytest.approx(expected, rel=EXACT_MOMENTS)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_precisions(dtype: torch.dtype) -> None:
     (layer,) = recorded(linear(torch.ones(3, 4)).to(dtype), columns().to(dtype))

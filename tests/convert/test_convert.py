@@ -73,6 +73,16 @@ def test_weights_stay_the_same_parameters() -> None:
     assert model[0].weight is weight
 
 
+def test_an_example_teaches_nothing() -> None:
+    """It is run in evaluation, or the norm's statistics would move before they are folded."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    plain, _ = selfnorm.convert(model, init=None)
+    shown, _ = selfnorm.convert(model, init=None, example=torch.randn(64, 8) + 3)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, shown.state_dict()[name])
+
+
 def test_what_cannot_be_folded_is_removed() -> None:
     model = nn.Sequential(
         nn.BatchNorm1d(8), nn.Linear(8, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 8),
