@@ -1,5 +1,6 @@
 """`selfnorm audit`, as it is typed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,13 @@ def test_a_wrong_one_exits_with_1_and_writes_its_report(nets: str) -> None:
     assert "ERROR selu-without-lecun" in outcome.stdout
     assert Path("r.html").read_text().startswith("<!doctype html>")
     assert '"ok": false' in Path("r.json").read_text()
+
+
+def test_json_to_the_terminal_is_nothing_else(nets: str) -> None:
+    outcome = run(f"{nets}:wrong", "-i", "256x16", "--json", "-")
+    assert outcome.exit_code == 1
+    assert json.loads(outcome.stdout)["ok"] is False
+    assert not Path("-").exists()
 
 
 @pytest.mark.parametrize(

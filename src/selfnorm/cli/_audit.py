@@ -31,7 +31,10 @@ def audit(
     html: Annotated[
         Path | None, typer.Option(help="Write the report as one page.", show_default=False)
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write it as JSON.", show_default=False)] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="Write it as JSON; '-' prints that alone.", show_default=False),
+    ] = None,
     fail_on: Annotated[
         Literal["error", "warning", "note", "never"],
         typer.Option(help="Exit with 1 from this severity on."),
@@ -47,11 +50,15 @@ def audit(
 
     folder = Path(model)
     report = _of_folder(folder, data, inputs) if folder.is_dir() else _of(model, inputs, data)
-    output.print(report)
+    printed = json == Path("-")
+    if printed:
+        typer.echo(report.to_json())
+    else:
+        output.print(report)
     if html is not None:
         report.to_html(html)
         tell(f"Wrote {html}.")
-    if json is not None:
+    if json is not None and not printed:
         write_file(json, report.to_json().encode())
         tell(f"Wrote {json}.")
     severities = ("error", "warning", "note")
