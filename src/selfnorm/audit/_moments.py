@@ -158,11 +158,14 @@ def correlations(rows: FloatArray) -> tuple[float, float]:
     count = len(rows)
     if count < 4:
         return np.nan, np.nan
-    moving = rows[:, rows.var(0) > 1e-12 * max(float(np.mean(rows**2)), 1e-30)]
-    width = moving.shape[1]
+    mean = rows.mean(0)
+    apart = rows - mean
+    variance = np.square(apart).mean(0)
+    moving = variance > 1e-12 * max(float(variance.mean() + np.square(mean).mean()), 1e-30)
+    width = int(moving.sum())
     if width < 2:
         return np.nan, np.nan
-    standard = (moving - moving.mean(0)) / moving.std(0)
+    standard = apart[:, moving] / np.sqrt(variance[moving])
     tensor = torch.from_numpy(standard)  # NumPy's own threads would compete with torch's
     table = (tensor.T @ tensor).numpy() / count
     apart = table[~np.eye(width, dtype=bool)]

@@ -38,11 +38,11 @@ def weighted(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
 
 def is_wrong(weights: Weights) -> bool:
     """Whether their size is neither LeCun's by chance nor within theorem 1's range."""
-    low, high = gain_interval(weights)
     tau = float(weights.tau.mean())
-    if not np.isfinite(tau):
-        return False  # what `non-finite` tells
-    return not (low <= tau <= high) and not (TAU[0] <= tau <= TAU[1])
+    if not np.isfinite(tau) or TAU[0] <= tau <= TAU[1]:
+        return False  # `non-finite` tells of the others
+    low, high = gain_interval(weights)
+    return not low <= tau <= high
 
 
 def _expected(weights: Weights) -> str:
