@@ -20,7 +20,7 @@ AHEAD = 10  # calls that are queued before the host waits, as in training
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """The functions alone, short calls, training steps, then every float32."""
+    """The functions alone, every float32, short calls, training steps, audits."""
     reason = _gpu.why_not()
     if reason is not None:
         print(f"Nothing to measure: {reason}.")
@@ -150,7 +150,7 @@ def training(
     yield from compare(
         f"training step, batch {batch:,} x width {width:,} x depth {depth}, {name}",
         steps.pop("ours"),
-        {**steps},
+        dict(steps),
         within,
         None,
         what_is_wrong(dtype),

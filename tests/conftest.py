@@ -26,10 +26,3 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda":
         require("gpu", None if torch.cuda.is_available() else "torch finds no GPU")
     return torch.device(request.param)
-
-
-@pytest.fixture
-def gpu() -> torch.device:
-    """A GPU, or the test is skipped."""
-    require("gpu", None if torch.cuda.is_available() else "torch finds no GPU")
-    return torch.device("cuda")

@@ -14,7 +14,7 @@ import torch
 
 import selfnorm
 from selfnorm.errors import SelfNormWarning
-from selfnorm.ops import _cpu, _direct, _reference, serving
+from selfnorm.ops import _cpu, _reference, serving
 from selfnorm.ops._constants import BOTTOM, LAMBDA, derivative
 from selfnorm.ops._cpu import _pool
 from selfnorm.ops._random import BLOCK
@@ -122,63 +122,6 @@ def test_what_lies_behind_the_end_is_not_touched() -> None:
         _cpu.selu_alpha_dropout(memory[:size], normal(size), SEED, P)
         assert (memory[size:] == 7.0).all()
         memory.fill_(7.0)
-
-
-@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # torch 2.11
-@pytest.mark.parametrize("name", ["alpha_dropout", "selu_alpha_dropout"])
-@pytest.mark.parametrize("inplace", [False, True])
-def test_the_short_way_is_taken_and_is_the_long_way(inplace: bool, name: str) -> None:
-    x = normal(3000).requires_grad_()
-
-    def run() -> tuple[torch.Tensor, torch.Tensor]:
-        torch.manual_seed(1)
-        z = getattr(selfnorm, name)(x * 1, P, training=True, inplace=inplace)
-        return z.detach(), torch.autograd.grad(z.sum(), x)[0]
-
-    assert _direct.possible(x)
-    short, short_gradient = run()
-    with torch.profiler.profile() as profile:  # a listener, so the long way
-        assert not _direct.possible(x)
-        long, long_gradient = run()
-    assert_same(long, short)
-    assert_same(long_gradient, short_gradient)
-    seen = {event.key for event in profile.key_averages()}
-    assert f"selfnorm::{name}{'_' if inplace else ''}" in seen
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        lambda: torch.complex(normal(3), normal(3)).conj().imag,  # negated lazily
-        lambda: torch._to_functional_tensor(normal(3)),
-        lambda: normal(3).to_mkldnn(),
-        lambda: torch.empty(3, device="meta"),
-        lambda: torch.nested.nested_tensor([normal(3)]),
-        lambda: normal(3).to_sparse(),
-        lambda: torch._efficientzerotensor((3,)),
-    ],
-    ids=["negated", "functional", "mkldnn", "meta", "nested", "sparse", "zero"],
-)
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
-def test_odd_tensors_take_the_long_way(odd) -> None:
-    assert not _direct.possible(odd())
-
-
-def test_a_lazily_negated_input() -> None:
-    x = torch.complex(normal(30), normal(30)).conj().imag
-    assert x.is_neg()
-    assert_same(selfnorm.selu(x), selfnorm.selu(x.resolve_neg()))
-
-
-def test_inference_mode_in_either_order() -> None:
-    """The scratch memory of the seed is not tied to the mode in which it was made."""
-    code = (
-        "import torch, selfnorm; x = torch.randn(9)\n"
-        "with torch.inference_mode(): selfnorm.selu_alpha_dropout(x, .5, True)\n"
-        "selfnorm.selu_alpha_dropout(x, .5, True)\n"
-        "with torch.inference_mode(): selfnorm.selu_alpha_dropout(x * 1, .5, True, inplace=True)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def every_so_many(count: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import selfnorm
 from selfnorm.errors import ArgumentError
-from selfnorm.ops import _autograd, _direct, _gpu, serving
+from selfnorm.ops import _autograd, _gpu, serving
 from selfnorm.ops._library import OPS
 from support.compare import assert_close, assert_same
 from support.require import require
@@ -140,28 +140,6 @@ def test_a_cuda_graph_draws_a_new_mask_at_every_replay() -> None:
     assert not torch.equal(*masks)
     for found in values:
         assert_moments(found, kurtosis=kurtosis_of(found))
-
-
-@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # torch 2.11
-@pytest.mark.parametrize("inplace", [False, True])
-@pytest.mark.parametrize("name", ["alpha_dropout", "selu_alpha_dropout"])
-def test_the_short_way_is_taken_and_is_the_long_way(name: str, inplace: bool) -> None:
-    x = normal(3000).cuda().requires_grad_()
-
-    def run() -> tuple[Tensor, Tensor]:
-        torch.cuda.manual_seed(1)
-        z = getattr(selfnorm, name)(x * 1, P, training=True, inplace=inplace)
-        return z.detach(), torch.autograd.grad(z.sum(), x)[0]
-
-    assert _direct.possible(x)
-    short, short_gradient = run()
-    with torch.profiler.profile() as profile:  # a listener, so the long way
-        assert not _direct.possible(x)
-        long, long_gradient = run()
-    assert_same(long.cpu(), short.cpu())
-    assert_same(long_gradient.cpu(), short_gradient.cpu())
-    seen = {event.key for event in profile.key_averages()}
-    assert f"selfnorm::{name}{'_' if inplace else ''}" in seen
 
 
 def test_unaligned_memory_and_sizes_of_every_rest() -> None:

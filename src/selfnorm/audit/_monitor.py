@@ -128,7 +128,7 @@ class Monitor:
             UnsupportedError: pandas is not installed; `records` needs none.
         """
         try:
-            import pandas as pd  # noqa: PLC0415
+            import pandas as pd  # noqa: PLC0415 - optional
         except ImportError:
             raise UnsupportedError(
                 "history is a pandas table, and pandas is not installed. Install it, or use "
@@ -142,7 +142,7 @@ class Monitor:
 
     def plot(self) -> "Figure":
         """Variance, tau and gradient gain of each layer over the steps: a matplotlib figure."""
-        from selfnorm.plots import plot_monitor  # noqa: PLC0415
+        from selfnorm.plots import plot_monitor  # noqa: PLC0415 - matplotlib is slow
 
         self.collect()
         return plot_monitor(self.records)
@@ -196,7 +196,7 @@ class Monitor:
     def _before(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         if module.training and torch.is_grad_enabled():
             self.step((args, kwargs))
-            if self._watching is not None and self._ending is None:  # steps unseen pay no hook
+            if self._watching is not None and self._ending is None:  # other steps pay for one hook
                 after: Callable[..., None] = self._after
                 self._ending = module.register_forward_hook(after, always_call=True)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from selfnorm._files import write_file
 from selfnorm.audit._finding import SEVERITIES, Finding
 from selfnorm.audit._layer import Features, Layer
 from selfnorm.audit._recording import Recording
@@ -88,7 +89,7 @@ class Report:
             UnsupportedError: pandas is not installed.
         """
         try:
-            import pandas as pd  # noqa: PLC0415
+            import pandas as pd  # noqa: PLC0415 - optional
         except ImportError:
             raise UnsupportedError(
                 "to_frame makes a pandas table, and pandas is not installed. "
@@ -112,8 +113,7 @@ class Report:
         Raises:
             OSError: The file cannot be written; one that stood there is as before.
         """
-        from selfnorm._files import write_file  # noqa: PLC0415
-        from selfnorm.audit._html import page  # noqa: PLC0415
+        from selfnorm.audit._html import page  # noqa: PLC0415 - Jinja2, for pages alone
 
         text = page(self)
         if path is not None:
@@ -125,22 +125,22 @@ class Report:
 
         In a notebook the figure shows itself; elsewhere `figure.savefig`.
         """
-        from selfnorm.plots import plot_audit  # noqa: PLC0415
+        from selfnorm.plots import plot_audit  # noqa: PLC0415 - matplotlib is slow to import
 
         return plot_audit(self)
 
     def _repr_html_(self) -> str:
-        from selfnorm.audit._html import fragment  # noqa: PLC0415
+        from selfnorm.audit._html import fragment  # noqa: PLC0415 - as above
 
         return fragment(self)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        from selfnorm.audit._table import render  # noqa: PLC0415
+        from selfnorm.audit._table import render  # noqa: PLC0415 - rich, for terminals alone
 
         yield from render(self)
 
     def __str__(self) -> str:
-        from selfnorm.audit._table import text  # noqa: PLC0415
+        from selfnorm.audit._table import text  # noqa: PLC0415 - as above
 
         return text(self)
 

@@ -29,16 +29,10 @@ _Q_F, _Q_D = tl.constexpr(SINGLE.q), tl.constexpr(DOUBLE.q)
 _Q_F_LAST, _Q_D_LAST = tl.constexpr(len(SINGLE.q) - 1), tl.constexpr(len(DOUBLE.q) - 1)
 
 
-_NUMBERS = [
-    *("count", "blocks", "units", "channels", "inner", "across", "cut"),
-    *("scale", "shift", "dropped", "slope", "threshold", "floor", "tail"),
-]
-
-
 def _kernel(function):
     """Compiled once for each dtype: no number that is passed makes a variant of its own."""
-    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    return triton.jit(do_not_specialize=[n for n in names if n in _NUMBERS])(function)
+    numbers = [name for name, kind in function.__annotations__.items() if kind == tl.int64]
+    return triton.jit(do_not_specialize=numbers)(function)
 
 
 @_kernel
