@@ -53,7 +53,7 @@ def test_ones_add_up_variances() -> None:
     assert layer.weights[0].tau.tolist() == pytest.approx([4.0] * 3)
     assert layer.bias.tolist() == [0.5] * 3
     assert layer.predicted is not None
-    assert float(layer.predicted.var) == pytest.approx(4.0, rel=MOMENTS_RELATIVE)
+    assert float(layer.predicted.variance) == pytest.approx(4.0, rel=MOMENTS_RELATIVE)
     assert float(layer.predicted.mean) == pytest.approx(0.5, rel=MOMENTS_RELATIVE)
 
 
@@ -178,7 +178,7 @@ def test_a_scaled_sum_is_followed() -> None:
     assert total.inputs == (0, 1)
     assert scaled.variance == pytest.approx(1, rel=SAME_UP_TO_ROUNDING[torch.float32])
     assert scaled.predicted is not None
-    assert float(scaled.predicted.var) == pytest.approx(1, rel=MOMENTS_RELATIVE)
+    assert float(scaled.predicted.variance) == pytest.approx(1, rel=MOMENTS_RELATIVE)
 
 
 def test_prediction_meets_measurement_in_a_wide_network() -> None:
@@ -188,8 +188,8 @@ def test_prediction_meets_measurement_in_a_wide_network() -> None:
         assert layer.predicted is not None
         assert layer.local is not None
         if layer.name != "output":
-            assert float(layer.predicted.var) == pytest.approx(layer.variance, rel=0.05)
-            assert float(layer.local.var) == pytest.approx(layer.variance, rel=0.05)
+            assert float(layer.predicted.variance) == pytest.approx(layer.variance, rel=0.05)
+            assert float(layer.local.variance) == pytest.approx(layer.variance, rel=0.05)
 
 
 def test_plain_dropout_is_predicted() -> None:
@@ -200,4 +200,4 @@ def test_plain_dropout_is_predicted() -> None:
     model = nn.Sequential(linear(torch.eye(4)), Dropped())
     _, layer = recorded(model, columns(4096))
     assert layer.predicted is not None
-    assert float(layer.predicted.var) == 2.0
+    assert float(layer.predicted.variance) == 2.0

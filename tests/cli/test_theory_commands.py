@@ -36,11 +36,11 @@ def test_solve_prints_a_hundred_certified_digits() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--mean", "-0.1", "--var", "2"], "1.9769021954"),
-        (["--mean", "1/10", "--var", "3/2"], "stable"),
-        (["--weight-sq", "2"], "18.4599"),
-        (["--weight-sq", "0.4"], "the variance collapses to 0"),
-        (["--activation", "tanh", "--weight-sq", "2"], "0.3089824"),
+        (["--mean", "-0.1", "--variance", "2"], "1.9769021954"),
+        (["--mean", "1/10", "--variance", "3/2"], "stable"),
+        (["--tau", "2"], "18.4599"),
+        (["--tau", "0.4"], "the variance collapses to 0"),
+        (["--activation", "tanh", "--tau", "2"], "0.3089824"),
         (["--activation", "identity"], "every variance is one"),
         (["--compare"], "softplus"),
     ],
@@ -61,15 +61,15 @@ def test_solve_draws(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["solve", "--var", "-1"], "var must be positive; got -1"),
+        (["solve", "--variance", "-1"], "variance must be positive; got -1"),
         (["solve", "--mean", "much"], "mean must be a finite number"),
         (["solve", "--activation", "nope"], "Choose among"),
         (["solve", "--compare", "--digits", "5"], "One question at a time"),
         (["solve", "--digits", "0"], "digits must be a whole number"),
         (["solve", "--plot", "figure.bmp"], "must end in .png"),
         (["certify", "--theorem", "5"], "theorem must be one of"),
-        (["certify", "--theorem", "1", "--var", "1", "0.5"], "var must be a range"),
-        (["certify", "--var", "1", "2"], "A range is for one theorem; got --var for all"),
+        (["certify", "--theorem", "1", "--variance", "1", "0.5"], "variance must be a range"),
+        (["certify", "--variance", "1", "2"], "A range is for one theorem; got --variance for all"),
         (["certify", "--largest", "--theorem", "2"], "--largest is about theorem 1"),
     ],
 )
@@ -84,11 +84,11 @@ def test_certify_proves_and_says_where() -> None:
     result = run("certify", "--theorem", "1")
     assert result.returncode == 0, result.stderr
     assert "proved" in result.stdout
-    assert "var in [0.8, 1.5]" in result.stdout
+    assert "variance in [0.8, 1.5]" in result.stdout
 
 
 def test_certify_of_something_false_exits_with_one() -> None:
-    result = run("certify", "--theorem", "12", "--weight-sq", "0.8", "1.3")
+    result = run("certify", "--theorem", "12", "--tau", "0.8", "1.3")
     assert result.returncode == 1, result.stderr
     assert "refuted" in result.stdout
     assert "singular value 1.0" in result.stdout

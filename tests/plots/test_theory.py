@@ -24,19 +24,19 @@ def test_every_figure_is_labeled_and_drawn(draw: type[Figure], tmp_path: Path) -
 
 
 def test_the_arrows_are_the_map() -> None:
-    (axes,) = plots.map_field(weight_sum=0.05, weight_sq=1.1).axes
+    (axes,) = plots.map_field(omega=0.05, tau=1.1).axes
     arrows = axes.collections[0]
-    mean, var = arrows.get_offsets().T
-    after = moments(mean, var, weight_sum=0.05, weight_sq=1.1)
+    mean, variance = arrows.get_offsets().T
+    after = moments(mean, variance, omega=0.05, tau=1.1)
     np.testing.assert_allclose(arrows.U, after.mean - mean)
-    np.testing.assert_allclose(arrows.V, after.var - var)
-    point = fixed_point(weight_sum=0.05, weight_sq=1.1)
+    np.testing.assert_allclose(arrows.V, after.variance - variance)
+    point = fixed_point(omega=0.05, tau=1.1)
     (mark,) = axes.lines
-    assert mark.get_xydata().tolist() == [[point.mean, point.var]]
+    assert mark.get_xydata().tolist() == [[point.mean, point.variance]]
 
 
 def test_no_point_is_marked_where_there_is_none() -> None:
-    (axes,) = plots.map_field(weight_sq=0.3).axes
+    (axes,) = plots.map_field(tau=0.3).axes
     assert not axes.lines
 
 

@@ -70,25 +70,25 @@ def points_of(
 
 
 def holds(point: tuple[Fraction, ...], domain: Domain) -> bool:
-    ranges = (domain.mean, domain.var, domain.weight_sum, domain.weight_sq)
+    ranges = (domain.mean, domain.variance, domain.omega, domain.tau)
     return all(low <= value <= high for value, (low, high) in zip(point, ranges, strict=True))
 
 
 @pytest.mark.parametrize(
     ("theorem", "ranges", "violation"),
     [
-        ("1", {"weight_sq": ("0.9", "1.1")}, "variance .* < 0.8"),
-        ("1", {"weight_sq": ("0.95", "1.13")}, "variance .* > 1.5"),
+        ("1", {"tau": ("0.9", "1.1")}, "variance .* < 0.8"),
+        ("1", {"tau": ("0.95", "1.13")}, "variance .* > 1.5"),
         ("1", {"mean": ("-0.3", "0.1")}, "variance .* < 0.8"),
-        ("1", {"var": ("0.8", "1.9")}, "mean .* > 0.1"),
-        ("1", {"var": ("0.5", "1.5")}, "singular value 1.00.* > 1"),
-        ("1", {"weight_sum": ("-0.1", "0.6")}, "mean|variance"),
-        ("2", {"var": ("2", "16")}, "variance rises from"),
-        ("2", {"weight_sq": ("0.8", "2")}, "variance rises from"),
-        ("3", {"var": ("0.02", "0.42")}, "variance falls from"),
-        ("3", {"weight_sq": ("0.5", "1.25")}, "variance falls from"),
-        ("12", {"var": ("0.4", "1.5")}, "singular value"),
-        ("12", {"weight_sq": ("0.8", "1.3")}, "singular value"),
+        ("1", {"variance": ("0.8", "1.9")}, "mean .* > 0.1"),
+        ("1", {"variance": ("0.5", "1.5")}, "singular value 1.00.* > 1"),
+        ("1", {"omega": ("-0.1", "0.6")}, "mean|variance"),
+        ("2", {"variance": ("2", "16")}, "variance rises from"),
+        ("2", {"tau": ("0.8", "2")}, "variance rises from"),
+        ("3", {"variance": ("0.02", "0.42")}, "variance falls from"),
+        ("3", {"tau": ("0.5", "1.25")}, "variance falls from"),
+        ("12", {"variance": ("0.4", "1.5")}, "singular value"),
+        ("12", {"tau": ("0.8", "1.3")}, "singular value"),
     ],
 )
 def test_what_is_false_is_refuted_at_a_point_of_the_domain(
@@ -108,16 +108,16 @@ def test_what_is_false_is_refuted_at_a_point_of_the_domain(
 
 def check_in_floats(theorem: str, point: tuple[Fraction, ...], domain: Domain) -> None:
     """The counterexample, met again by the floating-point map."""
-    mean, var, omega, tau = map(float, point)
-    after = moments(mean, var, weight_sum=omega, weight_sq=tau)
-    slope = jacobian(mean, var, weight_sum=omega, weight_sq=tau)
+    mean, variance, omega, tau = map(float, point)
+    after = moments(mean, variance, omega=omega, tau=tau)
+    slope = jacobian(mean, variance, omega=omega, tau=tau)
     stretch = mpmath.norm(mpmath.matrix(slope.tolist()), 2)  # Frobenius: at least S
     wrong = {
         "1": not float(domain.mean[0]) < after.mean < float(domain.mean[1])
-        or not float(domain.var[0]) < after.var < float(domain.var[1])
+        or not float(domain.variance[0]) < after.variance < float(domain.variance[1])
         or stretch > 1,
-        "2": after.var > var,
-        "3": after.var < var,
+        "2": after.variance > variance,
+        "3": after.variance < variance,
         "12": stretch > 1,
     }
     assert wrong[theorem]
@@ -126,13 +126,13 @@ def check_in_floats(theorem: str, point: tuple[Fraction, ...], domain: Domain) -
 def test_theorem_3_holds_from_002_and_below() -> None:
     """The paper's appendix proves it from .05 only."""
     for low in ("0.02", "0.001"):
-        domain = theorem_domains("3")[0].with_ranges(var=(low, "0.16"))
+        domain = theorem_domains("3")[0].with_ranges(variance=(low, "0.16"))
         assert certify("3", domain=domain)[0].proved
 
 
 def test_the_image_itself_passes_the_papers_rounded_bound() -> None:
     """The image's lowest mean is -.0310605; the fixed point still keeps above -.03106."""
-    corner = moments(0.1, 0.8, weight_sum=-0.1, weight_sq=0.95)
+    corner = moments(0.1, 0.8, omega=-0.1, tau=0.95)
     assert corner.mean < -0.03106
     certificate = certify("1")[0]
     assert set(certificate.margins) == {"maps into", "contracts", "confines the fixed point"}
@@ -169,8 +169,8 @@ def test_enclosures_hold_the_exact_map(
     with mpmath.workdps(60):
         inner = Fraction(share) * width
         at_y, at_x = (mpmath.mpf(v.numerator) / v.denominator for v in (y + inner, x + inner))
-        mean, var, _ = selu_moments(at_y, at_x)
-        for ball, exact in ((got.mean, mean), (got.var, var)):
+        mean, variance, _ = selu_moments(at_y, at_x)
+        for ball, exact in ((got.mean, mean), (got.variance, variance)):
             low, high = lower(ball), upper(ball)
             assert mpmath.mpf(low.numerator) / low.denominator <= exact
             assert exact <= mpmath.mpf(high.numerator) / high.denominator
@@ -194,7 +194,7 @@ def test_slopes_are_the_derivatives_and_their_stretch_the_singular_value(
                 low = selu_moments(at[0] - dy, at[1] - dx, *constants)
                 for row in (0, 1):
                     exact[row].append((high[row] - low[row]) / (2 * step))
-        ours = [[slopes.mean_by_y, slopes.mean_by_x], [slopes.var_by_y, slopes.var_by_x]]
+        ours = [[slopes.mean_by_y, slopes.mean_by_x], [slopes.variance_by_y, slopes.variance_by_x]]
         for ball, value in zip(chain(*ours), chain(*exact), strict=True):
             assert float(ball) == pytest.approx(float(value), rel=MOMENTS_RELATIVE)
         stretch = largest_stretch(slopes, arb("0.3"), arb("1.2"))
@@ -203,9 +203,9 @@ def test_slopes_are_the_derivatives_and_their_stretch_the_singular_value(
 
 
 def test_a_decimal_end_is_a_rational() -> None:
-    domain = Domain.of(mean=(-0.1, 0.1), var=("0.8", 1.5), weight_sum=(0, 0), weight_sq=(1, 1))
+    domain = Domain.of(mean=(-0.1, 0.1), variance=("0.8", 1.5), omega=(0, 0), tau=(1, 1))
     assert domain.mean == (Fraction(-1, 10), Fraction(1, 10))
-    assert domain.var == (Fraction(4, 5), Fraction(3, 2))
+    assert domain.variance == (Fraction(4, 5), Fraction(3, 2))
     assert hull(*domain.mean).contains(arb("0.1"))
 
 
@@ -217,7 +217,7 @@ def test_settling_needs_both_ends_to_agree() -> None:
 def test_largest_domain_extends_each_end() -> None:
     found = {
         (one.name, one.side): one
-        for one in largest_domain(ranges=["mean", "weight_sq"], resolution="0.02")
+        for one in largest_domain(ranges=["mean", "tau"], resolution="0.02")
     }
     assert len(found) == 4
     for one in found.values():
@@ -226,7 +226,7 @@ def test_largest_domain_extends_each_end() -> None:
         assert (one.proved - one.paper) * outward >= 0
         assert one.violation
     assert found["mean", "high"].proved == Fraction("0.24")
-    assert found["weight_sq", "high"].proved == Fraction("1.1")
+    assert found["tau", "high"].proved == Fraction("1.1")
 
 
 @pytest.mark.parametrize(
@@ -247,9 +247,9 @@ def test_refusals(arguments: dict[str, object], words: str) -> None:
     [
         ({"mean": (1, 0)}, r"mean must be a range .*; got \(1, 0\)"),
         ({"mean": (1,)}, r"got \(1\)"),
-        ({"var": (0, 1)}, r"low > 0; got \(0, 1\)"),
-        ({"var": ("a", 1)}, "var must be a finite number; got 'a'"),
-        ({"variance": (1, 2)}, r"weight_sq; got \['variance'\]"),
+        ({"variance": (0, 1)}, r"low > 0; got \(0, 1\)"),
+        ({"variance": ("a", 1)}, "variance must be a finite number; got 'a'"),
+        ({"var": (1, 2)}, r"tau; got \['var'\]"),
     ],
 )
 def test_impossible_domains(ranges: dict[str, tuple[object, ...]], words: str) -> None:
@@ -260,5 +260,5 @@ def test_impossible_domains(ranges: dict[str, tuple[object, ...]], words: str) -
 def test_a_resolution_of_nothing() -> None:
     with pytest.raises(ArgumentError, match="resolution must be positive"):
         largest_domain(resolution=0)
-    with pytest.raises(ArgumentError, match="one of mean, var, weight_sum, weight_sq; got nu"):
+    with pytest.raises(ArgumentError, match="one of mean, variance, omega, tau; got nu"):
         largest_domain(ranges=["nu"])

@@ -15,32 +15,32 @@ ROUNDINGS = 1e-14
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-6, 0.05, 0.5, 0.95])
-@pytest.mark.parametrize(("mean", "var"), [(0.0, 1.0), (0.3, 0.7), (-1.0, 2.0)])
-def test_mean_and_variance_are_restored(p: float, mean: float, var: float) -> None:
-    assert_restored(p, mean, var, DROPPED)
+@pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (0.3, 0.7), (-1.0, 2.0)])
+def test_mean_and_variance_are_restored(p: float, mean: float, variance: float) -> None:
+    assert_restored(p, mean, variance, DROPPED)
 
 
 @given(
     p=st.floats(1e-6, 1 - 1e-6),
     mean=st.floats(-0.2, 0.2),
-    var=st.floats(0.5, 3),
+    variance=st.floats(0.5, 3),
 )
 def test_every_fixed_point_is_kept_with_its_own_constants(
-    p: float, mean: float, var: float
+    p: float, mean: float, variance: float
 ) -> None:
-    alpha, scale = selu_constants(mean, var)
-    assert_restored(p, mean, var, -scale * alpha)
+    alpha, scale = selu_constants(mean, variance)
+    assert_restored(p, mean, variance, -scale * alpha)
 
 
-def assert_restored(p: float, mean: float, var: float, dropped: float) -> None:
+def assert_restored(p: float, mean: float, variance: float, dropped: float) -> None:
     """Raise unless the mixture of kept and dropped units, mapped, has the moments again."""
-    scale, shift = alpha_dropout_affine(p, mean, var, dropped=dropped)
+    scale, shift = alpha_dropout_affine(p, mean, variance, dropped=dropped)
     mixed_mean = (1 - p) * mean + p * dropped
     # The variance of a mixture: within its parts, and between their means.
-    mixed_var = (1 - p) * var + p * (1 - p) * (dropped - mean) ** 2
+    mixed_var = (1 - p) * variance + p * (1 - p) * (dropped - mean) ** 2
     size = scale * abs(mixed_mean) + abs(shift)
     assert math.isclose(scale * mixed_mean + shift, mean, abs_tol=ROUNDINGS * max(1.0, size))
-    assert math.isclose(scale**2 * mixed_var, var, rel_tol=ROUNDINGS)
+    assert math.isclose(scale**2 * mixed_var, variance, rel_tol=ROUNDINGS)
 
 
 def test_all_dropped_keeps_the_mean() -> None:
@@ -50,7 +50,7 @@ def test_all_dropped_keeps_the_mean() -> None:
 def test_refusals() -> None:
     with pytest.raises(ArgumentError, match=r"in \[0, 1\]; got p=nan"):
         alpha_dropout_affine(math.nan)
-    with pytest.raises(ArgumentError, match="positive and finite; got var=0"):
-        alpha_dropout_affine(0.5, var=0.0)
+    with pytest.raises(ArgumentError, match="positive and finite; got variance=0"):
+        alpha_dropout_affine(0.5, variance=0.0)
     with pytest.raises(ArgumentError, match="must be finite; got mean=nan"):
         alpha_dropout_affine(0.5, mean=math.nan)

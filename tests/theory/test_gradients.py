@@ -89,7 +89,7 @@ def test_refusals(arguments: dict[str, float], words: str) -> None:
 
 
 def test_more_refusals() -> None:
-    with pytest.raises(ArgumentError, match=r"var positive; got mean=0\.0 and var=0"):
-        gradient_gain(var=0)
+    with pytest.raises(ArgumentError, match=r"variance positive; got mean=0\.0 and variance=0"):
+        gradient_gain(variance=0)
     with pytest.raises(ArgumentError, match="a finite factor above 1; got 1"):
         depth_budget(tolerance=1)

@@ -65,7 +65,7 @@ def test_who_can_be_self_normalizing() -> None:
 def test_iterating_leads_there_where_it_attracts() -> None:
     for name in ("tanh", "sigmoid"):
         point = fixed_point(activation=normalize_activation(name), start=(0.0, 1.5))
-        assert (point.mean, point.var) == pytest.approx((0, 1), abs=FIXED_POINT)
+        assert (point.mean, point.variance) == pytest.approx((0, 1), abs=FIXED_POINT)
 
 
 def test_functions_and_constants_are_accepted() -> None:

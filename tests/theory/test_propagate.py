@@ -21,28 +21,32 @@ from support.tolerances import FINITE_WIDTH, FIXED_POINT, MOMENTS_RELATIVE, prin
 
 
 def test_given_weights_iterate_the_map() -> None:
-    layers = propagate(20, weight_sum=0.05, weight_sq=1.05)
-    mean, var = 0.0, 1.0
+    layers = propagate(20, omega=0.05, tau=1.05)
+    mean, variance = 0.0, 1.0
     for i in range(1, 21):
-        mean, var = moments(mean, var, weight_sum=0.05, weight_sq=1.05)
-        assert (layers.mean[i], layers.var[i]) == pytest.approx((mean, var), rel=MOMENTS_RELATIVE)
-    deep = propagate(200, weight_sq=0.9)
-    assert deep.var[-1] == pytest.approx(fixed_point(weight_sq=0.9).var, rel=FIXED_POINT)
+        mean, variance = moments(mean, variance, omega=0.05, tau=1.05)
+        assert (layers.mean[i], layers.variance[i]) == pytest.approx(
+            (mean, variance), rel=MOMENTS_RELATIVE
+        )
+    deep = propagate(200, tau=0.9)
+    assert deep.variance[-1] == pytest.approx(fixed_point(tau=0.9).variance, rel=FIXED_POINT)
 
 
 def test_every_layer_may_have_its_own_weights() -> None:
     sums, squares = [0.1, -0.1, 0.0], [1.0, 0.9, 1.2]
-    layers = propagate(3, weight_sum=sums, weight_sq=squares, mean=0.2)
-    mean, var = 0.2, 1.0
+    layers = propagate(3, omega=sums, tau=squares, mean=0.2)
+    mean, variance = 0.2, 1.0
     for omega, tau in zip(sums, squares, strict=True):
-        mean, var = moments(mean, var, weight_sum=omega, weight_sq=tau)
-    assert (layers.mean[-1], layers.var[-1]) == pytest.approx((mean, var), rel=MOMENTS_RELATIVE)
+        mean, variance = moments(mean, variance, omega=omega, tau=tau)
+    assert (layers.mean[-1], layers.variance[-1]) == pytest.approx(
+        (mean, variance), rel=MOMENTS_RELATIVE
+    )
 
 
 def test_dropout_keeps_moments_and_changes_gradients() -> None:
     layers = propagate(30, dropout=0.1)
     np.testing.assert_allclose(layers.mean, 0, atol=FIXED_POINT)
-    np.testing.assert_allclose(layers.var, 1, rtol=FIXED_POINT)
+    np.testing.assert_allclose(layers.variance, 1, rtol=FIXED_POINT)
     expected = gradient_gain(0.1) ** (np.arange(30, -1, -1) / 2)
     np.testing.assert_allclose(layers.gradient, expected, rtol=FIXED_POINT)
 
@@ -52,11 +56,11 @@ def test_a_simulated_random_network_agrees() -> None:
     rng = np.random.default_rng(11)
     selu = selu_function(selu_constants())
     units = rng.normal(mean, 1.0, (512, width))
-    layers = propagate(depth, mean=mean, weight_sum="random", weight_sq=0.8)
+    layers = propagate(depth, mean=mean, omega="random", tau=0.8)
     for i in range(1, depth + 1):
         units = selu(units @ rng.normal(0, math.sqrt(0.8 / width), (width, width)))
         assert abs(units.mean() - layers.mean[i]) < FINITE_WIDTH
-        assert units.var() == pytest.approx(layers.var[i], rel=FINITE_WIDTH)
+        assert units.var() == pytest.approx(layers.variance[i], rel=FINITE_WIDTH)
 
 
 def test_equally_correlated_inputs() -> None:
@@ -69,11 +73,11 @@ def test_equally_correlated_inputs() -> None:
     tau = float(first @ first)
     shared = rng.standard_normal((count, 1))
     x = math.sqrt(rho) * shared + math.sqrt(1 - rho) * rng.standard_normal((count, width))
-    got = propagate(1, weight_sum=omega, weight_sq=tau, correlation=rho)
+    got = propagate(1, omega=omega, tau=tau, correlation=rho)
     z = x @ first
     assert z.var() == pytest.approx(tau * (1 - rho) + rho * omega**2, rel=0.02)
     values = selu_function(selu_constants())(z)
-    assert_moments(values, got.mean[1], got.var[1], kurtosis_of(values))
+    assert_moments(values, got.mean[1], got.variance[1], kurtosis_of(values))
 
 
 def test_random_weights_average_over_their_sum() -> None:
@@ -83,8 +87,8 @@ def test_random_weights_average_over_their_sum() -> None:
     values = selu_function(selu_constants())(
         rng.standard_normal(count) * rng.standard_normal(count)
     )
-    got = propagate(1, weight_sum="random", correlation=1.0)
-    assert_moments(values, got.mean[1], got.var[1], kurtosis_of(values))
+    got = propagate(1, omega="random", correlation=1.0)
+    assert_moments(values, got.mean[1], got.variance[1], kurtosis_of(values))
 
 
 @pytest.mark.parametrize("c", [-1.0, -0.6, 0.1, 0.3, 0.9, 0.9999, 1.0])
@@ -114,13 +118,13 @@ def test_selu_forgets_how_alike_two_inputs_were() -> None:
     [
         ({"depth": -1}, "depth must be a whole number from 0; got depth=-1"),
         ({"mean": math.nan}, "mean must be finite"),
-        ({"var": 0.0}, "var must be positive; got var=0"),
+        ({"variance": 0.0}, "variance must be positive; got variance=0"),
         ({"dropout": 1.0}, "dropout must be below 1"),
         ({"dropout": 1.5}, r"in \[0, 1\]; got p=1.5"),
         ({"correlation": -0.1}, r"is in \[0, 1\]; got correlation=-0.1"),
-        ({"weight_sum": "fixed"}, "numbers or 'random'; got 'fixed'"),
-        ({"weight_sq": 0.0}, "weight_sq must be positive; got 0"),
-        ({"weight_sq": [1.0, 1.0]}, r"each of the 3 layers; got shape \(2,\)"),
+        ({"omega": "fixed"}, "numbers or 'random'; got 'fixed'"),
+        ({"tau": 0.0}, "tau must be positive; got 0"),
+        ({"tau": [1.0, 1.0]}, r"each of the 3 layers; got shape \(2,\)"),
     ],
 )
 def test_refusals(arguments: dict[str, object], words: str) -> None:
@@ -147,7 +151,7 @@ def test_no_layers_change_nothing() -> None:
 def test_the_correlation_map_refuses() -> None:
     with pytest.raises(ArgumentError, match=r"within \[-1, 1\]; got 1.1"):
         correlation_map(1.1)
-    with pytest.raises(ArgumentError, match="var positive"):
-        correlation_map(0.5, var=-1)
+    with pytest.raises(ArgumentError, match="variance positive"):
+        correlation_map(0.5, variance=-1)
     with pytest.raises(ArgumentError, match="constant"):
         correlation_map(0.5, activation=np.zeros_like)

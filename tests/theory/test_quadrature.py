@@ -44,24 +44,22 @@ def test_values_moments_and_slopes(name: str) -> None:
 
     with mpmath.workdps(40):
         m1 = mean_of(function)
-        var = mean_of(lambda z: (function(z) - m1) ** 2)
+        variance = mean_of(lambda z: (function(z) - m1) ** 2)
         gain = mean_of(lambda z: mpmath.diff(function, z, h=mpmath.mpf(10) ** -15) ** 2)
     got = statistics(name, np.array([0.25]), np.array([1.5]))
     assert got.mean[0] == pytest.approx(float(m1), rel=MOMENTS_RELATIVE)
-    assert got.var[0] == pytest.approx(float(var), rel=MOMENTS_RELATIVE)
-    assert abs(got.var[0] - float(var)) <= got.error[0] + 4e-16
+    assert got.variance[0] == pytest.approx(float(variance), rel=MOMENTS_RELATIVE)
+    assert abs(got.variance[0] - float(variance)) <= got.error[0] + 4e-16
     assert got.gain[0] == pytest.approx(float(gain), rel=SLOPES_RELATIVE)
 
 
 @pytest.mark.parametrize("name", ["tanh", "gelu", "hardtanh"])
 def test_the_jacobian_by_parts_is_the_derivative(name: str) -> None:
     step = 1e-4
-    got = jacobian(0.2, 1.3, weight_sum=0.7, weight_sq=0.9, activation=name)
+    got = jacobian(0.2, 1.3, omega=0.7, tau=0.9, activation=name)
     for column, (dm, dv) in enumerate([(step, 0.0), (0.0, step)]):
         at = [
-            np.array(
-                moments(0.2 + k * dm, 1.3 + k * dv, weight_sum=0.7, weight_sq=0.9, activation=name)
-            )
+            np.array(moments(0.2 + k * dm, 1.3 + k * dv, omega=0.7, tau=0.9, activation=name))
             for k in (-2, -1, 1, 2)
         ]
         five_point = (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * step)
@@ -87,7 +85,7 @@ def test_the_slope_of_a_jump_that_nobody_tells_of_is_left_out() -> None:
 
 def test_a_jump_has_the_moments_of_its_steps() -> None:
     got = statistics(np.sign, np.zeros(1), np.ones(1))
-    assert got.var[0] == pytest.approx(1, rel=MOMENTS_RELATIVE)
+    assert got.variance[0] == pytest.approx(1, rel=MOMENTS_RELATIVE)
     assert got.mean_by_y[0] == pytest.approx(np.sqrt(2 / np.pi), rel=MOMENTS_RELATIVE)
 
 
@@ -95,12 +93,12 @@ def test_exponential_growth_is_followed_into_the_tail() -> None:
     """`E e^(az) = e^(a^2/2)`: at a = 8 the integrand of the square peaks at g = 16."""
     got = statistics(lambda z: np.exp(8 * z), np.zeros(1), np.ones(1))
     assert got.mean[0] == pytest.approx(np.exp(32), rel=MOMENTS_RELATIVE)
-    assert got.var[0] == pytest.approx(np.exp(128) - np.exp(64), rel=MOMENTS_RELATIVE)
+    assert got.variance[0] == pytest.approx(np.exp(128) - np.exp(64), rel=MOMENTS_RELATIVE)
 
 
 def test_narrow_and_wide_gaussians() -> None:
     x = np.array([1e-12, 1e-6, 1e4, 1e6])
-    sines = moments(0.0, x, activation="sin").var
+    sines = moments(0.0, x, activation="sin").variance
     np.testing.assert_allclose(sines, -np.expm1(-2 * x) / 2, rtol=MOMENTS_RELATIVE)
 
 

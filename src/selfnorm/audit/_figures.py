@@ -50,16 +50,16 @@ class _Axis:
 def variance_figure(layers: Sequence[Layer]) -> Markup:
     """Variance by layer, measured and expected, with theorem 1's range."""
     shown = [layer for layer in layers if layer.variance > 0 and math.isfinite(layer.variance)]
-    expected = [(layer, float(layer.predicted.var)) for layer in shown if layer.predicted]
-    expected = [(layer, var) for layer, var in expected if 0 < var < math.inf]
+    expected = [(layer, float(layer.predicted.variance)) for layer in shown if layer.predicted]
+    expected = [(layer, variance) for layer, variance in expected if 0 < variance < math.inf]
     if not shown:
         return Markup()
     x = _layer_axis(layers)
     y = _log_axis([*(layer.variance for layer in shown), *(v for _, v in expected), 0.5, 2.0])
-    low, high = (float(end) for end in _DOMAIN.var)
+    low, high = (float(end) for end in _DOMAIN.variance)
     parts = [
         _band(y(high), y(low), "theorem 1's range"),
-        _path([(x(layer.index + 1), y(var)) for layer, var in expected], "theory"),
+        _path([(x(layer.index + 1), y(variance)) for layer, variance in expected], "theory"),
         _path([(x(layer.index + 1), y(layer.variance)) for layer in shown], "line"),
         *_dots(shown, x, y, lambda layer: layer.variance),
     ]
@@ -107,7 +107,7 @@ def weights_figure(layers: Sequence[Layer]) -> Markup:
         low, high = min(0.85, ends[1]), max(1.2, ends[0])
         y = _Axis(low - 0.05 * (high - low), high, _HEIGHT - _BOTTOM, _TOP)
     (left, right), (bottom, top) = (
-        [float(end) for end in limits] for limits in (_DOMAIN.weight_sum, _DOMAIN.weight_sq)
+        [float(end) for end in limits] for limits in (_DOMAIN.omega, _DOMAIN.tau)
     )
     dots = "".join(
         f'<circle cx="{x(float(o))}" cy="{y(float(t))}" r="1.6"/>'

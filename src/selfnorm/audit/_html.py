@@ -74,7 +74,7 @@ def _cells(layer: Layer) -> list[tuple[str, Any]]:
         ("shape", "×".join(map(str, layer.shape))),
         ("mean", signed(layer.mean)),
         ("variance", short(layer.variance)),
-        ("theory", short(float(layer.predicted.var)) if layer.predicted else "-"),
+        ("theory", short(float(layer.predicted.variance)) if layer.predicted else "-"),
         ("gradient", short(layer.gradient)),
         ("tau", short(layer.tau)),
         ("omega, rms", short(layer.omega_size)),

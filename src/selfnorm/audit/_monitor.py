@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _DOMAIN = theorem_domains("1")[0]
 _BOX = {
     "mean": tuple(float(end) for end in _DOMAIN.mean),
-    "variance": tuple(float(end) for end in _DOMAIN.var),
-    "tau": tuple(float(end) for end in _DOMAIN.weight_sq),
+    "variance": tuple(float(end) for end in _DOMAIN.variance),
+    "tau": tuple(float(end) for end in _DOMAIN.tau),
 }
 _ROLES = {"linear", "activation", "recurrent", "attention", "embedding", "addition"}
 _WRITTEN = ("mean", "variance", "omega", "tau", "gradient", "gain")

@@ -26,12 +26,14 @@ class Units(NamedTuple):
     """Mean and variance of each of some units."""
 
     mean: FloatArray
-    var: FloatArray
+    variance: FloatArray
 
     @property
     def overall(self) -> Moments:
         """Of all units together."""
-        return Moments(np.float64(self.mean.mean()), np.float64(self.var.mean() + self.mean.var()))  # pyright: ignore[reportArgumentType]
+        return Moments(
+            np.float64(self.mean.mean()), np.float64(self.variance.mean() + self.mean.var())
+        )  # pyright: ignore[reportArgumentType]
 
 
 STANDARD = Units(np.zeros(1), np.ones(1))
@@ -78,7 +80,7 @@ def _step(layer: Layer, before: Sequence[Units]) -> Units | None:
         return None
     if layer.role == "addition":
         parts = [u.overall for u in before]
-        return _units(sum(float(m.mean) for m in parts), sum(float(m.var) for m in parts))
+        return _units(sum(float(m.mean) for m in parts), sum(float(m.variance) for m in parts))
     step = _STEPS.get(layer.role)
     return step(layer, before[0]) if step is not None and len(before) == 1 else None
 
@@ -86,13 +88,13 @@ def _step(layer: Layer, before: Sequence[Units]) -> Units | None:
 def _linear(layer: Layer, before: Units) -> Units | None:
     if len(layer.weights) != 1:
         return None
-    mean, var = (float(value) for value in before.overall)
+    mean, variance = (float(value) for value in before.overall)
     weights = layer.weights[0]
     omega, tau = _thin(Units(weights.omega, weights.tau))
     bias = layer.bias if len(layer.bias) == len(weights.omega) else np.zeros(len(weights.omega))
     bias = _thin(Units(bias, bias)).mean
     valid = 1 - float(layer.settings.get("padding", 0.0))
-    return Units(mean * omega * valid + bias, var * tau * valid)
+    return Units(mean * omega * valid + bias, variance * tau * valid)
 
 
 def _activation(layer: Layer, before: Units) -> Units | None:
@@ -100,19 +102,19 @@ def _activation(layer: Layer, before: Units) -> Units | None:
     if name not in ACTIVATIONS:
         return None
     before = _thin(before)
-    if not ((before.var < 1e12) & (np.abs(before.mean) < 1e6)).all():
+    if not ((before.variance < 1e12) & (np.abs(before.mean) < 1e6)).all():
         return None
-    # As a layer of unit weights: z ~ N(mean, var).
-    found = moments(before.mean, before.var, weight_sum=1.0, activation=name)
-    after = Units(np.asarray(found.mean), np.asarray(found.var))
+    # As a layer of unit weights: z ~ N(mean, variance).
+    found = moments(before.mean, before.variance, omega=1.0, activation=name)
+    after = Units(np.asarray(found.mean), np.asarray(found.variance))
     return _alpha_dropout(layer, after) if layer.settings.get("p") else after
 
 
 def _dropout(layer: Layer, before: Units) -> Units:
     p = float(layer.settings["p"])
     if p >= 1:
-        return Units(0 * before.mean, 0 * before.var)
-    return Units(before.mean, (before.var + p * before.mean**2) / (1 - p))
+        return Units(0 * before.mean, 0 * before.variance)
+    return Units(before.mean, (before.variance + p * before.mean**2) / (1 - p))
 
 
 def _alpha_dropout(layer: Layer, before: Units) -> Units:
@@ -120,12 +122,12 @@ def _alpha_dropout(layer: Layer, before: Units) -> Units:
     scale, shift = alpha_dropout_affine(p)
     q = 1 - p
     mean = scale * (q * before.mean + p * _DROPPED) + shift
-    return Units(mean, scale**2 * q * (before.var + p * (before.mean - _DROPPED) ** 2))
+    return Units(mean, scale**2 * q * (before.variance + p * (before.mean - _DROPPED) ** 2))
 
 
 def _scale(layer: Layer, before: Units) -> Units | None:
     factor = layer.settings.get("factor")
-    return None if factor is None else Units(factor * before.mean, factor**2 * before.var)
+    return None if factor is None else Units(factor * before.mean, factor**2 * before.variance)
 
 
 _STEPS: Mapping[str, Callable[[Layer, Units], Units | None]] = {
@@ -137,11 +139,11 @@ _STEPS: Mapping[str, Callable[[Layer, Units], Units | None]] = {
 }
 
 
-def _units(mean: float, var: float) -> Units:
-    return Units(np.array([mean]), np.array([var]))
+def _units(mean: float, variance: float) -> Units:
+    return Units(np.array([mean]), np.array([variance]))
 
 
 def _thin(units: Units) -> Units:
     """At most 256 of the units, spread evenly: enough for a mean over them."""
     step = max(1, -(-len(units.mean) // _UNITS))
-    return Units(units.mean[::step], units.var[::step])
+    return Units(units.mean[::step], units.variance[::step])

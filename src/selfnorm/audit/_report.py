@@ -155,7 +155,7 @@ def _layer_dict(layer: Layer) -> dict[str, Any]:
     for name in ("predicted", "local"):
         moments = getattr(layer, name)
         found[f"{name}_mean"] = None if moments is None else _plain(moments.mean)
-        found[f"{name}_variance"] = None if moments is None else _plain(moments.var)
+        found[f"{name}_variance"] = None if moments is None else _plain(moments.variance)
     found["bias_rms"] = _plain(np.sqrt(np.mean(layer.bias**2))) if len(layer.bias) else None
     found["weights"] = [
         {

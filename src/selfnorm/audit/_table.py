@@ -100,7 +100,7 @@ def _layers(report: "Report") -> Table:
             Text(shorten(layer.kind, 12)),
             signed(layer.mean),
             short(layer.variance),
-            short(float(layer.predicted.var)) if layer.predicted is not None else "-",
+            short(float(layer.predicted.variance)) if layer.predicted is not None else "-",
             short(layer.gradient),
             short(layer.tau),
             Text(_SIGNS.get(severity or "", ""), style=_COLORS.get(severity or "", "")),

@@ -23,15 +23,15 @@ def certify(
     *,
     theorem: Annotated[str, typer.Option(help="1, 2, 3, 12 (the lemma) or all.")] = "all",
     mean: Annotated[Ends, typer.Option(help="Another range of means.")] = None,
-    var: Annotated[Ends, typer.Option(help="Another range of variances.")] = None,
-    weight_sum: Annotated[Ends, typer.Option(help="Another range of sums of weights.")] = None,
-    weight_sq: Annotated[Ends, typer.Option(help="Another range of sums of squares.")] = None,
+    variance: Annotated[Ends, typer.Option(help="Another range of variances.")] = None,
+    omega: Annotated[Ends, typer.Option(help="Another range of sums of weights.")] = None,
+    tau: Annotated[Ends, typer.Option(help="Another range of sums of squares.")] = None,
     largest: Annotated[
         bool, typer.Option("--largest", help="Widen theorem 1's ranges until it fails (a minute).")
     ] = False,
 ) -> None:
     """Prove the theorems of self-normalization in ball arithmetic; exit code 1 if one is not."""
-    ranges = {"mean": mean, "var": var, "weight_sum": weight_sum, "weight_sq": weight_sq}
+    ranges = {"mean": mean, "variance": variance, "omega": omega, "tau": tau}
     given = {name: ends for name, ends in ranges.items() if ends is not None}
     if largest and (given or theorem not in {"all", "1"}):
         msg = "--largest is about theorem 1 on its own domain. Leave --theorem and ranges out."

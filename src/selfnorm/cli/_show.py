@@ -14,7 +14,7 @@ from selfnorm.theory import theorem_domains
 
 _SHOWN_IGNORED = 3
 _SHOWN_LAYERS = 40
-_LOW, _HIGH = map(float, theorem_domains("1")[0].var)
+_LOW, _HIGH = map(float, theorem_domains("1")[0].variance)
 
 
 def understood(where: str, source: Source, ready: Prepared) -> Table:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def solve(
     *,
     mean: Annotated[str, typer.Option(help="The mean that a layer of SELU shall keep.")] = "0",
-    var: Annotated[str, typer.Option(help="The variance that it shall keep.")] = "1",
-    weight_sum: Annotated[
+    variance: Annotated[str, typer.Option(help="The variance that it shall keep.")] = "1",
+    omega: Annotated[
         float | None,
         typer.Option(help="Sum of a unit's weights. [default: 0, or 1 if --mean is not 0]"),
     ] = None,
-    weight_sq: Annotated[float, typer.Option(help="Sum of squares of a unit's weights.")] = 1.0,
+    tau: Annotated[float, typer.Option(help="Sum of squares of a unit's weights.")] = 1.0,
     digits: Annotated[
         int | None, typer.Option(help="Certified decimal digits of the constants.")
     ] = None,
@@ -41,10 +41,10 @@ def solve(
     ] = None,
 ) -> None:
     """Solve for SELU's constants, or for the fixed points of any activation."""
-    asked = [mean != "0" or var != "1" or digits is not None, activation is not None, compare]
+    asked = [mean != "0" or variance != "1" or digits is not None, activation is not None, compare]
     if sum(asked) > 1:
         msg = (
-            "One question at a time: constants (--mean, --var, --digits), one --activation, or "
+            "One question at a time: constants (--mean, --variance, --digits), one --activation, "
             "--compare. Leave the others out."
         )
         raise ArgumentError(msg)
@@ -55,49 +55,49 @@ def solve(
     if compare:
         _print_comparison()
     elif activation is not None:
-        _print_activation(activation, weight_sum or 0.0, weight_sq)
+        _print_activation(activation, omega or 0.0, tau)
     else:
-        _print_constants(mean, var, weight_sum, weight_sq, digits=digits)
+        _print_constants(mean, variance, omega, tau, digits=digits)
     if plot is not None:
-        _draw(plot, activation, compare=compare, weight_sum=weight_sum or 0.0, weight_sq=weight_sq)
+        _draw(plot, activation, compare=compare, omega=omega or 0.0, tau=tau)
 
 
 def _print_constants(
-    mean: str, var: str, weight_sum: float | None, weight_sq: float, *, digits: int | None
+    mean: str, variance: str, omega: float | None, tau: float, *, digits: int | None
 ) -> None:
     from selfnorm.theory import fixed_point, selu_constants
 
     digits = 17 if digits is None else digits
-    if weight_sum is None:
-        weight_sum = 0.0 if mean == "0" else 1.0
-    if mean == "0" and var == "1":  # the standard constants, whatever weights they then meet
+    if omega is None:
+        omega = 0.0 if mean == "0" else 1.0
+    if mean == "0" and variance == "1":  # the standard constants, whatever weights they then meet
         shown = selu_constants(digits=digits)
-        point = fixed_point(weight_sum=weight_sum, weight_sq=weight_sq)
+        point = fixed_point(omega=omega, tau=tau)
     else:
-        shown = selu_constants(mean, var, weight_sum=weight_sum, weight_sq=weight_sq, digits=digits)
+        shown = selu_constants(mean, variance, omega=omega, tau=tau, digits=digits)
         point = fixed_point(
-            weight_sum=weight_sum,
-            weight_sq=weight_sq,
-            activation=selu_constants(mean, var, weight_sum=weight_sum, weight_sq=weight_sq),
-            start=(float(Fraction(mean)), float(Fraction(var))),
+            omega=omega,
+            tau=tau,
+            activation=selu_constants(mean, variance, omega=omega, tau=tau),
+            start=(float(Fraction(mean)), float(Fraction(variance))),
         )
     output.print(f"alpha  {shown.alpha}", soft_wrap=True)
     output.print(f"scale  {shown.scale}", soft_wrap=True)
-    _print_points([point], weight_sum, weight_sq)
+    _print_points([point], omega, tau)
 
 
-def _print_activation(name: str, weight_sum: float, weight_sq: float) -> None:
+def _print_activation(name: str, omega: float, tau: float) -> None:
     from selfnorm.theory import fixed_points, normalize_activation
 
     _print_normalized([normalize_activation(name)])
     output.print()
     try:
-        points = fixed_points(activation=name, weight_sum=weight_sum, weight_sq=weight_sq)
+        points = fixed_points(activation=name, omega=omega, tau=tau)
     except ArgumentError as problem:
         output.print(f"Fixed points of {name} itself: {problem}", soft_wrap=True)
         return
     output.print(f"Fixed points of {name} itself")
-    _print_points(points, weight_sum, weight_sq)
+    _print_points(points, omega, tau)
 
 
 def _print_comparison() -> None:
@@ -106,8 +106,8 @@ def _print_comparison() -> None:
     _print_normalized(compare_activations())
 
 
-def _print_points(points: "Sequence[FixedPoint]", weight_sum: float, weight_sq: float) -> None:
-    title = f"for weights of sum {weight_sum:g} and sum of squares {weight_sq:g}"
+def _print_points(points: "Sequence[FixedPoint]", omega: float, tau: float) -> None:
+    title = f"for weights of sum {omega:g} and sum of squares {tau:g}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in ("mean", "variance", "", "spectral radius", "singular value", "gradient gain"):
         table.add_column(column, justify="left" if not column else "right")
@@ -115,8 +115,8 @@ def _print_points(points: "Sequence[FixedPoint]", weight_sum: float, weight_sq: 
         kind = "attracting" if point.attracting else "stable" if point.stable else "unstable"
         table.add_row(
             _number(point.mean),
-            _number(point.var),
-            kind if point.converged or point.var == 0 else point.reason,
+            _number(point.variance),
+            kind if point.converged or point.variance == 0 else point.reason,
             _number(point.spectral_radius),
             _number(point.largest_singular_value),
             _number(point.gradient_gain),
@@ -149,16 +149,14 @@ def _print_normalized(rows: "Sequence[NormalizedActivation]") -> None:
     output.print(table)
 
 
-def _draw(
-    path: Path, activation: str | None, *, compare: bool, weight_sum: float, weight_sq: float
-) -> None:
+def _draw(path: Path, activation: str | None, *, compare: bool, omega: float, tau: float) -> None:
     from selfnorm import plots
 
     if compare or activation is not None:
         names = ["selu", activation] if activation and activation != "selu" else None
         figure = plots.variance_maps(names) if names else plots.variance_maps()
     else:
-        figure = plots.map_field(weight_sum=weight_sum, weight_sq=weight_sq)
+        figure = plots.map_field(omega=omega, tau=tau)
     plots.save(figure, path)
     output.print(f"Drew {path}", soft_wrap=True)
 

@@ -44,9 +44,9 @@ def plot_audit(report: Audited, *, title: str = "") -> Figure:
 
 
 def _variances(axes: Axes, layers: Sequence[Any]) -> None:
-    low, high = (float(end) for end in _DOMAIN.var)
+    low, high = (float(end) for end in _DOMAIN.variance)
     axes.axhspan(low, high, color=BAND, label="theorem 1")
-    theory = [(k.index + 1, float(k.predicted.var)) for k in layers if k.predicted is not None]
+    theory = [(k.index + 1, float(k.predicted.variance)) for k in layers if k.predicted is not None]
     measured = [(k.index + 1, k.variance) for k in layers if _drawable(k.variance)]
     if theory:
         axes.plot(*zip(*theory, strict=True), "--", color=COLORS[2], label="theory")
@@ -76,7 +76,7 @@ def _weights(axes: Axes, layers: Sequence[Any]) -> None:
         if tau.min() > 0 and tau.max() > 20 * tau.min():
             axes.set_yscale("log")
     (left, right), (bottom, top) = (
-        [float(end) for end in limits] for limits in (_DOMAIN.weight_sum, _DOMAIN.weight_sq)
+        [float(end) for end in limits] for limits in (_DOMAIN.omega, _DOMAIN.tau)
     )
     corner, width, height = (left, bottom), right - left, top - bottom
     axes.add_patch(Rectangle(corner, width, height, fill=False, color=COLORS[2], lw=1.5))

@@ -41,12 +41,12 @@ def plot_monitor(records: Sequence[Observed], *, title: str = "") -> Figure:
     if title:
         drawn.suptitle(title, fontsize=12, parse_math=False)
     panels = drawn.subplots(1, 3)
-    var = tuple(float(end) for end in _DOMAIN.var)
-    tau = tuple(float(end) for end in _DOMAIN.weight_sq)
+    variance = tuple(float(end) for end in _DOMAIN.variance)
+    tau = tuple(float(end) for end in _DOMAIN.tau)
     layers = list(dict.fromkeys(record.layer for record in records))
     colors = mpl.colormaps["viridis"]
     for axes, name, heading, band in (
-        (panels[0], "variance", "Variance", var),
+        (panels[0], "variance", "Variance", variance),
         (panels[1], "tau", "tau of the weights", tau),
         (panels[2], "gain", "Gradient gain", None),
     ):

@@ -23,30 +23,28 @@ _GRAY = "#6E6E6E"
 _BOX = ((-0.1, 0.8), 0.2, 0.7)  # theorem 1: mean within 0.1, variance in [0.8, 1.5]
 
 
-def map_field(
-    point: FixedPoint | None = None, *, weight_sum: float = 0.0, weight_sq: float = 1.0
-) -> Figure:
+def map_field(point: FixedPoint | None = None, *, omega: float = 0.0, tau: float = 1.0) -> Figure:
     """The way that each mean and variance moves in one layer of SELU, around theorem 1's box.
 
     Args:
         point: The fixed point to mark; by default the one that iterating finds.
-        weight_sum: Sum of a unit's weights.
-        weight_sq: Sum of squares of a unit's weights.
+        omega: Sum of a unit's weights.
+        tau: Sum of squares of a unit's weights.
 
     Returns:
         The figure.
 
     Source: after Klambauer et al. 2017, Figure 2.
     """
-    point = point or fixed_point(weight_sum=weight_sum, weight_sq=weight_sq)
-    mean, var = np.meshgrid(np.linspace(-0.15, 0.15, 9), np.linspace(0.65, 1.65, 13))
-    after = moments(mean, var, weight_sum=weight_sum, weight_sq=weight_sq)
+    point = point or fixed_point(omega=omega, tau=tau)
+    mean, variance = np.meshgrid(np.linspace(-0.15, 0.15, 9), np.linspace(0.65, 1.65, 13))
+    after = moments(mean, variance, omega=omega, tau=tau)
     drawn, axes = _new("One layer of SELU", "mean of the inputs", "variance of the inputs")
     axes.quiver(
         mean,
-        var,
+        variance,
         after.mean - mean,
-        after.var - var,
+        after.variance - variance,
         angles="xy",
         scale_units="xy",
         scale=5,
@@ -57,8 +55,8 @@ def map_field(
         Rectangle(*_BOX, fill=False, edgecolor=COLORS[1], linewidth=1.6, label="box of theorem 1")
     )
     if point.converged:
-        label = f"fixed point ({round(point.mean, 4) + 0.0:g}, {round(point.var, 4):g})"
-        axes.plot(point.mean, point.var, "o", color=COLORS[6], markersize=7, label=label)
+        label = f"fixed point ({round(point.mean, 4) + 0.0:g}, {round(point.variance, 4):g})"
+        axes.plot(point.mean, point.variance, "o", color=COLORS[6], markersize=7, label=label)
     axes.set_xlim(-0.165, 0.165)
     axes.set_ylim(0.6, 1.7)
     drawn.legend(loc="outside upper center", ncols=2, frameon=False)
@@ -79,7 +77,7 @@ def variance_maps(
     Returns:
         The figure.
     """
-    var = np.geomspace(0.05, 20, 200)
+    variance = np.geomspace(0.05, 20, 200)
     drawn, axes = _new(
         "What a layer does to the variance",
         "variance before the layer",
@@ -87,8 +85,8 @@ def variance_maps(
     )
     for name, color in zip(activations, COLORS, strict=False):
         factor = normalize_activation(name).factor
-        after = factor**2 * moments(0.0, var, activation=name).var
-        axes.plot(var, after / var, color=color, label=name, linewidth=1.8)
+        after = factor**2 * moments(0.0, variance, activation=name).variance
+        axes.plot(variance, after / variance, color=color, label=name, linewidth=1.8)
     axes.axhline(1, color=_GRAY, linewidth=1, linestyle=":")
     axes.plot(1, 1, "o", color=COLORS[6], markersize=5)
     axes.set_xscale("log")

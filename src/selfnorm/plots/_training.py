@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from selfnorm.plots._style import BAND, COLORS, figure, plain_axes
 from selfnorm.theory import theorem_domains
 
-_BOX = tuple(map(float, theorem_domains("1")[0].var))
+_BOX = tuple(map(float, theorem_domains("1")[0].variance))
 _LOWEST, _HIGHEST = 1e-6, 1e6
 
 

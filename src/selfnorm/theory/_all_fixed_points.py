@@ -17,26 +17,26 @@ _EVERYWHERE = 1e-10  # relative change of the variance that makes every point a 
 
 def fixed_points(
     *,
-    weight_sum: float = 0.0,
-    weight_sq: float = 1.0,
+    omega: float = 0.0,
+    tau: float = 1.0,
     activation: Activation = "selu",
 ) -> tuple[FixedPoint, ...]:
     r"""Every fixed point with variance in [1e-8, 1e6] and mean within 1000, and at variance 0.
 
     Cells of a grid in mean and log-variance where the map's displacement changes sign in both
     coordinates are starts for Newton's method with the analytic Jacobian. With
-    `weight_sum = 0` the mean follows from the variance and one dimension is enough. Two
+    `omega = 0` the mean follows from the variance and one dimension is enough. Two
     solutions nearer to each other than a cell (12 % in variance for SELU, ELU and ReLU, and where
-    `weight_sum = 0`; 60 % else) can hide one another; that happens only next to the weights at
+    `omega = 0`; 60 % else) can hide one another; that happens only next to the weights at
     which a pair of fixed points is born.
 
-    A point of variance 0 (all activations constant, at a mean m with `f(weight_sum * m) = m`) is a
+    A point of variance 0 (all activations constant, at a mean m with `f(omega * m) = m`) is a
     fixed point of every activation that has such an m. It is listed with `converged` False; that
     it is `stable` is what collapse means.
 
     Args:
-        weight_sum: Sum of a unit's weights (omega).
-        weight_sq: Sum of squares of a unit's weights (tau), positive.
+        omega: Sum of a unit's weights (omega).
+        tau: Sum of squares of a unit's weights (tau), positive.
         activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
 
     Returns:
@@ -48,10 +48,10 @@ def fixed_points(
     Source: Klambauer et al. 2017, Eq. 4 and 5.
 
     Example:
-        >>> [(round(point.var, 2), point.stable) for point in fixed_points(weight_sq=2.0)]
+        >>> [(round(point.variance, 2), point.stable) for point in fixed_points(tau=2.0)]
         [(0.0, False), (18.46, True)]
     """
-    layer = Layer(weight_sum, weight_sq, activation)
+    layer = Layer(omega, tau, activation)
     found = [collapsed(layer, mean, 0) for mean in _constant_means(layer)]
     known: list[tuple[float, float]] = []
     for start in _starts(layer):
@@ -64,15 +64,15 @@ def fixed_points(
 
 def _starts(layer: Layer) -> list[tuple[float, float]]:
     """Middles of the grid's cells in which both coordinates may stand still."""
-    fine = layer.weight_sum == 0 or has_closed_form(layer.activation)
+    fine = layer.omega == 0 or has_closed_form(layer.activation)
     density = _FINE if fine else _COARSE
     variances = np.geomspace(_LEAST, _MOST, 14 * density + 1)
-    means = _mean_grid(8 * density) if layer.weight_sum else np.zeros(1)
+    means = _mean_grid(8 * density) if layer.omega else np.zeros(1)
     after = moments(means[:, None], variances, **layer._asdict())
-    rise = np.log(np.maximum(after.var, 1e-300) / variances)
+    rise = np.log(np.maximum(after.variance, 1e-300) / variances)
     _refuse_a_continuum(rise)
     middles = np.sqrt(variances[1:] * variances[:-1])
-    if layer.weight_sum == 0:
+    if layer.omega == 0:
         at = np.flatnonzero(np.sign(rise[0, 1:]) * np.sign(rise[0, :-1]) <= 0)
         return [(float(after.mean[0, i]), float(middles[i])) for i in at]
     rows, columns = np.nonzero(_changes(after.mean - means[:, None]) & _changes(rise))
@@ -94,13 +94,13 @@ def _changes(values: FloatArray) -> np.ndarray:
 
 
 def _constant_means(layer: Layer) -> list[float]:
-    """The m with `f(weight_sum * m) = m`, by bisection between sign changes."""
+    """The m with `f(omega * m) = m`, by bisection between sign changes."""
     function = shape_of(layer.activation).function
 
     def excess(mean: FloatArray) -> FloatArray:
-        return evaluate(function, layer.weight_sum * mean) - mean
+        return evaluate(function, layer.omega * mean) - mean
 
-    if layer.weight_sum == 0:
+    if layer.omega == 0:
         return [float(evaluate(function, np.zeros(1))[0])]
     grid = np.sort(np.append(_mean_grid(160), 0.0))
     values = excess(grid)
@@ -119,7 +119,7 @@ def _refuse_a_continuum(rise: FloatArray) -> None:
     if np.all(np.abs(rise) < _EVERYWHERE):
         msg = (
             "Fixed points must be separate points to be listed; here every variance is one. "
-            "Change weight_sq, or ask fixed_point for the one that your start leads to."
+            "Change tau, or ask fixed_point for the one that your start leads to."
         )
         raise ArgumentError(msg)
 

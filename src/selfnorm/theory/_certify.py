@@ -82,17 +82,17 @@ class Certificate:
 def _theorem1(domain: Domain) -> Parts:
     """Two steps on the paper's own domain, where it also says how far the fixed point may go."""
     if domain != THEOREMS["1"].domains[0]:
-        return ((domain, (maps_into(domain, domain.mean, domain.var), contracts(domain))),)
-    within = replace(domain, mean=_IMAGE[0], var=_IMAGE[1])
+        return ((domain, (maps_into(domain, domain.mean, domain.variance), contracts(domain))),)
+    within = replace(domain, mean=_IMAGE[0], variance=_IMAGE[1])
     return (
         (domain, (maps_into(domain, *_IMAGE), contracts(domain))),
         (within, (maps_into(within, *_NARROWER, name="confines the fixed point"),)),
     )
 
 
-def _box(mean: object, var: tuple[str, str], weight_sq: tuple[str, str]) -> Domain:
+def _box(mean: object, variance: tuple[str, str], tau: tuple[str, str]) -> Domain:
     wide = (Fraction(-1), Fraction(1)) if mean == "wide" else _SMALL
-    return Domain.of(mean=wide, var=var, weight_sum=_SMALL, weight_sq=weight_sq)
+    return Domain.of(mean=wide, variance=variance, omega=_SMALL, tau=tau)
 
 
 THEOREMS: dict[str, Statement] = {
@@ -141,10 +141,10 @@ def certify(
 
     The domain's ends are rationals, SELU's constants are balls around their exact values, and every
     operation is Arb's, whose balls hold the true result. Each claim is reduced from four variables
-    to `(y, x) = (mean * weight_sum, var * weight_sq)` and the rectangle of these is bisected
+    to `(y, x) = (mean * omega, variance * tau)` and the rectangle of these is bisected
     until every box is settled; `selfnorm.theory._claims` argues the reductions.
 
-    1. `mean` and `weight_sum` within 0.1, `var` in [0.8, 1.5], `weight_sq` in [0.95, 1.1]: the
+    1. `mean` and `omega` within 0.1, `variance` in [0.8, 1.5], `tau` in [0.95, 1.1]: the
        image of the box of means and variances lies inside it, and the Jacobian's largest singular
        value is below 1 on it. For fixed weights the map is then a contraction of a closed convex
        set into itself (the singular value, being continuous, has a maximum below 1 there), so
@@ -152,11 +152,11 @@ def certify(
        it. The fixed point lies in the image, so also in the image of the image, and that lies in
        means [-0.03106, 0.06773] and variances [0.80009, 1.48617], as the paper says. (The image
        itself reaches to a mean of -0.0310605, past the paper's rounded bound.)
-    2. `mean` within 1, `weight_sum` within 0.1, `var` in [3, 16], `weight_sq` in [0.8, 1.25]: the
+    2. `mean` within 1, `omega` within 0.1, `variance` in [3, 16], `tau` in [0.8, 1.25]: the
        variance of the output is below that of the input.
-    3. `mean` and `weight_sum` within 0.1: it is above, for `var` in [0.02, 0.16] with `weight_sq`
-       in [0.8, 1.25], and for `var` in [0.02, 0.24] with `weight_sq` in [0.9, 1.25].
-    12. The Jacobian's largest singular value is below 1 on theorem 1's box with `weight_sq` in
+    3. `mean` and `omega` within 0.1: it is above, for `variance` in [0.02, 0.16] with `tau`
+       in [0.8, 1.25], and for `variance` in [0.02, 0.24] with `tau` in [0.9, 1.25].
+    12. The Jacobian's largest singular value is below 1 on theorem 1's box with `tau` in
        [0.8, 1.25].
 
     Args:
@@ -209,7 +209,7 @@ def theorem_domains(theorem: str | int) -> tuple[Domain, ...]:
 
     Example:
         >>> print(*theorem_domains(1))
-        mean in [-0.1, 0.1], var in [0.8, 1.5], weight_sum in [-0.1, 0.1], weight_sq in [0.95, 1.1]
+        mean in [-0.1, 0.1], variance in [0.8, 1.5], omega in [-0.1, 0.1], tau in [0.95, 1.1]
     """
     return _statement(theorem).domains
 

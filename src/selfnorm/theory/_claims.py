@@ -1,20 +1,21 @@
 r"""The four kinds of claim that the theorems make, reduced from four variables to two.
 
-The map depends on its arguments through `y = mean * weight_sum` and `x = var * weight_sq` alone,
+The map depends on its arguments through `y = mean * omega` and `x = variance * tau` alone,
 and over a domain (a product of intervals) `(y, x)` takes every value of a rectangle and no other.
 So a claim on the domain is one on the rectangle once the rest of its variables is replaced by its
 worst value there:
 
 * **maps into** a range of means and variances: nothing but y and x occurs. Equivalent.
-* **shrinks**, `var' < var`: for one x, `var = x / weight_sq` is least at
-  `max(var_low, x / weight_sq_high)`, and var' does not change. Equivalent.
-* **grows**, `var' > var`: for one x, var is greatest at `min(var_high, x / weight_sq_low)`.
+* **shrinks**, `variance' < variance`: for one x, `variance = x / tau` is least at
+  `max(variance_low, x / tau_high)`, and variance' does not change. Equivalent.
+* **grows**, `variance' > variance`: for one x, variance is greatest at
+  `min(variance_high, x / tau_low)`.
   Equivalent.
 * **contracts**, largest singular value S of the Jacobian below 1: the Jacobian is
-  `M(y, x) diag(weight_sum, weight_sq)`. If `|a| <= |a'|` and `|b| <= |b'|` then
-  `diag(a, b) = diag(a', b') D` with `|D| <= 1`, so S does not decrease in `|weight_sum|` and
-  `weight_sq`, and is greatest at `max |weight_sum|` and, as `var >= var_low`, at
-  `weight_sq = min(weight_sq_high, x / var_low)`. The first may be out of reach for some y, so the
+  `M(y, x) diag(omega, tau)`. If `|a| <= |a'|` and `|b| <= |b'|` then
+  `diag(a, b) = diag(a', b') D` with `|D| <= 1`, so S does not decrease in `|omega|` and
+  `tau`, and is greatest at `max |omega|` and, as `variance >= variance_low`, at
+  `tau = min(tau_high, x / variance_low)`. The first may be out of reach for some y, so the
   reduced claim implies the claim; a counterexample is checked to lie in the domain.
 
 This needs neither the paper's assumption `0 < 2y` (Eq. 31) nor its grid.
@@ -35,9 +36,9 @@ class Point(NamedTuple):
     """A point of the four-dimensional domain."""
 
     mean: Fraction
-    var: Fraction
-    weight_sum: Fraction
-    weight_sq: Fraction
+    variance: Fraction
+    omega: Fraction
+    tau: Fraction
 
 
 class Claim(NamedTuple):
@@ -59,32 +60,40 @@ class Claim(NamedTuple):
 
 def contracts(domain: Domain) -> Claim:
     """The largest singular value of the Jacobian is below 1."""
-    weight_sum = max(abs(end) for end in domain.weight_sum)
+    omega = max(abs(end) for end in domain.omega)
 
     def slack(box: Box, image: Image) -> arb:
-        weight_sq = min(domain.weight_sq[1], box[1][1] / domain.var[0])
-        return 1 - largest_stretch(image.slopes, ball(weight_sum), ball(weight_sq))
+        tau = min(domain.tau[1], box[1][1] / domain.variance[0])
+        return 1 - largest_stretch(image.slopes, ball(omega), ball(tau))
 
     def worst(y: Fraction, x: Fraction) -> Point | None:
-        weight_sq = min(domain.weight_sq[1], x / domain.var[0])
-        return _lift(domain, y, x / weight_sq, weight_sq)
+        tau = min(domain.tau[1], x / domain.variance[0])
+        return _lift(domain, y, x / tau, tau)
 
     def violation(point: Point, image: Image) -> str | None:
-        stretch = largest_stretch(image.slopes, ball(point.weight_sum), ball(point.weight_sq))
+        stretch = largest_stretch(image.slopes, ball(point.omega), ball(point.tau))
         return f"singular value {_show(stretch)} > 1" if stretch > 1 else None
 
     return Claim("contracts", slack, worst, violation)
 
 
-def maps_into(domain: Domain, mean: Range, var: Range, *, name: str = "maps into") -> Claim:
+def maps_into(domain: Domain, mean: Range, variance: Range, *, name: str = "maps into") -> Claim:
     """Mean and variance of the output lie in the ranges, ends excluded."""
 
     def gaps(image: Image) -> tuple[tuple[arb, str, arb], ...]:
         return (
             (image.mean - ball(mean[0]), f"mean {{}} < {float(mean[0]):g}", image.mean),
             (ball(mean[1]) - image.mean, f"mean {{}} > {float(mean[1]):g}", image.mean),
-            (image.var - ball(var[0]), f"variance {{}} < {float(var[0]):g}", image.var),
-            (ball(var[1]) - image.var, f"variance {{}} > {float(var[1]):g}", image.var),
+            (
+                image.variance - ball(variance[0]),
+                f"variance {{}} < {float(variance[0]):g}",
+                image.variance,
+            ),
+            (
+                ball(variance[1]) - image.variance,
+                f"variance {{}} > {float(variance[1]):g}",
+                image.variance,
+            ),
         )
 
     def slack(_box: Box, image: Image) -> arb:
@@ -95,8 +104,8 @@ def maps_into(domain: Domain, mean: Range, var: Range, *, name: str = "maps into
         return least
 
     def worst(y: Fraction, x: Fraction) -> Point | None:
-        weight_sq = max(domain.weight_sq[0], x / domain.var[1])
-        return _lift(domain, y, x / weight_sq, weight_sq)
+        tau = max(domain.tau[0], x / domain.variance[1])
+        return _lift(domain, y, x / tau, tau)
 
     def violation(_point: Point, image: Image) -> str | None:
         found = [text.format(_show(value)) for gap, text, value in gaps(image) if gap < 0]
@@ -109,17 +118,21 @@ def shrinks(domain: Domain) -> Claim:
     """The variance of the output is below that of the input."""
 
     def least(x: Fraction) -> Fraction:
-        return max(domain.var[0], x / domain.weight_sq[1])
+        return max(domain.variance[0], x / domain.tau[1])
 
     def slack(box: Box, image: Image) -> arb:
-        return ball(least(box[1][0])) - image.var
+        return ball(least(box[1][0])) - image.variance
 
     def worst(y: Fraction, x: Fraction) -> Point | None:
         return _lift(domain, y, least(x), x / least(x))
 
     def violation(point: Point, image: Image) -> str | None:
-        rises = image.var > ball(point.var)
-        return f"variance rises from {float(point.var):g} to {_show(image.var)}" if rises else None
+        rises = image.variance > ball(point.variance)
+        return (
+            f"variance rises from {float(point.variance):g} to {_show(image.variance)}"
+            if rises
+            else None
+        )
 
     return Claim("shrinks the variance", slack, worst, violation)
 
@@ -128,34 +141,38 @@ def grows(domain: Domain) -> Claim:
     """The variance of the output is above that of the input."""
 
     def most(x: Fraction) -> Fraction:
-        return min(domain.var[1], x / domain.weight_sq[0])
+        return min(domain.variance[1], x / domain.tau[0])
 
     def slack(box: Box, image: Image) -> arb:
-        return image.var - ball(most(box[1][1]))
+        return image.variance - ball(most(box[1][1]))
 
     def worst(y: Fraction, x: Fraction) -> Point | None:
         return _lift(domain, y, most(x), x / most(x))
 
     def violation(point: Point, image: Image) -> str | None:
-        falls = image.var < ball(point.var)
-        return f"variance falls from {float(point.var):g} to {_show(image.var)}" if falls else None
+        falls = image.variance < ball(point.variance)
+        return (
+            f"variance falls from {float(point.variance):g} to {_show(image.variance)}"
+            if falls
+            else None
+        )
 
     return Claim("grows the variance", slack, worst, violation)
 
 
-def _lift(domain: Domain, y: Fraction, var: Fraction, weight_sq: Fraction) -> Point | None:
-    """A point of the domain with this y, |weight_sum| as large as may be; None if there is none.
+def _lift(domain: Domain, y: Fraction, variance: Fraction, tau: Fraction) -> Point | None:
+    """A point of the domain with this y, |omega| as large as may be; None if there is none.
 
-    The level curve `mean * weight_sum = y` leaves a rectangle through an edge, so one of the two
+    The level curve `mean * omega = y` leaves a rectangle through an edge, so one of the two
     may be taken at an end of its range.
     """
-    sums = sorted(domain.weight_sum, key=abs, reverse=True)
+    sums = sorted(domain.omega, key=abs, reverse=True)
     pairs = [(y / end, end) for end in sums if end != 0]
     pairs += [(end, y / end) for end in domain.mean if end != 0]
     pairs += [(mean, end) for mean in domain.mean for end in sums if mean * end == y]
-    for mean, weight_sum in pairs:
-        if _within(mean, domain.mean) and _within(weight_sum, domain.weight_sum):
-            return Point(mean, var, weight_sum, weight_sq)
+    for mean, omega in pairs:
+        if _within(mean, domain.mean) and _within(omega, domain.omega):
+            return Point(mean, variance, omega, tau)
     return None
 
 

@@ -40,41 +40,41 @@ class _Wanted(NamedTuple):
 @overload
 def selu_constants(
     mean: Number = 0.0,
-    var: Number = 1.0,
+    variance: Number = 1.0,
     *,
-    weight_sum: Number = 1.0,
-    weight_sq: Number = 1.0,
+    omega: Number = 1.0,
+    tau: Number = 1.0,
     digits: None = None,
 ) -> SELUConstants: ...
 @overload
 def selu_constants(
     mean: Number = 0.0,
-    var: Number = 1.0,
+    variance: Number = 1.0,
     *,
-    weight_sum: Number = 1.0,
-    weight_sq: Number = 1.0,
+    omega: Number = 1.0,
+    tau: Number = 1.0,
     digits: int,
 ) -> CertifiedConstants: ...
 def selu_constants(
     mean: Number = 0.0,
-    var: Number = 1.0,
+    variance: Number = 1.0,
     *,
-    weight_sum: Number = 1.0,
-    weight_sq: Number = 1.0,
+    omega: Number = 1.0,
+    tau: Number = 1.0,
     digits: int | None = None,
 ) -> SELUConstants | CertifiedConstants:
     r"""Alpha and scale for which a wanted mean and variance are a fixed point of the moment map.
 
-    The pre-activation is `z ~ N(mean * weight_sum, var * weight_sq)`. Let `u = max(z, 0)` and
+    The pre-activation is `z ~ N(mean * omega, variance * tau)`. Let `u = max(z, 0)` and
     `d = 1 - exp(min(z, 0))`, so that `selu(z) = scale * (u - alpha * d)` and `u * d = 0`. The
     fixed point asks for
 
         scale * (E u - alpha E d) = mean
-        scale^2 * (E u^2 + alpha^2 E d^2) = var + mean^2
+        scale^2 * (E u^2 + alpha^2 E d^2) = variance + mean^2
 
     Without `scale` this is one quadratic equation in alpha. On `alpha > 0` the ratio
     `(E u - alpha E d) / sqrt(E u^2 + alpha^2 E d^2)` falls strictly from `E u / sqrt(E u^2)` to
-    `-E d / sqrt(E d^2)`, so there is exactly one solution if `mean / sqrt(var + mean^2)` lies
+    `-E d / sqrt(E d^2)`, so there is exactly one solution if `mean / sqrt(variance + mean^2)` lies
     between the two, and none otherwise. For mean 0 and variance 1, with
     `c1 = erfc(1/sqrt(2)) * sqrt(e)` and `c2 = erfc(sqrt(2)) * e^2`, it is the paper's
 
@@ -83,10 +83,10 @@ def selu_constants(
 
     Args:
         mean: The mean that a layer shall keep. Floats are read as the decimals that they print.
-        var: The variance that a layer shall keep; positive.
-        weight_sum: Sum of a unit's weights (the paper's omega). It matters only where `mean` is
+        variance: The variance that a layer shall keep; positive.
+        omega: Sum of a unit's weights. It matters only where `mean` is
             not 0: 1 passes the mean on to the pre-activation, centered weights have 0.
-        weight_sq: Sum of squares of a unit's weights (the paper's tau); positive.
+        tau: Sum of squares of a unit's weights; positive.
         digits: If given, the constants come as decimals of so many certified digits (1 to 5000).
 
     Returns:
@@ -106,7 +106,7 @@ def selu_constants(
         >>> selu_constants(digits=30).alpha
         Decimal('1.67326324235437728481704299167')
     """
-    wanted = _read(mean, var, weight_sum, weight_sq)
+    wanted = _read(mean, variance, omega, tau)
     if digits is None:
         return _rounded(wanted)
     if not 1 <= digits <= _MOST_DIGITS:
@@ -123,18 +123,18 @@ def _rounded(wanted: _Wanted) -> SELUConstants:
     return SELUConstants(*settle(lambda: constants_in_balls(wanted), float))
 
 
-def _read(mean: Number, var: Number, weight_sum: Number, weight_sq: Number) -> _Wanted:
-    exact_mean, exact_var = exact(mean, "mean"), exact(var, "var")
-    exact_sq = exact(weight_sq, "weight_sq")
-    for name, value in (("var", exact_var), ("weight_sq", exact_sq)):
+def _read(mean: Number, variance: Number, omega: Number, tau: Number) -> _Wanted:
+    exact_mean, exact_variance = exact(mean, "mean"), exact(variance, "variance")
+    exact_tau = exact(tau, "tau")
+    for name, value in (("variance", exact_variance), ("tau", exact_tau)):
         if value <= 0:
             msg = f"{name} must be positive; got {float(value):g}. At 0 nothing is left to scale."
             raise ArgumentError(msg)
     return _Wanted(
         mean=exact_mean,
-        second=exact_var + exact_mean**2,
-        y=exact_mean * exact(weight_sum, "weight_sum"),
-        x=exact_var * exact_sq,
+        second=exact_variance + exact_mean**2,
+        y=exact_mean * exact(omega, "omega"),
+        x=exact_variance * exact_tau,
     )
 
 
@@ -160,7 +160,7 @@ def constants_in_balls(wanted: _Wanted = STANDARD) -> tuple[arb, arb]:
 
 
 def _refuse_the_impossible(wanted: _Wanted) -> None:
-    """Raise if `mean / sqrt(var + mean^2)` is outside what SELUs with alpha > 0 reach."""
+    """Raise if `mean / sqrt(variance + mean^2)` is outside what SELUs with alpha > 0 reach."""
     if wanted.mean == 0:
         return
     share = wanted.mean**2 / wanted.second
@@ -174,7 +174,7 @@ def _refuse_the_impossible(wanted: _Wanted) -> None:
         (limit,) = settle(ceiling, float)
         side, sign = ("below", 1) if wanted.mean > 0 else ("above", -1)
         msg = (
-            f"With positive alpha, SELU can keep only a mean / sqrt(var + mean^2) {side} "
+            f"With positive alpha, SELU can keep only a mean / sqrt(variance + mean^2) {side} "
             f"{sign * limit**0.5:.6g} here; got {sign * float(share) ** 0.5:.6g}. "
             "Ask for a mean nearer to 0 or for a larger variance."
         )

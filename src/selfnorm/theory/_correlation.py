@@ -13,12 +13,12 @@ _GRADED = 2.0 ** -np.arange(1, 30)  # panels that narrow towards a kink, as 1 - 
 
 
 def correlation_map(
-    correlation: float, *, mean: float = 0.0, var: float = 1.0, activation: Activation = "selu"
+    correlation: float, *, mean: float = 0.0, variance: float = 1.0, activation: Activation = "selu"
 ) -> float:
     r"""Correlation of `f(z1)` and `f(z2)` for Gaussians z1, z2 of a given correlation c.
 
-    Both have `mean` and `var`. Conditionally on z1, z2 is `N(mean + c (z1 - mean),
-    var (1 - c^2))`, so that
+    Both have `mean` and `variance`. Conditionally on z1, z2 is `N(mean + c (z1 - mean),
+    variance (1 - c^2))`, so that
 
         E f(z1) f(z2) = E f(z1) m(z1),    m(z1) = E[f(z2) | z1],
 
@@ -30,7 +30,7 @@ def correlation_map(
     Args:
         correlation: Correlation of the pre-activations, in [-1, 1].
         mean: Their mean.
-        var: Their variance, positive.
+        variance: Their variance, positive.
         activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
 
     Returns:
@@ -48,16 +48,16 @@ def correlation_map(
     if not -1 <= correlation <= 1:
         msg = f"correlation must be within [-1, 1]; got {correlation}."
         raise ArgumentError(msg)
-    if not 0 < var < np.inf or not np.isfinite(mean):
-        msg = f"mean must be finite and var positive; got {mean=} and {var=}."
+    if not 0 < variance < np.inf or not np.isfinite(mean):
+        msg = f"mean must be finite and variance positive; got {mean=} and {variance=}."
         raise ArgumentError(msg)
-    own = statistics(activation, np.array([float(mean)]), np.array([float(var)]))
-    if own.var[0] == 0:
-        msg = f"Outputs must vary to be correlated; they are constant at {mean=} and {var=}."
+    own = statistics(activation, np.array([float(mean)]), np.array([float(variance)]))
+    if own.variance[0] == 0:
+        msg = f"Outputs must vary to be correlated; they are constant at {mean=} and {variance=}."
         raise ArgumentError(msg)
     if correlation == 0:
         return 0.0
-    s = np.sqrt(var)
+    s = np.sqrt(variance)
     shape = shape_of(activation)
     kinks = (np.array(shape.kinks) - mean) / s
     graded = np.concatenate([kinks, *(kinks + step for step in (*_GRADED, *-_GRADED))])
@@ -67,9 +67,9 @@ def correlation_map(
     weight = half * _WEIGHTS * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
     inner = moments(
         mean + s * correlation * g,
-        var * (1 - correlation**2),
-        weight_sum=1.0,
+        variance * (1 - correlation**2),
+        omega=1.0,
         activation=activation,
     ).mean
     outer = evaluate(shape.function, mean + s * g) - own.mean[0]
-    return float(np.clip((weight * outer * (inner - own.mean[0])).sum() / own.var[0], -1, 1))
+    return float(np.clip((weight * outer * (inner - own.mean[0])).sum() / own.variance[0], -1, 1))

@@ -16,24 +16,24 @@ class Domain:
 
     Attributes:
         mean: Range of the inputs' mean (mu).
-        var: Range of the inputs' variance (nu), positive.
-        weight_sum: Range of the sum of a unit's weights (omega).
-        weight_sq: Range of the sum of squares of a unit's weights (tau), positive.
+        variance: Range of the inputs' variance (nu), positive.
+        omega: Range of the sum of a unit's weights (omega).
+        tau: Range of the sum of squares of a unit's weights (tau), positive.
     """
 
     mean: Range
-    var: Range
-    weight_sum: Range
-    weight_sq: Range
+    variance: Range
+    omega: Range
+    tau: Range
 
     @classmethod
     def of(
         cls,
         *,
         mean: Iterable[Number],
-        var: Iterable[Number],
-        weight_sum: Iterable[Number],
-        weight_sq: Iterable[Number],
+        variance: Iterable[Number],
+        omega: Iterable[Number],
+        tau: Iterable[Number],
     ) -> "Domain":
         """A domain from numbers as they are written: `0.1` and `'0.1'` are one tenth, exactly.
 
@@ -41,24 +41,24 @@ class Domain:
             ArgumentError: If a range is not two increasing numbers, or not positive where it must.
 
         Example:
-            >>> box = Domain.of(mean=(0, 0), var=(0.8, "3/2"), weight_sum=(0, 0), weight_sq=(1, 1))
-            >>> box.var
+            >>> box = Domain.of(mean=(0, 0), variance=(0.8, "3/2"), omega=(0, 0), tau=(1, 1))
+            >>> box.variance
             (Fraction(4, 5), Fraction(3, 2))
         """
-        given = {"mean": mean, "var": var, "weight_sum": weight_sum, "weight_sq": weight_sq}
+        given = {"mean": mean, "variance": variance, "omega": omega, "tau": tau}
         return cls(**{name: _range(value, name) for name, value in given.items()})
 
     def with_ranges(self, **ranges: Iterable[Number]) -> "Domain":
         """The domain with some of its ranges replaced.
 
         Example:
-            >>> box = Domain.of(mean=(0, 0), var=(1, 1), weight_sum=(0, 0), weight_sq=(1, 1))
-            >>> print(box.with_ranges(var=("0.8", "1.5")))
-            mean in [0, 0], var in [0.8, 1.5], weight_sum in [0, 0], weight_sq in [1, 1]
+            >>> box = Domain.of(mean=(0, 0), variance=(1, 1), omega=(0, 0), tau=(1, 1))
+            >>> print(box.with_ranges(variance=("0.8", "1.5")))
+            mean in [0, 0], variance in [0.8, 1.5], omega in [0, 0], tau in [1, 1]
         """
         unknown = set(ranges) - {field.name for field in fields(self)}
         if unknown:
-            msg = f"A domain has mean, var, weight_sum and weight_sq; got {sorted(unknown)}."
+            msg = f"A domain has mean, variance, omega and tau; got {sorted(unknown)}."
             raise ArgumentError(msg)
         return replace(self, **{name: _range(value, name) for name, value in ranges.items()})
 
@@ -68,11 +68,11 @@ class Domain:
         return replace(self, **{name: (end, high) if side == 0 else (low, end)})
 
     def products(self) -> tuple[Range, Range]:
-        """Ranges of `y = mean * weight_sum` and `x = var * weight_sq`: their images, exactly."""
-        ends = [mean * weight for mean in self.mean for weight in self.weight_sum]
+        """Ranges of `y = mean * omega` and `x = variance * tau`: their images, exactly."""
+        ends = [mean * weight for mean in self.mean for weight in self.omega]
         return (min(ends), max(ends)), (
-            self.var[0] * self.weight_sq[0],
-            self.var[1] * self.weight_sq[1],
+            self.variance[0] * self.tau[0],
+            self.variance[1] * self.tau[1],
         )
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ class Domain:
 
 def _range(value: Iterable[Number], name: str) -> Range:
     ends = tuple(exact(end, name) for end in value)
-    positive = name in ("var", "weight_sq")
+    positive = name in ("variance", "tau")
     if len(ends) != 2 or ends[0] > ends[1] or (positive and ends[0] <= 0):
         shown = ", ".join(map(_text, ends))
         msg = (

@@ -17,14 +17,14 @@ class AlphaDropoutAffine(NamedTuple):
 
 
 def alpha_dropout_affine(
-    p: float, mean: float = 0.0, var: float = 1.0, *, dropped: float = _DROPPED
+    p: float, mean: float = 0.0, variance: float = 1.0, *, dropped: float = _DROPPED
 ) -> AlphaDropoutAffine:
     r"""Scale and shift that give units back the mean and variance they had before alpha dropout.
 
     A unit keeps its value with probability `q = 1 - p` and is else set to `d`, where SELU
-    saturates. For units of mean `mean` and variance `var`:
+    saturates. For units of mean `mean` and variance `variance`:
 
-        scale = sqrt(var / (q * (p * (d - mean)**2 + var)))
+        scale = sqrt(variance / (q * (p * (d - mean)**2 + variance)))
         shift = mean - scale * (q * mean + p * d)
 
     With `p = 1` every unit holds the same value and no map restores a variance: the result is
@@ -33,7 +33,7 @@ def alpha_dropout_affine(
     Args:
         p: Probability that a unit is dropped.
         mean: Mean of the units before dropout.
-        var: Variance of the units before dropout.
+        variance: Variance of the units before dropout.
         dropped: The value d of a dropped unit, `-lambda * alpha` by default. For constants of
             another fixed point it is `-scale * alpha` with those.
 
@@ -41,8 +41,8 @@ def alpha_dropout_affine(
         `AlphaDropoutAffine(scale, shift)`.
 
     Raises:
-        ArgumentError: If `p` is outside [0, 1], `var` is not positive, or `mean` or `dropped` is
-            not finite.
+        ArgumentError: If `p` is outside [0, 1], `variance` is not positive, or `mean` or `dropped`
+            is not finite.
 
     Source: Klambauer et al. 2017, section 2, "New Dropout Technique".
 
@@ -55,9 +55,9 @@ def alpha_dropout_affine(
         0.0
     """
     check_probability(p)
-    if not 0 < var < math.inf:
+    if not 0 < variance < math.inf:
         raise ArgumentError(
-            f"var is the variance before dropout, positive and finite; got var={var}. "
+            f"variance is that before dropout, positive and finite; got variance={variance}. "
             "Pass the variance of the units, 1 for a self-normalizing network."
         )
     if not (math.isfinite(mean) and math.isfinite(dropped)):
@@ -67,7 +67,7 @@ def alpha_dropout_affine(
     q = 1 - p
     if q == 0:
         return AlphaDropoutAffine(0.0, float(mean))
-    scale = math.sqrt(var / (q * (p * (dropped - mean) ** 2 + var)))
+    scale = math.sqrt(variance / (q * (p * (dropped - mean) ** 2 + variance)))
     return AlphaDropoutAffine(scale, mean - scale * (q * mean + p * dropped))
 
 

@@ -26,15 +26,15 @@ class Slopes(NamedTuple):
 
     mean_by_y: arb
     mean_by_x: arb
-    var_by_y: arb
-    var_by_x: arb
+    variance_by_y: arb
+    variance_by_x: arb
 
 
 class Image(NamedTuple):
     """What the map makes of a box: enclosures of mean, variance and their derivatives."""
 
     mean: arb
-    var: arb
+    variance: arb
     slopes: Slopes
 
 
@@ -61,16 +61,18 @@ def image(box: Box, alpha: arb, scale: arb) -> Image:
         second_by_y - 2 * mean * mean_by_y,
         second_by_x - 2 * mean * mean_by_x,
     )
-    var = second - mean * mean
+    variance = second - mean * mean
     var_there = second_there - mean_there * mean_there
-    var = var.intersection(var_there + slopes.var_by_y * dy + slopes.var_by_x * dx)
-    return Image(mean, var, slopes)
+    variance = variance.intersection(
+        var_there + slopes.variance_by_y * dy + slopes.variance_by_x * dx
+    )
+    return Image(mean, variance, slopes)
 
 
-def largest_stretch(slopes: Slopes, weight_sum: arb, weight_sq: arb) -> arb:
+def largest_stretch(slopes: Slopes, omega: arb, tau: arb) -> arb:
     """The largest singular value of the Jacobian by mean and variance (paper, Eq. 25)."""
-    a, b = weight_sum * slopes.mean_by_y, weight_sq * slopes.mean_by_x
-    c, d = weight_sum * slopes.var_by_y, weight_sq * slopes.var_by_x
+    a, b = omega * slopes.mean_by_y, tau * slopes.mean_by_x
+    c, d = omega * slopes.variance_by_y, tau * slopes.variance_by_x
     return (_norm(a + d, c - b) + _norm(a - d, b + c)) / 2
 
 

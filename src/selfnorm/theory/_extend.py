@@ -9,7 +9,7 @@ from selfnorm.theory._certify import THEOREMS, Certificate, Progress, certify, s
 from selfnorm.theory._domain import Domain
 from selfnorm.theory._exact import Number, exact
 
-NAMES = ("mean", "var", "weight_sum", "weight_sq")
+NAMES = ("mean", "variance", "omega", "tau")
 _MOST_BOXES = 60_000  # enough to within 0.001 of where the theorem fails
 
 
@@ -49,7 +49,7 @@ def largest_domain(
     fails follows where proofs nest, for the contraction, but not for the image.
 
     Args:
-        ranges: Which to widen: of 'mean', 'var', 'weight_sum', 'weight_sq'.
+        ranges: Which to widen: of 'mean', 'variance', 'omega', 'tau'.
         resolution: Distance at which a proved and a failed end are near enough.
         progress: Called with a range's name and the share of the work done.
 
@@ -62,7 +62,7 @@ def largest_domain(
     Source: Klambauer et al. 2017, Theorem 1; the extensions are this library's.
 
     Example:
-        >>> extensions = largest_domain(ranges=["weight_sq"], resolution="0.01")
+        >>> extensions = largest_domain(ranges=["tau"], resolution="0.01")
         >>> [str(extension.proved) for extension in extensions]
         ['19/20', '111/100']
     """
@@ -89,7 +89,7 @@ def _extend(domain: Domain, name: str, side: int, step: Fraction) -> Extension:
 
     def attempt(steps: int) -> Certificate | None:
         end = paper + outward * steps * step
-        if name in ("var", "weight_sq") and end <= 0:
+        if name in ("variance", "tau") and end <= 0:
             return None
         moved = domain.widened(name, side, end)
         return certify("1", domain=moved, most_boxes=_MOST_BOXES)[0]

@@ -32,7 +32,7 @@ class FixedPoint:
 
     Attributes:
         mean: Its mean.
-        var: Its variance; 0 where the activations have collapsed to a constant.
+        variance: Its variance; 0 where the activations have collapsed to a constant.
         jacobian: Derivative of the map there, 2 x 2; nan where the variance is 0.
         spectral_radius: Largest absolute eigenvalue of the derivative. At variance 0, the factor
             by which the map changes a tiny variance (with the square of the mean's distance).
@@ -46,7 +46,7 @@ class FixedPoint:
     """
 
     mean: float
-    var: float
+    variance: float
     jacobian: FloatArray
     spectral_radius: float
     largest_singular_value: float
@@ -70,43 +70,43 @@ class FixedPoint:
 class Layer(NamedTuple):
     """What makes the map: the sums over a unit's weights, and the activation."""
 
-    weight_sum: float
-    weight_sq: float
+    omega: float
+    tau: float
     activation: Activation
 
-    def step(self, mean: float, var: float) -> tuple[float, float]:
+    def step(self, mean: float, variance: float) -> tuple[float, float]:
         """Apply the map once."""
-        after = moments(mean, var, **self._asdict())
-        return float(after.mean), float(after.var)
+        after = moments(mean, variance, **self._asdict())
+        return float(after.mean), float(after.variance)
 
-    def derivative(self, mean: float, var: float) -> FloatArray:
+    def derivative(self, mean: float, variance: float) -> FloatArray:
         """The map's Jacobian."""
-        return jacobian(mean, var, **self._asdict())
+        return jacobian(mean, variance, **self._asdict())
 
-    def gain(self, mean: float, var: float) -> float:
+    def gain(self, mean: float, variance: float) -> float:
         """E f'^2 behind the layer."""
-        y, x = np.array([mean * self.weight_sum]), np.array([var * self.weight_sq])
+        y, x = np.array([mean * self.omega]), np.array([variance * self.tau])
         return float(statistics(self.activation, y, x).gain[0])
 
 
 def fixed_point(
     *,
-    weight_sum: float = 0.0,
-    weight_sq: float = 1.0,
+    omega: float = 0.0,
+    tau: float = 1.0,
     activation: Activation = "selu",
     start: tuple[float, float] = (0.0, 1.0),
     max_iterations: int = 1000,
 ) -> FixedPoint:
     r"""The fixed point that iterating the moment map from `start` leads to.
 
-    A network in which every unit's weights have sum `weight_sum` and sum of squares `weight_sq`
+    A network in which every unit's weights have sum `omega` and sum of squares `tau`
     applies `moments` once a layer. From the standard start of mean 0 and variance 1 that converges
     to a fixed point, or the variance collapses towards 0, or it diverges. Newton's
     method with the analytic Jacobian finishes what iterating has brought near.
 
     Args:
-        weight_sum: Sum of a unit's weights (omega).
-        weight_sq: Sum of squares of a unit's weights (tau), positive.
+        omega: Sum of a unit's weights (omega).
+        tau: Sum of squares of a unit's weights (tau), positive.
         activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
         start: Mean and variance of the network's inputs.
         max_iterations: Layers after which to give up.
@@ -122,30 +122,30 @@ def fixed_point(
 
     Example:
         >>> point = fixed_point()
-        >>> round(point.var, 12), round(point.largest_singular_value, 10), point.attracting
+        >>> round(point.variance, 12), round(point.largest_singular_value, 10), point.attracting
         (1.0, 0.7876733605, True)
-        >>> round(fixed_point(weight_sq=2.0).var, 1)
+        >>> round(fixed_point(tau=2.0).variance, 1)
         18.5
-        >>> fixed_point(weight_sq=0.49).reason
+        >>> fixed_point(tau=0.49).reason
         'the variance collapses to 0'
     """
-    layer = Layer(weight_sum, weight_sq, activation)
-    mean, var = (float(finite_array(value, "start")) for value in start)
-    if var <= 0 or max_iterations < 1:
+    layer = Layer(omega, tau, activation)
+    mean, variance = (float(finite_array(value, "start")) for value in start)
+    if variance <= 0 or max_iterations < 1:
         msg = (
             f"start must have a positive variance and max_iterations be at least 1; got {start=} "
             f"and {max_iterations=}. The standard start is (0.0, 1.0)."
         )
         raise ArgumentError(msg)
     for iteration in range(1, max_iterations + 1):
-        new = layer.step(mean, var)
+        new = layer.step(mean, variance)
         if iteration.bit_count() == 1 or new[1] < _GONE or iteration == max_iterations:
-            end = _end(layer, (mean, var), new, iteration)
+            end = _end(layer, (mean, variance), new, iteration)
             if end is not None:
                 return end
-        mean, var = new
+        mean, variance = new
     reason = f"mean and variance still change after {max_iterations} layers"
-    return _unfinished(layer, (mean, var), max_iterations, reason)
+    return _unfinished(layer, (mean, variance), max_iterations, reason)
 
 
 def _end(
@@ -166,9 +166,9 @@ def _end(
     return None
 
 
-def refine(layer: Layer, mean: float, var: float) -> tuple[float, float] | None:
+def refine(layer: Layer, mean: float, variance: float) -> tuple[float, float] | None:
     """A fixed point near a given point by Newton's method, or None if it finds none."""
-    point = (mean, var)
+    point = (mean, variance)
     best, least = None, _STILL
     for _ in range(30):
         image = layer.step(*point)
@@ -188,18 +188,18 @@ def refine(layer: Layer, mean: float, var: float) -> tuple[float, float] | None:
     return best
 
 
-def describe(layer: Layer, mean: float, var: float, iterations: int) -> FixedPoint:
+def describe(layer: Layer, mean: float, variance: float, iterations: int) -> FixedPoint:
     """The full description of a fixed point of positive variance."""
-    derivative = layer.derivative(mean, var)
+    derivative = layer.derivative(mean, variance)
     return FixedPoint(
         mean=mean,
-        var=var,
+        variance=variance,
         jacobian=derivative,
         spectral_radius=spectral_radius(derivative),
         largest_singular_value=largest_singular_value(derivative),
-        gradient_gain=layer.gain(mean, var),
+        gradient_gain=layer.gain(mean, variance),
         iterations=iterations,
-        residual=_gap((mean, var), layer.step(mean, var)),
+        residual=_gap((mean, variance), layer.step(mean, variance)),
         converged=True,
         reason="",
     )
@@ -207,20 +207,20 @@ def describe(layer: Layer, mean: float, var: float, iterations: int) -> FixedPoi
 
 def collapsed(layer: Layer, mean: float, iterations: int) -> FixedPoint:
     """A fixed point of variance 0, and how the map changes a tiny variance beside it."""
-    shift, var = 0.0, _TINY
+    shift, variance = 0.0, _TINY
     growth = math.nan
     for _ in range(60):
-        new_mean, new_var = layer.step(mean + shift, var)
-        before, after = var + shift**2, new_var + (new_mean - mean) ** 2
+        new_mean, new_var = layer.step(mean + shift, variance)
+        before, after = variance + shift**2, new_var + (new_mean - mean) ** 2
         if after == 0:
             growth = 0.0
             break
         growth = after / before
         rescale = _TINY / after
-        shift, var = (new_mean - mean) * math.sqrt(rescale), new_var * rescale
+        shift, variance = (new_mean - mean) * math.sqrt(rescale), new_var * rescale
     return FixedPoint(
         mean=mean,
-        var=0.0,
+        variance=0.0,
         jacobian=np.full((2, 2), np.nan),
         spectral_radius=growth,
         largest_singular_value=math.nan,

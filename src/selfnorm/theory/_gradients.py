@@ -14,12 +14,12 @@ def gradient_gain(
     p: float = 0.0,
     *,
     mean: float = 0.0,
-    var: float = 1.0,
+    variance: float = 1.0,
     activation: Activation = "selu",
 ) -> float:
     r"""Factor on the second moment of gradients behind an activation and alpha dropout.
 
-    For a pre-activation `z ~ N(mean, var)`, backpropagation multiplies by `f'(z)`, and alpha
+    For a pre-activation `z ~ N(mean, variance)`, backpropagation multiplies by `f'(z)`, and alpha
     dropout by its scale a for the share `q = 1 - p` that is kept:
 
         gain(p) = E f'(z)^2 * q * a^2
@@ -30,7 +30,7 @@ def gradient_gain(
     Args:
         p: Probability that a unit is dropped, below 1.
         mean: Mean of the pre-activation.
-        var: Variance of the pre-activation, positive.
+        variance: Variance of the pre-activation, positive.
         activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
 
     Returns:
@@ -52,10 +52,10 @@ def gradient_gain(
     if p == 1:
         msg = "p must be below 1 for gradients to pass; got p=1. Pass a fraction such as 0.05."
         raise ArgumentError(msg)
-    if not (math.isfinite(mean) and 0 < var < math.inf):
-        msg = f"mean must be finite and var positive; got {mean=} and {var=}."
+    if not (math.isfinite(mean) and 0 < variance < math.inf):
+        msg = f"mean must be finite and variance positive; got {mean=} and {variance=}."
         raise ArgumentError(msg)
-    gain = statistics(activation, np.array([float(mean)]), np.array([float(var)])).gain
+    gain = statistics(activation, np.array([float(mean)]), np.array([float(variance)])).gain
     return float(gain[0]) * (1 - p) * alpha_dropout_affine(p).scale ** 2
 
 

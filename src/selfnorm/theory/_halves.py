@@ -8,7 +8,7 @@ so that `selu(z) = scale * (u - alpha * d)`. As `u * d = 0`, the covariance of u
 `-E u * E d`, and
 
     mean = scale (E u - alpha E d)
-    var  = scale^2 (Var u + alpha^2 Var d + 2 alpha E u E d)
+    variance  = scale^2 (Var u + alpha^2 Var d + 2 alpha E u E d)
 
 The variance is a sum of positive terms. So it has full relative accuracy also where the mean is
 a thousand times the deviation and `E selu^2 - mean^2` would keep no digit, provided that `Var u`

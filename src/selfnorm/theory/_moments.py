@@ -15,51 +15,51 @@ class Moments(NamedTuple):
     """Mean and variance of a layer's outputs; floats, or arrays of the arguments' common shape."""
 
     mean: FloatArray
-    var: FloatArray
+    variance: FloatArray
 
 
 class _Layer(NamedTuple):
     """The arguments as arrays of one shape, and the pre-activation `z ~ N(y, x)`."""
 
     mean: FloatArray
-    var: FloatArray
-    weight_sum: FloatArray
-    weight_sq: FloatArray
+    variance: FloatArray
+    omega: FloatArray
+    tau: FloatArray
     y: FloatArray
     x: FloatArray
 
 
 def moments(
     mean: ArrayLike = 0.0,
-    var: ArrayLike = 1.0,
+    variance: ArrayLike = 1.0,
     *,
-    weight_sum: ArrayLike = 0.0,
-    weight_sq: ArrayLike = 1.0,
+    omega: ArrayLike = 0.0,
+    tau: ArrayLike = 1.0,
     activation: Activation = "selu",
 ) -> Moments:
     r"""Mean and variance of an activation's output, from those of the layer's inputs.
 
-    A unit's inputs are independent with `mean` and `var`; its weights have sum `weight_sum` (omega)
-    and sum of squares `weight_sq` (tau). Its pre-activation is then nearly Gaussian,
+    A unit's inputs are independent with `mean` and `variance`; its weights have sum `omega`
+    and sum of squares `tau`. Its pre-activation is then nearly Gaussian,
 
-        z ~ N(y, x),  y = mean * weight_sum,  x = var * weight_sq,
+        z ~ N(y, x),  y = mean * omega,  x = variance * tau,
 
     and the result is `E f(z)` and `Var f(z)`. SELU, ELU and ReLU have closed forms,
-    arranged so that nothing cancels: for var from 1e-12 to 1e6 and mean within 1e3 the variance has
-    a relative error below 1e-12, and so has the mean relative to the sum of its positive and
+    arranged so that nothing cancels: for variances from 1e-12 to 1e6 and means within 1e3 the
+    variance has a relative error below 1e-12, and so has the mean relative to the sum of its positive and
     its negative part (near the curve where these are equal, the mean itself is 0 and has no
     relative error to speak of). Results below 1e-290 lose digits as float64 underflows. Other
     activations are integrated numerically, where a mean far larger than the deviation costs digits.
 
     Args:
         mean: Mean of the inputs.
-        var: Variance of the inputs, not negative.
-        weight_sum: Sum of a unit's weights.
-        weight_sq: Sum of squares of a unit's weights, positive.
+        variance: Variance of the inputs, not negative.
+        omega: Sum of a unit's weights.
+        tau: Sum of squares of a unit's weights, positive.
         activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
 
     Returns:
-        `Moments(mean, var)` of the shape to which the arguments broadcast, float64.
+        `Moments(mean, variance)` of the shape to which the arguments broadcast, float64.
 
     Raises:
         ArgumentError: If an argument is out of range or not finite, if shapes do not broadcast, or
@@ -68,52 +68,52 @@ def moments(
     Source: Klambauer et al. 2017, Eq. 4 and 5.
 
     Example:
-        >>> mean, var = moments(0.0, 1.0)
-        >>> bool(abs(mean) < 1e-15), bool(abs(var - 1) < 1e-14)
+        >>> mean, variance = moments(0.0, 1.0)
+        >>> bool(abs(mean) < 1e-15), bool(abs(variance - 1) < 1e-14)
         (True, True)
     """
-    layer = _layer(mean, var, weight_sum, weight_sq)
+    layer = _layer(mean, variance, omega, tau)
     certain = layer.x == 0
     values = statistics(activation, layer.y, np.where(certain, 1.0, layer.x))
     if not np.any(certain):
-        return Moments(values.mean[()], values.var[()])
+        return Moments(values.mean[()], values.variance[()])
     point = evaluate(shape_of(activation).function, layer.y)
     return Moments(
-        np.where(certain, point, values.mean)[()], np.where(certain, 0.0, values.var)[()]
+        np.where(certain, point, values.mean)[()], np.where(certain, 0.0, values.variance)[()]
     )
 
 
 def jacobian(
     mean: ArrayLike = 0.0,
-    var: ArrayLike = 1.0,
+    variance: ArrayLike = 1.0,
     *,
-    weight_sum: ArrayLike = 0.0,
-    weight_sq: ArrayLike = 1.0,
+    omega: ArrayLike = 0.0,
+    tau: ArrayLike = 1.0,
     activation: Activation = "selu",
 ) -> FloatArray:
     r"""Derivative of `moments` by mean and variance.
 
-        H = [[d mean'/d mean, d mean'/d var],
-             [d var' /d mean, d var' /d var]]
+        H = [[d mean'/d mean, d mean'/d variance],
+             [d variance' /d mean, d variance' /d variance]]
 
-    By Gaussian integration by parts the entries are `weight_sum * E f'`, `weight_sq/2 * E f''`,
-    `2 * weight_sum * Cov(f, f')` and `weight_sq * (E f'^2 + Cov(f, f''))`, where `f''` counts the
+    By Gaussian integration by parts the entries are `omega * E f'`, `tau/2 * E f''`,
+    `2 * omega * Cov(f, f')` and `tau * (E f'^2 + Cov(f, f''))`, where `f''` counts the
     jump of SELU's slope at 0. For SELU each entry's error is below 1e-12 of the sum of the absolute
     values of its terms; for other activations the integrals need no derivative of f, and lose
     precision as the deviation falls below about 1e-3.
 
     Args:
         mean: Mean of the inputs.
-        var: Variance of the inputs, positive (at 0 the derivative by var need not exist).
-        weight_sum: Sum of a unit's weights.
-        weight_sq: Sum of squares of a unit's weights, positive.
+        variance: Variance of the inputs, positive (at 0 the derivative by variance need not exist).
+        omega: Sum of a unit's weights.
+        tau: Sum of squares of a unit's weights, positive.
         activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
 
     Returns:
         An array of the shape to which the arguments broadcast, with `(2, 2)` appended, float64.
 
     Raises:
-        ArgumentError: As `moments`, and if `var` is 0.
+        ArgumentError: As `moments`, and if `variance` is 0.
 
     Source: Klambauer et al. 2017, Eq. 52-57 (their H).
 
@@ -121,14 +121,14 @@ def jacobian(
         >>> jacobian(0.0, 1.0).round(10).tolist()
         [[0.0, 0.0888347551], [0.0, 0.7826478832]]
     """
-    layer = _layer(mean, var, weight_sum, weight_sq)
+    layer = _layer(mean, variance, omega, tau)
     if np.any(layer.x == 0):
-        msg = "var must be positive for a derivative; got 0. Use moments() there, or a small var."
+        msg = "variance must be positive for a derivative; got 0. Use moments(), or a small one."
         raise ArgumentError(msg)
     values = statistics(activation, layer.y, layer.x)
     rows = (
-        (layer.weight_sum * values.mean_by_y, layer.weight_sq * values.mean_by_x),
-        (layer.weight_sum * values.var_by_y, layer.weight_sq * values.var_by_x),
+        (layer.omega * values.mean_by_y, layer.tau * values.mean_by_x),
+        (layer.omega * values.variance_by_y, layer.tau * values.variance_by_x),
     )
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
@@ -143,11 +143,11 @@ def largest_singular_value(derivative: FloatArray) -> float:
     return float(np.linalg.norm(derivative, 2))
 
 
-def _layer(mean: ArrayLike, var: ArrayLike, weight_sum: ArrayLike, weight_sq: ArrayLike) -> _Layer:
-    named = {"mean": mean, "var": var, "weight_sum": weight_sum, "weight_sq": weight_sq}
+def _layer(mean: ArrayLike, variance: ArrayLike, omega: ArrayLike, tau: ArrayLike) -> _Layer:
+    named = {"mean": mean, "variance": variance, "omega": omega, "tau": tau}
     arrays = {name: finite_array(value, name) for name, value in named.items()}
-    for name, rule in (("var", "not be negative"), ("weight_sq", "be positive")):
-        wrong = arrays[name] < 0 if name == "var" else arrays[name] <= 0
+    for name, rule in (("variance", "not be negative"), ("tau", "be positive")):
+        wrong = arrays[name] < 0 if name == "variance" else arrays[name] <= 0
         if np.any(wrong):
             worst = float(arrays[name][wrong].min())
             msg = f"{name} must {rule}; got {worst:g}. It is a sum of squares, so give it as one."

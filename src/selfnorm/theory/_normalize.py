@@ -100,22 +100,22 @@ def normalize_activation(
         (1.592537, 0.461071, 1.177807)
     """
     values = statistics(activation, np.zeros(1), np.ones(1), kinks)
-    var, mean = float(values.var[0]), float(values.mean[0])
-    if var <= 1e-28 * (1 + mean**2):
+    variance, mean = float(values.variance[0]), float(values.mean[0])
+    if variance <= 1e-28 * (1 + mean**2):
         msg = (
             "An activation must not be constant to be given variance 1; got variance "
-            f"{var:g} at mean {mean:g}. Choose another function."
+            f"{variance:g} at mean {mean:g}. Choose another function."
         )
         raise ArgumentError(msg)
-    slope = float(values.var_by_x[0]) / var
+    slope = float(values.variance_by_x[0]) / variance
     return NormalizedActivation(
         name=name_of(activation),
         function=shape_of(activation, kinks).function,
-        factor=var**-0.5,
-        shift=-mean * var**-0.5,
+        factor=variance**-0.5,
+        shift=-mean * variance**-0.5,
         variance_slope=slope,
-        stretch=float(np.hypot(slope, values.mean_by_x[0] * var**-0.5)),
-        gradient_gain=float(values.gain[0]) / var,
+        stretch=float(np.hypot(slope, values.mean_by_x[0] * variance**-0.5)),
+        gradient_gain=float(values.gain[0]) / variance,
         error=float(values.error[0]),
     )
 

@@ -24,13 +24,13 @@ class Propagation:
 
     Attributes:
         mean: Mean of the units.
-        var: Variance of the units; with random weights over units and data together.
+        variance: Variance of the units; with random weights over units and data together.
         correlation: Correlation between two units of a layer.
         gradient: Root mean square of the gradient by a layer's units, over that by the last's.
     """
 
     mean: FloatArray
-    var: FloatArray
+    variance: FloatArray
     correlation: FloatArray
     gradient: FloatArray
 
@@ -38,7 +38,7 @@ class Propagation:
 @dataclass(frozen=True)
 class _State:
     mean: float
-    var: float
+    variance: float
     correlation: float
     gain: float = 1.0
 
@@ -47,9 +47,9 @@ def propagate(
     depth: int,
     *,
     mean: float = 0.0,
-    var: float = 1.0,
-    weight_sum: float | Sequence[float] | Literal["random"] = 0.0,
-    weight_sq: float | Sequence[float] = 1.0,
+    variance: float = 1.0,
+    omega: float | Sequence[float] | Literal["random"] = 0.0,
+    tau: float | Sequence[float] = 1.0,
     dropout: float = 0.0,
     correlation: float = 0.0,
     activation: Activation = "selu",
@@ -65,7 +65,7 @@ def propagate(
     units' pre-activations correlate by `rho omega^2 / (tau (1 - rho) + rho omega^2)`, and their
     outputs by `correlation_map` of that.
 
-    **Random weights** (`weight_sum='random'`): independent weights of mean 0, as after LeCun's
+    **Random weights** (`omega='random'`): independent weights of mean 0, as after LeCun's
     initialization, whose sum is `omega ~ N(0, tau)` from unit to unit. Mean and variance are those
     over units and data together; without correlation the pre-activations are then
     `N(0, tau (nu + mu^2))`. Correlations between units behind the first layer have random
@@ -78,9 +78,9 @@ def propagate(
     Args:
         depth: Number of layers.
         mean: Mean of the network's inputs.
-        var: Variance of the network's inputs, positive.
-        weight_sum: Sum of each unit's weights: one number, one for each layer, or 'random'.
-        weight_sq: Sum of squares of each unit's weights, positive: one number, or one a layer.
+        variance: Variance of the network's inputs, positive.
+        omega: Sum of each unit's weights: one number, one for each layer, or 'random'.
+        tau: Sum of squares of each unit's weights, positive: one number, or one a layer.
         dropout: Probability that alpha dropout drops a unit, below 1.
         correlation: Equal correlation among the network's inputs, in [0, 1].
         activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
@@ -96,24 +96,24 @@ def propagate(
 
     Example:
         >>> layers = propagate(30, dropout=0.1)
-        >>> round(float(layers.var[-1]), 6), round(float(layers.gradient[0]), 3)
+        >>> round(float(layers.variance[-1]), 6), round(float(layers.gradient[0]), 3)
         (1.0, 0.05)
     """
-    _check_inputs(mean, var, dropout, correlation, depth=depth)
-    states = [_State(float(mean), float(var), float(correlation))]
-    for omega, tau in zip(_sums(weight_sum, depth), _squares(weight_sq, depth), strict=True):
+    _check_inputs(mean, variance, dropout, correlation, depth=depth)
+    states = [_State(float(mean), float(variance), float(correlation))]
+    for of_layer, squares in zip(_sums(omega, depth), _squares(tau, depth), strict=True):
         before = states[-1]
         after = (
-            _random_layer(before, tau, activation)
-            if omega is None
-            else _given_layer(before, omega, tau, activation)
+            _random_layer(before, squares, activation)
+            if of_layer is None
+            else _given_layer(before, of_layer, squares, activation)
         )
         states.append(_drop(after, dropout) if dropout else after)
     gains = np.array([state.gain for state in states[1:]])
     backward = np.concatenate([np.cumprod(gains[::-1])[::-1], [1.0]])
     return Propagation(
         mean=np.array([state.mean for state in states]),
-        var=np.array([state.var for state in states]),
+        variance=np.array([state.variance for state in states]),
         correlation=np.array([state.correlation for state in states]),
         gradient=np.sqrt(backward),
     )
@@ -121,28 +121,30 @@ def propagate(
 
 def _given_layer(before: _State, omega: float, tau: float, activation: Activation) -> _State:
     y = before.mean * omega
-    shared = before.var * before.correlation * omega**2
-    x = max(before.var * tau * (1 - before.correlation) + shared, _LEAST_VARIANCE)
+    shared = before.variance * before.correlation * omega**2
+    x = max(before.variance * tau * (1 - before.correlation) + shared, _LEAST_VARIANCE)
     values = statistics(activation, np.array([y]), np.array([x]))
-    common = correlation_map(shared / x, mean=y, var=x, activation=activation) if shared else 0.0
+    common = (
+        correlation_map(shared / x, mean=y, variance=x, activation=activation) if shared else 0.0
+    )
     return _State(
-        float(values.mean[0]), float(values.var[0]), common, gain=tau * float(values.gain[0])
+        float(values.mean[0]), float(values.variance[0]), common, gain=tau * float(values.gain[0])
     )
 
 
 def _random_layer(before: _State, tau: float, activation: Activation) -> _State:
     """Average over `omega ~ N(0, tau)`: in closed form without correlation, else Gauss-Hermite."""
     if before.correlation == 0:
-        y, x = np.zeros(1), np.array([tau * (before.var + before.mean**2)])
+        y, x = np.zeros(1), np.array([tau * (before.variance + before.mean**2)])
         weights = np.ones(1)
     else:
         y = before.mean * np.sqrt(tau) * _NODES
-        x = before.var * tau * (1 - before.correlation + before.correlation * _NODES**2)
+        x = before.variance * tau * (1 - before.correlation + before.correlation * _NODES**2)
         weights = _WEIGHTS / _WEIGHTS.sum()
     values = statistics(activation, y, np.maximum(x, _LEAST_VARIANCE))
     mean = float(weights @ values.mean)
-    var = float(weights @ (values.var + (values.mean - mean) ** 2))
-    return _State(mean, var, 0.0, gain=tau * float(weights @ values.gain))
+    variance = float(weights @ (values.variance + (values.mean - mean) ** 2))
+    return _State(mean, variance, 0.0, gain=tau * float(weights @ values.gain))
 
 
 def _drop(state: _State, p: float) -> _State:
@@ -150,50 +152,48 @@ def _drop(state: _State, p: float) -> _State:
     scale, shift = alpha_dropout_affine(p)
     dropped = -float(np.prod(selu_constants()))
     q = 1 - p
-    var = scale**2 * q * (state.var + p * (state.mean - dropped) ** 2)
-    shared = scale**2 * q**2 * state.var * state.correlation
+    variance = scale**2 * q * (state.variance + p * (state.mean - dropped) ** 2)
+    shared = scale**2 * q**2 * state.variance * state.correlation
     return _State(
         mean=scale * (q * state.mean + p * dropped) + shift,
-        var=var,
-        correlation=shared / var if shared else 0.0,
+        variance=variance,
+        correlation=shared / variance if shared else 0.0,
         gain=state.gain * q * scale**2,
     )
 
 
 def _check_inputs(
-    mean: float, var: float, dropout: float, correlation: float, *, depth: int
+    mean: float, variance: float, dropout: float, correlation: float, *, depth: int
 ) -> None:
     check_probability(dropout)
     rules = (
         (depth >= 0 and depth == int(depth), f"depth must be a whole number from 0; {depth=}"),
         (np.isfinite(mean), f"mean must be finite; {mean=}"),
-        (0 < var < np.inf, f"var must be positive; {var=}"),
+        (0 < variance < np.inf, f"variance must be positive; {variance=}"),
         (dropout < 1, f"dropout must be below 1 for anything to pass; {dropout=}"),
         (0 <= correlation <= 1, f"correlation, equal for all pairs, is in [0, 1]; {correlation=}"),
     )
     for holds, text in rules:
         if not holds:
             rule, _, came = text.partition("; ")
-            msg = f"{rule}; got {came}. The standard is mean=0, var=1, no dropout or correlation."
+            msg = f"{rule}; got {came}. Standard are mean=0, variance=1, no dropout or correlation."
             raise ArgumentError(msg)
 
 
-def _sums(
-    weight_sum: float | Sequence[float] | Literal["random"], depth: int
-) -> Sequence[float | None]:
+def _sums(omega: float | Sequence[float] | Literal["random"], depth: int) -> Sequence[float | None]:
     """The sum for every layer; None where it is random."""
-    if not isinstance(weight_sum, str):
-        return _per_layer(weight_sum, depth, "weight_sum")
-    if weight_sum != "random":
-        msg = f"weight_sum must be numbers or 'random'; got {weight_sum!r}."
+    if not isinstance(omega, str):
+        return _per_layer(omega, depth, "omega")
+    if omega != "random":
+        msg = f"omega must be numbers or 'random'; got {omega!r}."
         raise ArgumentError(msg)
     return [None] * depth
 
 
-def _squares(weight_sq: float | Sequence[float], depth: int) -> list[float]:
-    squares = _per_layer(weight_sq, depth, "weight_sq")
+def _squares(tau: float | Sequence[float], depth: int) -> list[float]:
+    squares = _per_layer(tau, depth, "tau")
     if any(value <= 0 for value in squares):
-        msg = f"weight_sq must be positive; got {min(squares):g}. LeCun's initialization has 1."
+        msg = f"tau must be positive; got {min(squares):g}. LeCun's initialization has 1."
         raise ArgumentError(msg)
     return squares
 

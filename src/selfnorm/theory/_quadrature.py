@@ -108,11 +108,11 @@ def _chunk(
     d, dg, dh, dd, ddg, ddh, slopes = sums
     return Statistics(
         mean=problem.base + d,
-        var=dd - d**2,
+        variance=dd - d**2,
         mean_by_y=dg / s,
         mean_by_x=dh / (2 * x),
-        var_by_y=(ddg - 2 * d * dg) / s,
-        var_by_x=(ddh - 2 * d * dh) / (2 * x),
+        variance_by_y=(ddg - 2 * d * dg) / s,
+        variance_by_x=(ddh - 2 * d * dh) / (2 * x),
         gain=slopes / x,
         error=error[3] + 2 * np.abs(d) * error[0],
     )

@@ -12,21 +12,21 @@ class Statistics(NamedTuple):
 
     Attributes:
         mean: E f.
-        var: Var f.
+        variance: Var f.
         mean_by_y: d mean / dy = E f'.
         mean_by_x: d mean / dx = E f'' / 2.
-        var_by_y: d var / dy = 2 Cov(f, f').
-        var_by_x: d var / dx = E f'^2 + Cov(f, f'').
+        variance_by_y: d variance / dy = 2 Cov(f, f').
+        variance_by_x: d variance / dx = E f'^2 + Cov(f, f'').
         gain: E f'^2, the factor on the second moment of gradients.
-        error: Estimated absolute error of `var` from quadrature; 0 for a closed form.
+        error: Estimated absolute error of `variance` from quadrature; 0 for a closed form.
     """
 
     mean: FloatArray
-    var: FloatArray
+    variance: FloatArray
     mean_by_y: FloatArray
     mean_by_x: FloatArray
-    var_by_y: FloatArray
-    var_by_x: FloatArray
+    variance_by_y: FloatArray
+    variance_by_x: FloatArray
     gain: FloatArray
     error: FloatArray
 
@@ -46,17 +46,17 @@ def selu_statistics(constants: SELUConstants, y: FloatArray, x: FloatArray) -> S
     gain = h.above + alpha**2 * h.exp2
     return Statistics(
         mean=scale * mean,
-        var=scale**2 * (h.up_var + alpha**2 * h.down_var + 2 * alpha * h.up * h.down),
+        variance=scale**2 * (h.up_var + alpha**2 * h.down_var + 2 * alpha * h.up * h.down),
         mean_by_y=scale * (h.above + alpha * h.exp1),
         mean_by_x=scale / 2 * (alpha * h.exp1 - jump),
-        var_by_y=2
+        variance_by_y=2
         * scale**2
         * (
             alpha * h.up * h.down
             + alpha**2 * h.down_var
             - (alpha - 1) * (h.up * h.below + alpha * h.above * h.down)
         ),
-        var_by_x=scale**2
+        variance_by_x=scale**2
         * (
             h.above
             + alpha**2 * (2 * h.exp2 - h.exp1 * clipped)

@@ -21,7 +21,7 @@ Place = Literal["weights", "input", "correlation", "structure"]
 _DOMAIN = theorem_domains("1")[0]
 _BOX = {
     name: tuple(float(end) for end in getattr(_DOMAIN, name))
-    for name in ("mean", "var", "weight_sum", "weight_sq")
+    for name in ("mean", "variance", "omega", "tau")
 }
 VARIANCE_NOISE = 4.0
 """Deviations of log variance allowed for layers of width n: this times sqrt(1/n + 1/rows)."""
@@ -158,14 +158,14 @@ def outside_theorem(recording: Recording) -> Iterator[Finding]:
     omega = np.concatenate([w.omega for w in found])
     tau = np.concatenate([w.tau for w in found])
     inside = {
-        "omega": _share_inside(omega, _BOX["weight_sum"]),
-        "tau": _share_inside(tau, _BOX["weight_sq"]),
+        "omega": _share_inside(omega, _BOX["omega"]),
+        "tau": _share_inside(tau, _BOX["tau"]),
     }
     layers = [layer for layer in recording.selus if recording.hidden(layer)]
     both = [
         layer
         for layer in layers
-        if _inside(layer.mean, _BOX["mean"]) and _inside(layer.variance, _BOX["var"])
+        if _inside(layer.mean, _BOX["mean"]) and _inside(layer.variance, _BOX["variance"])
     ]
     if min(inside.values()) > 0.999 and len(both) == len(layers):
         return
@@ -218,7 +218,7 @@ def _width(layer: Layer) -> int:
 
 def _place(recording: Recording, layer: Layer) -> Place:
     """Where the cause lies: what would the theory expect, and what of a standard input?"""
-    near = layer.predicted is not None and _agree(layer, float(layer.predicted.var))
+    near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
     wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
     before = _before(recording, layer)
     used = {w.name for found in before for w in found.weights}
@@ -235,7 +235,7 @@ def _place(recording: Recording, layer: Layer) -> Place:
 def _kept_from_a_standard_input(recording: Recording, layer: Layer) -> bool:
     """Whether the theory expects a right variance there if the input were right."""
     found = predict(recording.layers, STANDARD)[layer.index].predicted
-    return found is not None and abs(math.log(max(float(found.var), 1e-30))) < math.log(2)
+    return found is not None and abs(math.log(max(float(found.variance), 1e-30))) < math.log(2)
 
 
 def _before(recording: Recording, layer: Layer) -> list[Layer]:
@@ -260,8 +260,8 @@ def _expectation(layer: Layer) -> str:
     if layer.predicted is None or INPUT in layer.inputs:
         return "mean 0, variance 1"
     return (
-        f"mean 0, variance 1; the theory makes {float(layer.predicted.var):.3g} of these weights "
-        "and inputs"
+        "mean 0, variance 1; the theory makes "
+        f"{float(layer.predicted.variance):.3g} of these weights and inputs"
     )
 
 

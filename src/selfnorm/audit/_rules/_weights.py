@@ -13,7 +13,7 @@ from selfnorm.audit._rules._registry import rule
 from selfnorm.theory import fixed_point, theorem_domains
 from selfnorm.theory._types import FloatArray
 
-TAU = tuple(float(end) for end in theorem_domains("1")[0].weight_sq)
+TAU = tuple(float(end) for end in theorem_domains("1")[0].tau)
 _LEVEL = 1e-6
 """How often chance alone puts a LeCun-normal layer outside the interval."""
 _SMALL = 32
@@ -52,10 +52,10 @@ def _expected(weights: Weights) -> str:
 
 def _consequence(tau: float) -> str:
     """Where the variance goes in a deep network of such layers."""
-    var = float(fixed_point(weight_sq=tau).var) if tau > 0 else 0.0
-    if var < 1e-6:
+    variance = float(fixed_point(tau=tau).variance) if tau > 0 else 0.0
+    if variance < 1e-6:
         return "In a deep network of such layers the variance goes to 0."
-    return f"In a deep network of such layers the variance goes to {var:.3g}."
+    return f"In a deep network of such layers the variance goes to {variance:.3g}."
 
 
 def _severity(recording: Recording, layer: Layer) -> Severity:
