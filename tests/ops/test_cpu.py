@@ -17,6 +17,7 @@ from selfnorm.errors import SelfNormWarning
 from selfnorm.ops import _cpu, _reference, serving
 from selfnorm.ops._constants import BOTTOM, LAMBDA, derivative
 from selfnorm.ops._cpu import _pool
+from selfnorm.ops._cpu._context import ELEMENTS
 from selfnorm.ops._random import BLOCK
 from support.compare import assert_close, assert_same, assert_within_ulps
 from support.require import require
@@ -177,7 +178,7 @@ def test_every_half_is_correctly_rounded(dtype: torch.dtype) -> None:
     assert_same(slope.nan_to_num(), exact.to(dtype).nan_to_num())
 
 
-@pytest.mark.parametrize("element", _pool.ELEMENTS.values())
+@pytest.mark.parametrize("element", ELEMENTS.values())
 @pytest.mark.parametrize(
     "name",
     ["selu", "selu_backward", "selu_alpha_dropout", "alpha_dropout", "feature_alpha_dropout"],

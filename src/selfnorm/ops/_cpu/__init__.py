@@ -13,7 +13,8 @@ from torch import Tensor
 
 from selfnorm.ops import _reference
 from selfnorm.ops._constants import affine, derivative, dropped_levels
-from selfnorm.ops._cpu._pool import address, head, numbers, parallel_for
+from selfnorm.ops._cpu._context import head, numbers
+from selfnorm.ops._cpu._pool import address, parallel_for
 from selfnorm.ops._cpu._pool import why_not as why_not
 from selfnorm.ops._layout import in_memory_order, on_copies
 from selfnorm.ops._random import BLOCK, cut

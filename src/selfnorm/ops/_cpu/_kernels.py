@@ -17,7 +17,7 @@ from numba import cfunc, from_dtype, njit, types
 from numba.extending import intrinsic, overload
 from numba.np.numpy_support import carray
 
-from selfnorm.ops._cpu._pool import HEAD, NUMBERS
+from selfnorm.ops._cpu._context import HEAD, NUMBERS
 from selfnorm.ops._polynomials import DOUBLE, SINGLE, Formula
 from selfnorm.ops._random import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
 

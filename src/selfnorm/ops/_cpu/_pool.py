@@ -8,7 +8,6 @@ for the cores. `ctypes` releases Python's lock while it runs.
 import ctypes
 import importlib.util
 import platform
-import struct
 import sys
 import threading
 import warnings
@@ -19,26 +18,7 @@ from typing import Any
 import torch
 
 from selfnorm.errors import SelfNormWarning
-
-ELEMENTS = {
-    torch.float64: "f8",
-    torch.float32: "f4",
-    torch.bfloat16: "u2",
-    torch.float16: "i2",
-}
-HEAD = ("x", "grad", "out", "seeds", "count", "inner", "cut")
-"""A context begins with addresses and counts, which differ from call to call; int64."""
-NUMBERS = ("scale", "shift", "dropped", "slope", "threshold", "floor", "tail")
-"""Behind them are constants, float64, and room for one element, which has the tensors' type."""
-
-head = struct.Struct(f"{len(HEAD)}q").pack
-"""The first half of a context."""
-
-
-def numbers(*values: float) -> bytes:
-    """The second half of a context."""
-    return struct.pack(f"{len(NUMBERS)}d8x", *values)
-
+from selfnorm.ops._cpu._context import ELEMENTS
 
 # What torch calls x86 processors without AVX2; others are "DEFAULT" too, and have what it takes.
 _TOO_OLD = ("NO AVX", "DEFAULT") if platform.machine().lower() in ("x86_64", "amd64") else ()
