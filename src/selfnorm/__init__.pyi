@@ -1,17 +1,22 @@
+from . import auditing as auditing
+from . import converting as converting
 from . import errors as errors
 from . import init as init
 from . import nn as nn
 from . import ops as ops
 from . import plots as plots
+from . import recording as recording
 from . import tabular as tabular
 from . import theory as theory
-from .audit import audit as audit
-from .audit import monitor as monitor
-from .convert import convert as convert
+from . import training as training
+from . import watch as watch
+from .auditing import audit as audit
+from .converting import convert as convert
 from .ops import alpha_dropout as alpha_dropout
 from .ops import selu as selu
 from .ops import selu_alpha_dropout as selu_alpha_dropout
 from .tabular import SelfNormClassifier as SelfNormClassifier
 from .tabular import SelfNormRegressor as SelfNormRegressor
+from .watch import monitor as monitor
 
 __version__: str

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from selfnorm.audit import record_moments
 from selfnorm.errors import ArgumentError
-from selfnorm.nn import MLP, SELUAlphaDropout, hidden_widths
+from selfnorm.nn import MLP, hidden_widths
+from selfnorm.watch import observe
 
 
 def test_a_thousand_layers_keep_mean_and_variance() -> None:
@@ -13,7 +13,7 @@ def test_a_thousand_layers_keep_mean_and_variance() -> None:
     torch.manual_seed(0)
     inputs = torch.randn(256, 64)
     model = MLP(64, 1, width=256, depth=1000)
-    layers = record_moments(model, inputs, (SELUAlphaDropout,))
+    layers = observe(model, inputs, roles=("activation",))
     assert len(layers) == 1000
     assert max(abs(layer.mean) for layer in layers) < 0.1
     assert min(layer.variance for layer in layers) > 0.8
@@ -24,7 +24,7 @@ def test_a_thousand_layers_keep_mean_and_variance() -> None:
 def test_dropout_keeps_them_too(dropout: float) -> None:
     torch.manual_seed(0)
     model = MLP(64, 1, width=256, depth=64, dropout=dropout)
-    layers = record_moments(model, torch.randn(512, 64), (SELUAlphaDropout,))
+    layers = observe(model, torch.randn(512, 64), roles=("activation",))
     assert max(abs(layer.mean) for layer in layers) < 0.1
     assert min(layer.variance for layer in layers) > 0.8
     assert max(layer.variance for layer in layers) < 1.5
@@ -36,7 +36,7 @@ def test_torchs_own_start_would_fail_that_test() -> None:
     for layer in model:
         if isinstance(layer, torch.nn.Linear):
             layer.reset_parameters()
-    layers = record_moments(model, torch.randn(256, 64), (SELUAlphaDropout,))
+    layers = observe(model, torch.randn(256, 64), roles=("activation",))
     assert layers[-1].variance < 0.1
 
 

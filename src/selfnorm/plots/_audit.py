@@ -18,11 +18,11 @@ _POINTS = 4000
 
 
 class Audited(Protocol):
-    """What of a report is drawn; `selfnorm.audit.Report` has it."""
+    """What of a report is drawn; `selfnorm.auditing.Report` has it."""
 
     @property
     def layers(self) -> Sequence[Any]:
-        """The layers, with the attributes of `selfnorm.audit.Layer`."""
+        """The layers, with the attributes of `selfnorm.recording.Layer`."""
         ...
 
 

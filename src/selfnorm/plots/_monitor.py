@@ -17,7 +17,7 @@ _DOMAIN = theorem_domains("1")[0]
 
 
 class Observed(Protocol):
-    """What of a record is drawn; `selfnorm.audit.Observation` has it."""
+    """What of a record is drawn; `selfnorm.recording.Observation` has it."""
 
     @property
     def step(self) -> int:

@@ -46,10 +46,11 @@ def moments(
 
     and the result is `E f(z)` and `Var f(z)`. SELU, ELU and ReLU have closed forms,
     arranged so that nothing cancels: for variances from 1e-12 to 1e6 and means within 1e3 the
-    variance has a relative error below 1e-12, and so has the mean relative to the sum of its positive and
-    its negative part (near the curve where these are equal, the mean itself is 0 and has no
-    relative error to speak of). Results below 1e-290 lose digits as float64 underflows. Other
-    activations are integrated numerically, where a mean far larger than the deviation costs digits.
+    variance has a relative error below 1e-12, and so has the mean relative to the sum of its
+    positive and its negative part (near the curve where these are equal, the mean itself is 0
+    and has no relative error to speak of). Results below 1e-290 lose digits as float64 underflows.
+    Other activations are integrated numerically, where a mean far larger than the deviation costs
+    digits.
 
     Args:
         mean: Mean of the inputs.

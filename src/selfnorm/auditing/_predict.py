@@ -1,0 +1,156 @@
+"""The theory's mean and variance of every layer, beside what was measured.
+
+From layer to layer, unit by unit: a linear unit with weights of sum omega and sum of squares tau
+over inputs of mean mu and variance nu has `z ~ N(mu omega + b, nu tau)` (Klambauer et al. 2017,
+section 2), less the share of a convolution's terms that are padded zeros; an activation's moments
+follow by `theory.moments`, dropout's by its definition. Where the theory has nothing to say
+(pooling, attention, ...) it goes on from what was measured.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from selfnorm.recording import INPUT, Features, Layer
+from selfnorm.theory import ACTIVATIONS, Moments, alpha_dropout_affine, moments, selu_constants
+from selfnorm.theory._types import FloatArray
+
+_UNITS = 256
+_DROPPED = -float(np.prod(selu_constants()))
+_ALIASES = {"swish": "silu", "relu6": "relu", "logsigmoid": ""}
+
+
+class Units(NamedTuple):
+    """Mean and variance of each of some units."""
+
+    mean: FloatArray
+    variance: FloatArray
+
+    @property
+    def overall(self) -> Moments:
+        """Of all units together."""
+        return Moments(
+            np.float64(self.mean.mean()), np.float64(self.variance.mean() + self.mean.var())
+        )  # pyright: ignore[reportArgumentType]
+
+
+STANDARD = Units(np.zeros(1), np.ones(1))
+"""What the input of a self-normalizing network is to be."""
+
+
+def start_of(features: Sequence[Features]) -> Units:
+    """The moments that predictions start from: those of the input as the first layer reads it."""
+    for reading in features:
+        return Units(np.array([reading.mean]), np.array([reading.variance]))
+    return Units(np.array([np.nan]), np.array([np.nan]))
+
+
+def predict(layers: Sequence[Layer], inputs: Units) -> list[Layer]:
+    """The layers with `predicted` and `local` filled in.
+
+    Args:
+        layers: As recorded.
+        inputs: The moments of what the model is given.
+    """
+    chain: dict[int, Units] = {INPUT: inputs}
+    measured: dict[int, Units] = {INPUT: inputs}
+    found: list[Layer] = []
+    for layer in layers:
+        seen = Units(np.array([layer.mean]), np.array([layer.variance]))
+        predicted = _step(layer, [chain[i] for i in layer.inputs])
+        local = _step(layer, [_spread(measured[i], layer, i, layers) for i in layer.inputs])
+        chain[layer.index] = seen if predicted is None else predicted
+        measured[layer.index] = seen
+        found.append(
+            replace(
+                layer,
+                predicted=None if predicted is None else predicted.overall,
+                local=None if local is None else local.overall,
+            )
+        )
+    return found
+
+
+def _spread(before: Units, layer: Layer, index: int, layers: Sequence[Layer]) -> Units:
+    """For an activation the measured moments unit by unit, as its curve is not a straight line."""
+    if layer.role != "activation" or index == INPUT:
+        return before
+    source = layers[index]
+    return _thin(Units(source.unit_means, source.unit_variances))
+
+
+def _step(layer: Layer, before: Sequence[Units]) -> Units | None:
+    """What the theory expects behind one layer; None if it does not say."""
+    if not before or any(not np.isfinite(u.mean).all() for u in before):
+        return None
+    if layer.role == "addition":
+        parts = [u.overall for u in before]
+        return _units(sum(float(m.mean) for m in parts), sum(float(m.variance) for m in parts))
+    step = _STEPS.get(layer.role)
+    return step(layer, before[0]) if step is not None and len(before) == 1 else None
+
+
+def _linear(layer: Layer, before: Units) -> Units | None:
+    if len(layer.weights) != 1:
+        return None
+    mean, variance = (float(value) for value in before.overall)
+    weights = layer.weights[0]
+    omega, tau = _thin(Units(weights.omega, weights.tau))
+    bias = layer.bias if len(layer.bias) == len(weights.omega) else np.zeros(len(weights.omega))
+    bias = _thin(Units(bias, bias)).mean
+    valid = 1 - float(layer.settings.get("padding", 0.0))
+    return Units(mean * omega * valid + bias, variance * tau * valid)
+
+
+def _activation(layer: Layer, before: Units) -> Units | None:
+    name = _ALIASES.get(layer.activation, layer.activation)
+    if name not in ACTIVATIONS:
+        return None
+    before = _thin(before)
+    if not ((before.variance < 1e12) & (np.abs(before.mean) < 1e6)).all():
+        return None
+    # As a layer of unit weights: z ~ N(mean, variance).
+    found = moments(before.mean, before.variance, omega=1.0, activation=name)
+    after = Units(np.asarray(found.mean), np.asarray(found.variance))
+    return _alpha_dropout(layer, after) if layer.settings.get("p") else after
+
+
+def _dropout(layer: Layer, before: Units) -> Units:
+    p = float(layer.settings["p"])
+    if p >= 1:
+        return Units(0 * before.mean, 0 * before.variance)
+    return Units(before.mean, (before.variance + p * before.mean**2) / (1 - p))
+
+
+def _alpha_dropout(layer: Layer, before: Units) -> Units:
+    p = float(layer.settings["p"])
+    scale, shift = alpha_dropout_affine(p)
+    q = 1 - p
+    mean = scale * (q * before.mean + p * _DROPPED) + shift
+    return Units(mean, scale**2 * q * (before.variance + p * (before.mean - _DROPPED) ** 2))
+
+
+def _scale(layer: Layer, before: Units) -> Units | None:
+    factor = layer.settings.get("factor")
+    return None if factor is None else Units(factor * before.mean, factor**2 * before.variance)
+
+
+_STEPS: Mapping[str, Callable[[Layer, Units], Units | None]] = {
+    "linear": _linear,
+    "activation": _activation,
+    "dropout": _dropout,
+    "alpha dropout": _alpha_dropout,
+    "scale": _scale,
+}
+
+
+def _units(mean: float, variance: float) -> Units:
+    return Units(np.array([mean]), np.array([variance]))
+
+
+def _thin(units: Units) -> Units:
+    """At most 256 of the units, spread evenly: enough for a mean over them."""
+    step = max(1, -(-len(units.mean) // _UNITS))
+    return Units(units.mean[::step], units.variance[::step])

@@ -1,0 +1,287 @@
+"""What all of it comes to: mean, variance and gradients along the depth."""
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from selfnorm.auditing._finding import Finding, Severity
+from selfnorm.auditing._predict import STANDARD, predict
+from selfnorm.auditing._rules._registry import rule
+from selfnorm.auditing._rules._weights import is_wrong, weighted
+from selfnorm.recording import INPUT, WEIGHTED, Layer, Recording
+from selfnorm.theory import theorem_domains
+
+_JUDGED_ELSEWHERE = {"linear", "embedding", "recurrent", "attention", "pooling", "concatenation"}
+"""Roles that a rule of their own judges, or that SELU follows."""
+Place = Literal["weights", "input", "correlation", "structure"]
+
+_DOMAIN = theorem_domains("1")[0]
+_BOX = {
+    name: tuple(float(end) for end in getattr(_DOMAIN, name))
+    for name in ("mean", "variance", "omega", "tau")
+}
+VARIANCE_NOISE = 4.0
+"""Deviations of log variance allowed for layers of width n: this times sqrt(1/n + 1/rows)."""
+MEAN_NOISE = 2.0
+GRADIENT_NOISE = 2.0
+
+
+@rule("non-finite")
+def non_finite(recording: Recording) -> Iterator[Finding]:
+    """Infinities or nan."""
+    for layer in recording.layers:
+        if layer.non_finite:
+            yield Finding(
+                "non-finite",
+                "error",
+                layer.module,
+                f"{layer.name} puts out infinities or nan, in {layer.dtype}",
+                "finite numbers",
+                "float16 ends at 65,504, and one such value spoils every gradient.",
+                "Look at its inputs and the layers before; use bfloat16 or float32.",
+            )
+            return
+
+
+@rule("variance-drift")
+def variance_drift(recording: Recording) -> Iterator[Finding]:
+    """Layers that receive something else than mean 0 and variance 1."""
+    received = list(_received(recording))
+    wrong = [layer for layer in received if _off(layer, recording.rows)]
+    if not wrong:
+        return
+    first = wrong[0]
+    worst = max(wrong, key=_distance)
+    place = _place(recording, first)
+    severity: Severity = "error" if _distance(worst) > math.log(4) else "warning"
+    last = received[-1]
+    course = f", {last.variance:.3g} at the last of {len(received)}" if last is not first else ""
+    yield Finding(
+        "variance-drift",
+        severity,
+        first.module,
+        f"{len(wrong)} of {len(received)} layers pass on something else than mean 0, variance 1: "
+        f"mean {first.mean:+.3g}, variance {first.variance:.3g} behind {first.name}{course}",
+        _expectation(first),
+        {
+            "weights": "Placed: the weights. Their omega, tau and biases alone make the theory "
+            "expect this (Klambauer et al. 2017, Eq. 4 and 5).",
+            "input": "Placed: the input. It is not standardized, and the layers carry that on "
+            "(Klambauer et al. 2017, section 3).",
+            "correlation": "Placed: correlation. Units that move together add up instead of "
+            "averaging out (Klambauer et al. 2017, supplement on dependent inputs).",
+            "structure": "Placed: the structure. Weights and input are right, and what stands "
+            "between them (activation, dropout, addition, pooling) is not.",
+        }[place],
+        {
+            "weights": "selfnorm.init.initialize_(model).",
+            "input": "Standardize the input.",
+            "correlation": "Decorrelate the input, or widen the first layers.",
+            "structure": "See the other findings; selfnorm.convert(model) mends most of them.",
+        }[place],
+    )
+
+
+@rule("gradient-drift")
+def gradient_drift(recording: Recording) -> Iterator[Finding]:
+    """Gradients that grow or shrink on their way back."""
+    hidden = [
+        layer
+        for layer in recording.layers
+        if layer.role == "activation" and recording.hidden(layer) and layer.gradient_norm > 0
+    ]
+    dead = [
+        layer
+        for layer in recording.layers
+        if layer.role == "activation" and recording.hidden(layer) and layer.gradient_norm == 0
+    ]
+    if dead:
+        yield _gradient_finding(dead[0], 0.0, len(hidden) + len(dead))
+        return
+    if len(hidden) < 2:
+        return
+    first, last = hidden[0], hidden[-1]
+    ratio = first.gradient_norm / last.gradient_norm
+    noise = GRADIENT_NOISE * math.sqrt(sum(1 / _width(layer) for layer in hidden))
+    depth = len(hidden)
+    natural = depth * math.log(1.0716) / 2
+    away = abs(math.log(ratio) - (natural if ratio > 1 else 0.0))
+    if away > math.log(5) + noise:
+        yield _gradient_finding(first, ratio, depth)
+
+
+@rule("dead-units")
+def dead_units(recording: Recording) -> Iterator[Finding]:
+    """Units that give one value for every row."""
+    for layer in recording.of("activation"):
+        if recording.rows < 16 or not layer.dead > 0.05 or not recording.hidden(layer):
+            continue
+        yield Finding(
+            "dead-units",
+            "error" if layer.dead > 0.5 else "warning",
+            layer.module,
+            f"{layer.dead:.0%} of the units have one value in all {recording.rows} rows",
+            "units that vary",
+            "A unit that never changes passes no information, and if saturated no gradient; SELU "
+            "units cannot die as ReLU's do, so the input or weights are at fault.",
+            "Look at the weights of the layer before, and at constant inputs.",
+        )
+
+
+@rule("saturation")
+def saturation(recording: Recording) -> Iterator[Finding]:
+    """SELU units far in the flat part."""
+    for layer in recording.selus:
+        if not layer.saturated > 0.1:
+            continue
+        yield Finding(
+            "saturation",
+            "warning",
+            layer.module,
+            f"{layer.saturated:.0%} of values have less than 1 % of the slope",
+            "next to none: 2 in a million for pre-activations of variance 1",
+            "Saturated units pass no gradient; so many mean that pre-activations are far too wide "
+            "(derivative of Klambauer et al. 2017, Eq. 2).",
+            "Look at the variance of the layer before it.",
+        )
+
+
+@rule("outside-theorem-1")
+def outside_theorem(recording: Recording) -> Iterator[Finding]:
+    """How much of the network lies where theorem 1 guarantees a fixed point."""
+    found = [w for layer, w in weighted(recording) if recording.feeds_selu(layer)]
+    if not found:
+        return
+    omega = np.concatenate([w.omega for w in found])
+    tau = np.concatenate([w.tau for w in found])
+    inside = {
+        "omega": _share_inside(omega, _BOX["omega"]),
+        "tau": _share_inside(tau, _BOX["tau"]),
+    }
+    layers = [layer for layer in recording.selus if recording.hidden(layer)]
+    both = [
+        layer
+        for layer in layers
+        if _inside(layer.mean, _BOX["mean"]) and _inside(layer.variance, _BOX["variance"])
+    ]
+    if min(inside.values()) > 0.999 and len(both) == len(layers):
+        return
+    yield Finding(
+        "outside-theorem-1",
+        "note",
+        "",
+        f"within theorem 1's box: {inside['omega']:.0%} of units by omega, {inside['tau']:.0%} by "
+        f"tau; {len(both)} of {len(layers)} hidden layers by mean and variance",
+        "omega in [-0.1, 0.1], tau in [0.95, 1.1], mean in [-0.1, 0.1], variance in [0.8, 1.5]",
+        "The theorem is sufficient, not necessary: random weights have omega of deviation 1 and "
+        "yet keep variance 1 on average (Klambauer et al. 2017, theorem 1).",
+        "Nothing to do; initialize_(model, exact=True) puts every unit's weights inside.",
+    )
+
+
+def off_by_chance(width: float, rows: float) -> float:
+    """How far a right layer's log variance strays from 0."""
+    return VARIANCE_NOISE * math.sqrt(1 / max(width, 1) + 1 / max(rows, 1))
+
+
+def _received(recording: Recording) -> Iterator[Layer]:
+    """The layers, other than the input's, that a layer with weights reads; each once."""
+    seen: set[int] = set()
+    for layer in recording.layers:
+        if layer.role not in WEIGHTED:
+            continue
+        for source in recording.sources(layer):
+            bends = source.role not in _JUDGED_ELSEWHERE
+            if bends and source.index not in seen and math.isfinite(source.variance):
+                seen.add(source.index)
+                yield source
+
+
+def _off(layer: Layer, rows: int) -> bool:
+    chance = off_by_chance(_width(layer), rows)
+    if layer.variance <= 0 or abs(math.log(layer.variance)) > math.log(2) + chance:
+        return True
+    limit = 0.3 + MEAN_NOISE * math.sqrt(1 / _width(layer) + 1 / max(rows, 1))
+    return abs(layer.mean) > limit * math.sqrt(max(layer.variance, 1))
+
+
+def _distance(layer: Layer) -> float:
+    return abs(math.log(max(layer.variance, 1e-30)))
+
+
+def _width(layer: Layer) -> int:
+    return max(len(layer.unit_means), 1)
+
+
+def _place(recording: Recording, layer: Layer) -> Place:
+    """Where the cause lies: what would the theory expect, and what of a standard input?"""
+    near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
+    wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
+    before = _before(recording, layer)
+    used = {w.name for found in before for w in found.weights}
+    biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in before)
+    if near and (wrong & used or biased) and not _kept_from_a_standard_input(recording, layer):
+        return "weights"
+    if near and any(not 0.5 <= f.variance + f.mean**2 <= 2 for f in recording.features):
+        return "input"
+    if not near and any(f.correlation_size > 0.3 for f in recording.features):
+        return "correlation"
+    return "structure"
+
+
+def _kept_from_a_standard_input(recording: Recording, layer: Layer) -> bool:
+    """Whether the theory expects a right variance there if the input were right."""
+    found = predict(recording.layers, STANDARD)[layer.index].predicted
+    return found is not None and abs(math.log(max(float(found.variance), 1e-30))) < math.log(2)
+
+
+def _before(recording: Recording, layer: Layer) -> list[Layer]:
+    """All layers that this one depends on, itself too."""
+    found: dict[int, Layer] = {}
+    waiting = [layer]
+    while waiting:
+        layer = waiting.pop()
+        if layer.index not in found:
+            found[layer.index] = layer
+            waiting += recording.sources(layer)
+    return list(found.values())
+
+
+def _agree(layer: Layer, expected: float) -> bool:
+    if expected <= 0 or layer.variance <= 0:
+        return layer.variance <= 0
+    return abs(math.log(layer.variance / expected)) < 0.5
+
+
+def _expectation(layer: Layer) -> str:
+    if layer.predicted is None or INPUT in layer.inputs:
+        return "mean 0, variance 1"
+    return (
+        "mean 0, variance 1; the theory makes "
+        f"{float(layer.predicted.variance):.3g} of these weights and inputs"
+    )
+
+
+def _gradient_finding(layer: Layer, ratio: float, depth: int) -> Finding:
+    growing = ratio > 1
+    return Finding(
+        "gradient-drift",
+        "error" if ratio == 0 or abs(math.log(ratio)) > math.log(1000) else "warning",
+        layer.module,
+        f"the gradient at the first of {depth} activations is {ratio:.2g} times that at the last",
+        "about the same size; 1.035 a layer for SELU without dropout",
+        "A layer multiplies the gradient's second moment by tau E f'^2, so small errors "
+        + ("explode" if growing else "vanish")
+        + " with depth (Schoenholz et al. 2017, chi_1).",
+        "See the findings on weights and dropout; they set that factor.",
+    )
+
+
+def _share_inside(values: np.ndarray, limits: tuple[float, ...]) -> float:
+    return float(np.mean((values >= limits[0]) & (values <= limits[1])))
+
+
+def _inside(value: float, limits: tuple[float, ...]) -> bool:
+    return limits[0] <= value <= limits[1]

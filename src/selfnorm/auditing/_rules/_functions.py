@@ -1,0 +1,115 @@
+"""What bends the values between two weights: SELU, and nothing else."""
+
+from collections.abc import Iterator
+
+from selfnorm.auditing._finding import Finding
+from selfnorm.auditing._rules._registry import rule
+from selfnorm.recording import Layer, Recording
+
+_HALVES = {"float16", "bfloat16"}
+
+
+@rule("wrong-activation")
+def wrong_activation(recording: Recording) -> Iterator[Finding]:
+    """Another activation between two layers with weights."""
+    for layer in recording.of("activation"):
+        followers = recording.followers(layer)
+        gates = followers and all(f.role in {"product", "attention"} for f in followers)
+        if layer.activation == "selu" or not recording.hidden(layer) or gates:
+            continue
+        yield Finding(
+            "wrong-activation",
+            "error",
+            layer.module,
+            f"{layer.activation} stands between layers with weights; its output has mean "
+            f"{layer.mean:+.3g} and variance {layer.variance:.3g}",
+            "SELU, which has mean 0 and variance 1 as a stable fixed point",
+            "Only an activation with the right slopes on both sides pulls mean and variance back "
+            "to (0, 1) (Klambauer et al. 2017, section 2 and theorem 1).",
+            "selfnorm.convert(model), or selfnorm.nn.SELU() in its place.",
+        )
+
+
+@rule("missing-activation")
+def missing_activation(recording: Recording) -> Iterator[Finding]:
+    """Two linear layers in a row are one."""
+    for layer in recording.of("linear"):
+        if _depthwise(layer):
+            continue
+        followers = recording.followers(layer)
+        nexts = [f for f in followers if f.role == "linear"]
+        if not nexts or any(f.role == "addition" for f in followers):  # the stem of residual blocks
+            continue
+        yield Finding(
+            "missing-activation",
+            "warning",
+            layer.module,
+            f"its output goes to {nexts[0].name} without an activation between",
+            "SELU between two linear layers",
+            "Two linear layers in a row compute one linear map, and nothing there pulls the "
+            "variance back to 1 (Klambauer et al. 2017, section 2).",
+            f"Put selfnorm.nn.SELU() between {layer.name} and {nexts[0].name}, or drop one.",
+        )
+
+
+@rule("in-place-write")
+def in_place_write(recording: Recording) -> Iterator[Finding]:
+    """Something writes into SELU's output, from which its gradient is computed."""
+    for layer in recording.selus:
+        index = layer.settings.get("overwritten_by")
+        if not isinstance(index, int) or index >= len(recording.layers):
+            continue
+        writer = recording.layers[index]
+        broken = bool(recording.failure)
+        yield Finding(
+            "in-place-write",
+            "error" if broken else "warning",
+            writer.module or layer.module,
+            f"{writer.name} ({writer.kind}) writes into the output of {layer.name}"
+            + ("; the backward pass fails" if broken else ""),
+            "an operation that makes a new tensor",
+            "The gradient of SELU is computed from its output, which must stay as it is until the "
+            "backward pass (torch raises, or in older code is silently wrong).",
+            "Leave inplace out (x = x + y instead of x += y), or use selfnorm.nn.SELUAlphaDropout, "
+            "which is one operation.",
+        )
+    if recording.failure and not any("overwritten_by" in s.settings for s in recording.selus):
+        yield Finding(
+            "in-place-write",
+            "error",
+            "",
+            recording.failure.split(":", maxsplit=1)[0],
+            "a backward pass that runs",
+            "A tensor that the backward pass needs was overwritten in the forward pass.",
+            "torch.autograd.set_detect_anomaly(True) names the place.",
+        )
+
+
+@rule("half-precision")
+def half_precision(recording: Recording) -> Iterator[Finding]:
+    """Torch's SELU in place, in half precision, passes gradients where it saturates."""
+    for layer in recording.selus:
+        if layer.dtype not in _HALVES:
+            continue
+        rounds = layer.settings.get("inplace") and not layer.settings.get("ours")
+        saturated = layer.saturated > 0.05
+        if not (rounds or saturated):
+            continue
+        seen = "torch's SELU in place" if rounds else f"{layer.saturated:.0%} of values saturated"
+        yield Finding(
+            "half-precision",
+            "warning",
+            layer.module,
+            f"{seen}, in {layer.dtype}",
+            "a slope of 0 where SELU saturates, and few values there",
+            "In half precision the outputs near -1.758 lie far apart, so a slope computed from the "
+            "output is off there; torch's in place is 2.9e-4 in place of 0.",
+            "selfnorm.nn.SELU(), whose saturated units have slope 0; keep pre-activations near "
+            "variance 1.",
+        )
+
+
+def _depthwise(layer: Layer) -> bool:
+    """A convolution within each channel, which the next one is meant to mix."""
+    shapes = [weights.shape for weights in layer.weights]
+    return any(len(shape) > 2 and shape[1] == 1 for shape in shapes)

@@ -1,0 +1,189 @@
+"""Weights and biases: are they LeCun's, and if not, whose?"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.stats import chi2
+
+from selfnorm.auditing._finding import Finding, Severity
+from selfnorm.auditing._rules._culprits import culprit
+from selfnorm.auditing._rules._registry import rule
+from selfnorm.recording import WEIGHTED, Layer, Recording, Weights
+from selfnorm.theory import fixed_point, theorem_domains
+from selfnorm.theory._types import FloatArray
+
+TAU = tuple(float(end) for end in theorem_domains("1")[0].tau)
+_LEVEL = 1e-6
+"""How often chance alone puts a LeCun-normal layer outside the interval."""
+_SMALL = 32
+
+
+def gain_interval(weights: Weights) -> tuple[float, float]:
+    """Where the mean sum of squares lies for LeCun-normal weights: chi-square, at level 1e-6."""
+    low, high = chi2.ppf([_LEVEL / 2, 1 - _LEVEL / 2], weights.count) / weights.count
+    return float(low), float(high)
+
+
+def weighted(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
+    """Every weight once, with the first layer that uses it."""
+    seen: set[str] = set()
+    for layer in recording.layers:
+        if layer.role in WEIGHTED:
+            for weights in layer.weights:
+                if weights.name not in seen:
+                    seen.add(weights.name)
+                    yield layer, weights
+
+
+def is_wrong(weights: Weights) -> bool:
+    """Whether their size is neither LeCun's by chance nor within theorem 1's range."""
+    tau = float(weights.tau.mean())
+    if not np.isfinite(tau) or TAU[0] <= tau <= TAU[1]:
+        return False  # `non-finite` tells of the others
+    low, high = gain_interval(weights)
+    return not low <= tau <= high
+
+
+def _expected(weights: Weights) -> str:
+    low, high = gain_interval(weights)
+    return f"tau = 1, by chance in [{low:.3g}, {high:.3g}]: weights of variance 1/{weights.fan_in}"
+
+
+def _consequence(tau: float) -> str:
+    """Where the variance goes in a deep network of such layers."""
+    variance = float(fixed_point(tau=tau).variance) if tau > 0 else 0.0
+    if variance < 1e-6:
+        return "In a deep network of such layers the variance goes to 0."
+    return f"In a deep network of such layers the variance goes to {variance:.3g}."
+
+
+def _severity(recording: Recording, layer: Layer) -> Severity:
+    if not recording.hidden(layer):
+        return "note"
+    return "error" if recording.feeds_selu(layer) else "warning"
+
+
+@rule("selu-without-lecun")
+def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
+    """SELU layers whose weights, most of them, were never initialized for SELU."""
+    pairs = [(layer, w) for layer, w in weighted(recording) if recording.feeds_selu(layer)]
+    wrong = [(layer, w) for layer, w in pairs if is_wrong(w)]
+    if len(pairs) < 2 or 2 * len(wrong) <= len(pairs):
+        return
+    tau = float(np.median([w.tau.mean() for _, w in wrong]))
+    named = {name for layer, w in wrong if (name := culprit(w, layer))}
+    whose = f", as after {named.pop()}" if len(named) == 1 else ""
+    yield Finding(
+        "selu-without-lecun",
+        "error",
+        "",
+        f"{len(wrong)} of {len(pairs)} weights before a SELU have the wrong size: tau is "
+        f"{tau:.3g}{whose}",
+        "tau = 1: weights of mean 0 and variance 1/fan_in (LeCun)",
+        "SELU's fixed point, mean 0 and variance 1, is that of weights whose squares sum to 1 "
+        f"(Klambauer et al. 2017, section 3). {_consequence(tau)}".strip(),
+        "selfnorm.init.initialize_(model), before training.",
+    )
+
+
+@rule("wrong-init")
+def wrong_init(recording: Recording) -> Iterator[Finding]:
+    """A weight of the size that another initialization gives."""
+    for layer, weights in weighted(recording):
+        if not is_wrong(weights):
+            continue
+        whose = culprit(weights, layer)
+        if whose is None:
+            continue
+        tau = float(weights.tau.mean())
+        after = f" {_consequence(tau)}" if recording.feeds_selu(layer) else ""
+        yield Finding(
+            "wrong-init",
+            _severity(recording, layer),
+            layer.module,
+            f"{weights.name} has tau = {tau:.3g}: initialized by {whose}",
+            _expected(weights),
+            "tau, the sum of squares of a unit's weights, is the factor on the variance "
+            f"(Klambauer et al. 2017, Eq. 3; pytorch issue 54055 on torch's gain).{after}",
+            "selfnorm.init.initialize_(model), or selfnorm.init.lecun_normal_ for this weight.",
+        )
+
+
+@rule("weight-drift")
+def weight_drift(recording: Recording) -> Iterator[Finding]:
+    """A weight of a size that no initialization gives: training or decay moved it."""
+    for layer, weights in weighted(recording):
+        tau = float(weights.tau.mean())
+        if not is_wrong(weights) or culprit(weights, layer) is not None:
+            continue
+        far = not 0.5 <= tau <= 2
+        severity = _severity(recording, layer)
+        if severity == "error" and not far:
+            severity = "warning"
+        shrunk = tau < 1
+        yield Finding(
+            "weight-drift",
+            severity,
+            layer.module,
+            f"{weights.name} has tau = {tau:.3g}, which no known initialization gives"
+            + (": shrunk, as by weight decay" if shrunk else ": grown, as by training"),
+            _expected(weights),
+            "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
+            f"[{TAU[0]:g}, {TAU[1]:g}] (Klambauer et al. 2017). {_consequence(tau)}".strip(),
+            "Lower the weight decay of hidden layers, or the learning rate; before training, "
+            "selfnorm.init.initialize_(model).",
+        )
+
+
+@rule("nonzero-bias")
+def nonzero_bias(recording: Recording) -> Iterator[Finding]:
+    """Biases move the mean, and their spread adds to the variance."""
+    seen: set[str] = set()
+    for layer in recording.layers:
+        size = _rms(layer.bias)
+        if layer.role not in WEIGHTED or layer.module in seen or size <= 1e-6:
+            continue
+        seen.add(layer.module)
+        severity: Severity = "error" if size >= 0.5 else "warning" if size >= 0.1 else "note"
+        if not recording.hidden(layer):
+            severity = "note"
+        yield Finding(
+            "nonzero-bias",
+            severity,
+            layer.module,
+            f"biases have mean {layer.bias.mean():+.3g} and root mean square {size:.3g}",
+            "0 at the start; below 0.1 after training",
+            f"A bias b adds b^2 = {size**2:.2g} to the second moment of its units, for which the "
+            "fixed point has no room (Klambauer et al. 2017, section 2).",
+            "Nothing to do after training; before it, selfnorm.init.initialize_(model)."
+            if severity == "note"
+            else "selfnorm.init.initialize_(model), or torch.nn.init.zeros_(layer.bias).",
+        )
+
+
+@rule("small-fan-in")
+def small_fan_in(recording: Recording) -> Iterator[Finding]:
+    """Few terms a sum: tau scatters from unit to unit, and sums are not normal."""
+    found = [
+        (layer, w)
+        for layer, w in weighted(recording)
+        if recording.feeds_selu(layer) and w.fan_in < _SMALL
+    ]
+    if not found:
+        return
+    layer, least = min(found, key=lambda pair: pair[1].fan_in)
+    more = f", and {len(found) - 1} more below {_SMALL}" if len(found) > 1 else ""
+    yield Finding(
+        "small-fan-in",
+        "note",
+        layer.module,
+        f"a unit sums {least.fan_in} terms{more}",
+        f"{_SMALL} or more",
+        f"tau of a unit scatters by sqrt(2/fan_in) = {np.sqrt(2 / least.fan_in):.2g} around 1, and "
+        "sums of few terms are not normal (Klambauer et al. 2017, section 2).",
+        "Widen the layer before it, or initialize_(model, exact=True) for tau = 1 in each unit.",
+    )
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else 0.0

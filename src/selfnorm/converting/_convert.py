@@ -1,0 +1,235 @@
+"""Make a model self-normalizing: in a copy, or in place."""
+
+import copy
+import gc
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from selfnorm.converting import _functional, _steps
+from selfnorm.converting._changes import Change, Changes
+from selfnorm.converting._flow import is_library, trace
+from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
+from selfnorm.converting._run import execution, try_it
+from selfnorm.converting._select import Choices, selector
+from selfnorm.converting._work import Work
+from selfnorm.errors import ArgumentError, UnsupportedError
+
+Init = Literal["lecun_normal", "lecun_uniform"]
+Dropout = Literal["alpha", "remove", "keep"]
+Norms = Literal["fold", "remove", "keep"]
+
+
+def convert(
+    model: nn.Module,
+    *,
+    include: Choices = None,
+    exclude: Choices = None,
+    init: Init | None = "lecun_normal",
+    dropout: Dropout = "alpha",
+    norms: Norms = "fold",
+    activations: Sequence[type[nn.Module]] | None = None,
+    example: object = None,
+) -> tuple[nn.Module, Changes]:
+    r"""A self-normalizing copy of a model, and the list of what was changed.
+
+    | what | becomes |
+    |---|---|
+    | ReLU, ELU, GELU, SiLU, ... with weights behind it | SELU |
+    | the same at the output; sigmoid and other gates | left, and said so |
+    | Dropout, Dropout2d, ... | AlphaDropout, FeatureAlphaDropout; p within the depth's budget |
+    | BatchNorm behind a linear layer or convolution | folded into it (statistics of evaluation) |
+    | other normalization | removed |
+    | `x + f(x)` in a `forward` | `sqrt(1/2) * (x + f(x))` |
+    | SELU and alpha dropout behind it | SELUAlphaDropout |
+    | weights and biases | LeCun's, by `selfnorm.init.initialize_` |
+
+    Functional calls (`F.relu`) and additions are changed where `torch.fx` can trace the module's
+    own `forward`; that module is then a `torch.fx.GraphModule` with the same children. Where it
+    cannot (control flow that depends on values or on the mode), the list names it as left.
+
+    Names in the state dict, sharing, device, dtype and mode stay. Folding and removing norms takes
+    their parameters away and may add a bias: `Changes.removed` and `Changes.added` tell.
+
+    Args:
+        model: Any module.
+        include: Convert these only: names or patterns (`encoder.*`), classes, functions of name and
+            module, one or several; with all that they contain. Everything if None.
+        exclude: But not these.
+        init: "lecun_normal", "lecun_uniform", or None, which keeps trained weights.
+        dropout: "alpha", "remove", or "keep".
+        norms: "fold", where that is possible, else remove; "remove"; or "keep".
+        activations: Classes to replace by SELU instead of the usual ones; a functional call is
+            replaced if the class of its name is among them.
+        example: Inputs, as for `audit`. With them the order in which modules run is seen instead of
+            taken from the order of their definition, and the result is tried.
+
+    Returns:
+        The new model, and `Changes`.
+
+    Raises:
+        UnsupportedError: `model` is not a module, or it runs on the example and its copy does not.
+        ArgumentError: An unknown choice, a name that fits nothing, or lazy modules.
+
+    Source: Klambauer et al. 2017 (SELU, initialization, alpha dropout); Hoedt et al. 2022 (scaled
+    residuals); `torch.nn.utils.fusion` for folding.
+
+    Example:
+        >>> model = nn.Sequential(
+        ...     nn.Linear(8, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 2)
+        ... )
+        >>> model, changes = convert(model)
+        >>> [type(layer).__name__ for layer in model]
+        ['Linear', 'Identity', 'SELUAlphaDropout', 'Identity', 'Linear']
+    """
+    _check(model, init, dropout, norms)
+    new = copy.deepcopy(model)
+    for module in new.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # side by side, as cuDNN wants them; copies are not
+    return _converted(new, include, exclude, init, dropout, norms, activations, example)
+
+
+def convert_(
+    model: nn.Module,
+    *,
+    include: Choices = None,
+    exclude: Choices = None,
+    init: Init | None = "lecun_normal",
+    dropout: Dropout = "alpha",
+    norms: Norms = "fold",
+    activations: Sequence[type[nn.Module]] | None = None,
+    example: object = None,
+) -> tuple[nn.Module, Changes]:
+    """`convert` in place: the modules inside `model` are exchanged.
+
+    The model comes back, too, as a model that is itself an activation, or whose own `forward` is
+    rewritten, has to be another object; `Changes` then says so.
+
+    An optimizer that holds parameters which are gone is found, and told of.
+
+    Args:
+        model: As for `convert`, and so are all others.
+        include: Likewise.
+        exclude: Likewise.
+        init: Likewise.
+        dropout: Likewise.
+        norms: Likewise.
+        activations: Likewise.
+        example: Likewise.
+
+    Returns:
+        The model, and `Changes`.
+
+    Raises:
+        UnsupportedError: As `convert`.
+        ArgumentError: As `convert`.
+
+    Source: As `convert`.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 2))
+        >>> same, changes = convert_(model)
+        >>> same is model, model[1]
+        (True, SELU())
+    """
+    _check(model, init, dropout, norms)
+    parameters = {id(p): n for n, p in model.named_parameters()}
+    new, changes = _converted(model, include, exclude, init, dropout, norms, activations, example)
+    more: list[Change] = []
+    if new is not model:
+        why = "its forward is rewritten: go on with the model that is returned"
+        more.append(Change("", "note", type(model).__name__, "", why))
+    kept = {id(p) for p in new.parameters()}
+    gone = [name for key, name in parameters.items() if key not in kept]
+    if (gone or changes.added) and _optimizers(set(parameters)):
+        why = (
+            f"{len(gone)} parameters are gone and {len(changes.added)} are new: build the "
+            "optimizer again"
+        )
+        more.append(Change("", "note", "an optimizer holds the model's parameters", "", why))
+    return new, Changes((*changes.changes, *more), changes.removed, changes.added)
+
+
+def _converted(
+    model: nn.Module,
+    include: Choices,
+    exclude: Choices,
+    init: Init | None,
+    dropout: Dropout,
+    norms: Norms,
+    activations: Sequence[type[nn.Module]] | None,
+    example: object,
+) -> tuple[nn.Module, Changes]:
+    before = set(model.state_dict())
+    names = execution(model, example) if example is not None else None
+    names = names or [name for name, _ in model.named_modules(remove_duplicate=False)]
+    order: dict[str, int] = {}
+    for place, name in enumerate(names):
+        order.setdefault(name, place)
+    weights = [k for k, name in enumerate(names) if isinstance(model.get_submodule(name), WEIGHTED)]
+    work = Work(
+        model,
+        selector(model, include, exclude),
+        tuple(activations) if activations is not None else ACTIVATIONS,
+        order,
+        max(weights, default=-1),
+    )
+    traces = {
+        name: trace(module)
+        for name, module in model.named_modules()
+        if not is_library(module) and any(True for _ in module.children())
+    }
+    if norms != "keep":
+        _steps.convert_norms(work, traces, fold=norms == "fold")
+    rewrites = list(_steps.rewrites(work, traces, dropout))
+    _steps.convert_activations(work, traces)
+    depth = _steps.depth(work.model) + sum(len(r.activations) for r in rewrites)
+    if dropout != "keep":
+        _steps.convert_dropout(work, depth, alpha=dropout == "alpha")
+    _steps.fuse(work, traces)
+    for rewrite in reversed(rewrites):  # inner modules first
+        made, changes = _functional.apply(rewrite, depth)
+        work.put(made, rewrite.module)
+        work.changes += changes
+    if init is not None:
+        _steps.initialize(work, init)
+    if example is not None:
+        try_it(work.model, example)
+    after = set(work.model.state_dict())
+    gone, new = sorted(before - after), sorted(after - before)
+    return work.model, Changes(tuple(work.changes), tuple(gone), tuple(new))
+
+
+def _check(model: object, init: object, dropout: object, norms: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise UnsupportedError(
+            f"convert changes a torch.nn.Module; got {type(model).__name__}. Pass the network."
+        )
+    for name, value, kinds in (
+        ("init", init, (*get_args(Init), None)),
+        ("dropout", dropout, get_args(Dropout)),
+        ("norms", norms, get_args(Norms)),
+    ):
+        if value not in kinds:
+            listed = ", ".join(map(repr, kinds))
+            raise ArgumentError(f"{name} is one of {listed}; got {value!r}. Choose one of them.")
+    lazy = [name for name, tensor in model.state_dict(keep_vars=True).items() if is_lazy(tensor)]
+    if lazy:
+        raise ArgumentError(
+            f"a conversion needs the shapes of all weights; lazy modules have none yet: "
+            f"{', '.join(lazy)}. Run one batch through the model first."
+        )
+
+
+def _optimizers(parameters: set[int]) -> list[torch.optim.Optimizer]:
+    """The optimizers of this process that hold one of the parameters."""
+    return [
+        found
+        for found in gc.get_objects()
+        if issubclass(type(found), torch.optim.Optimizer)
+        and any(id(p) in parameters for group in found.param_groups for p in group["params"])
+    ]

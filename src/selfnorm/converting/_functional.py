@@ -1,0 +1,212 @@
+"""A `forward` rewritten: functional activations, dropout and residual additions."""
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import fx, nn
+
+from selfnorm.converting._changes import Change
+from selfnorm.converting._flow import children_of
+from selfnorm.converting._modules import (
+    DROPOUT_FUNCTIONS,
+    FUNCTIONS,
+    GATES,
+    affordable,
+    new_dropout,
+    new_selu,
+)
+
+_ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
+_TIMES = {operator.mul, operator.imul, operator.truediv, torch.mul, torch.div, "mul", "mul_", "div"}
+_SIZES = {"size", "dim", "numel", "stride", "shape", "ndim", "device", "dtype", "len"}
+_HALF = 0.5**0.5
+
+
+@dataclass
+class Rewrite:
+    """What there is to change in one graph.
+
+    Attributes:
+        path: Qualified name of the module.
+        module: The module whose forward it is.
+        graph: Its graph.
+        activations: Calls to replace by SELU.
+        dropouts: Calls to replace by alpha dropout.
+        additions: Sums of two branches to scale.
+        left: Calls that stay, and why.
+    """
+
+    path: str
+    module: nn.Module
+    graph: fx.Graph
+    activations: list[fx.Node] = field(default_factory=list[fx.Node])
+    dropouts: list[fx.Node] = field(default_factory=list[fx.Node])
+    additions: list[fx.Node] = field(default_factory=list[fx.Node])
+    left: list[tuple[fx.Node, str]] = field(default_factory=list[tuple[fx.Node, str]])
+
+    def __bool__(self) -> bool:
+        return bool(self.activations or self.dropouts or self.additions)
+
+
+def function_name(node: fx.Node) -> str:
+    """The plain name of the function or method that a node calls; "" for other nodes."""
+    if node.op == "call_method":
+        return str(node.target).strip("_")
+    if node.op == "call_function":
+        return getattr(node.target, "__name__", "").strip("_")
+    return ""
+
+
+def find(
+    path: str, module: nn.Module, graph: fx.Graph, hidden: Callable[[fx.Node], bool]
+) -> Rewrite:
+    """What of a graph is to be rewritten; `hidden` says whether weights follow a node."""
+    found = Rewrite(path, module, graph)
+    for node in graph.nodes:
+        name = function_name(node)
+        if name in FUNCTIONS:
+            if is_gate(node):
+                found.left.append((node, "it is a gate: its output is multiplied"))
+            elif hidden(node):
+                found.activations.append(node)
+            else:
+                found.left.append((node, "it is the output's, which keeps its range"))
+        elif name in GATES:
+            found.left.append((node, "a gate or an output, which SELU does not stand for"))
+        elif name in DROPOUT_FUNCTIONS:
+            found.dropouts.append(node)
+        elif _is_residual(node) and hidden(node):
+            found.additions.append(node)
+    return found
+
+
+def apply(rewrite: Rewrite, depth: int) -> tuple[fx.GraphModule, list[Change]]:
+    """The module with its forward rewritten, its children and their names as they were."""
+    module, graph, path = rewrite.module, rewrite.graph, rewrite.path
+    new: dict[str, nn.Module] = {}
+    changes: list[Change] = []
+
+    def call(node: fx.Node, child: nn.Module, name: str) -> str:
+        name = next(n for n in _numbered(name) if n not in new and not hasattr(module, n))
+        new[name] = child.train(module.training)
+        source = node.args[0] if node.args else next(iter(node.kwargs.values()))
+        with graph.inserting_after(node):
+            replacement = graph.call_module(name, (source,))
+        node.replace_all_uses_with(replacement)
+        graph.erase_node(node)
+        return name
+
+    for node in rewrite.activations:
+        before = f"{function_name(node)}()"
+        name = call(node, new_selu(), "selu")
+        changes.append(
+            Change(path, "replaced", before, f"SELU() as {name}", "its fixed point is (0, 1)")
+        )
+    for node in rewrite.dropouts:
+        before, p = function_name(node), _probability(node)
+        limited = affordable(p, depth)
+        name = call(node, new_dropout(before, limited), "alpha_dropout")
+        after, why = f"AlphaDropout({limited:g}) as {name}", "keeps mean 0 and variance 1"
+        if limited < p:
+            why += f"; {depth} SELU layers afford p = {limited:g}"
+        changes.append(Change(path, "replaced", f"{before}({p:g})", after, why))
+    for node in rewrite.additions:
+        left, right = node.args[0], node.args[1]
+        with graph.inserting_after(node):
+            total = graph.call_function(torch.add, (left, right))
+        with graph.inserting_after(total):
+            scaled = graph.call_function(operator.mul, (total, _HALF))
+        node.replace_all_uses_with(scaled)
+        graph.erase_node(node)
+        changes.append(
+            Change(
+                path,
+                "scaled",
+                f"{left} + {right}",
+                f"sqrt(1/2) * ({left} + {right})",
+                "independent variances add up",
+            )
+        )
+    for name, child in new.items():
+        module.add_module(name, child)
+    graph.lint()
+    made = fx.GraphModule(module, graph, class_name=type(module).__name__)
+    _carry_over(module, made, changes, path)
+    return made, changes
+
+
+def _carry_over(old: nn.Module, made: fx.GraphModule, changes: list[Change], path: str) -> None:
+    """What the graph does not mention: unused children, parameters and buffers; the mode."""
+    for name, child in old.named_children():
+        if name not in children_of(made):  # hasattr would see methods too
+            made.add_module(name, child)
+    for name in children_of(old):  # in the old order, which is that of the state dict
+        children_of(made)[name] = children_of(made).pop(name)
+    for name, parameter in old.named_parameters(recurse=False):
+        made.register_parameter(name, parameter)
+    for name, buffer in old.named_buffers(recurse=False):
+        persistent = name not in vars(old)["_non_persistent_buffers_set"]
+        made.register_buffer(name, buffer, persistent=persistent)
+    made.training = old.training
+    if any(vars(old)[f"_{kind}_hooks"] for kind in ("forward", "forward_pre", "backward")):
+        changes.append(
+            Change(path, "note", "hooks", "", "its forward is new; register its hooks again")
+        )
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}{number}"
+        number += 1
+
+
+def _probability(node: fx.Node) -> float:
+    p = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
+    return float(p) if isinstance(p, int | float) else 0.5
+
+
+def is_gate(node: fx.Node) -> bool:
+    """Whether the output of a node is multiplied with another."""
+    return any(
+        (user.target in _TIMES) and all(isinstance(a, fx.Node) for a in user.args[:2])
+        for user in node.users
+    )
+
+
+def _is_residual(node: fx.Node) -> bool:
+    """A sum of two branches that is not scaled yet."""
+    if node.target not in _ADDITIONS or len(node.args) < 2 or node.kwargs.get("alpha", 1) != 1:
+        return False
+    branches = node.args[:2]
+    if not all(isinstance(a, fx.Node) and _carries_values(a) for a in branches):
+        return False
+    return not any(
+        user.target in _TIMES and not all(isinstance(a, fx.Node) for a in user.args[:2])
+        for user in node.users
+    ) and not any(_is_scaled(a) for a in branches)
+
+
+def _is_scaled(argument: object) -> bool:
+    """Whether a branch was multiplied by a number on its way."""
+    return (
+        isinstance(argument, fx.Node)
+        and argument.target in _TIMES
+        and not all(isinstance(a, fx.Node) for a in argument.args[:2])
+    )
+
+
+def _carries_values(node: object) -> bool:
+    """Whether a node holds activations: neither a parameter nor a size."""
+    if not isinstance(node, fx.Node) or node.op == "get_attr":
+        return False
+    if node.target is getattr:
+        return str(node.args[1]) not in _SIZES
+    if function_name(node) in _SIZES:
+        return False
+    if node.op == "call_function" and node.target is operator.getitem:
+        return _carries_values(node.args[0])
+    return True

@@ -1,0 +1,179 @@
+"""What an audit records of a layer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from selfnorm.theory._types import FloatArray
+
+if TYPE_CHECKING:
+    from selfnorm.theory import Moments
+
+INPUT = -1
+"""Stands for the model's inputs where layers are counted from 0."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of a sample of values between equally spaced edges."""
+
+    edges: FloatArray
+    counts: FloatArray
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the theory asks of one weight: sum and sum of squares, unit by unit.
+
+    Attributes:
+        name: Qualified name of the parameter.
+        shape: Its shape.
+        omega: Sum of the weights of each unit.
+        tau: Their sum of squares, in units of what LeCun's initialization has, so that 1 is right
+            for every kind of layer (a gate's `weight_ih` holds only a part of what a unit sums).
+        fan_in: How many terms a unit sums.
+        terms: How many weights of this parameter a unit has.
+        kurtosis: Of the weights: 3 if normal, 1.8 if uniform, 2.4 if cut at two deviations.
+        frozen: Whether the parameter is kept from training.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    omega: FloatArray
+    tau: FloatArray
+    fan_in: int
+    terms: int
+    kurtosis: float
+    frozen: bool
+
+    @property
+    def count(self) -> int:
+        """How many weights there are in all."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One use of one module, or one call of a function, in the order of the forward pass.
+
+    Mean, variance and everything of single units are taken over the whole batch (and the positions
+    of images and sequences); saturation, kurtosis, correlation and the histogram over a sample of
+    rows and units.
+
+    Attributes:
+        index: Its place in `Report.layers`.
+        name: What to call it: the module's name; with the function's, if the call stands in a
+            `forward` (`blocks.0.selu()`); numbered from the second use on (`act (use 2)`).
+        module: Qualified name of the module that it is or that calls it.
+        kind: Name of the class, or of the function: `Linear`, `selu()`.
+        role: What it does: "linear", "activation", "dropout", "alpha dropout", "normalization",
+            "pooling", "addition", "concatenation", "scale", "product", "embedding", "recurrent",
+            "attention", "padding" or "unknown".
+        activation: Which function an activation is: "selu", "relu", ...; else "".
+        use: 1 for the first use of the module in a pass, 2 for the second.
+        inputs: Indices of the layers that it reads, through reshapes; -1 is the model's input.
+        shape: Shape of its output in the first batch.
+        dtype: Of its output.
+        mean: Over all units and rows.
+        variance: Over all units and rows: the mean of the units' variances plus the variance of
+            their means.
+        unit_means: Of each unit.
+        unit_variances: Of each unit.
+        dead: Share of the units that have one value for the whole batch; nan for a single row.
+        saturated: Share of values where the activation's slope is below 1 % of its largest, of a
+            ReLU's that are 0; nan for other layers.
+        kurtosis: Fourth moment by squared variance: 3 if normal.
+        correlation: Mean correlation between two units.
+        correlation_size: Its root mean square, less what the sample alone would show.
+        non_finite: Whether there are infinities or nan.
+        gradient: Root mean square of the gradient by its output; nan if none arrives.
+        gradient_in: The same by its input.
+        gradient_norm: Norm of the gradient by its output, of one sample. Theory keeps it, whatever
+            the widths.
+        predicted: Mean and variance by the theory, from the input's moments and the weights,
+            activations and dropout on the way; None where the theory cannot follow.
+        local: The same from the measured moments of the layers that it reads.
+        histogram: Of a sample of values.
+        weights: Of linear, recurrent, attention and embedding layers.
+        bias: Every bias, flattened; empty if there is none.
+        settings: What else matters: `p`, `inplace`, `padding` (share of zeros that a convolution
+            sums), `factor`.
+    """
+
+    index: int
+    name: str
+    module: str
+    kind: str
+    role: str
+    activation: str
+    use: int
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    mean: float
+    variance: float
+    unit_means: FloatArray = field(repr=False)
+    unit_variances: FloatArray = field(repr=False)
+    dead: float
+    saturated: float
+    kurtosis: float
+    correlation: float
+    correlation_size: float
+    non_finite: bool
+    gradient: float
+    gradient_in: float
+    gradient_norm: float
+    histogram: Histogram = field(repr=False)
+    predicted: "Moments | None" = None
+    local: "Moments | None" = None
+    weights: tuple[Weights, ...] = field(default=(), repr=False)
+    bias: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def tau(self) -> float:
+        """Mean sum of squares of a unit's weights; nan without weights."""
+        return float(np.mean([w.tau.mean() for w in self.weights])) if self.weights else np.nan
+
+    @property
+    def omega_size(self) -> float:
+        """Root mean square of the sums of the units' weights; nan without weights."""
+        if not self.weights:
+            return np.nan
+        return float(np.sqrt(np.mean([np.mean(w.omega**2) for w in self.weights])))
+
+    @property
+    def second_moment(self) -> float:
+        """Mean square of the values."""
+        return self.variance + self.mean**2
+
+
+@dataclass(frozen=True)
+class Features:
+    """The moments of what the model is given, where a layer with weights first reads it.
+
+    Attributes:
+        reader: Index of the layer that reads it.
+        mean: Over everything.
+        variance: Over everything.
+        means: Of each feature: a column of a table, a channel of an image.
+        variances: Of each feature.
+        low: Smallest value.
+        high: Largest value.
+        rows: How many values each feature has.
+        correlation: Mean correlation between two features.
+        correlation_size: Its root mean square, less what the sample alone would show.
+    """
+
+    reader: int
+    mean: float
+    variance: float
+    means: FloatArray
+    variances: FloatArray
+    low: float
+    high: float
+    rows: int
+    correlation: float
+    correlation_size: float

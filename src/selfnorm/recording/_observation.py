@@ -1,0 +1,30 @@
+"""What is seen of one layer in one step: few figures, so that a training can keep many."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A layer in one step.
+
+    Attributes:
+        step: Number of the step, from 0.
+        layer: Name of the layer, as in `Layer.name`.
+        kind: Its class or function.
+        mean: Of its output, over batch and units.
+        variance: Likewise.
+        omega: Root mean square of the sums of its units' weights; nan without weights.
+        tau: Mean sum of squares of its units' weights; nan without weights.
+        gradient: Root mean square of the gradient by its output.
+        gain: Factor on the squared norm of the gradient from its output to its input.
+    """
+
+    step: int
+    layer: str
+    kind: str
+    mean: float
+    variance: float
+    omega: float
+    tau: float
+    gradient: float
+    gain: float

@@ -1,0 +1,204 @@
+"""Moments of what a layer puts out: of everything, batch by batch, and of a sample."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selfnorm.recording import Histogram
+from selfnorm.theory import selu_constants
+from selfnorm.theory._types import FloatArray
+
+_PART, _GPU_PARTS = 1 << 18, 16
+_WIDE = (torch.float32, torch.float64)
+_UNITS, _ROWS, _BINS = 64, 1024, 48
+_SELU_FLOOR = -float(np.prod(selu_constants()))
+_FLAT = 0.01
+
+
+def units_last(name: str, ndim: int, before: int | None = None) -> int:
+    """The dimension of the units when nothing says: as before, of channels, or the last."""
+    if before is not None and -ndim <= before < ndim:
+        return before
+    return 1 if ndim >= 4 or (ndim == 3 and "conv" in name) else -1
+
+
+@dataclass
+class Accumulator:
+    """Mean and variance of each unit over all batches seen; no value is kept."""
+
+    rows: int = 0
+    mean: Tensor | None = None
+    squares: Tensor | None = None  # sum of squared distances from the mean
+    gradient_sum: float = 0.0
+    gradient_count: int = 0
+    gradient_samples: int = 0
+
+    @torch.no_grad()
+    def update(self, values: Tensor, dim: int) -> None:
+        """Add a batch; `dim` is the dimension of the units."""
+        if not values.numel():
+            return
+        if values.ndim < 2:
+            values, dim = values.reshape(1, -1), 1
+        dim %= values.ndim
+        others = [d for d in range(values.ndim) if d != dim]
+        for part in _parts(values):
+            wide = part if part.dtype in _WIDE else part.float()
+            mean = wide.mean(others, keepdim=True)
+            apart = wide - mean
+            variance = apart.mul_(apart).mean(others)
+            rows = part.numel() // part.shape[dim]
+            self._merge(rows, to_double(mean.flatten()), to_double(variance))
+
+    def _merge(self, rows: int, mean: Tensor, variance: Tensor) -> None:
+        if self.mean is None or self.squares is None or self.mean.shape != mean.shape:
+            self.rows, self.mean, self.squares = rows, mean, variance * rows
+            return
+        total = self.rows + rows
+        apart = mean - self.mean
+        self.squares += variance * rows + apart**2 * (self.rows * rows / total)
+        self.mean += apart * (rows / total)
+        self.rows = total
+
+    @torch.no_grad()
+    def add_gradient(self, gradient: Tensor) -> None:
+        """Add the gradient of one batch by this output."""
+        wide = torch.promote_types(gradient.dtype, torch.float32)
+        size = torch.linalg.vector_norm(gradient, dtype=wide)
+        self.gradient_sum += float(size) ** 2
+        self.gradient_count += gradient.numel()
+        self.gradient_samples += gradient.shape[0] if gradient.ndim > 1 else 1
+
+    def units(self) -> tuple[FloatArray, FloatArray]:
+        """Means and variances of the units."""
+        if self.mean is None or self.squares is None:
+            return np.zeros(0), np.zeros(0)
+        return self.mean.numpy(), (self.squares / self.rows).numpy()
+
+    def overall(self) -> tuple[float, float]:
+        """Mean and variance over all units together."""
+        if self.mean is None or self.squares is None:
+            return np.nan, np.nan
+        spread, mean = torch.var_mean(self.mean, correction=0)
+        return mean.item(), (self.squares.mean() / self.rows + spread).item()
+
+    @property
+    def non_finite(self) -> bool:
+        """Whether there were infinities or nan, or squares too large for the dtype."""
+        return self.mean is not None and not all(map(math.isfinite, self.overall()))
+
+    def dead(self) -> float:
+        """Share of the units that never change; nan where there is one row only."""
+        means, variances = self.units()
+        if self.rows < 2 or not len(means):
+            return np.nan
+        with np.errstate(invalid="ignore", over="ignore"):
+            scale = float(variances.mean() + (means**2).mean())
+            return float(np.mean(variances <= 1e-12 * scale))
+
+    def gradient(self) -> tuple[float, float]:
+        """Root mean square of the gradient, and its norm in one sample; nan if there was none."""
+        if not self.gradient_count:
+            return np.nan, np.nan
+        return (
+            float(np.sqrt(self.gradient_sum / self.gradient_count)),
+            float(np.sqrt(self.gradient_sum / self.gradient_samples)),
+        )
+
+
+def _parts(values: Tensor) -> tuple[Tensor, ...]:
+    """Some rows at a time: as many as a cache holds; on a GPU, few enough to take little memory."""
+    rows = max(1, _PART * values.shape[0] // values.numel())
+    if not values.is_cpu:
+        rows = max(rows, values.shape[0] // _GPU_PARTS)
+    return (values,) if rows >= values.shape[0] else values.split(rows)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What some rows of some units show."""
+
+    saturated: float
+    kurtosis: float
+    correlation: float
+    correlation_size: float
+    histogram: Histogram
+
+
+NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]), np.zeros(1)))
+
+
+@torch.no_grad()
+def sample(values: Tensor, dim: int, activation: str) -> Sample:
+    """Shape of the distribution, from at most 64 units and 1,024 rows spread evenly."""
+    rows = _rows(values, dim).numpy()
+    rows = rows[np.isfinite(rows).all(1)]
+    flat = rows.ravel()
+    if not flat.size:
+        return NO_SAMPLE
+    counts, edges = np.histogram(flat, bins=_BINS)
+    correlation, size = correlations(rows)
+    shape = Histogram(edges.astype(np.float64), counts.astype(np.float64))
+    return Sample(_saturated(flat, activation), kurtosis(flat), correlation, size, shape)
+
+
+def kurtosis(values: FloatArray) -> float:
+    """Fourth moment by squared variance; nan where nothing varies."""
+    squares = np.square(values - values.mean())
+    variance = float(squares.mean())
+    return float((squares * squares).mean()) / variance**2 if variance > 1e-30 else np.nan
+
+
+def correlations(rows: FloatArray) -> tuple[float, float]:
+    """Mean correlation between two columns, and root mean square without what chance gives."""
+    rows = rows[np.isfinite(rows).all(1)]
+    count = len(rows)
+    if count < 4:
+        return np.nan, np.nan
+    mean = rows.mean(0)
+    apart = rows - mean
+    variance = np.square(apart).mean(0)
+    moving = variance > 1e-12 * max(float(variance.mean() + np.square(mean).mean()), 1e-30)
+    width = int(moving.sum())
+    if width < 2:
+        return np.nan, np.nan
+    standard = apart[:, moving] / np.sqrt(variance[moving])
+    tensor = torch.from_numpy(standard)  # NumPy's own threads would compete with torch's
+    table = (tensor.T @ tensor).numpy() / count
+    apart = table[~np.eye(width, dtype=bool)]
+    return float(apart.mean()), float(np.sqrt(max(np.mean(apart**2) - 1 / count, 0.0)))
+
+
+def _rows(values: Tensor, dim: int) -> Tensor:
+    """A matrix of rows by units, float64."""
+    if values.ndim < 2:
+        values, dim = values.reshape(1, -1), 1
+    values = values.detach().movedim(dim, -1)
+    values = values[..., :: max(1, -(-values.shape[-1] // _UNITS))]
+    for place in range(values.ndim - 1):  # thin out the batch last: its rows are independent
+        axis = values.ndim - 2 - place
+        count = values.numel() // max(values.shape[-1], 1)
+        if count > _ROWS:
+            step = min(values.shape[axis], -(-count // _ROWS))
+            values = values[(slice(None),) * axis + (slice(None, None, step),)]
+    return to_double(values.reshape(-1, values.shape[-1]))
+
+
+def to_double(values: Tensor) -> Tensor:
+    """In float64, on the CPU, as not every device has it."""
+    return values.detach().cpu().double()
+
+
+def _saturated(flat: FloatArray, activation: str) -> float:
+    if activation == "selu":
+        return float(np.mean((flat < _SELU_FLOOR * (1 - _FLAT)) & (flat > _SELU_FLOOR * 1.001)))
+    if activation in {"relu", "relu6"}:
+        return float(np.mean(flat <= 0))
+    if activation == "tanh":
+        return float(np.mean(1 - flat**2 < _FLAT))
+    if activation == "sigmoid":
+        return float(np.mean(4 * flat * (1 - flat) < _FLAT))
+    return np.nan

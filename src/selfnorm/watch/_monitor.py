@@ -1,0 +1,247 @@
+"""Watch a network while it trains: every n-th step as an audit sees it, the others untouched."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
+from selfnorm.recording import Observation
+from selfnorm.theory import theorem_domains
+from selfnorm.watch._observe import observations
+from selfnorm.watch._trace import Trace
+from selfnorm.watch._wrapped import eager, inner
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_DOMAIN = theorem_domains("1")[0]
+_BOX = {
+    "mean": tuple(float(end) for end in _DOMAIN.mean),
+    "variance": tuple(float(end) for end in _DOMAIN.variance),
+    "tau": tuple(float(end) for end in _DOMAIN.tau),
+}
+_WRITTEN = ("mean", "variance", "omega", "tau", "gradient", "gain")
+
+
+class Writer(Protocol):
+    """Who takes figures as they come: `torch.utils.tensorboard.SummaryWriter` is one."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> object:
+        """Write one figure."""
+        ...
+
+
+class Monitor:
+    """Records a model's layers in every n-th training step; see `monitor`.
+
+    Attributes:
+        records: The observations so far, step by step and in the order of the layers.
+        steps: How many training steps have been counted.
+    """
+
+    def __init__(self, model: nn.Module, every: int = 100, writer: Writer | None = None) -> None:
+        if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UnsupportedError(
+                f"monitor watches a torch.nn.Module; got {type(model).__name__}. Pass the network."
+            )
+        if every < 1 or every != int(every):
+            raise ArgumentError(
+                f"every counts steps and is 1 or more; got {every}. 100 costs next to nothing."
+            )
+        self.records: list[Observation] = []
+        self.steps = 0
+        self._outer, self._every, self._writer = model, every, writer
+        self._model = inner(model)
+        self._handle: torch.utils.hooks.RemovableHandle | None = None
+        self._ending: torch.utils.hooks.RemovableHandle | None = None
+        self._trace: Trace | None = None
+        self._traced_step = 0
+        self._watching: ExitStack | None = None
+        self._warned = False
+
+    def start(self) -> "Monitor":
+        """Count the model's training steps from now on, by its calls in training mode."""
+        if self._handle is None:
+            before: Callable[..., None] = self._before
+            self._handle = self._outer.register_forward_pre_hook(before, with_kwargs=True)
+        return self
+
+    def close(self) -> None:
+        """Leave no hook behind, and finish the last record."""
+        self.shut()
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+        self.collect()
+
+    def __enter__(self) -> "Monitor":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def history(self) -> "pd.DataFrame":
+        """All observations as a pandas table.
+
+        Raises:
+            UnsupportedError: pandas is not installed; `records` needs none.
+        """
+        try:
+            import pandas as pd  # noqa: PLC0415 - optional
+        except ImportError:
+            raise UnsupportedError(
+                "history is a pandas table, and pandas is not installed. Install it, or use "
+                "records."
+            ) from None
+        self.collect()
+        return pd.DataFrame(
+            [asdict(record) for record in self.records],
+            columns=list(Observation.__dataclass_fields__),
+        )
+
+    def plot(self) -> "Figure":
+        """Variance, tau and gradient gain of each layer over the steps: a matplotlib figure."""
+        from selfnorm.plots import plot_monitor  # noqa: PLC0415 - matplotlib is slow
+
+        self.collect()
+        return plot_monitor(self.records)
+
+    # One step: also called by what has hooks of its own
+
+    def step(self, inputs: object) -> None:
+        """A training step on these inputs begins; if it is an n-th one, watch until `shut`."""
+        self.collect()
+        number, self.steps = self.steps, self.steps + 1
+        if number % self._every or self._watching is not None:
+            return
+        trace = Trace(self._model, light=True)
+        trace.feed(inputs)
+        stack = ExitStack()
+        stack.enter_context(eager(self._outer))
+        if self._outer is not self._model:  # it may pass on copies of what it is given
+            handle = self._model.register_forward_pre_hook(
+                lambda _, args, kwargs: trace.feed((args, kwargs)), with_kwargs=True
+            )
+            stack.callback(handle.remove)
+        stack.enter_context(trace.watching(root=False))
+        self._trace, self._traced_step, self._watching = trace, number, stack
+
+    def shut(self) -> None:
+        """The forward pass is over; gradients still arrive."""
+        if self._watching is not None:
+            stack, self._watching = self._watching, None
+            stack.close()
+
+    def collect(self) -> None:
+        """Turn what was watched last into records; its backward pass is over by now."""
+        if self._trace is None or self._watching is not None:
+            return
+        if self._ending is not None:
+            self._ending.remove()
+            self._ending = None
+        trace, self._trace = self._trace, None
+        new = observations(trace, self._traced_step)
+        self.records += new
+        self._write(new)
+        selus = {d.name for d in trace.drafts.values() if d.call.activation == "selu"}
+        self._warn(new, selus)
+
+    def _before(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
+        if module.training and torch.is_grad_enabled():
+            self.step((args, kwargs))
+            if self._watching is not None and self._ending is None:  # other steps pay for one hook
+                after: Callable[..., None] = self._after
+                self._ending = module.register_forward_hook(after, always_call=True)
+
+    def _after(self, _module: nn.Module, _args: Any, _output: Any) -> None:
+        self.shut()
+
+    def _write(self, new: list[Observation]) -> None:
+        if self._writer is None:
+            return
+        for record in new:
+            for name in _WRITTEN:
+                value = getattr(record, name)
+                if np.isfinite(value):
+                    self._writer.add_scalar(f"selfnorm/{name}/{record.layer}", value, record.step)
+
+    def _warn(self, new: list[Observation], selus: set[str]) -> None:
+        """Once, when a SELU layer's moments or the weights before it leave theorem 1's domain."""
+        if self._warned or not selus:
+            return
+        last: Observation | None = None
+        for record in new:
+            before = last if record.layer in selus else None
+            checked = [(record, "mean"), (record, "variance")] if record.layer in selus else []
+            if before is not None and np.isfinite(before.tau):
+                checked.insert(0, (before, "tau"))
+            for of, name in checked:
+                value, limits = getattr(of, name), _BOX[name]
+                if not _within(value, limits):
+                    self._warned = True
+                    warnings.warn(
+                        f"theorem 1's conditions are left at step {of.step}: {name} of "
+                        f"{of.layer!r} is {value:.3g}, outside [{limits[0]:g}, {limits[1]:g}]. "
+                        "selfnorm.audit tells why; this is said once.",
+                        SelfNormWarning,
+                        stacklevel=2,
+                    )
+                    return
+            last = record
+
+
+def monitor(model: nn.Module, every: int = 100, *, writer: Writer | None = None) -> Monitor:
+    """Watch a network while it trains: moments, weights and gradient gain of every n-th step.
+
+    A step is a call of the model in training mode with gradients. The n-th one runs as in an
+    `audit`, its gradients are those of the training itself; the others cost one hook. Nothing that
+    the training computes changes.
+
+    Args:
+        model: The network; compiled and parallel ones are looked at from inside.
+        every: Watch the first step and every n-th from there.
+        writer: Gets each figure by `add_scalar(tag, value, step)`, as a
+            `torch.utils.tensorboard.SummaryWriter` takes them.
+
+    Returns:
+        A `Monitor`, a context manager: `m.history` is a pandas table, `m.records` a list of
+        `Observation`, `m.plot()` a figure. It warns once, with a `SelfNormWarning`, when the
+        conditions of theorem 1 are left.
+
+    Raises:
+        ArgumentError: `every` is below 1.
+        UnsupportedError: `model` is not a module.
+
+    Source: Klambauer et al. 2017, theorem 1.
+
+    Example:
+        >>> import selfnorm
+        >>> model = selfnorm.nn.MLP(16, 1, width=256, depth=3)
+        >>> optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+        >>> with monitor(model, every=2) as m:
+        ...     for _ in range(4):
+        ...         optimizer.zero_grad()
+        ...         model(torch.randn(256, 16)).square().mean().backward()
+        ...         optimizer.step()
+        >>> sorted({record.step for record in m.records})
+        [0, 2]
+    """
+    return Monitor(model, every, writer)
+
+
+def _within(value: float, limits: tuple[float, ...]) -> bool:
+    return limits[0] <= value <= limits[1]

@@ -1,0 +1,96 @@
+"""The layers of one pass in few figures: moments, weights, gradients."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import nn
+
+from selfnorm._seeded import devices_of
+from selfnorm.recording import INPUT, Observation
+from selfnorm.watch._batches import batches, check_inputs, tensors_of
+from selfnorm.watch._trace import Draft, Trace
+from selfnorm.watch._untouched import untouched
+from selfnorm.watch._wrapped import eager, inner
+
+ROLES = frozenset({"linear", "activation", "recurrent", "attention", "embedding", "addition"})
+"""What is observed of a model: layers that weigh, bend or join."""
+
+
+def observe(
+    model: nn.Module,
+    inputs: object,
+    *,
+    roles: Iterable[str] = ROLES,
+    own_random: bool = False,
+) -> tuple[Observation, ...]:
+    """Mean, variance, omega and tau of each layer in one forward pass, without gradients.
+
+    The pass is in training mode, as training sees the layers. Hooks, modes, buffers (batch
+    normalization's statistics) and random numbers are afterwards as before, also after an error.
+
+    Args:
+        model: The model; compiled and parallel ones are looked at from inside.
+        inputs: What it is called with, as for `selfnorm.audit`; of a loader, the first batch.
+        roles: Which layers, as in `Layer.role`: `("activation",)` for activations alone.
+        own_random: The model draws random numbers from generators that its modules hold alone, as
+            `selfnorm.nn.AlphaDropout(generator=...)`: those of the process are not touched, and
+            other threads may draw from them.
+
+    Returns:
+        An `Observation` for each use of a layer, in the order in which they run.
+
+    Raises:
+        UnsupportedError: `inputs` are of none of the kinds.
+        ArgumentError: There is nothing in `inputs`.
+
+    Example:
+        >>> import selfnorm
+        >>> model = selfnorm.nn.MLP(64, 10, width=256, depth=8)
+        >>> layers = observe(model, torch.randn(512, 64), roles=("activation",))
+        >>> [layer.layer for layer in layers][:2], all(0.7 < k.variance < 1.4 for k in layers)
+        (['selu1', 'selu2'], True)
+    """
+    check_inputs(inputs)
+    watched = inner(model)
+    trace = Trace(watched, light=True)
+    batch = next(batches(inputs))
+    devices = devices_of(watched, tensors_of(inputs))
+    with untouched(watched, devices, own_random=own_random), eager(watched), torch.no_grad():
+        watched.train()
+        trace.feed((batch.args, batch.kwargs))
+        with trace.watching():
+            watched(*batch.args, **batch.kwargs)
+    return tuple(observations(trace, 0, frozenset(roles)))
+
+
+def observations(trace: Trace, step: int, roles: frozenset[str] = ROLES) -> list[Observation]:
+    """What a trace has seen, once gradients, if there are any, have arrived."""
+    drafts = list(trace.drafts.values())
+    norms = {draft.index: draft.moments.gradient()[1] for draft in drafts}
+    return [_observation(draft, step, norms) for draft in drafts if draft.call.role in roles]
+
+
+def _observation(draft: Draft, step: int, norms: dict[int, float]) -> Observation:
+    mean, variance = draft.moments.overall()
+    rms, norm = draft.moments.gradient()
+    sources = [norms[i] for i in draft.inputs if i != INPUT]
+    gain = (sources[0] / norm) ** 2 if len(sources) == 1 and norm > 0 else np.nan
+    weights = draft.weights
+    return Observation(
+        step=step,
+        layer=draft.name or "model",
+        kind=draft.kind,
+        mean=mean,
+        variance=variance,
+        omega=math.sqrt(_mean(float(w.omega @ w.omega) / w.omega.size for w in weights)),
+        tau=_mean(float(w.tau.sum()) / w.tau.size for w in weights),
+        gradient=rms,
+        gain=float(gain),
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else math.nan

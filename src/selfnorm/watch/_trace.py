@@ -1,0 +1,359 @@
+"""Watch one forward pass: every torch function that is called on activations, and by whom.
+
+Modules are seen by their hooks, functions by a `TorchFunctionMode`. Which layer reads which is kept
+for each tensor that is alive; of values, only sums.
+"""
+
+import weakref
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from selfnorm._torch_private import COMPILED
+from selfnorm.recording import INPUT, Features, Weights
+from selfnorm.theory._types import FloatArray
+from selfnorm.watch._calls import Call, call_weights, describe, is_float, is_library
+from selfnorm.watch._moments import (
+    NO_SAMPLE,
+    Accumulator,
+    Sample,
+    correlations,
+    sample,
+    to_double,
+    units_last,
+)
+
+
+@dataclass
+class Draft:
+    """A layer while it is being watched."""
+
+    index: int
+    name: str
+    module: str
+    kind: str
+    call: Call
+    use: int
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    dim: int
+    sample: Sample
+    weights: tuple[Weights, ...]
+    bias: FloatArray
+    moments: Accumulator = field(default_factory=Accumulator)
+    overwritten_by: int | None = None
+
+
+@dataclass
+class _Reading:
+    """The model's input as one layer reads it."""
+
+    moments: Accumulator
+    low: float
+    high: float
+    correlation: float
+    correlation_size: float
+
+
+class Trace(TorchFunctionMode):
+    """Watches every pass that is run inside `watching()`.
+
+    Args:
+        model: The model.
+        light: Moments, weights and gradients only: no distributions, and no layer's output is
+            touched to let gradients through.
+    """
+
+    def __init__(self, model: nn.Module, *, light: bool = False) -> None:
+        super().__init__()
+        self._light = light
+        self._paused = False
+        self.drafts: dict[tuple[str, str, int], Draft] = {}
+        self.ran: set[str] = set()
+        self.input_gradient = Accumulator()
+        self.anchors: list[Tensor] = []
+        self._model = model
+        self._readings: dict[int, _Reading] = {}
+        self._stack: list[tuple[str, nn.Module]] = []
+        self._uses: dict[tuple[str, str], int] = {}
+        self._known: dict[int, tuple[weakref.ref[Tensor], tuple[int, ...], int | None]] = {}
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {id(p): n for n, p in self._model.named_parameters(remove_duplicate=False)}
+
+    # What is fed in and comes out
+
+    def feed(self, values: object) -> None:
+        """These tensors are the model's inputs; a new pass begins."""
+        self._known.clear()
+        self._uses.clear()
+        self.anchors = []
+        for value in tree_leaves(values):
+            if isinstance(value, Tensor):
+                self._remember(value, (INPUT,), None)
+
+    def sources(self, values: object) -> tuple[int, ...]:
+        """Indices of the layers that these tensors come from."""
+        found: dict[int, None] = {}
+        for value in tree_leaves(values):
+            if isinstance(value, Tensor):
+                found |= dict.fromkeys(self._sources(value))
+        return tuple(found)
+
+    @contextmanager
+    def watching(self, *, root: bool = True) -> Generator[None]:
+        """Hooks on every module, and the mode, while the block runs.
+
+        Args:
+            root: On the model too; not if its own hooks are running already.
+        """
+        with ExitStack() as stack:
+            scripted: dict[int, str] = {}
+            for path, module in self._model.named_modules():
+                if not path and not root:
+                    continue
+                name = path.replace(f"{COMPILED}.", "")
+                if isinstance(module, torch.jit.ScriptModule):  # which take no hooks of their own
+                    scripted[id(module)] = name
+                    continue
+                enter, leave = self._hooks(name)
+                stack.callback(module.register_forward_pre_hook(enter).remove)
+                stack.callback(module.register_forward_hook(leave).remove)
+            if scripted:
+                stack.callback(register_module_forward_hook(self._scripted_hook(scripted)).remove)
+            stack.callback(self._stack.clear)
+            with self:
+                yield
+
+    def _scripted_hook(self, names: Mapping[int, str]) -> Callable[..., None]:
+        def leave(module: nn.Module, args: object, output: object) -> None:
+            if id(module) in names:
+                self._adopt_quietly(names[id(module)], module, args, output)
+
+        return leave
+
+    def _hooks(self, path: str) -> tuple[Callable[..., None], Callable[..., None]]:
+        def enter(module: nn.Module, _args: object) -> None:
+            self._stack.append((path, module))
+            self.ran.add(path)
+
+        def leave(module: nn.Module, args: object, output: object) -> None:
+            self._adopt_quietly(path, module, args, output)
+            self._stack.pop()
+
+        return enter, leave
+
+    def _adopt_quietly(self, path: str, module: nn.Module, args: object, output: object) -> None:
+        self._paused = True  # what follows is not the model's doing
+        try:
+            self._adopt(path, module, args, output)
+        finally:
+            self._paused = False
+
+    def _adopt(self, path: str, module: nn.Module, args: object, output: object) -> None:
+        """A module whose output came by a way that no function shows is a layer by itself."""
+        values = [v for v in tree_leaves(output) if is_float(v)]
+        if not values or any(self._sources(v) for v in values):
+            return
+        before = self.sources(args)
+        if not before:
+            return
+        call = Call("forward", "unknown")
+        draft = self._record(call, (path, module), before, values[0], (), {}, named=True)
+        for value in values:
+            self._remember(value, (draft.index,), draft.dim)
+        if values[0].requires_grad:
+            values[0].register_hook(draft.moments.add_gradient)
+
+    # Functions
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self._paused:
+            return func(*args, **kwargs)
+        tracked = [v for v in _tensors(args, kwargs) if id(v) in self._known and self._sources(v)]
+        if not tracked:
+            return func(*args, **kwargs)
+        before = self.sources(tracked)
+        owner = self._stack[-1] if self._stack else ("", self._model)
+        call = describe(func, args, kwargs, tracked, owner[1])
+        output = func(*args, **kwargs)
+        return self._after(call, owner, before, tracked, args, kwargs, output)
+
+    def _after(
+        self,
+        call: Call | None,
+        owner: tuple[str, nn.Module],
+        before: tuple[int, ...],
+        tracked: Sequence[Tensor],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        output: Any,
+    ) -> Any:
+        if output is None or isinstance(output, int | float | bool | torch.Size | str):
+            return output
+        values = [v for v in tree_leaves(output) if isinstance(v, Tensor)]
+        floats = [v for v in values if is_float(v) and v.numel()]
+        dim = self._known[id(tracked[0])][2]
+        if call is None or not floats or (call.role == "unknown" and floats[0].ndim == 0):
+            for value in values:
+                same = value.shape == tracked[0].shape
+                self._remember(value, before, dim if same else None)
+            return output
+        if call.in_place:
+            self._mark_overwritten(before)
+        if call.role == "concatenation":
+            sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
+            call = replace(call, settings={**call.settings, "parts": sizes})
+        draft = self._record(call, owner, before, floats[0], args, kwargs, inherited=dim)
+        if call.role == "linear" and before == (INPUT,) and not self._light:
+            self._read_input(tracked[0], draft)
+        first = floats[0]
+        if not self._light and (call.role == "embedding" or not first.requires_grad):
+            output = self._anchored(output, first)
+            floats[0] = output if isinstance(output, Tensor) else first
+        if floats[0].requires_grad:
+            floats[0].register_hook(draft.moments.add_gradient)
+        for value in floats:
+            self._remember(value, (draft.index,), draft.dim)
+        return output
+
+    def _anchored(self, output: Any, first: Tensor) -> Any:
+        """The output, made to depend on something that gradients can be taken by."""
+        if output is not first or not torch.is_grad_enabled() or first.is_inference():
+            return output
+        anchor = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
+        self.anchors.append(anchor)
+        return first + anchor
+
+    def _record(
+        self,
+        call: Call,
+        owner: tuple[str, nn.Module],
+        before: tuple[int, ...],
+        value: Tensor,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        inherited: int | None = None,
+        named: bool = False,
+    ) -> Draft:
+        path, module = owner
+        whole = named or is_library(module)
+        kind = type(module).__name__ if whole else f"{call.name}()"
+        name = path if whole and path else f"{path}.{call.name}()".lstrip(".")
+        key = (path, kind if not whole else f"{kind}.{call.name}")
+        use = self._uses[key] = self._uses.get(key, 0) + 1
+        draft = self.drafts.get((*key, use))
+        if draft is None:
+            dim = _dimension(call, value, inherited)
+            weights, bias = call_weights(
+                call, args, kwargs, module, path, self._names, light=self._light
+            )
+            draft = Draft(
+                index=len(self.drafts),
+                name=name if use == 1 else f"{name} (use {use})",
+                module=path,
+                kind=kind,
+                call=call,
+                use=use,
+                inputs=before,
+                shape=tuple(value.shape),
+                dtype=str(value.dtype).removeprefix("torch."),
+                dim=dim,
+                sample=NO_SAMPLE if self._light else sample(value, dim, call.activation),
+                weights=weights,
+                bias=bias,
+            )
+            self.drafts[(*key, use)] = draft
+        draft.moments.update(value, draft.dim)
+        return draft
+
+    def _read_input(self, value: Tensor, draft: Draft) -> None:
+        """The moments of the model's input, where a layer with weights reads it."""
+        if not is_float(value) or not value.numel():
+            return
+        dim = 1 if draft.call.channels_second and value.ndim > 2 else value.ndim - 1
+        reading = self._readings.get(draft.index)
+        if reading is None:
+            rows = value.detach().movedim(dim, -1).reshape(-1, value.shape[dim])
+            step = max(1, len(rows) // 2048)
+            some = to_double(rows[::step, :: max(1, rows.shape[1] // 64)]).numpy()
+            reading = _Reading(Accumulator(), np.inf, -np.inf, *correlations(some))
+            self._readings[draft.index] = reading
+        reading.moments.update(value, dim)
+        low, high = value.detach().aminmax()
+        reading.low = min(reading.low, float(low))
+        reading.high = max(reading.high, float(high))
+
+    def features(self) -> tuple[Features, ...]:
+        """What was read of the model's input."""
+        found: list[Features] = []
+        for index, reading in self._readings.items():
+            mean, variance = reading.moments.overall()
+            means, variances = reading.moments.units()
+            found.append(
+                Features(
+                    index, mean, variance, means, variances, reading.low, reading.high,
+                    reading.moments.rows, reading.correlation, reading.correlation_size,
+                )
+            )  # fmt: skip
+        return tuple(found)
+
+    # Which tensor comes from where
+
+    def _remember(self, value: Tensor, sources: tuple[int, ...], dim: int | None) -> None:
+        key = id(value)
+        known = self._known
+
+        def forget(ref: "weakref.ref[Tensor]") -> None:
+            if key in known and known[key][0] is ref:
+                del known[key]
+
+        known[key] = (weakref.ref(value, forget), sources, dim)
+
+    def _sources(self, value: Tensor) -> tuple[int, ...]:
+        entry = self._known.get(id(value))
+        return entry[1] if entry is not None and entry[0]() is value else ()
+
+    def _mark_overwritten(self, before: tuple[int, ...]) -> None:
+        """The layer whose output the next one writes into."""
+        drafts = list(self.drafts.values())
+        if before and before[0] != INPUT:
+            drafts[before[0]].overwritten_by = len(drafts)
+
+
+def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """The tensors of a call, in order, each once."""
+    found: dict[int, Tensor] = {}
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor):
+            found[id(value)] = value
+        elif isinstance(value, list | tuple):
+            found |= {id(v): v for v in tree_leaves(value) if isinstance(v, Tensor)}
+    return list(found.values())
+
+
+def _dimension(call: Call, value: Tensor, inherited: int | None) -> int:
+    if value.ndim < 2:
+        return -1
+    if call.channels_second is not None:
+        return 1 if (call.channels_second and value.ndim > 2) or value.ndim == 2 else value.ndim - 1
+    return units_last(call.name, value.ndim, inherited) % value.ndim

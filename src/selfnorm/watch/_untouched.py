@@ -1,0 +1,67 @@
+"""After a look at a model, everything is as it was before."""
+
+import random
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from selfnorm._seeded import seeded
+
+
+@contextmanager
+def untouched(
+    model: nn.Module,
+    devices: set[torch.device],
+    *,
+    generators: Iterable[torch.Generator] = (),
+    own_random: bool = False,
+) -> Generator[None]:
+    """Modes, buffers, and every random number generator are, after the block, as before it.
+
+    Parameters that a forward pass writes (an embedding with `max_norm`) are restored too. A model
+    may draw from the process's generators, which are then restored; with `own_random` it draws from
+    those that its modules hold alone, and the process's, which other threads may use, are left.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    saved = [(tensor, tensor.detach().clone()) for tensor in _written(model)]
+    states = [(g, g.get_state()) for g in (*_generators(model), *generators)]
+    with nullcontext() if own_random else _process_random(devices):
+        try:
+            yield
+        finally:
+            for generator, state in states:
+                generator.set_state(state)
+            for module, mode in modes:
+                module.training = mode
+            with torch.no_grad():
+                for tensor, before in saved:
+                    tensor.copy_(before)
+
+
+@contextmanager
+def _process_random(devices: set[torch.device]) -> Generator[None]:
+    """Python's, NumPy's and torch's own generators are, after the block, as before it."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - also users' old code
+    with seeded(None, devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _written(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.buffers()
+    for module in model.modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
+            yield module.weight
+
+
+def _generators(model: nn.Module) -> Iterator[torch.Generator]:
+    """The generators that modules hold, each once."""
+    values = (value for module in model.modules() for value in vars(module).values())
+    found = {id(value): value for value in values if isinstance(value, torch.Generator)}
+    yield from found.values()

@@ -1,0 +1,135 @@
+"""Sum and sum of squares of every unit's weights, for each kind of layer that torch has."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from selfnorm.init._layers import Weight, entries
+from selfnorm.recording import Weights
+from selfnorm.theory._types import FloatArray
+from selfnorm.watch._moments import kurtosis, to_double
+
+_SAMPLE = 1 << 16
+
+
+def module_weights(module: nn.Module, path: str, *, light: bool = False) -> tuple[Weights, ...]:
+    """Those of a module that `selfnorm.init` knows; nothing for others. Light: no kurtosis."""
+    found: list[Weights] = []
+    for entry in entries(module):
+        tensor = getattr(module, entry.name, None)
+        if not isinstance(entry, Weight) or not isinstance(tensor, Tensor) or tensor.is_meta:
+            continue
+        if entry.name in {"bias_k", "bias_v"} or not tensor.is_floating_point():
+            continue
+        name = f"{path}.{entry.name}" if path else entry.name
+        found.append(_measure(name, tensor, entry, light=light))
+    return tuple(found)
+
+
+def matrix_weights(weight: Tensor, name: str, *, columns: bool = False) -> Weights:
+    """Those of a matrix that a function multiplies with; units are its rows, or its columns."""
+    matrix = weight.detach()
+    if columns:
+        matrix = matrix.movedim(-1, 0)
+    return _measure(name, matrix, Weight(name))
+
+
+def module_bias(module: nn.Module) -> FloatArray:
+    """Every bias of a module, flattened."""
+    found = [
+        value
+        for name, value in module.named_parameters(recurse=False)
+        if name.startswith(("bias", "in_proj_bias")) and name not in {"bias_k", "bias_v"}
+    ]
+    return biases(found)
+
+
+def biases(found: Sequence[Tensor | None]) -> FloatArray:
+    """Tensors as one flat array."""
+    flat = [to_double(b).flatten().numpy() for b in found if b is not None]
+    return np.concatenate(flat) if flat else np.zeros(0)
+
+
+def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -> Weights:
+    held = tensor.detach()
+    omega: list[FloatArray] = []
+    tau: list[FloatArray] = []
+    fan_in, most = 1, 1
+    for view, dims, terms in entry.groups(held):
+        scale = (entry.fan_in or terms) / terms
+        wide = torch.promote_types(view.dtype, torch.float32)  # float64 would copy the weight
+        omega.append(to_double(view.sum(dims, dtype=wide)).flatten().numpy())
+        size = torch.linalg.vector_norm(view, dim=dims, dtype=wide)
+        tau.append(to_double(size).square().flatten().numpy() * scale)
+        if terms >= most:
+            fan_in, most = entry.fan_in or terms, terms
+    if not omega:
+        omega, tau = [np.zeros(1)], [np.zeros(1)]
+    return Weights(
+        name=name,
+        shape=tuple(tensor.shape),
+        omega=np.concatenate(omega),
+        tau=np.concatenate(tau),
+        fan_in=fan_in,
+        terms=most,
+        kurtosis=float("nan") if light else _kurtosis(held),
+        frozen=not tensor.requires_grad,
+    )
+
+
+def _kurtosis(tensor: Tensor) -> float:
+    flat = tensor.flatten()
+    some = to_double(flat[:: max(1, flat.numel() // _SAMPLE)]).numpy()
+    return kurtosis(some) if some.size else float("nan")
+
+
+def padding_share(
+    shape: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> float:
+    """Share of the terms of a convolution's sums that are zeros from its padding.
+
+    Args:
+        shape: The input's spatial shape; one entry a dimension, as of all others.
+        kernel: Taps of the kernel.
+        stride: Steps between outputs.
+        padding: Zeros on each side.
+        dilation: Steps between taps.
+    """
+    valid = 1.0
+    for size, taps, step, pad, apart in zip(shape, kernel, stride, padding, dilation, strict=True):
+        starts = np.arange(0, size + 2 * pad - apart * (taps - 1), step)
+        places = starts[:, None] + apart * np.arange(taps) - pad
+        valid *= float(np.mean((places >= 0) & (places < size))) if places.size else 1.0
+    return 1 - valid
+
+
+def transposed_padding_share(
+    shape: Sequence[int],
+    outputs: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> float:
+    """The same of a transposed convolution: taps of an output's phase that reach over the edge.
+
+    Output o sums the taps k with `o = stride * i - padding + dilation * k` for a whole i; where i
+    is outside of the input there is nothing to sum.
+    """
+    valid = 1.0
+    for size, out, taps, step, pad, apart in zip(
+        shape, outputs, kernel, stride, padding, dilation, strict=True
+    ):
+        reach = np.arange(out)[:, None] + pad - apart * np.arange(taps)
+        whole = reach % step == 0
+        inside = whole & (reach >= 0) & (reach < size * step)
+        counts = whole.sum(1)
+        found = inside.sum(1)[counts > 0] / counts[counts > 0]
+        valid *= float(found.mean()) if found.size else 1.0
+    return 1 - valid
