@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## train the same 32-layer network four ways on real data; draws demo/depth.png
-	$(BIN)/selfnorm fit digits --depth 32 --compare --output demo --force
+	$(BIN)/python examples/depth.py --epochs 30 --output demo
 
 test: $(STAMP) ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto -q

@@ -1,38 +1,48 @@
-"""The structure that DESIGN decides on: which package may import which, and the size of files."""
+"""The structure that the design decides on: who may import whom, who needs torch, and sizes."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "selfnorm"
-ALLOWED = {
+# What a package may import besides itself; every list names only what stands above it.
+ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "_callable": set(),
     "_files": set(),
+    "_torch_private": set(),
+    "_parameters": {"errors"},
     "_seeded": set(),
     "theory": {"errors"},
-    "ops": {"theory", "errors", "_files"},
+    "ops": {"theory", "errors", "_files", "_torch_private"},
     "init": {"theory", "errors"},
-    "nn": {"ops", "init", "theory", "errors"},
-    "audit": {"nn", "init", "theory", "plots", "errors", "_callable", "_files", "_seeded"},
-    "convert": {"ops", "nn", "init", "theory", "errors", "_callable", "_seeded"},
-    "tabular": {"nn", "init", "audit", "errors", "_files", "_seeded"},
-    "plots": {"theory", "errors", "_files"},
+    "nn": {"ops", "init", "theory", "errors", "_parameters"},
+    "recording": {"theory"},
+    "report": {"theory", "errors"},
+    "plots": {"report", "theory", "errors", "_files"},
+    "watch": {"recording", "plots", "init", "theory", "errors", "_seeded", "_torch_private"},
+    "auditing": {"watch", "recording", "report", "plots", "theory", "errors", "_files"},
+    "converting": {"watch", "ops", "nn", "init", "theory", "errors", "_seeded"},
+    "training": {"errors", "_parameters"},
+    "tabular": {
+        *("training", "watch", "recording", "plots", "nn", "errors", "_files", "_parameters"),
+    },
     "cli": {
-        "ops",
-        "init",
-        "nn",
-        "audit",
-        "convert",
-        "tabular",
-        "plots",
-        "theory",
-        "errors",
-        "_files",
+        *("tabular", "training", "converting", "auditing", "watch", "plots", "report"),
+        *("recording", "nn", "ops", "theory", "errors", "_files", "_parameters"),
     },
 }
+# Where torch may not be installed at all. Of auditing one file talks to models, of ops the numbers.
+WITHOUT_TORCH = ("theory", "recording", "report", "plots", "auditing", "_parameters", "errors")
+TALKS_TO_MODELS = {"auditing/_audit.py"}
 FILES = sorted(SOURCE.rglob("*.py"))
+MODULES = {
+    ".".join(("selfnorm", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
+    for path in FILES
+}
 
 
 def room(name: str) -> str:
@@ -41,43 +51,105 @@ def room(name: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
-def imported(tree: ast.Module) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Every (module, name) that a file imports, also inside functions and for types alone."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            module = node.module or ""
-            names |= {
-                f"{module}.{alias.name}" if module == "selfnorm" else module for alias in node.names
-            }
-    return {name for name in names if name.split(".")[0] == "selfnorm"}
+            yield from ((node.module or "", alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_go_one_way(path: Path) -> None:
-    relative = path.relative_to(SOURCE).with_suffix("")
-    own = relative.parts[0]
-    wanted = {room(name) for name in imported(ast.parse(path.read_text()))} - {own, ""}
+def own_imports(path: Path) -> set[str]:
+    """The modules of selfnorm that a file imports, as exactly as its words tell."""
+    found: set[str] = set()
+    for module, name in imports(path):
+        if module.split(".")[0] == "selfnorm":
+            deeper = f"{module}.{name}"
+            found.add(deeper if deeper in MODULES or module == "selfnorm" else module)
+    return found
+
+
+def each_file() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+
+
+@each_file()
+def test_imports_go_one_way_between_packages(path: Path) -> None:
+    own = path.relative_to(SOURCE).with_suffix("").parts[0]
+    wanted = {room(name) for name in own_imports(path)} - {own, "", "__version__"}
     if own == "__init__":
         assert not wanted, "the front door loads its names lazily"
         return
-    assert own in ALLOWED, f"{own} is not in the layout; add it to DESIGN and to this test"
-    forbidden = wanted - ALLOWED[own] - {"__version__"}
-    assert not forbidden, (
-        f"{path.name} imports {sorted(forbidden)}; {own} may import {sorted(ALLOWED[own])}"
-    )
+    assert own in ALLOWED, f"{own} is not in the layout; add it to docs/design.md and to this test"
+    forbidden = wanted - ALLOWED[own]
+    assert not forbidden, f"{path.name} imports {sorted(forbidden)}; see {own} in this test"
 
 
-def test_theory_never_imports_torch() -> None:
-    for path in (SOURCE / "theory").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not [name for name in modules if name.split(".")[0] == "torch"], path
+def test_the_list_itself_goes_one_way() -> None:
+    """No two packages may import each other, directly or around."""
+    assert not cycle({package: sorted(allowed) for package, allowed in ALLOWED.items()})
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_one_way_inside_packages() -> None:
+    graph = {
+        name: sorted(own_imports(path) & MODULES.keys() - {name}) for name, path in MODULES.items()
+    }
+    assert not cycle(graph)
+
+
+def cycle(graph: dict[str, list[str]]) -> list[str]:
+    """A chain of imports that comes back to where it began; empty if there is none."""
+    done: set[str] = set()
+
+    def follow(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done:
+            return []
+        for target in graph[name]:
+            if found := follow(target, [*way, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in graph if (found := follow(name, []))), [])
+
+
+def test_a_cycle_is_found() -> None:
+    assert cycle({"a": ["b"], "b": ["c"], "c": ["b"]}) == ["b", "c", "b"]
+    assert not cycle({"a": ["b", "c"], "b": ["c"], "c": []})
+
+
+@each_file()
+def test_what_needs_no_torch_does_not_import_it(path: Path) -> None:
+    place = path.relative_to(SOURCE)
+    of_numbers = place.parts[:2] == ("ops", "_spec")
+    if place.as_posix() in TALKS_TO_MODELS:
+        return
+    if of_numbers or place.with_suffix("").parts[0] in WITHOUT_TORCH:
+        assert not [name for name, _ in imports(path) if name.split(".")[0] == "torch"]
+
+
+@each_file()
+def test_private_names_of_torch_stand_in_one_place(path: Path) -> None:
+    if path.name == "_torch_private.py":
+        return
+    for module, name in imports(path):
+        private = [part for part in (*module.split("."), name) if part.startswith("_")]
+        assert module.split(".")[0] != "torch" or not private, (module, name)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            assert ast.unparse(node.value) not in {"torch", "torch._C"}, ast.unparse(node)
+
+
+def test_nothing_imports_the_command_line() -> None:
+    for path in FILES:
+        if path.relative_to(SOURCE).parts[0] != "cli":
+            assert not {name for name in own_imports(path) if room(name) == "cli"}, path
+
+
+@each_file()
 def test_a_file_holds_one_concept(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400, f"{path.name}: split it by concept"

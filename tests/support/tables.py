@@ -5,16 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from selfnorm.tabular import (
-    Architecture,
-    Options,
-    Settings,
-    Source,
-    TabularModel,
-    Trained,
-    fit_model,
-    prepare,
-)
+from selfnorm.tabular import Result, Settings
+from selfnorm.tabular._fit import fit_prepared, prepare
+from selfnorm.tabular._source import Source
 
 ROWS = 120
 
@@ -47,16 +40,22 @@ def small_source(task: str) -> Source:
 def settings(**changes: object) -> Settings:
     """A network that trains in a moment."""
     quick = Settings(
-        Architecture(width=16, depth=3, shape="rectangular", dropout=0.05),
-        Options(epochs=3, batch_size=16, learning_rate=1e-2, weight_decay=0, patience=3),
+        width=16,
+        depth=3,
+        dropout=0.05,
+        epochs=3,
+        batch_size=16,
+        learning_rate=1e-2,
+        weight_decay=0,
+        patience=3,
         validation=0.2,
-        seed=0,
+        test=0.0,
         device="cpu",
     )
     return replace(quick, **changes)
 
 
-def fitted(source: Source, how: Settings | None = None) -> tuple[TabularModel, Trained]:
-    """A model of the source."""
+def fitted(source: Source, how: Settings | None = None) -> Result:
+    """A model of the source, and how its training went."""
     how = how or settings()
-    return fit_model(prepare(source, how), how)
+    return fit_prepared(prepare(source, how), how)

@@ -68,7 +68,7 @@ def test_a_trained_estimator_survives_pickle() -> None:
 def test_the_layers_and_the_history_are_there() -> None:
     X, y = load_iris(return_X_y=True)
     model = SelfNormClassifier(**QUICK).fit(X, y)
-    assert [layer.name for layer in model.layers_before_] == ["selu1", "selu2", "selu3"]
+    assert [layer.layer for layer in model.layers_before_] == ["selu1", "selu2", "selu3"]
     assert len(model.layers_after_) == 3
     assert model.n_iter_ == len(model.history_.epochs) <= 15
 
@@ -90,11 +90,14 @@ def test_numbers_as_categories_and_columns_left_out() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"depth": 0}, "depth must be 1 or more; 0 came"),
-        ({"shape": "round"}, "shape must be one of rectangular, conic; 'round' came"),
+        ({"depth": 0}, "depth must be a whole number, 1 or more; 0 came"),
+        ({"depth": 2.5}, "depth must be a whole number, 1 or more; 2.5 came"),
+        ({"epochs": 1.5}, "epochs must be a whole number, 1 or more; 1.5 came"),
+        ({"batch_size": "big"}, "batch_size must be a whole number.*; 'big' came"),
+        ({"shape": "round"}, "shape must be one of 'rectangular', 'conic'; 'round' came"),
         ({"dropout": 1.5}, "1.5"),
-        ({"epochs": 0}, "epochs must be greater than 0"),
-        ({"validation": 1.0}, "at least 0 and under 1; 1.0 came"),
+        ({"epochs": 0}, "epochs must be a whole number, 1 or more; 0 came"),
+        ({"validation": 1.0}, r"validation must be a number in \[0, 1\); 1.0 came"),
         ({"device": "abacus"}, "'abacus' is not"),
     ],
 )

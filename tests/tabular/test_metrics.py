@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from selfnorm.tabular._metrics import measure
-from selfnorm.tabular._target import ClassTarget, NumberTarget, Prediction
+from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget, Prediction
 
 
 def test_two_classes() -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,21 @@ import torch
 from safetensors.torch import load, save
 
 from selfnorm.errors import ModelFolderError
-from selfnorm.tabular import check_output, load_model, save_model
+from selfnorm.tabular import load_model, save_model
+from selfnorm.tabular._storage import check_output
 from support.tables import fitted, settings, small_source
 
 
 @pytest.fixture(scope="module", params=["classification", "regression"])
 def model(request: pytest.FixtureRequest):
-    return fitted(small_source(request.param))[0]
+    return fitted(small_source(request.param)).model
 
 
 def test_a_model_comes_back_as_it_was(model, tmp_path: Path) -> None:
-    save_model(model, tmp_path / "m", about={"note": "ä"})
-    again, about = load_model(tmp_path / "m")
-    assert about == {"note": "ä"}
+    noted = replace(model, about={"note": "ä"})
+    save_model(noted, tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    assert again.about == {"note": "ä"}
     assert (again.encoder, again.target, again.architecture) == (
         model.encoder,
         model.target,
@@ -39,7 +42,7 @@ def test_a_model_comes_back_as_it_was(model, tmp_path: Path) -> None:
 
 
 def test_loading_leaves_torchs_random_numbers_alone(model, tmp_path: Path) -> None:
-    save_model(model, tmp_path, about={})
+    save_model(model, tmp_path)
     state = torch.get_rng_state()
     load_model(tmp_path)
     assert torch.equal(torch.get_rng_state(), state)
@@ -47,9 +50,9 @@ def test_loading_leaves_torchs_random_numbers_alone(model, tmp_path: Path) -> No
 
 def test_one_seed_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        save_model(fitted(small_source("classification"))[0], tmp_path / name, about={})
-    other = fitted(small_source("classification"), settings(seed=1))[0]
-    save_model(other, tmp_path / "other", about={})
+        save_model(fitted(small_source("classification")).model, tmp_path / name)
+    other = fitted(small_source("classification"), settings(seed=1)).model
+    save_model(other, tmp_path / "other")
     for file in ("model.safetensors", "model.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     assert (tmp_path / "one/model.safetensors").read_bytes() != (
@@ -92,7 +95,7 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_folder_is_told_in_one_line(kind: str, model, tmp_path: Path) -> None:
     damage, words = DAMAGE[kind]
-    save_model(model, tmp_path, about={})
+    save_model(model, tmp_path)
     damage(tmp_path)
     with pytest.raises(ModelFolderError, match=words) as error:
         load_model(tmp_path)
@@ -104,7 +107,7 @@ def test_a_pickle_is_never_run(model, tmp_path: Path) -> None:
         def __reduce__(self):
             return (Path.touch, (tmp_path / "sprung",))
 
-    save_model(model, tmp_path, about={})
+    save_model(model, tmp_path)
     for file in ("model.safetensors", "model.json"):
         (tmp_path / file).write_bytes(pickle.dumps(Trap()))
         with pytest.raises(ModelFolderError):
@@ -183,7 +186,7 @@ def refused(folder: Path) -> str:
 
 
 def test_a_record_of_nonsense_is_refused(model, tmp_path: Path) -> None:
-    save_model(model, tmp_path, about={})
+    save_model(model, tmp_path)
     content = (tmp_path / "model.json").read_text()
     of_target = (
         NONSENSE_OF_CLASSES if model.target.task == "classification" else NONSENSE_OF_NUMBERS
@@ -216,7 +219,7 @@ STATES = {
 @pytest.mark.parametrize("kind", STATES)
 def test_weights_that_are_not_the_networks_are_refused(kind: str, model, tmp_path: Path) -> None:
     alter, words = STATES[kind]
-    save_model(model, tmp_path, about={})
+    save_model(model, tmp_path)
     weights = save(alter(load((tmp_path / "model.safetensors").read_bytes())))
     (tmp_path / "model.safetensors").write_bytes(weights)
     damage_record(tmp_path, weights_sha256=hashlib.sha256(weights).hexdigest())
@@ -225,7 +228,7 @@ def test_weights_that_are_not_the_networks_are_refused(kind: str, model, tmp_pat
 
 
 def test_a_folder_of_which_half_was_replaced_is_told(model, tmp_path: Path) -> None:
-    save_model(model, tmp_path, about={})
+    save_model(model, tmp_path)
     weights = save(negated(load((tmp_path / "model.safetensors").read_bytes())))
     (tmp_path / "model.safetensors").write_bytes(weights)
     assert "its SHA-256 is not the one in model.json" in refused(tmp_path)
@@ -242,7 +245,7 @@ def test_nothing_is_written_over_unasked(model, tmp_path: Path) -> None:
         check_output(tmp_path, force=False)
     with pytest.raises(ModelFolderError, match=r"--force writes over a model, and .* holds none"):
         check_output(tmp_path, force=True)
-    save_model(model, tmp_path, about={})
+    save_model(model, tmp_path)
     check_output(tmp_path, force=True)
     with pytest.raises(ModelFolderError, match=r"is a file"):
         check_output(tmp_path / "file", force=True)
@@ -254,7 +257,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_after(model, tmp_pat
         with pytest.raises(ModelFolderError, match=r"must be one that can be written"):
             check_output(folder, force=False)
         with pytest.raises(ModelFolderError, match=r"must be one that can be written"):
-            save_model(model, folder, about={})
+            save_model(model, folder)
     with pytest.raises(ModelFolderError, match=r"a folder with a name; none came"):
         check_output(Path(), force=False)
     with pytest.raises(ModelFolderError, match=r"must be readable"):
@@ -263,5 +266,5 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_after(model, tmp_pat
 
 def test_other_files_in_the_folder_stay(model, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    save_model(model, tmp_path, about={})
+    save_model(model, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"

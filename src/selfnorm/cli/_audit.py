@@ -8,7 +8,7 @@ import typer
 from selfnorm.cli._console import fail, output, tell
 
 if TYPE_CHECKING:
-    from selfnorm.audit import Report
+    from selfnorm.auditing import Report
 
 
 def audit(
@@ -68,8 +68,9 @@ def audit(
 
 
 def _of(model: str, inputs: str | None, data: str | None) -> "Report":
-    from selfnorm.audit import audit, find_inputs, find_model
+    from selfnorm.auditing import audit
     from selfnorm.errors import SelfNormError
+    from selfnorm.watch import find_inputs, find_model
 
     if data is not None:
         fail(f"--data goes with a folder that `fit` wrote; got the code {model!r}. Use --input.")
@@ -97,12 +98,12 @@ def _of_folder(folder: Path, data: str | None, inputs: str | None) -> "Report":
     import torch
 
     from selfnorm import tabular
-    from selfnorm.audit import audit
+    from selfnorm.auditing import audit
 
-    loaded, _ = tabular.load_model(folder)
+    loaded = tabular.load_model(folder)
     if inputs is not None or data is None:
         fail("a folder that `fit` wrote is audited on a table; pass it as --data TABLE.")
-    table = tabular.read_for(data, loaded.target, loaded.encoder)
-    for note in loaded.encoder.notes(table):
+    table = loaded.read(data)
+    for note in loaded.notes(table):
         tell(note)
     return audit(loaded.network, torch.from_numpy(loaded.encoder.transform(table)).float())

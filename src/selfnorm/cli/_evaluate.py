@@ -19,9 +19,7 @@ def evaluate(
     from selfnorm import tabular
     from selfnorm.cli import _show
 
-    loaded, _ = tabular.load_model(model)
-    truth = tabular.read_truth(table, loaded.target, loaded.encoder)
-    for note in loaded.encoder.notes(truth.table):
+    found = tabular.load_model(model).evaluate(table)
+    for note in found.notes:
         tell(note)
-    found, baseline = tabular.measure_model(loaded, truth)
-    output.print(_show.metrics(found, baseline, len(truth.values), f"rows of {table}"))
+    output.print(_show.metrics(found, f"rows of {table}"))

@@ -25,18 +25,19 @@ def predict(
 
         selfnorm predict patients-model new.csv -o predictions.csv
     """
-    from selfnorm import tabular
+    from selfnorm.tabular import load_model
+    from selfnorm.tabular._output import check_prediction_file, csv_bytes, write_predictions
 
     if out:
-        tabular.check_prediction_file(out, force=force)
-    loaded, _ = tabular.load_model(model)
-    rows = tabular.read_for(table, loaded.target, loaded.encoder)
-    for note in loaded.encoder.notes(rows):
+        check_prediction_file(out, force=force)
+    loaded = load_model(model)
+    rows = loaded.read(table)
+    for note in loaded.notes(rows):
         tell(note)
-    predicted = tabular.prediction_table(loaded.target, loaded.predict(rows))
+    predicted = loaded.predict_table(rows)
     if out:
         with undisturbed():
-            tabular.write_predictions(predicted, out)
+            write_predictions(predicted, out)
         problems.print(f"Wrote {out}: {predicted.num_rows:,} predictions")
     else:
-        sys.stdout.write(tabular.csv_bytes(predicted).decode())
+        sys.stdout.write(csv_bytes(predicted).decode())

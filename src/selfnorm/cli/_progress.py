@@ -3,18 +3,22 @@
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from selfnorm.cli._console import problems
-from selfnorm.tabular import Epoch
-from selfnorm.tabular import Progress as Listener
+from selfnorm.training import Epoch
+from selfnorm.training import Progress as Listener
 
 
-class Bars:
-    """A stack of bars, one a training, drawn while inside `with`."""
+class Bar(Listener):
+    """A training's bar, drawn while inside `with`.
 
-    def __init__(self, score_name: str, epochs: int) -> None:
-        self._score_name = score_name
+    Attributes:
+        score_name: What to call the validation score.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.score_name = "score"
         self._epochs = epochs
         self._progress = Progress(
             TextColumn("{task.description:<21}"),
@@ -23,6 +27,7 @@ class Bars:
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=problems,
         )
+        self._task = self._progress.add_task("SELU + LeCun", total=None, figures="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -36,21 +41,6 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def bar(self, name: str) -> "Bar":
-        """A new bar; give it to a training as its `progress`."""
-        task = self._progress.add_task(name, total=None, figures="")
-        return Bar(self._progress, task, self._score_name, self._epochs)
-
-
-class Bar(Listener):
-    """One training's bar."""
-
-    def __init__(self, progress: Progress, task: TaskID, score_name: str, epochs: int) -> None:
-        self._progress = progress
-        self._task = task
-        self._score_name = score_name
-        self._epochs = epochs
-
     def start(self, steps: int) -> None:
         """The bar begins."""
         self._progress.reset(self._task, total=steps)
@@ -63,5 +53,5 @@ class Bar(Listener):
         """The figures beside the bar change."""
         figures = f"epoch {epoch.number:>2}/{self._epochs}  loss {epoch.loss:.3f}"
         if epoch.validation_score == epoch.validation_score:
-            figures += f"  {self._score_name} {epoch.validation_score:.3g}"
+            figures += f"  {self.score_name} {epoch.validation_score:.3g}"
         self._progress.update(self._task, figures=figures)

@@ -1,6 +1,6 @@
 """Results as tables for a terminal 80 columns wide."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from rich import box
@@ -8,8 +8,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from selfnorm.audit import LayerMoments
-from selfnorm.tabular import ClassTarget, Contest, Prepared, Source, Target, Trained
+from selfnorm.recording import Observation
+from selfnorm.tabular import Evaluation
+from selfnorm.tabular._fit import Prepared
+from selfnorm.tabular._source import Source
+from selfnorm.tabular.encoding._target import ClassTarget, Target
 from selfnorm.theory import theorem_domains
 
 _SHOWN_IGNORED = 3
@@ -17,7 +20,7 @@ _SHOWN_LAYERS = 40
 _LOW, _HIGH = map(float, theorem_domains("1")[0].variance)
 
 
-def understood(where: str, source: Source, ready: Prepared) -> Table:
+def understood(where: str, ready: Prepared) -> Table:
     """What was understood of a table: rows, columns by kind, target, and who gets which rows."""
     kinds = [column.kind for column in ready.encoder.columns]
     counts = [
@@ -26,7 +29,7 @@ def understood(where: str, source: Source, ready: Prepared) -> Table:
         (len(ready.encoder.ignored), "ignored", "ignored"),
     ]
     columns = ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
-    table = _plain()
+    table, source = _plain(), ready.source
     rows = len(source.values)
     dropped = f"; {source.dropped:,} without a target left out" if source.dropped else ""
     table.add_row("Table", f"{where}: {rows:,} rows{dropped}")
@@ -45,20 +48,20 @@ def understood(where: str, source: Source, ready: Prepared) -> Table:
     return table
 
 
-def metrics(
-    found: Mapping[str, float], baseline: Mapping[str, float], rows: int, what: str
-) -> Table:
+def metrics(found: Evaluation, what: str) -> Table:
     """Metrics beside the trivial baseline's."""
-    table = _titled(f"On {rows:,} {what}")
+    table = _titled(f"On {found.rows:,} {what}")
     table.add_column("metric")
     table.add_column("model", justify="right", style="bold")
     table.add_column("trivial baseline", justify="right")
-    for name, value in found.items():
-        table.add_row(name, f"{value:.4g}", f"{baseline[name]:.4g}" if name in baseline else "-")
+    for name, value in found.metrics.items():
+        of_baseline = found.baseline.get(name)
+        shown = "-" if of_baseline is None else f"{of_baseline:.4g}"
+        table.add_row(name, f"{value:.4g}", shown)
     return table
 
 
-def layers(before: Sequence[LayerMoments], after: Sequence[LayerMoments]) -> Group:
+def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group:
     """Mean and variance of every hidden layer's activations, at the start and at the end."""
     table = _titled("Activations of the hidden layers, on training rows")
     table.add_column("layer", justify="right")
@@ -85,34 +88,6 @@ def layers(before: Sequence[LayerMoments], after: Sequence[LayerMoments]) -> Gro
             "next ones\ntoward 1."
         )
     return Group(table, Text(note, style="dim"))
-
-
-def contests(found: Sequence[Contest], scores: Sequence[float], score_name: str) -> Table:
-    """Networks side by side: score, time, and the variance at a quarter, half and all of depth."""
-    depth = len(found[0].trained.before)
-    shown = sorted({0, max(depth // 4, 1) - 1, max(depth // 2, 1) - 1, depth - 1})
-    named = "layers " + ", ".join(str(layer + 1) for layer in shown)
-    table = _titled(f"Variance of the activations at {named}, on training rows")
-    table.add_column("network", no_wrap=True)
-    table.add_column(score_name, justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("when")
-    for layer in shown:
-        table.add_column(f"{layer + 1}", justify="right", min_width=5)
-    for contest, score in zip(found, scores, strict=True):
-        table.add_row(
-            contest.contender.name,
-            f"{score:.4g}",
-            f"{contest.trained.history.seconds:.1f}",
-            "start",
-            *_variances(contest.trained, shown, "before"),
-        )
-        table.add_row("", "", "", "end", *_variances(contest.trained, shown, "after"))
-    return table
-
-
-def _variances(trained: Trained, shown: Sequence[int], when: str) -> list[str]:
-    return [f"{getattr(trained, when)[layer].variance:.2g}" for layer in shown]
 
 
 def _target(source: Source, target: Target) -> str:

@@ -1,19 +1,5 @@
 """Modules for self-normalizing networks."""
 
-from selfnorm.nn._activations import SELU as SELU
-from selfnorm.nn._activations import SELUAlphaDropout as SELUAlphaDropout
-from selfnorm.nn._dropout import AlphaDropout as AlphaDropout
-from selfnorm.nn._dropout import FeatureAlphaDropout as FeatureAlphaDropout
-from selfnorm.nn._mlp import MLP as MLP
-from selfnorm.nn._mlp import Shape as Shape
-from selfnorm.nn._mlp import hidden_widths as hidden_widths
+import lazy_loader as _lazy
 
-__all__ = [
-    "MLP",
-    "SELU",
-    "AlphaDropout",
-    "FeatureAlphaDropout",
-    "SELUAlphaDropout",
-    "Shape",
-    "hidden_widths",
-]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -36,6 +36,7 @@ class SELUAlphaDropout(torch.nn.Module):
     Args:
         p: Probability that a unit is dropped.
         inplace: Write the result into the input.
+        generator: Where the seeds of the masks come from; torch's default generator if None.
 
     Raises:
         ArgumentError: If `p` is not in [0, 1].
@@ -47,15 +48,20 @@ class SELUAlphaDropout(torch.nn.Module):
         True
     """
 
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+    def __init__(
+        self, p: float = 0.5, inplace: bool = False, *, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         check_probability(p)
         self.p = p
         self.inplace = inplace
+        self.generator = generator
 
     def forward(self, input: Tensor) -> Tensor:
         """SELU of `input`, and in training alpha dropout of that."""
-        return ops.selu_alpha_dropout(input, self.p, self.training, self.inplace)
+        return ops.selu_alpha_dropout(
+            input, self.p, self.training, self.inplace, generator=self.generator
+        )
 
     def extra_repr(self) -> str:
         """The arguments, as `print(module)` shows them."""

@@ -18,6 +18,7 @@ class AlphaDropout(torch.nn.AlphaDropout):
     Args:
         p: Probability that a unit is dropped.
         inplace: Write the result into the input.
+        generator: Where the seeds of the masks come from; torch's default generator if None.
 
     Raises:
         ArgumentError: If `p` is not in [0, 1].
@@ -27,13 +28,18 @@ class AlphaDropout(torch.nn.AlphaDropout):
         tensor([0., 0., 0.])
     """
 
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+    def __init__(
+        self, p: float = 0.5, inplace: bool = False, *, generator: torch.Generator | None = None
+    ) -> None:
         check_probability(p)
         super().__init__(p, inplace)
+        self.generator = generator
 
     def forward(self, input: Tensor) -> Tensor:
         """`input` with units dropped in training; in evaluation `input` itself."""
-        return ops.alpha_dropout(input, self.p, self.training, self.inplace)
+        return ops.alpha_dropout(
+            input, self.p, self.training, self.inplace, generator=self.generator
+        )
 
 
 class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
@@ -47,6 +53,7 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
         p: Probability that a channel of a sample is dropped.
         inplace: Write the result into the input.
         spatial_dims: The number of dimensions after the channels: 2 for images.
+        generator: Where the seeds of the masks come from; torch's default generator if None.
 
     Shape:
         `(N, C, ...)`; with `spatial_dims = k`, `(N, C, d1, ..., dk)` or `(C, d1, ..., dk)`.
@@ -63,16 +70,27 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     """
 
     def __init__(
-        self, p: float = 0.5, inplace: bool = False, *, spatial_dims: int | None = None
+        self,
+        p: float = 0.5,
+        inplace: bool = False,
+        *,
+        spatial_dims: int | None = None,
+        generator: torch.Generator | None = None,
     ) -> None:
         check_probability(p)
         super().__init__(p, inplace)
         self.spatial_dims = spatial_dims
+        self.generator = generator
 
     def forward(self, input: Tensor) -> Tensor:
         """`input` with channels dropped in training; in evaluation `input` itself."""
         return ops.feature_alpha_dropout(
-            input, self.p, self.training, self.inplace, spatial_dims=self.spatial_dims
+            input,
+            self.p,
+            self.training,
+            self.inplace,
+            spatial_dims=self.spatial_dims,
+            generator=self.generator,
         )
 
     def extra_repr(self) -> str:

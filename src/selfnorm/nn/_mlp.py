@@ -1,17 +1,15 @@
 """The deep plain network that self-normalization makes trainable."""
 
 from collections import OrderedDict
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import skip_init
 
-from selfnorm.errors import ArgumentError
 from selfnorm.init import initialize_
 from selfnorm.nn._activations import SELUAlphaDropout
-
-Shape = Literal["rectangular", "conic"]
+from selfnorm.nn._widths import Shape, check_sizes, hidden_widths
 
 
 class MLP(nn.Sequential):
@@ -36,7 +34,8 @@ class MLP(nn.Sequential):
         Input (*, in_features), output (*, out_features).
 
     Raises:
-        ArgumentError: a size is not positive, the shape is unknown, or p is outside [0, 1].
+        ArgumentError: a size is no whole number of 1 or more, the shape is unknown, or p is
+            outside [0, 1].
 
     Source: Klambauer et al. 2017, sections 2 (weights, alpha dropout) and 4 (the two shapes).
 
@@ -59,7 +58,7 @@ class MLP(nn.Sequential):
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        _check_positive(in_features=in_features, out_features=out_features)
+        check_sizes(in_features=in_features, out_features=out_features)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         fan_in = in_features
         for number, units in enumerate(hidden_widths(width, depth, shape, out_features), 1):
@@ -76,30 +75,3 @@ class MLP(nn.Sequential):
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self._modules.items())[index]))
         return super().__getitem__(index)
-
-
-def hidden_widths(width: int, depth: int, shape: Shape, out_features: int) -> list[int]:
-    """Units of every hidden layer of an `MLP`.
-
-    Raises:
-        ArgumentError: a size is not positive, or the shape is unknown.
-
-    Example:
-        >>> hidden_widths(64, 3, "conic", out_features=1)
-        [64, 16, 4]
-    """
-    _check_positive(width=width, depth=depth)
-    if shape == "rectangular":
-        return [width] * depth
-    if shape == "conic":
-        ratio = out_features / width
-        return [round(width * ratio ** (layer / depth)) for layer in range(depth)]
-    raise ArgumentError(
-        f"shape must be one of {', '.join(get_args(Shape))}; '{shape}' came. Choose one of them."
-    )
-
-
-def _check_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ArgumentError(f"{name} must be 1 or more; {size} came. Give a positive size.")

@@ -5,7 +5,9 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Collection
-from typing import Any, Literal, Self, cast
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,33 +18,40 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.nn import Shape
-from selfnorm.tabular._fit import Settings, fit_model, prepare
-from selfnorm.tabular._model import Architecture
+from selfnorm.recording import Observation
+from selfnorm.tabular._about import history_of, layers_of
+from selfnorm.tabular._fit import fit_prepared, prepare
+from selfnorm.tabular._model import TabularModel
+from selfnorm.tabular._settings import Settings, Task
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._table import as_table
-from selfnorm.tabular._target import ClassTarget, Prediction, Task
-from selfnorm.tabular._train import SILENT, Options, Progress
+from selfnorm.tabular._storage import check_output, load_model, save_model
+from selfnorm.tabular.data._table import as_table
+from selfnorm.tabular.encoding._target import ClassTarget, Prediction
+from selfnorm.training import History, Progress
+from selfnorm.training._progress import SILENT
 
 
 class _Estimator(BaseEstimator, metaclass=ABCMeta):
     """What the two estimators share: parameters, tables in, training."""
 
+    _task: ClassVar[Task]
+
     def __init__(
         self,
         *,
-        depth: int = 8,
-        width: int = 128,
-        shape: Shape = "rectangular",
-        dropout: float = 0.02,
-        epochs: int = 100,
-        patience: int = 20,
+        depth: int = Settings.depth,
+        width: int = Settings.width,
+        shape: Shape = Settings.shape,
+        dropout: float = Settings.dropout,
+        epochs: int = Settings.epochs,
+        patience: int = Settings.patience,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate: float = 5e-4,
-        weight_decay: float = 1e-4,
-        validation: float = 0.15,
+        learning_rate: float = Settings.learning_rate,
+        weight_decay: float = Settings.weight_decay,
+        validation: float = Settings.validation,
         categories: Collection[str] | None = None,
         ignore: Collection[str] | None = None,
-        device: str = "auto",
+        device: str = Settings.device,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.depth = depth
@@ -72,7 +81,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
     def predict(self, X: Any) -> np.ndarray:
         """Predict every row of a table."""
 
-    def _fit(self, X: Any, y: Any, task: Task, progress: Progress) -> None:
+    def _fit(self, X: Any, y: Any, progress: Progress) -> None:
         if y is None:
             raise ArgumentError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Call "
@@ -84,14 +93,72 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         if len(values) < 2:
             raise ArgumentError("Training needs two rows or more; n_samples = 1. Add rows.")
         settings = self._settings()
-        ready = prepare(Source(table, values, "y", task, dropped=0), settings)
-        self.model_, trained = fit_model(ready, settings, progress)
-        self.history_ = trained.history
-        self.layers_before_ = trained.before
-        self.layers_after_ = trained.after
-        self.n_iter_ = len(self.history_.epochs)
+        ready = prepare(Source(table, values, "y", self._task, dropped=0), settings)
+        result = fit_prepared(ready, settings, progress)
+        self._take(result.model, result.history, result.before, result.after)
         if self.history_.stop == "interrupted":
             warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
+
+    def _take(
+        self,
+        model: TabularModel,
+        history: History,
+        before: tuple[Observation, ...],
+        after: tuple[Observation, ...],
+    ) -> None:
+        """What an estimator knows once it is fitted."""
+        self.model_ = model
+        self.history_ = history
+        self.layers_before_ = before
+        self.layers_after_ = after
+        self.n_iter_ = len(history.epochs)
+        if isinstance(model.target, ClassTarget):
+            self.classes_ = np.asarray(model.target.classes)
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write the fitted estimator as a model folder, which the command line can use too.
+
+        The parameters are recorded, but a `random_state` that is a generator.
+
+        Args:
+            folder: Where to; it is made if needed.
+            force: Write over a model that is there.
+
+        Raises:
+            ModelFolderError: The folder cannot be written to, or is not empty.
+            sklearn.exceptions.NotFittedError: There is nothing to save yet.
+        """
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        own = {
+            "parameters": {name: _plain(value) for name, value in self.get_params().items()},
+            "named": names is not None,
+        }
+        check_output(folder, force=force)
+        save_model(replace(self.model_, about={**self.model_.about, "estimator": own}), folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """A fitted estimator from a model folder, of `save` or of `selfnorm fit`; no code is run.
+
+        Raises:
+            ModelFolderError: The folder is missing or damaged.
+            ArgumentError: It holds a model of the other task.
+        """
+        model = load_model(folder)
+        if model.target.task != cls._task:
+            raise ArgumentError(
+                f"{cls.__name__} loads models of {cls._task}; '{folder}' holds one of "
+                f"{model.target.task}. Use the other estimator."
+            )
+        own, columns = model.about.get("estimator"), model.about["columns"]
+        estimator = cls(**(own["parameters"] if own else _parameters_of(model)))
+        estimator.n_features_in_ = len(columns)
+        if own is None or own["named"]:
+            estimator.feature_names_in_ = np.asarray(columns, dtype=object)
+        layers = (layers_of(model.about, when) for when in ("before", "after"))
+        estimator._take(model, history_of(model.about), *layers)
+        return estimator
 
     def _predict(self, X: Any) -> Prediction:
         check_is_fitted(self)
@@ -110,15 +177,22 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         return as_table(array)
 
     def _settings(self) -> Settings:
-        batch = None if self.batch_size == "auto" else self.batch_size
         return Settings(
-            Architecture(self.width, self.depth, self.shape, self.dropout),
-            Options(self.epochs, batch, self.learning_rate, self.weight_decay, self.patience),
+            depth=self.depth,
+            width=self.width,
+            shape=self.shape,
+            dropout=self.dropout,
+            epochs=self.epochs,
+            patience=self.patience,
+            batch_size=None if self.batch_size == "auto" else self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
             validation=self.validation,
-            seed=int(check_random_state(self.random_state).randint(2**31)),
-            device=self.device,
+            test=0.0,
             categories=self.categories or (),
             ignore=self.ignore or (),
+            device=self.device,
+            seed=int(check_random_state(self.random_state).randint(2**31)),
         )
 
     def __sklearn_tags__(self) -> Any:
@@ -144,7 +218,7 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
         dropout: Rate of alpha dropout. Near .0232 gradients keep their size at any depth.
         epochs: Most passes over the training rows.
         patience: Epochs without a better validation loss before training stops.
-        batch_size: Rows of a mini-batch; `auto` takes a 32nd of the rows, from 16 to 256.
+        batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         validation: Share of rows held out to choose the best epoch; 0 for none.
@@ -172,10 +246,11 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
         True
     """
 
+    _task: ClassVar[Task] = "classification"
+
     def fit(self, X: Any, y: Any, *, progress: Progress = SILENT) -> Self:
         """Train on a table X of shape (rows, columns) and class labels y of shape (rows,)."""
-        self._fit(X, y, "classification", progress)
-        self.classes_ = np.asarray(cast("ClassTarget", self.model_.target).classes)
+        self._fit(X, y, progress)
         return self
 
     def _values(self, y: Any) -> np.ndarray:
@@ -212,7 +287,7 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
         dropout: Rate of alpha dropout. Near .0232 gradients keep their size at any depth.
         epochs: Most passes over the training rows.
         patience: Epochs without a better validation loss before training stops.
-        batch_size: Rows of a mini-batch; `auto` takes a 32nd of the rows, from 16 to 256.
+        batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         validation: Share of rows held out to choose the best epoch; 0 for none.
@@ -239,9 +314,11 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
         True
     """
 
+    _task: ClassVar[Task] = "regression"
+
     def fit(self, X: Any, y: Any, *, progress: Progress = SILENT) -> Self:
         """Train on a table X of shape (rows, columns) and numbers y of shape (rows,)."""
-        self._fit(X, y, "regression", progress)
+        self._fit(X, y, progress)
         return self
 
     def _values(self, y: Any) -> np.ndarray:
@@ -251,3 +328,21 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
     def predict(self, X: Any) -> np.ndarray:
         """The number of every row, shape (rows,)."""
         return self._predict(X).values
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON can hold it; what it cannot becomes None."""
+    if isinstance(value, np.integer | np.floating):
+        return value.item()
+    if isinstance(value, Collection) and not isinstance(value, str):
+        return [str(name) for name in value]
+    return value if value is None or isinstance(value, str | int | float) else None
+
+
+def _parameters_of(model: TabularModel) -> dict[str, Any]:
+    """The parameters of a model that the command line trained."""
+    training = dict(model.about["training"])
+    batch = training.pop("batch_size")
+    seed = training.pop("seed")
+    known = vars(model.architecture) | training
+    return {**known, "batch_size": "auto" if batch is None else batch, "random_state": seed}

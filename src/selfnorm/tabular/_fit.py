@@ -1,55 +1,42 @@
-"""From a table to a trained model: hold out, encode, build, train, and watch the layers."""
+"""From a table to a trained model: read, hold out, encode, build, train, and watch the layers."""
 
 import math
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from selfnorm._seeded import seeded
-from selfnorm.audit import LayerMoments, Observation, monitor, record_moments
 from selfnorm.errors import ArgumentError, SelfNormError
 from selfnorm.nn import MLP, SELUAlphaDropout
-from selfnorm.tabular._encode import Encoder
-from selfnorm.tabular._model import Architecture, TabularModel, build_network
-from selfnorm.tabular._source import Source
-from selfnorm.tabular._split import hold_out
-from selfnorm.tabular._target import Target, fit_target
-from selfnorm.tabular._train import SILENT, History, Options, Progress, Rows, train
+from selfnorm.recording import Observation
+from selfnorm.tabular._about import about
+from selfnorm.tabular._device import torch_device
+from selfnorm.tabular._model import TabularModel, build_network
+from selfnorm.tabular._result import Result
+from selfnorm.tabular._settings import Settings
+from selfnorm.tabular._source import Source, name_of, read_source
+from selfnorm.tabular.data._split import hold_out
+from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._target import Target, fit_target
+from selfnorm.training import History, Options, Progress, Rows, Shuffled
+from selfnorm.training import fit as train
+from selfnorm.training._progress import SILENT
+from selfnorm.watch import monitor, observe
 
 _WATCHED_ROWS = 1024
 _FEWEST_ROWS = 2
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that a training depends on besides its rows.
-
-    `monitor` asks for what the layers do in every so many steps; 0 for nothing.
-    """
-
-    architecture: Architecture
-    options: Options
-    validation: float
-    seed: int
-    test: float = 0.0
-    device: str = "auto"
-    categories: Collection[str] = ()
-    ignore: Collection[str] = ()
-    monitor: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise ArgumentError(f"seed must be in [0, 2**32); {self.seed} came. Give another.")
+_ACTIVATIONS = ("activation",)
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A table made ready: the encoding, rows on the device to train with, and rows to test on."""
 
+    source: Source
     encoder: Encoder
     target: Target
     training: Rows
@@ -62,14 +49,47 @@ class Prepared:
         return self.training.inputs.device
 
 
-@dataclass(frozen=True)
-class Trained:
-    """How a network's training went, with its layers' moments at the start and at the end."""
+def fit(
+    source: Any,
+    settings: Settings | None = None,
+    *,
+    progress: Progress = SILENT,
+    prepared: Callable[[Prepared], object] | None = None,
+) -> Result:
+    """Train a deep self-normalizing network on a table.
 
-    history: History
-    before: list[LayerMoments]
-    after: list[LayerMoments]
-    observed: tuple[Observation, ...] = ()
+    Tells classification from regression, standardizes numbers, encodes categories, handles missing
+    values, holds out rows, trains, and measures on rows that training never saw. Nothing of the
+    process is changed: torch's generators and number of threads stay, and trainings may run side
+    by side in threads.
+
+    Args:
+        source: A CSV or Parquet file, the name of a built-in data set (`digits`, `breast-cancer`,
+            `wine`, `diabetes`), or a table in memory: pandas, polars, Arrow.
+        settings: What to learn and how; the defaults if None.
+        progress: Who is told of the training.
+        prepared: Called with what was understood of the table, before the training begins.
+
+    Returns:
+        The model, how its training went, and its metrics; `Result.save` writes a model folder.
+
+    Raises:
+        TableError: the table cannot be read, or not be learned from.
+        ArgumentError: the device is not one that torch can use, or there are too few rows.
+        SelfNormError: the loss was never finite, or memory ran out.
+        KeyboardInterrupt: Ctrl-C came before the first epoch was done.
+
+    Example:
+        >>> result = fit("wine", Settings(epochs=5))
+        >>> result.metrics["accuracy"] > result.baseline["accuracy"]
+        True
+    """
+    settings = settings or Settings()
+    read = read_source(source, settings.target, task=settings.task, categories=settings.categories)
+    ready = prepare(read, settings)
+    if prepared is not None:
+        prepared(ready)
+    return replace(fit_prepared(ready, settings, progress), name=name_of(source))
 
 
 def prepare(source: Source, settings: Settings) -> Prepared:
@@ -105,60 +125,79 @@ def prepare(source: Source, settings: Settings) -> Prepared:
         return Rows(inputs.to(device), target.encode(part.values).to(device))
 
     validation = rows(learned[held]) if len(held) else None
-    return Prepared(encoder, target, rows(learned[kept]), validation, source.take(test))
+    return Prepared(source, encoder, target, rows(learned[kept]), validation, source.take(test))
 
 
-def fit_model(
-    ready: Prepared, settings: Settings, progress: Progress = SILENT
-) -> tuple[TabularModel, Trained]:
-    """Build the self-normalizing network of the settings and train it on prepared rows.
+def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILENT) -> Result:
+    """Build the self-normalizing network of the settings, train it on prepared rows, measure it.
 
     Raises:
         SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
     """
-    with seeded(settings.seed, (ready.device,)), _enough_memory():
-        network = build_network(ready.encoder, ready.target, settings.architecture)
+    options, seeds = settings.options, torch.Generator().manual_seed(settings.seed)
+    with _enough_memory():
+        network = build_network(ready.encoder, ready.target, settings.architecture, seeds)
         if ready.target.task == "regression":
             _start_at_mean(network)
-        kinds, options = (SELUAlphaDropout,), settings.options
-        trained = train_network(
-            network, ready, kinds, options, progress, monitored=settings.monitor
-        )
-    check_finite(trained.history, settings.options)
-    return TabularModel(ready.encoder, ready.target, settings.architecture, network), trained
+        network.to(ready.device)
+        with _drawing_from(network, seeds):
+            trained = _train(network, ready, options, seeds, progress, settings.monitor)
+    history, before, after, observed = trained
+    _check_finite(history, options)
+    columns = ready.source.table.column_names
+    record = about(history, before, after, settings, columns)
+    model = TabularModel(ready.encoder, ready.target, settings.architecture, network, record)
+    measured = model.measure(ready.test)
+    record |= {"metrics": dict(measured.metrics), "baseline": dict(measured.baseline)}
+    return Result(model, history, before, after, observed, measured, settings)
 
 
-def train_network(
+def _train(
     network: nn.Module,
     ready: Prepared,
-    activations: tuple[type[nn.Module], ...],
     options: Options,
-    progress: Progress = SILENT,
-    *,
-    monitored: int = 0,
-) -> Trained:
+    generator: torch.Generator,
+    progress: Progress,
+    monitored: int,
+) -> tuple[History, tuple[Observation, ...], tuple[Observation, ...], tuple[Observation, ...]]:
     """Train a network on prepared rows; watch its activations at the start and at the end.
 
     With `monitored`, watch all layers in every so many steps between, too.
     """
-    stride = -(-len(ready.training.inputs) // _WATCHED_ROWS)  # a table may be sorted
+    stride = -(-len(ready.training) // _WATCHED_ROWS)  # a table may be sorted
     watched = ready.training.inputs[::stride]
-    network.to(watched.device)
-    before = record_moments(network, watched, activations)
+    before = observe(network, watched, roles=_ACTIVATIONS, own_random=True)
     watcher = monitor(network, max(monitored, 1))
     with watcher if monitored else nullcontext():
         history = train(
             network,
-            ready.training,
+            Shuffled(ready.training, options.batch_rows(len(ready.training))),
             ready.validation,
             loss=ready.target.loss,
             score=ready.target.score,
             options=options,
+            generator=generator,
             progress=progress,
         )
-    after = record_moments(network, watched, activations)
-    return Trained(history, before, after, tuple(watcher.records))
+    after = observe(network, watched, roles=_ACTIVATIONS, own_random=True)
+    return history, before, after, tuple(watcher.records)
+
+
+@contextmanager
+def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]:
+    """Inside, dropout draws from a generator of its own, on the network's device."""
+    dropouts = [module for module in network.modules() if isinstance(module, SELUAlphaDropout)]
+    device = next(network.parameters()).device
+    seed = int(torch.randint(2**63 - 1, (), generator=seeds))
+    generator = torch.Generator(device).manual_seed(seed)
+    for module in dropouts:
+        module.generator = generator
+    try:
+        yield
+    finally:
+        for module in dropouts:
+            module.generator = None
 
 
 def _start_at_mean(network: MLP) -> None:
@@ -170,7 +209,7 @@ def _start_at_mean(network: MLP) -> None:
     nn.init.zeros_(network.get_parameter("output.weight"))
 
 
-def check_finite(history: History, options: Options) -> None:
+def _check_finite(history: History, options: Options) -> None:
     """Raise if no epoch of a training had a finite loss.
 
     Raises:
@@ -195,22 +234,3 @@ def _enough_memory() -> Generator[None]:
             "The network and its mini-batches must fit into memory; they do not. Try a smaller "
             "width or batch size."
         ) from error
-
-
-def torch_device(name: str) -> torch.device:
-    """A device by its name; `auto` is the GPU where there is one.
-
-    Raises:
-        ArgumentError: torch knows no such device, or cannot use it here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        probe = torch.zeros(1, device=name, dtype=torch.float64)
-        probe.item()  # the device `meta` holds no values
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ArgumentError(
-            f"The device must be one on which torch computes in float64 here; '{name}' is not. "
-            "Give 'cpu' or 'auto'."
-        ) from error
-    return probe.device

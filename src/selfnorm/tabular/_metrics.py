@@ -3,9 +3,7 @@
 import numpy as np
 from sklearn import metrics
 
-from selfnorm.tabular._model import TabularModel
-from selfnorm.tabular._source import Source
-from selfnorm.tabular._target import ClassTarget, Prediction, Target
+from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
 
 def measure(target: Target, truth: np.ndarray, prediction: Prediction) -> dict[str, float]:
@@ -31,17 +29,6 @@ def measure(target: Target, truth: np.ndarray, prediction: Prediction) -> dict[s
     if np.ptp(truth) > 0:
         found["R2"] = float(metrics.r2_score(truth, prediction.values))
     return found
-
-
-def measure_model(model: TabularModel, rows: Source) -> tuple[dict[str, float], dict[str, float]]:
-    """A model's metrics on rows with a known target, and the trivial baseline's; empty for none."""
-    count = len(rows.values)
-    if not count:
-        return {}, {}
-    return (
-        measure(model.target, rows.values, model.predict(rows.table)),
-        measure(model.target, rows.values, model.target.baseline(count)),
-    )
 
 
 def _of_classes(target: ClassTarget, truth: np.ndarray, prediction: Prediction) -> dict[str, float]:

@@ -1,53 +1,108 @@
 """A trained model of a table: encoding, network and target, from table to prediction."""
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import torch
 from torch import nn
 
-from selfnorm.errors import ArgumentError
-from selfnorm.nn import MLP, SELUAlphaDropout, Shape, hidden_widths
-from selfnorm.tabular._encode import Encoder
-from selfnorm.tabular._target import Prediction, Target
-from selfnorm.tabular._train import predict
+from selfnorm.nn import MLP
+from selfnorm.tabular._metrics import measure
+from selfnorm.tabular._output import prediction_table
+from selfnorm.tabular._settings import Architecture
+from selfnorm.tabular._source import Source, read_for, read_truth
+from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._target import Prediction, Target
+from selfnorm.training._predict import predict
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """The hidden part of the network; `selfnorm.nn.MLP` documents each field."""
+class Evaluation:
+    """How good a model is on rows whose target is known.
 
-    width: int
-    depth: int
-    shape: Shape
-    dropout: float
+    Attributes:
+        metrics: The model's, name -> value; empty for no rows.
+        baseline: The trivial baseline's on the same rows.
+        rows: How many there were.
+        notes: What a user should know of the table.
+    """
 
-    def __post_init__(self) -> None:
-        hidden_widths(self.width, self.depth, self.shape, out_features=1)
-        SELUAlphaDropout(self.dropout)  # refuses what is no probability
-        if self.dropout == 1:
-            raise ArgumentError("dropout must be below 1, where nothing is left; 1 came. Try 0.02.")
+    metrics: Mapping[str, float]
+    baseline: Mapping[str, float]
+    rows: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TabularModel:
-    """All that is needed to predict from a table, and all that a model folder holds."""
+    """All that is needed to predict from a table, and all that a model folder holds.
+
+    Attributes:
+        encoder: From columns to features.
+        target: What the outputs stand for.
+        architecture: The hidden part of the network.
+        network: The network, a `selfnorm.nn.MLP`.
+        about: How it came to be: versions, settings, metrics, epochs, layers; plain JSON.
+    """
 
     encoder: Encoder
     target: Target
     architecture: Architecture
     network: nn.Module
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def predict(self, table: pa.Table) -> Prediction:
-        """Predict every row of a table; its columns may stand in any order.
+    def read(self, source: Any) -> pa.Table:
+        """A table for this model: a file, or a table in memory, its columns in any order.
+
+        Raises:
+            TableError: It cannot be read, or lacks a column.
+        """
+        table = read_for(source, self.target, self.encoder)
+        self.encoder.check(table)
+        return table
+
+    def notes(self, table: pa.Table) -> tuple[str, ...]:
+        """What a user should know of a table: columns with values that training had not."""
+        return tuple(self.encoder.notes(table))
+
+    def predict(self, source: Any) -> Prediction:
+        """Predict every row of a table: a file, or a pandas, polars or Arrow table.
 
         Raises:
             TableError: a column is missing, or holds text where training had numbers.
         """
+        table = self.read(source)
         inputs = torch.from_numpy(self.encoder.transform(table))
         # In float32 a row's prediction would depend, in its last digits, on the rows beside it.
         return self.target.decode(predict(copy.deepcopy(self.network).double(), inputs))
+
+    def predict_table(self, source: Any) -> pa.Table:
+        """The predictions as a table: the target's name, and `probability_CLASS` of each class."""
+        return prediction_table(self.target, self.predict(source))
+
+    def evaluate(self, source: Any) -> Evaluation:
+        """Measure the model on a table that holds the target, beside the trivial baseline.
+
+        Raises:
+            TableError: as `predict`, and if the target is missing or of another kind.
+        """
+        truth = read_truth(source, self.target, self.encoder)
+        return self.measure(truth)
+
+    def measure(self, truth: Source) -> Evaluation:
+        """The same on rows that are read already."""
+        count = len(truth.values)
+        if not count:
+            return Evaluation({}, {}, 0)
+        return Evaluation(
+            measure(self.target, truth.values, self.predict(truth.table)),
+            measure(self.target, truth.values, self.target.baseline(count)),
+            count,
+            self.notes(truth.table),
+        )
 
 
 def build_network(

@@ -11,9 +11,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from selfnorm._files import write_file
-from selfnorm.audit import Observation
 from selfnorm.errors import TableError
-from selfnorm.tabular._target import ClassTarget, Prediction, Target
+from selfnorm.recording import Observation
+from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
 
 def prediction_table(target: Target, prediction: Prediction) -> pa.Table:

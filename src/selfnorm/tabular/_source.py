@@ -5,20 +5,21 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
-from selfnorm.tabular._cells import numbers, text
-from selfnorm.tabular._datasets import target_of
-from selfnorm.tabular._encode import Encoder
-from selfnorm.tabular._table import read_table, require_column
-from selfnorm.tabular._target import (
+from selfnorm.tabular._settings import Task
+from selfnorm.tabular.data._cells import numbers, text
+from selfnorm.tabular.data._datasets import target_of
+from selfnorm.tabular.data._table import as_table, read_table, require_column
+from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._target import (
     ClassTarget,
     Target,
-    Task,
     class_values,
     plain,
     squarable,
@@ -50,7 +51,7 @@ class Source:
 
 
 def read_source(
-    source: str | Path,
+    source: Any,
     target: str | None,
     *,
     task: Task | None = None,
@@ -59,7 +60,7 @@ def read_source(
     """Read a table to learn from; the task is told by the target unless it is given.
 
     Args:
-        source: A CSV or Parquet file, or the name of a built-in data set.
+        source: A CSV or Parquet file, the name of a built-in data set, or a table in memory.
         target: The target column; a built-in data set has one of its own.
         task: `classification` or `regression`; None decides by the values.
         categories: Columns that are categories although they look like numbers. If the target is
@@ -68,13 +69,13 @@ def read_source(
     Raises:
         TableError: the table cannot be read, or has no such target, or none that can be learned.
     """
-    table = read_table(source, text_columns=categories)
-    name = target or target_of(str(source))
+    table = _read(source, categories)
+    name = target or (target_of(str(source)) if isinstance(source, str | Path) else None)
     if name is None:
         listed = ", ".join(table.column_names[-8:])
         raise TableError(
             f"Training needs to know which column to predict; name it with --target. The last "
-            f"columns of '{source}' are: {listed}."
+            f"columns of {name_of(source, quoted=True)} are: {listed}."
         )
     known, dropped = _with_target(table, name, least=2, purpose="Learning")
     column = plain(name, known[name])
@@ -84,7 +85,14 @@ def read_source(
     return Source(known.drop_columns([name]), values, name, found, dropped)
 
 
-def read_truth(source: str | Path, target: Target, encoder: Encoder) -> Source:
+def name_of(source: Any, *, quoted: bool = False) -> str:
+    """What to call a table: its file's name, or what it is."""
+    if not isinstance(source, str | Path):
+        return "the table"
+    return f"'{source}'" if quoted else Path(source).name
+
+
+def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
     """Read a table to measure a model on: the model's columns and its target.
 
     Raises:
@@ -100,12 +108,19 @@ def read_truth(source: str | Path, target: Target, encoder: Encoder) -> Source:
     return Source(known.drop_columns([target.name]), values, target.name, target.task, dropped)
 
 
-def read_for(source: str | Path, target: Target, encoder: Encoder) -> pa.Table:
-    """Read a table for a model: what the model takes as text is read as text."""
+def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
+    """Read a table for a model: what the model takes as text is read as text of a file, too."""
     names = [column.name for column in encoder.columns if column.kind == "category"]
     if isinstance(target, ClassTarget) and isinstance(target.classes[0], str):
         names.append(target.name)
-    return read_table(source, text_columns=names)
+    return _read(source, names)
+
+
+def _read(source: Any, text_columns: Collection[str]) -> pa.Table:
+    """A file, a built-in data set, or a table in memory."""
+    if isinstance(source, str | Path):
+        return read_table(source, text_columns=text_columns)
+    return as_table(source)
 
 
 def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:

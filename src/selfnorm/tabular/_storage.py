@@ -16,10 +16,11 @@ from torch import Tensor
 from selfnorm._files import write_file
 from selfnorm.errors import ModelFolderError
 from selfnorm.nn import Shape, hidden_widths
-from selfnorm.tabular._columns import is_finite, require
-from selfnorm.tabular._encode import Encoder
-from selfnorm.tabular._model import Architecture, TabularModel, build_network
-from selfnorm.tabular._target import Target, target_from_dict, target_to_dict
+from selfnorm.tabular._model import TabularModel, build_network
+from selfnorm.tabular._settings import Architecture
+from selfnorm.tabular.encoding._columns import is_finite, require
+from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._target import Target, target_from_dict, target_to_dict
 
 FORMAT = 1
 _WEIGHTS = "model.safetensors"
@@ -27,7 +28,7 @@ _RECORD = "model.json"
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
-def check_output(folder: Path, *, force: bool) -> None:
+def check_output(folder: str | Path, *, force: bool) -> None:
     """Raise unless a model can be written into a folder without harm to what is there.
 
     A file is made in the folder, which is made if needed, and all of it is removed again: what is
@@ -37,6 +38,7 @@ def check_output(folder: Path, *, force: bool) -> None:
         ModelFolderError: the path is a file or cannot be written to; or the folder is not empty
             and either `force` is not given or it holds no model.
     """
+    folder = Path(folder)
     if not folder.parts:
         raise ModelFolderError("A model needs a folder with a name; none came. Name one with -o.")
     try:
@@ -53,7 +55,7 @@ def check_output(folder: Path, *, force: bool) -> None:
         raise _not_writable(folder, error) from error
 
 
-def save_model(model: TabularModel, folder: Path, *, about: Mapping[str, Any]) -> None:
+def save_model(model: TabularModel, folder: str | Path) -> None:
     """Write a model folder: each file under a temporary name, then renamed.
 
     The weights come first, and the record holds their SHA-256, so that a folder of which only one
@@ -62,16 +64,16 @@ def save_model(model: TabularModel, folder: Path, *, about: Mapping[str, Any]) -
     Args:
         model: The model.
         folder: Where to; it is made if needed. Files of the same names are replaced.
-        about: What else to record, such as versions and metrics; must be valid JSON.
 
     Raises:
         ModelFolderError: the folder cannot be written to.
     """
+    folder = Path(folder)
     state = {name: value.contiguous() for name, value in model.network.state_dict().items()}
     weights = save(state)
     record = {
         "format": FORMAT,
-        "about": dict(about),
+        "about": dict(model.about),
         "target": target_to_dict(model.target),
         "encoder": model.encoder.to_dict(),
         "architecture": vars(model.architecture),
@@ -86,12 +88,13 @@ def save_model(model: TabularModel, folder: Path, *, about: Mapping[str, Any]) -
         raise _not_writable(folder, error) from error
 
 
-def load_model(folder: Path) -> tuple[TabularModel, Mapping[str, Any]]:
-    """Read a model folder; returns the model, in eval mode, and what was recorded about it.
+def load_model(folder: str | Path) -> TabularModel:
+    """Read a model folder; the network is in eval mode. No code of the folder is run.
 
     Raises:
         ModelFolderError: the folder is missing, damaged, or of another version.
     """
+    folder = Path(folder)
     record_file, weights_file = folder / _RECORD, folder / _WEIGHTS
     content, weights = _read(record_file), _read(weights_file)
     try:
@@ -123,7 +126,7 @@ def load_model(folder: Path) -> tuple[TabularModel, Mapping[str, Any]]:
     architecture = Architecture(**sizes)
     network = build_network(encoder, target, architecture, torch.Generator())
     network.load_state_dict(state)
-    return TabularModel(encoder, target, architecture, network.eval()), about
+    return TabularModel(encoder, target, architecture, network.eval(), about)
 
 
 def _check_replaceable(folder: Path, *, force: bool) -> None:

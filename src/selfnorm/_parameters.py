@@ -1,0 +1,166 @@
+"""Parameters declared once: a default, a rule and a sentence, which code, errors and help share.
+
+A frozen dataclass declares each field by `parameter` and calls `check` when it is made. An
+estimator or a command that has the same parameter takes default and sentence from there, as
+scikit-learn's estimators declare `_parameter_constraints`.
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import Field, dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any, Protocol, cast
+
+from selfnorm.errors import ArgumentError
+
+
+class Rule(Protocol):
+    """What a value has to be."""
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is as it has to be."""
+        ...
+
+    def __str__(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number of at least `least` and below `below`."""
+
+    least: int
+    below: float = math.inf
+
+    def holds(self, value: object) -> bool:
+        """Whether it is one; True and 2.0 are not."""
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        return whole and self.least <= int(value) < self.below
+
+    def __str__(self) -> str:
+        end = "" if self.below == math.inf else f", and below {self.below:,}"
+        return f"a whole number, {self.least} or more{end}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number in an interval; an open end is not in it."""
+
+    low: float
+    high: float
+    open_low: bool = False
+    open_high: bool = False
+
+    def holds(self, value: object) -> bool:
+        """Whether it is one."""
+        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+            return False
+        above = value > self.low if self.open_low else value >= self.low
+        return above and (value < self.high if self.open_high else value <= self.high)
+
+    def __str__(self) -> str:
+        opens, closes = "(" if self.open_low else "[", ")" if self.open_high else "]"
+        return f"a number in {opens}{self.low:g}, {self.high:g}{closes}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some names."""
+
+    names: tuple[str, ...]
+
+    def holds(self, value: object) -> bool:
+        """Whether it is one of them."""
+        return isinstance(value, str) and value in self.names
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(repr, self.names))}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text that is not empty."""
+
+    def holds(self, value: object) -> bool:
+        """Whether it is."""
+        return isinstance(value, str) and bool(value)
+
+    def __str__(self) -> str:
+        return "text"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Some names; a single one is not taken for its letters."""
+
+    def holds(self, value: object) -> bool:
+        """Whether they are."""
+        if isinstance(value, str) or not isinstance(value, Collection):
+            return False
+        return all(isinstance(name, str) for name in cast("Collection[object]", value))
+
+    def __str__(self) -> str:
+        return "a list of names"
+
+
+@dataclass(frozen=True)
+class OrNone:
+    """As another rule says, or None, which stands for something."""
+
+    rule: Rule
+    meaning: str
+
+    def holds(self, value: object) -> bool:
+        """Whether it is either."""
+        return value is None or self.rule.holds(value)
+
+    def __str__(self) -> str:
+        return f"{self.rule}, or None for {self.meaning}"
+
+
+def parameter(default: Any, rule: Rule, text: str, *, try_: object = None) -> Any:
+    """A field of a dataclass.
+
+    Args:
+        default: Its default.
+        rule: What a value has to be.
+        text: What it is, for help and documentation.
+        try_: What an error proposes; the default if None.
+    """
+    example = default if try_ is None else try_
+    return field(default=default, metadata={"rule": rule, "text": text, "try": example})
+
+
+def same(holder: type, name: str) -> Any:
+    """The field of another dataclass, with its default, rule and text."""
+    found = _field(holder, name)
+    return field(default=found.default, metadata=found.metadata)
+
+
+def text_of(holder: type, name: str) -> str:
+    """What a parameter is."""
+    return _field(holder, name).metadata["text"]
+
+
+def check(holder: Any) -> None:
+    """Raise for the first parameter that breaks its rule.
+
+    Raises:
+        ArgumentError: with the rule, what came, and a value to try.
+    """
+    for declared in fields(holder):
+        value = getattr(holder, declared.name)
+        rule = declared.metadata.get("rule")
+        if rule is not None and not rule.holds(value):
+            raise ArgumentError(
+                f"{declared.name} must be {rule}; {_shown(value)} came. "
+                f"Try {declared.name}={declared.metadata['try']!r}."
+            )
+
+
+def _field(holder: type, name: str) -> "Field[Any]":
+    return cast("dict[str, Field[Any]]", getattr(holder, "__dataclass_fields__"))[name]  # noqa: B009 - of any dataclass
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{type(value).__name__} {text[:50]}..."

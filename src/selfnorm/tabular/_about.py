@@ -1,0 +1,74 @@
+"""What a model folder says about how its model came to be, and what is read from it again."""
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from selfnorm.recording import Observation
+from selfnorm.tabular._settings import Settings
+from selfnorm.training._history import Epoch, History
+
+_FIGURES = ("loss", "validation_loss", "validation_score")
+
+
+def about(
+    history: History,
+    before: Sequence[Observation],
+    after: Sequence[Observation],
+    settings: Settings,
+    columns: Sequence[str],
+) -> dict[str, Any]:
+    """Versions, settings, layers and epochs, as plain JSON.
+
+    Nothing here tells the time, so that the same training writes the same bytes.
+    """
+    return {
+        "versions": {package: version(package) for package in ("selfnorm", "torch")},
+        "columns": list(columns),
+        "training": {
+            **vars(settings.options),
+            "validation": settings.validation,
+            "seed": settings.seed,
+        },
+        "layers": {"before": _layers(before), "after": _layers(after)},
+        "stop": history.stop,
+        "best_epoch": history.best.number,
+        "epochs": [
+            {name: _number(getattr(epoch, name)) for name in _FIGURES} for epoch in history.epochs
+        ],
+    }
+
+
+def history_of(recorded: Mapping[str, Any]) -> History:
+    """The epochs that a record tells of; seconds are not recorded."""
+    epochs = tuple(
+        Epoch(number, *(_float(entry[name]) for name in _FIGURES), seconds=math.nan)
+        for number, entry in enumerate(recorded["epochs"], 1)
+    )
+    return History(epochs, epochs[recorded["best_epoch"] - 1], recorded["stop"])
+
+
+def layers_of(recorded: Mapping[str, Any], when: str) -> tuple[Observation, ...]:
+    """The layers' moments `before` or `after` the training that a record tells of."""
+    unknown = dict.fromkeys(("omega", "tau", "gradient", "gain"), math.nan)
+    return tuple(
+        Observation(0, one["name"], "", _float(one["mean"]), _float(one["variance"]), **unknown)
+        for one in recorded["layers"][when]
+    )
+
+
+def _layers(moments: Sequence[Observation]) -> list[dict[str, Any]]:
+    return [
+        {"name": one.layer, "mean": _number(one.mean), "variance": _number(one.variance)}
+        for one in moments
+    ]
+
+
+def _number(value: float) -> float | None:
+    """JSON has no nan."""
+    return value if math.isfinite(value) else None
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)

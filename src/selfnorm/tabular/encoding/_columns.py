@@ -1,0 +1,224 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
+"""One column of a table and how it becomes features of mean 0 and variance 1.
+
+Each kind is a frozen record of plain numbers and strings: it holds all that a model file needs.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from selfnorm.errors import TableError
+from selfnorm.tabular.data._cells import Holds, decoded, holds, is_text, numbers, text
+
+OTHER = "(other)"
+MISSING = "(missing)"
+_MOST_LEVELS = 100
+_FEW = 10
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers, dates or booleans; a missing value is replaced by the mean.
+
+    `deviation` is that of the column after the replacement, so the feature's variance is 1 over
+    the training rows also where values are missing. `missing` is the share of rows without a
+    value; it is 0 where they are too few to be a feature of their own. `holds` says what the
+    numbers are, so that dates are not taken for numbers later.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    missing: float
+    holds: Holds = "numbers"
+    kind: ClassVar[str] = "number"
+
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a column's name is text")
+        require(is_finite(self.mean) and is_finite(self.deviation), "moments are finite numbers")
+        require(self.deviation > 0, "a deviation is greater than 0")
+        require(is_finite(self.missing) and 0 <= self.missing < 1, "a share is in [0, 1)")
+        require(self.holds in get_args(Holds), "a column holds numbers, booleans, dates or times")
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the features that `encode` makes."""
+        return [self.name] + ([f"{self.name}={MISSING}"] if self.missing else [])
+
+    @classmethod
+    def fit(
+        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int
+    ) -> "NumberColumn | None":
+        """Learn mean, deviation and the share of missing values (if in `rare` rows or more).
+
+        None if the values do not differ as far as float64 can tell.
+        """
+        kind = decoded(column).type
+        found: Holds = "numbers" if is_text(kind) else holds(kind) or "numbers"
+        values = numbers(name, column, found)[rows]
+        known = values[~np.isnan(values)]
+        mean, deviation = moments(known, len(values))
+        if deviation < np.finfo(np.float64).tiny:
+            return None
+        absent = len(values) - len(known)
+        missing = absent / len(values) if absent >= rare else 0.0
+        return cls(name, mean, deviation, missing, found)
+
+    def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
+        """Write the features of this column into `out`: shape (rows, features), float32."""
+        values = numbers(self.name, column, self.holds)
+        absent = np.isnan(values)
+        with np.errstate(over="ignore"):
+            scaled = (values - self.mean) / self.deviation
+        far = np.abs(scaled) > _LARGEST
+        if far.any():
+            row = int(far.argmax())
+            raise TableError(
+                f"Numbers must be near those of training (mean {self.mean:.3g}, deviation "
+                f"{self.deviation:.3g}); column '{self.name}' holds {values[row]:.3g} in row "
+                f"{row + 1}. Mend the cell, or leave it empty if it is unknown."
+            )
+        scaled[absent] = 0
+        out[:, 0] = scaled
+        if self.missing:
+            out[:, 1] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A column of categories, one feature a level; with two levels one feature says it all.
+
+    Levels that are rare in training share the level `(other)`, and missing values are the level
+    `(missing)`, each where there are enough of them. A row without a level is encoded as the
+    average row: every feature 0. `shares` are the levels' shares among the rows with a level,
+    and `known` is the share of those rows: with both, each feature has mean 0 and variance 1.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    shares: tuple[float, ...]
+    known: float
+    kind: ClassVar[str] = "category"
+
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a column's name is text")
+        require(are_text(*self.levels), "levels are text")
+        require(len(set(self.levels)) == len(self.levels) >= 2, "there are two levels or more")
+        require(len(self.shares) == len(self.levels), "each level has its share")
+        require(all(is_finite(share) and 0 < share < 1 for share in self.shares), "shares in (0,1)")
+        require(is_finite(self.known) and 0 < self.known <= 1, "the known share is in (0, 1]")
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the features that `encode` makes."""
+        return [f"{self.name}={level}" for level in self.levels[self._first :]]
+
+    @property
+    def _first(self) -> int:
+        return 1 if len(self.levels) == 2 else 0
+
+    @classmethod
+    def fit(
+        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int
+    ) -> "CategoryColumn | None":
+        """Learn the levels that `rare` rows or more have, the 100 most frequent at the most.
+
+        Where every level is rarer than that, those in 10 rows or more count: their features reach
+        far, but they may be all that the column says. None if there are no two levels.
+        """
+        values = text(column.take(rows))
+        counted = pc.value_counts(values.drop_null()).to_pylist()
+        frequent = sorted(counted, key=lambda pair: (-pair["counts"], pair["values"]))
+        if frequent and frequent[0]["counts"] < rare:
+            rare = min(rare, _FEW)
+        counts = {
+            pair["values"]: pair["counts"]
+            for pair in sorted(frequent[:_MOST_LEVELS], key=lambda pair: pair["values"])
+            if pair["counts"] >= rare
+        }
+        others = len(values) - values.null_count - sum(counts.values())
+        for level, count in ((OTHER, others), (MISSING, values.null_count)):
+            if count >= rare:
+                counts[level] = counts.get(level, 0) + count
+        if len(counts) < 2:
+            return None
+        total = sum(counts.values())
+        shares = tuple(count / total for count in counts.values())
+        return cls(name, tuple(counts), shares, total / len(values))
+
+    def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
+        """Write the features of this column into `out`: shape (rows, features), float32."""
+        level = self._levels_of(text(column))
+        for at, number in enumerate(range(self._first, len(self.levels))):
+            share = self.shares[number]
+            by_level = np.zeros(len(self.levels) + 1)  # the last, number -1, is for no level
+            by_level[:-1] = -share
+            by_level[number] += 1
+            by_level /= math.sqrt(share * (1 - share) * self.known)
+            out[:, at] = by_level.astype(np.float32)[level]
+
+    def unknown(self, column: pa.ChunkedArray) -> str | None:
+        """A sentence on values that have no level, or None if there are none."""
+        values = text(column)
+        lost = (self._levels_of(values) < 0) & values.is_valid().to_numpy()
+        if not lost.any():
+            return None
+        return (
+            f"Column '{self.name}' holds values that training had too seldom or never, such as "
+            f"{str(values[int(lost.argmax())])!r}, in {int(lost.sum()):,} of {len(lost):,} rows; "
+            "there it counts as in an average row."
+        )
+
+    def _levels_of(self, values: pa.ChunkedArray) -> np.ndarray:
+        """The number of each row's level, -1 where it has none."""
+        codes = pc.index_in(values, value_set=pa.array(self.levels, values.type))
+        level = codes.fill_null(-1).to_numpy().copy()
+        for special, rows in (
+            (OTHER, (level < 0) & values.is_valid().to_numpy()),
+            (MISSING, values.is_null().to_numpy()),
+        ):
+            if special in self.levels:
+                level[rows] = self.levels.index(special)
+        return level
+
+
+Column = NumberColumn | CategoryColumn
+
+
+def moments(known: np.ndarray, rows: int) -> tuple[float, float]:
+    """Mean of the known values, and deviation once the mean stands for those missing of `rows`.
+
+    The values are scaled by a power of two first, which rounds nothing, so that no sum or square
+    leaves float64's range.
+    """
+    largest = np.abs(known).max(initial=0.0)
+    if largest == 0:
+        return 0.0, 0.0
+    unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
+    scaled = known / unit
+    mean = scaled.mean()
+    deviation = np.sqrt(np.square(scaled - mean).sum() / rows)
+    return float(mean) * unit, float(deviation) * unit
+
+
+def require(condition: bool, rule: str) -> None:
+    """Raise ValueError unless a record keeps a rule, as those read from a file may not."""
+    if not condition:
+        raise ValueError(rule)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value read from a file is a finite number."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def are_text(*values: Any) -> bool:
+    """Whether values read from a file are text."""
+    return all(isinstance(value, str) for value in values)

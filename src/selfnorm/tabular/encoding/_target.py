@@ -1,0 +1,245 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
+"""The target: classes or a number, how the network learns it, and how its outputs are read."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from selfnorm.errors import TableError
+from selfnorm.tabular._settings import Task
+from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, numbers, text
+from selfnorm.tabular.encoding._columns import are_text, is_finite, moments, require
+
+_MOST_NUMBERED_CLASSES = 20
+_SQUARABLE = 1e150  # squares and their sums stay within float64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of rows: values of shape (rows,), and for classes their probabilities."""
+
+    values: np.ndarray
+    probabilities: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ClassTarget:
+    """Classes, in sorted order, and their shares among the training and validation rows."""
+
+    name: str
+    classes: tuple[Any, ...]
+    shares: tuple[float, ...]
+    task: ClassVar[Task] = "classification"
+    score_name: ClassVar[str] = "accuracy"
+
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a target's name is text")
+        require(len(self.shares) == len(self.classes) > 0, "each class has its share")
+        require(all(is_finite(share) and 0 < share <= 1 for share in self.shares), "shares > 0")
+
+    @classmethod
+    def fit(cls, name: str, values: np.ndarray) -> "ClassTarget":
+        """Learn the classes from the rows to train and to validate with."""
+        classes, counts = np.unique(values, return_counts=True)
+        return cls(name, tuple(classes.tolist()), tuple((counts / len(values)).tolist()))
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the network needs."""
+        return len(self.classes)
+
+    def encode(self, values: np.ndarray) -> Tensor:
+        """The number of each row's class; every value must be one of the classes."""
+        return torch.from_numpy(np.searchsorted(np.asarray(self.classes), values))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy, in nats."""
+        return functional.cross_entropy(outputs, targets)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> float:
+        """Accuracy."""
+        return float((outputs.argmax(-1) == targets).double().mean())
+
+    def decode(self, outputs: Tensor) -> Prediction:
+        """The most probable class of each row, and the probabilities of all."""
+        probabilities = outputs.double().softmax(-1).numpy(force=True)
+        return Prediction(np.asarray(self.classes)[probabilities.argmax(-1)], probabilities)
+
+    def baseline(self, rows: int) -> Prediction:
+        """What to beat: the most frequent class, with the classes' shares as probabilities."""
+        most = self.classes[int(np.argmax(self.shares))]
+        return Prediction(np.full(rows, most), np.tile(self.shares, (rows, 1)))
+
+
+@dataclass(frozen=True)
+class NumberTarget:
+    """A number; the network learns it with mean 0 and variance 1."""
+
+    name: str
+    mean: float
+    deviation: float
+    task: ClassVar[Task] = "regression"
+    score_name: ClassVar[str] = "RMSE"
+    outputs: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a target's name is text")
+        require(is_finite(self.mean) and is_finite(self.deviation), "moments are finite numbers")
+        require(self.deviation > 0, "a deviation is greater than 0")
+
+    @classmethod
+    def fit(cls, name: str, values: np.ndarray) -> "NumberTarget":
+        """Learn mean and standard deviation from the rows to train and to validate with.
+
+        Raises:
+            TableError: the values, or how they differ, are too large or small to be squared.
+        """
+        values = squarable(name, np.asarray(values, np.float64))
+        mean, deviation = moments(values, len(values))
+        constant = values.min() == values.max()
+        if not constant and deviation < 1 / _SQUARABLE:
+            raise TableError(
+                f"A target's squares must be numbers too; the values of '{name}' differ by "
+                f"{deviation:.3g} only. Multiply it by a constant first."
+            )
+        return cls(name, mean, 1.0 if constant else deviation)
+
+    def encode(self, values: np.ndarray) -> Tensor:
+        """Standardized values, shape (rows, 1)."""
+        scaled = (values - self.mean) / self.deviation
+        return torch.from_numpy(scaled.astype(np.float32))[:, None]
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean squared error, in units of the target's variance."""
+        return functional.mse_loss(outputs, targets)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> float:
+        """Root mean squared error, in the target's own unit."""
+        return float(functional.mse_loss(outputs, targets)) ** 0.5 * self.deviation
+
+    def decode(self, outputs: Tensor) -> Prediction:
+        """The number of each row, in the target's own unit."""
+        return Prediction(outputs[:, 0].double().numpy(force=True) * self.deviation + self.mean)
+
+    def baseline(self, rows: int) -> Prediction:
+        """What to beat: the mean of the training rows."""
+        return Prediction(np.full(rows, self.mean))
+
+
+Target = ClassTarget | NumberTarget
+
+
+def fit_target(name: str, values: np.ndarray, task: Task) -> Target:
+    """The target of a task, learned from the rows to train and to validate with."""
+    return (ClassTarget if task == "classification" else NumberTarget).fit(name, values)
+
+
+def target_to_dict(target: Target) -> dict[str, Any]:
+    """Plain lists and numbers, for a model file."""
+    return {"task": target.task, **asdict(target)}
+
+
+def target_from_dict(saved: Mapping[str, Any]) -> Target:
+    """The inverse of `target_to_dict`."""
+    fields = {key: value for key, value in saved.items() if key != "task"}
+    if saved["task"] == NumberTarget.task:
+        return NumberTarget(**fields)
+    require(saved["task"] == ClassTarget.task, "the task is classification or regression")
+    classes, shares = tuple(fields["classes"]), tuple(fields["shares"])
+    kinds = {type(label) for label in classes}
+    require(kinds in ({str}, {bool}, {int}, {float}), "classes are of one kind")
+    require(kinds != {float} or all(map(is_finite, classes)), "classes are finite")
+    require(list(classes) == sorted(set(classes)), "classes are sorted, each once")
+    return ClassTarget(saved["name"], classes, shares)
+
+
+def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tuple[np.ndarray, Task]:
+    """The target of every row, and the task: the one given, or the one that fits.
+
+    Text, booleans and whole numbers of at most 20 different values (each, on average, in 5 rows
+    or more) are classes; other numbers are for regression.
+
+    Args:
+        name: The column's name, for messages.
+        column: The column; no value may be missing.
+        task: `classification`, `regression`, or None to decide by the values.
+
+    Returns:
+        The values (float64 for regression, the column's own kind for classes) and the task.
+
+    Raises:
+        TableError: all values are equal, the classes are about as many as the rows, or the values
+            cannot be what the task needs.
+    """
+    column = plain(name, column)
+    if not is_text(column.type):
+        numbers(name, column)  # refuses what is infinite
+    distinct = pc.count_distinct(column).as_py()
+    if distinct < 2:
+        raise TableError(
+            f"A target needs two values or more; '{name}' is '{column[0]}' in all "
+            f"{len(column):,} rows. Name another column, or add rows."
+        )
+    task = task or _task(column, distinct)
+    if task == "regression":
+        return squarable(name, numbers(name, column)), task
+    if distinct > len(column) / 2:
+        raise TableError(
+            f"A class needs two rows or more on average; '{name}' has {distinct:,} classes in "
+            f"{len(column):,} rows. Name another column"
+            + ("." if is_text(column.type) else ", or predict its number with --task regression.")
+        )
+    return class_values(column), task
+
+
+def class_values(column: pa.ChunkedArray) -> np.ndarray:
+    """Class labels as an array: text without outer spaces, or numbers or booleans as they are."""
+    if is_text(column.type):
+        return np.asarray(text(column).to_pylist(), dtype=str)
+    return column.to_numpy()
+
+
+def plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The target's column as text, booleans, or numbers that JSON can write.
+
+    Raises:
+        TableError: it holds something else.
+    """
+    column = decoded(column) if is_usable(column.type) else column
+    kind = column.type
+    if not is_text(kind) and holds(kind) not in ("numbers", "booleans"):
+        raise TableError(
+            f"A target holds classes or numbers; '{name}' holds {kind}. Name another column."
+        )
+    return pc.cast(column, pa.float64(), safe=False) if pa.types.is_decimal(kind) else column
+
+
+def squarable(name: str, values: np.ndarray) -> np.ndarray:
+    """The values of a number target, once they are known to be small enough to be squared.
+
+    Raises:
+        TableError: they are not.
+    """
+    largest = np.abs(values).max(initial=0.0)
+    if largest > _SQUARABLE:
+        raise TableError(
+            f"A target must be small enough to be squared; '{name}' goes up to {largest:.3g}. "
+            "Divide it by a constant first, or learn its logarithm."
+        )
+    return values
+
+
+def _task(column: pa.ChunkedArray, distinct: int) -> Task:
+    if is_text(column.type) or pa.types.is_boolean(column.type):
+        return "classification"
+    values = column.to_numpy().astype(float)
+    few = distinct <= min(_MOST_NUMBERED_CLASSES, len(values) / 5)
+    return "classification" if few and (values == np.round(values)).all() else "regression"

@@ -1,0 +1,39 @@
+"""How to train: the numbers that a user may set."""
+
+from dataclasses import dataclass
+
+from selfnorm._parameters import Number, OrNone, Whole, check, parameter
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train.
+
+    Attributes:
+        epochs: Most passes over the training rows.
+        batch_size: Rows of a mini-batch; None takes a 32nd of the rows, from 16 to 256.
+        learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
+        weight_decay: AdamW's decoupled weight decay, of weights and biases.
+        patience: Epochs without a better validation loss before training stops.
+
+    Raises:
+        ArgumentError: One of them is out of its range, or no number.
+    """
+
+    epochs: int = parameter(100, Whole(1), "Most epochs.")
+    batch_size: int | None = parameter(
+        None,
+        OrNone(Whole(1), "a 32nd of the rows, from 16 to 256"),
+        "Rows a step. Default: a 32nd of the rows, 16 to 256.",
+        try_=64,
+    )
+    learning_rate: float = parameter(5e-4, Number(0, 1, open_low=True), "AdamW's, at the start.")
+    weight_decay: float = parameter(1e-4, Number(0, 1), "AdamW's.")
+    patience: int = parameter(20, Whole(1), "Epochs without gain before it stops.")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def batch_rows(self, rows: int) -> int:
+        """Rows of a mini-batch: as asked, or a 32nd of the rows, between 16 and 256."""
+        return self.batch_size or max(16, min(256, rows // 32))

@@ -1,0 +1,64 @@
+"""All that a training changes as it goes: what has to be kept to go on later."""
+
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from selfnorm.training._history import Epoch, History, Stop
+from selfnorm.training._options import Options
+
+
+@dataclass
+class State:
+    """A model with its optimizer, the schedule, and the best epoch so far.
+
+    Attributes:
+        model: The model in training.
+        optimizer: AdamW over its parameters.
+        schedule: The learning rate, step by step.
+        generator: Where the order of the rows comes from; torch's default generator if None.
+        epochs: Those that are done.
+        best: The one with the least deciding loss; None if none was finite.
+        least: That loss.
+        weights: The model's after that epoch, or at the start.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator | None
+    weights: dict[str, Any]
+    epochs: list[Epoch] = field(default_factory=list[Epoch])
+    best: Epoch | None = None
+    least: float = math.inf
+
+    @classmethod
+    def start(
+        cls, model: nn.Module, options: Options, steps: int, generator: torch.Generator | None
+    ) -> "State":
+        """The state before the first of so many steps."""
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        return cls(model, optimizer, schedule, generator, _weights(model))
+
+    def add(self, epoch: Epoch, deciding: float) -> None:
+        """An epoch is done; keep its weights if the deciding loss is the least so far."""
+        self.epochs.append(epoch)
+        if deciding < self.least:
+            self.best, self.least, self.weights = epoch, deciding, _weights(self.model)
+
+    def finish(self, stop: Stop) -> History:
+        """Give the model the weights of the best epoch, in eval mode."""
+        self.model.load_state_dict(self.weights)
+        self.model.eval()
+        return History(tuple(self.epochs), self.best or self.epochs[0], stop)
+
+
+def _weights(model: nn.Module) -> dict[str, Any]:
+    return copy.deepcopy(model.state_dict())

@@ -1,0 +1,198 @@
+"""Reading tables: what real files hold, and what each broken one is told."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from selfnorm.errors import TableError, UnsupportedError
+from selfnorm.tabular.data._datasets import NAMES, target_of
+from selfnorm.tabular.data._table import as_table, read_table, require_column
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+GOOD = {
+    "comma.csv": ("a,b\n1,x\n2,y\n", {"a": [1, 2], "b": ["x", "y"]}),
+    "tab.tsv": ("a\tb\n1\tx\n", {"a": [1], "b": ["x"]}),
+    "bar.txt": ("a|b\n1|x\n", {"a": [1], "b": ["x"]}),
+    "decimal_comma.csv": ("a;b\n1,5;x\n2,25;y\n", {"a": [1.5, 2.25], "b": ["x", "y"]}),
+    "semicolon_point.csv": ("a;b\n1.5;x\n", {"a": [1.5], "b": ["x"]}),
+    "byte_order_mark.csv": ("\ufeffa,b\n1,2\n", {"a": [1], "b": [2]}),
+    "windows_lines.csv": ("a,b\r\n1,2\r\n", {"a": [1], "b": [2]}),
+    "quoted_newline.csv": ('a,b\n"x\ny",2\n', {"a": ["x\ny"], "b": [2]}),
+    "holes.csv": ("a,b\n1,\n?,NA\n3, ?\n", {"a": [1, None, 3], "b": [None, None, None]}),
+    "no_name.csv": (",b\n7,2\n", {"unnamed_1": [7], "b": [2]}),
+    "spaces.csv": (" a , b\n1,2\n", {"a": [1], "b": [2]}),
+    "late_comma.csv": (
+        "a;b\n" + "1;x\n" * 200 + '"2,5";x\n 3,5;x\n',
+        {"a": [1.0] * 200 + [2.5, 3.5], "b": ["x"] * 202},
+    ),
+    "text_with_comma.csv": (
+        "a;b\n1,5;x\nWest 2,5;y\n",
+        {"a": ["1,5", "West 2,5"], "b": ["x", "y"]},
+    ),
+    "quoted_delimiters.csv": ('"a;b;c",d\n1,2\n', {"a;b;c": [1], "d": [2]}),
+    "name_of_two_lines.csv": ('"a\nb",c\n1,2\n', {"a b": [1], "c": [2]}),
+    "blanks.csv": ("a,b\n  ,1\n x ,2\n", {"a": [None, "x"], "b": [1, 2]}),
+    "packed.csv.gz": (gzip.compress(b"a,b\n1,2\n"), {"a": [1], "b": [2]}),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_reads(name: str, tmp_path: Path) -> None:
+    content, expected = GOOD[name]
+    assert read_table(written(tmp_path, name, content)).to_pydict() == expected
+
+
+BAD = {
+    "empty.csv": ("", "is an empty file"),
+    "blank.csv": ("\n\na,b\n1,2\n", "begins with an empty line"),
+    "header_only.csv": ("a,b\n", "has 2 columns and none"),
+    "ragged.csv": ("a,b\n1,2\n3\n", "row 3 has 1 where the header has 2"),
+    "twice.csv": ("a,b,a\n1,2,3\n", "'a' stands 2 times. Rename all but one"),
+    "latin.csv": (b"a,b\n\xe9t\xe9,2\n", "Save it as UTF-8"),
+    "late_latin.csv": (b"a,b\n" + b"x,1\n" * 2000 + b"\xe9,2\n", "Save it as UTF-8"),
+    "cut.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be read"),
+    "no_header.csv": ("1,2\n3,4\n", "must name the columns; it holds numbers"),
+    "not_parquet.parquet": ("junk", "cannot be read"),
+    "not_gzip.csv.gz": ("a,b\n1,2\n", "cannot be read"),
+    "table.xlsx": ("junk", "CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_broken_file_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+    content, words = BAD[name]
+    with pytest.raises(TableError) as error:
+        read_table(written(tmp_path, name, content))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"There is no file .*Built-in data sets: digits"):
+        read_table(tmp_path / "nothing.csv")
+    with pytest.raises(TableError, match=r"is a folder"):
+        read_table(tmp_path)
+
+
+def test_parquet_holds_what_was_written(tmp_path: Path) -> None:
+    table = pa.table({"a": [1.5, None], "b": ["x", "y"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").equals(table)
+
+
+def test_text_columns_keep_leading_zeros(tmp_path: Path) -> None:
+    path = written(tmp_path, "zip.csv", "zip,n\n007,1\n010,2\n")
+    assert read_table(path, text_columns=["zip"])["zip"].to_pylist() == ["007", "010"]
+    assert read_table(path)["zip"].to_pylist() == [7, 10]
+
+
+def test_text_columns_go_by_their_clean_names(tmp_path: Path) -> None:
+    path = written(tmp_path, "zip.csv", 'a, zip ,"x\ny"\n1,007,08\n')
+    table = read_table(path, text_columns=["zip", "x y"])
+    assert table.to_pydict() == {"a": [1], "zip": ["007"], "x y": ["08"]}
+    path = written(tmp_path, "comma.csv", "code;n\n1,50;2\n")
+    assert read_table(path, text_columns=["code"])["code"].to_pylist() == ["1,50"]
+
+
+def test_a_name_that_no_file_can_have_is_told() -> None:
+    for name in ("x" * 5000 + ".csv", "a\0b.csv"):
+        with pytest.raises(TableError, match=r"cannot be read|There is no file") as error:
+            read_table(name)
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = written(tmp_path, "t.csv", "a\n1\n")
+    monkeypatch.setattr("selfnorm.tabular.data._table.read_csv", refuse)
+    with pytest.raises(TableError, match=r"t.csv' cannot be read: Permission denied\.$"):
+        read_table(path)
+
+
+HOLES = pa.table(
+    {
+        "float": pa.array([1.5, float("nan")]),
+        "half": pa.array(np.array([1.5, np.nan], np.float16)),
+        "text": ["a ", "  "],
+        "coded": pa.array(["a", " "]).dictionary_encode(),
+        "coded_float": pa.array([1.5, float("nan")]).dictionary_encode(),
+    }
+)
+
+
+def test_nan_and_blank_text_are_missing_wherever_a_table_comes_from(tmp_path: Path) -> None:
+    pq.write_table(HOLES, tmp_path / "t.parquet")
+    polars = pl.from_arrow(HOLES.drop_columns(["half"]))
+    for table in (read_table(tmp_path / "t.parquet"), as_table(HOLES), as_table(polars)):
+        for name in table.column_names:
+            first, last = table[name].to_pylist()
+            assert first in (1.5, "a")
+            assert last is None, name
+    assert pa.types.is_dictionary(as_table(HOLES)["coded"].type)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_built_in_data_sets_end_in_their_target(name: str) -> None:
+    table = read_table(name)
+    assert table.num_rows > 100
+    assert table.column_names[-1] == target_of(name)
+
+
+def test_a_file_comes_before_a_built_in_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "wine", "a,b\n1,2\n")
+    with pytest.raises(TableError, match=r"ends in ''"):
+        read_table("wine")
+
+
+COLUMNS = {"n": [1.0, 2.0], "s": ["a", "b"]}
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_frames_become_tables(make: type) -> None:
+    assert as_table(make(COLUMNS)).to_pydict() == COLUMNS
+
+
+def test_arrays_become_tables() -> None:
+    table = as_table(np.array([[1.0, np.nan], [3.0, 4.0]]))
+    assert table.to_pydict() == {"x0": [1.0, 3.0], "x1": [None, 4.0]}
+    mixed = as_table(np.array([[1, "a"], [None, "b"]], dtype=object))
+    assert mixed["x0"].to_pylist() == [1.0, None]
+    assert mixed["x1"].to_pylist() == ["a", "b"]
+
+
+def test_pandas_columns_may_be_numbered() -> None:
+    assert as_table(pd.DataFrame([[1, 2]])).column_names == ["0", "1"]
+
+
+def test_what_is_no_table_is_told() -> None:
+    with pytest.raises(UnsupportedError, match=r"an array of shape \(3,\) came"):
+        as_table(np.zeros(3))
+    with pytest.raises(TableError, match=r"values of one kind"):
+        as_table(pd.DataFrame({"a": [1, "x"]}))
+
+
+def test_a_wrong_name_is_told_with_the_nearest() -> None:
+    require_column("age", ["age", "sex"])
+    with pytest.raises(TableError, match=r"there is no 'agee'. Did you mean 'age'?"):
+        require_column("agee", ["age", "sex"])
+    with pytest.raises(TableError, match=r"The columns are: age, sex"):
+        require_column("zzz", ["age", "sex"])
