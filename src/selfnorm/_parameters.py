@@ -33,8 +33,9 @@ class Whole:
 
     def holds(self, value: object) -> bool:
         """Whether it is one; True and 2.0 are not."""
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        return whole and self.least <= int(value) < self.below
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            return False
+        return self.least <= int(value) < self.below
 
     def __str__(self) -> str:
         end = "" if self.below == math.inf else f", and below {self.below:,}"
@@ -43,7 +44,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number in an interval; an open end is not in it."""
+    """A number in an interval; an open end is not in it, nor is nan."""
 
     low: float
     high: float
@@ -52,10 +53,11 @@ class Number:
 
     def holds(self, value: object) -> bool:
         """Whether it is one."""
-        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real):
             return False
-        above = value > self.low if self.open_low else value >= self.low
-        return above and (value < self.high if self.open_high else value <= self.high)
+        number = float(value)
+        above = number > self.low if self.open_low else number >= self.low
+        return above and (number < self.high if self.open_high else number <= self.high)
 
     def __str__(self) -> str:
         opens, closes = "(" if self.open_low else "[", ")" if self.open_high else "]"

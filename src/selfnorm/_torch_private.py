@@ -1,11 +1,170 @@
-"""Every private name of torch that selfnorm uses, and what serves without it."""
+"""Every private name of torch that selfnorm uses, and what serves where torch has it no more.
 
-from torch import nn
+They ask who else is listening to an operation, for which torch has no public way, so that everyday
+calls may go past the dispatcher; any release may take one away. Then the long way serves, slower
+and with the same results. `tests/test_torch_private.py` takes each away.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, cast
+
+from torch import Tensor, nn
+from torch.autograd import Function
 
 COMPILED = "_orig_mod"
-"""The attribute under which a compiled model keeps the one that it stands for."""
+"""The attribute under which a compiled model keeps the one that it stands for, since torch 2.0."""
+_COMPILED_CALL = "_compiled_call_impl"  # since Module.compile, torch 2.2
+
+
+class Private(NamedTuple):
+    """A private name: where torch has it, and what serves without."""
+
+    module: str
+    attribute: str
+    without: str
+
+
+_LONG_WAY = "every call takes the way through the dispatcher"
+NAMES = {
+    "transforms_active": Private("torch._C", "_are_functorch_transforms_active", _LONG_WAY),
+    "has_storage": Private("torch._C", "_has_storage", _LONG_WAY),
+    "is_functional": Private("torch", "_is_functional_tensor", _LONG_WAY),
+    "is_zero": Private("torch", "Tensor._is_zerotensor", _LONG_WAY),
+    "forward_mode": Private("torch.autograd.forward_ad", "_current_level", _LONG_WAY),
+    "dispatch_modes": Private("torch._C", "_len_torch_dispatch_stack", _LONG_WAY),
+    "is_tracing": Private("torch._C", "_is_tracing", _LONG_WAY),
+    "is_profiled": Private("torch._C", "_autograd._profiler_enabled", _LONG_WAY),
+    "apply": Private("torch._C", "_FunctionBase.apply", "Function.apply, 15 us slower"),
+    "base": Private("torch", "Tensor._base", "torch refuses a leaf's view in place by itself"),
+    "tree_leaves": Private("torch.utils._pytree", "tree_leaves", "lists and mappings, taken apart"),
+    "tree_map": Private("torch.utils._pytree", "tree_map", "the same"),
+}
+_ASKED = [name for name, private in NAMES.items() if private.without == _LONG_WAY]
+
+
+class Ways(NamedTuple):
+    """What selfnorm calls, made of what torch has."""
+
+    nobody_listens: Callable[[Tensor], bool]
+    """Whether a tensor is numbers in memory and no more, and no one else wants to see a call."""
+    transforms_active: Callable[[], bool]
+    """Whether vmap, grad or jvp run; True where that is not known."""
+    apply: Callable[..., Any]
+    """`function.apply(*arguments)`, without looking up the signature at every call."""
+    is_leafs_view: Callable[[Tensor], bool]
+    """Whether writing into a tensor writes into a leaf."""
+    tree_leaves: Callable[[Any], list[Any]]
+    tree_map: Callable[[Callable[[Any], Any], Any], Any]
 
 
 def is_compiled(module: nn.Module) -> bool:
     """Whether `torch.compile` or `Module.compile` made a module run compiled."""
-    return hasattr(module, COMPILED) or vars(module).get("_compiled_call_impl") is not None
+    return hasattr(module, COMPILED) or vars(module).get(_COMPILED_CALL) is not None
+
+
+def tree_leaves(tree: Any) -> list[Any]:
+    """What lies in nested lists, tuples and mappings."""
+    return ways.tree_leaves(tree)
+
+
+def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
+    """The same nested lists, tuples and mappings, of what a function makes of each leaf."""
+    return ways.tree_map(function, tree)
+
+
+def look_up() -> dict[str, Any]:
+    """What this torch has of `NAMES`."""
+    found = {name: _value(private) for name, private in NAMES.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def build(have: Mapping[str, Any]) -> Ways:
+    """The ways that are open with these names."""
+    complete = all(name in have for name in _ASKED)
+    return Ways(
+        nobody_listens=_asking(have) if complete else lambda _: False,
+        transforms_active=have.get("transforms_active", lambda: True),
+        apply=_quick_apply if "apply" in have and "transforms_active" in have else _apply,
+        is_leafs_view=_is_leafs_view if "base" in have else lambda x: x.is_leaf,
+        tree_leaves=have.get("tree_leaves", _leaves),
+        tree_map=have.get("tree_map", _map),
+    )
+
+
+def _value(private: Private) -> Any:
+    try:
+        value: Any = importlib.import_module(private.module)
+    except ImportError:
+        return None
+    for part in private.attribute.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def _asking(have: Mapping[str, Any]) -> Callable[[Tensor], bool]:
+    forward_ad: Any = importlib.import_module(NAMES["forward_mode"].module)
+    has_storage, is_zero, is_functional = (
+        have[name] for name in ("has_storage", "is_zero", "is_functional")
+    )
+    transforms, modes, tracing, profiled = (
+        have[name] for name in ("transforms_active", "dispatch_modes", "is_tracing", "is_profiled")
+    )
+
+    def nobody_listens(x: Tensor) -> bool:
+        return (
+            has_storage(x)
+            and not (x.is_neg() or x.is_nested or is_zero(x) or is_functional(x))
+            and forward_ad._current_level < 0  # noqa: SLF001 - a number, so asked for each time
+            and not transforms()
+            and not modes()
+            and not tracing()
+            and not profiled()
+        )
+
+    return nobody_listens
+
+
+def _apply(function: type[Function], *arguments: Any) -> Any:
+    return function.apply(*arguments)
+
+
+def _quick_apply(function: type[Function], *arguments: Any) -> Any:
+    if ways.transforms_active():
+        return function.apply(*arguments)
+    return quick(function)(*arguments)
+
+
+def quick(function: type[Function]) -> Callable[..., Any]:
+    """A function's `apply`, looked up once, for where no transform is active."""
+    # torch declares no type for the parent of Function.
+    parent: Any = super(Function, function)
+    return parent.apply if "apply" in _HAVE else function.apply
+
+
+def _is_leafs_view(x: Tensor) -> bool:
+    base = x._base  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return (x if base is None else base).is_leaf
+
+
+def _leaves(tree: Any) -> list[Any]:
+    if isinstance(tree, list | tuple):
+        return [leaf for part in cast("Iterable[Any]", tree) for leaf in _leaves(part)]
+    if isinstance(tree, Mapping):
+        return [leaf for part in cast("Mapping[Any, Any]", tree).values() for leaf in _leaves(part)]
+    return [tree]
+
+
+def _map(function: Callable[[Any], Any], tree: Any) -> Any:
+    if isinstance(tree, list | tuple):
+        parts = [_map(function, part) for part in cast("Iterable[Any]", tree)]
+        named = hasattr(cast("object", tree), "_fields")
+        return type(tree)(*parts) if named else type(tree)(parts)  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(tree, Mapping):
+        items = cast("Mapping[Any, Any]", tree).items()
+        return {key: _map(function, part) for key, part in items}
+    return function(tree)
+
+
+_HAVE = look_up()
+ways = build(_HAVE)

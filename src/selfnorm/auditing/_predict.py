@@ -31,9 +31,8 @@ class Units(NamedTuple):
     @property
     def overall(self) -> Moments:
         """Of all units together."""
-        return Moments(
-            np.float64(self.mean.mean()), np.float64(self.variance.mean() + self.mean.var())
-        )  # pyright: ignore[reportArgumentType]
+        variance = self.variance.mean() + self.mean.var()
+        return Moments(np.asarray(self.mean.mean()), np.asarray(variance))
 
 
 STANDARD = Units(np.zeros(1), np.ones(1))

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map
 
 from selfnorm._seeded import devices_of, seeded
+from selfnorm._torch_private import tree_map
 from selfnorm.errors import UnsupportedError
 
 

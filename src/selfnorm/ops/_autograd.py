@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from selfnorm import _torch_private
 from selfnorm.ops import _direct
 from selfnorm.ops._constants import derivative
 from selfnorm.ops._library import OPS
@@ -67,7 +68,7 @@ def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     """The gradient of SELU, with or without alpha dropout, with derivatives of its own."""
     if torch.compiler.is_compiling():
         return OPS.selu_backward.default(output, grad, p)
-    return _quick_apply(_SELUBackward, output, grad, p)
+    return _torch_private.ways.apply(_SELUBackward, output, grad, p)
 
 
 def _let_torch_refuse(x: Tensor, inplace: bool) -> None:
@@ -75,12 +76,10 @@ def _let_torch_refuse(x: Tensor, inplace: bool) -> None:
 
     So an operation of torch's, which would leave the numbers as they are, meets it first.
     """
-    if not inplace or torch.compiler.is_compiling() or _transforms_active():
+    if not inplace or torch.compiler.is_compiling() or _torch_private.ways.transforms_active():
         return
-    if x.requires_grad and torch.is_grad_enabled():
-        base = x._base  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        if (x if base is None else base).is_leaf:
-            x.mul_(1)
+    if x.requires_grad and torch.is_grad_enabled() and _torch_private.ways.is_leafs_view(x):
+        x.mul_(1)
 
 
 def _apply(
@@ -89,22 +88,9 @@ def _apply(
     if torch.compiler.is_compiling():
         return plain.apply(x, *arguments, inplace)
     # Under nested jvp torch silently loses tangents of a Function that changes its input.
-    if inplace and _transforms_active():
+    if inplace and _torch_private.ways.transforms_active():
         return x.copy_(full.apply(x, *arguments, False))
-    return _quick_apply(full, x, *arguments, inplace)
-
-
-def _quick_apply(function: type[Function], *arguments: Any) -> Tensor:
-    """`function.apply`, which costs 15 us more as it looks up the signature at every call."""
-    if _transforms_active():
-        return function.apply(*arguments)
-    # torch declares no type for the parent of Function.
-    return super(Function, function).apply(*arguments)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _transforms_active() -> bool:
-    """Whether vmap, grad or jvp run; Function.apply asks the same, and there is no public way."""
-    return torch._C._are_functorch_transforms_active()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return _torch_private.ways.apply(full, x, *arguments, inplace)
 
 
 class _EverydaySELU(Function):
@@ -148,9 +134,9 @@ class _EverydayAlphaDropout(Function):
         return alpha_dropout(grad, seed, ctx.p, **how), None
 
 
-# What `_quick_apply` would do, looked up once.
-_apply_everyday_selu: Any = super(Function, _EverydaySELU).apply  # pyright: ignore[reportAttributeAccessIssue]
-_apply_everyday_dropout: Any = super(Function, _EverydayAlphaDropout).apply  # pyright: ignore[reportAttributeAccessIssue]
+# Their `apply`, looked up once.
+_apply_everyday_selu = _torch_private.quick(_EverydaySELU)
+_apply_everyday_dropout = _torch_private.quick(_EverydayAlphaDropout)
 
 
 class _PlainSELU(Function):
@@ -189,9 +175,11 @@ class _SELU(_PlainSELU):
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
         (output,) = ctx.saved_tensors
         if not ctx.inplace:
-            return _quick_apply(_SELUBackward, output, tangents[0], ctx.p)
+            return _torch_private.ways.apply(_SELUBackward, output, tangents[0], ctx.p)
         # The tangent must change in place too, and backward through this needs the old one.
-        return tangents[0].copy_(_quick_apply(_SELUBackward, output, tangents[0].clone(), ctx.p))
+        return tangents[0].copy_(
+            _torch_private.ways.apply(_SELUBackward, output, tangents[0].clone(), ctx.p)
+        )
 
 
 class _SELUBackward(Function):
@@ -219,7 +207,7 @@ class _SELUBackward(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         output, grad = ctx.saved_tensors
         to_output = _curvature(output, grad * grads[0], ctx.p)
-        return to_output, _quick_apply(_SELUBackward, output, grads[0], ctx.p), None
+        return to_output, _torch_private.ways.apply(_SELUBackward, output, grads[0], ctx.p), None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
@@ -229,7 +217,7 @@ class _SELUBackward(Function):
         if of_output is not None:
             result = result + _curvature(output, grad * of_output, ctx.p)
         if of_grad is not None:
-            result = result + _quick_apply(_SELUBackward, output, of_grad, ctx.p)
+            result = result + _torch_private.ways.apply(_SELUBackward, output, of_grad, ctx.p)
         return result
 
 

@@ -6,19 +6,15 @@ it. Where `possible` says no, `_autograd` takes the long way.
 """
 
 import threading
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
+from selfnorm import _torch_private
 from selfnorm.ops import _cpu, _gpu, _random
 
 _ON_CPU, _ON_GPU = _cpu.why_not() is None, _gpu.why_not() is None
 _TENSORS = (Tensor, torch.nn.Parameter)
-_torch: Any = torch._C  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no public way to ask
-_forward_ad: Any = forward_ad
-_is_functional: Any = getattr(torch, "_is_functional_tensor")  # noqa: B009 - private, too
 _scratch = threading.local()
 
 
@@ -28,14 +24,7 @@ def possible(x: Tensor) -> bool:
         not torch.compiler.is_compiling()  # first: the compiler cannot trace what follows
         and type(x) in _TENSORS
         and ((x.is_cpu and _ON_CPU) or (x.is_cuda and _ON_GPU))
-        and _torch._has_storage(x)  # noqa: SLF001
-        and not (x.is_neg() or x.is_nested or x._is_zerotensor() or _is_functional(x))  # noqa: SLF001
-        and _forward_ad._current_level < 0  # noqa: SLF001
-        # Transforms, dispatch modes, tracers and the profiler want to see the call.
-        and not _torch._are_functorch_transforms_active()  # noqa: SLF001
-        and not _torch._len_torch_dispatch_stack()  # noqa: SLF001
-        and not _torch._is_tracing()  # noqa: SLF001
-        and not _torch._autograd._profiler_enabled()  # noqa: SLF001
+        and _torch_private.ways.nobody_listens(x)  # transforms, modes, tracers, the profiler
     )
 
 

@@ -35,6 +35,8 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
     """What the two estimators share: parameters, tables in, training."""
 
     _task: ClassVar[Task]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
 
     def __init__(
         self,

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
+from selfnorm._torch_private import tree_leaves, tree_map
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.watch._calls import is_float
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils._pytree import tree_leaves
 
 from selfnorm._seeded import devices_of, seeded
+from selfnorm._torch_private import tree_leaves
 from selfnorm.errors import ArgumentError
 from selfnorm.recording import INPUT, Layer, Recording
 from selfnorm.watch._batches import Batch, batches, check_inputs, generators_of, tensors_of

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
-from selfnorm._torch_private import COMPILED
+from selfnorm._torch_private import COMPILED, tree_leaves
 from selfnorm.recording import INPUT, Features, Weights
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import Call, call_weights, describe, is_float, is_library
