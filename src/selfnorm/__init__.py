@@ -6,8 +6,8 @@ selfnorm, or asking its command line for help, does not import torch.
 
 from importlib.metadata import version as _version
 
-import lazy_loader as _lazy
+from selfnorm import _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, __file__)
 
 __version__ = _version("selfnorm")

@@ -40,5 +40,9 @@ class AuditError(SelfNormError, RuntimeError):
         return AuditError, (str(self), self.report)
 
 
+class MissingPackageError(SelfNormError, ImportError):
+    """A package that only this part of selfnorm needs is not installed; it names the extra."""
+
+
 class SelfNormWarning(UserWarning):
     """Something that does not stop the work but that a user should know."""

@@ -21,10 +21,10 @@ from selfnorm.theory import (
     moments,
     theorem_domains,
 )
-from selfnorm.theory._claims import contracts
-from selfnorm.theory._constants import constants_in_balls
-from selfnorm.theory._enclosure import image, largest_stretch
-from selfnorm.theory._exact import hull, lower, settle, upper
+from selfnorm.theory._proof._claims import contracts
+from selfnorm.theory._proof._constants import constants_in_balls
+from selfnorm.theory._proof._enclosure import image, largest_stretch
+from selfnorm.theory._proof._exact import hull, lower, settle, upper
 from support.selu_oracle import selu_moments
 from support.tolerances import MOMENTS_RELATIVE
 

@@ -30,7 +30,7 @@ def test_the_standard_constants_are_rounded_correctly() -> None:
     assert selu_constants() == (1.6732632423543772848, 1.0507009873554804934)
 
 
-@pytest.mark.parametrize("digits", [1, 2, 17, 31, 100, 1000])
+@pytest.mark.parametrize("digits", [*range(1, 63), 100, 1000])  # on record up to 60, then proved
 def test_every_digit_is_right(digits: int) -> None:
     got = selu_constants(digits=digits)
     for ours, exact in zip(got, paper(digits), strict=True):

@@ -1,5 +1,5 @@
 """From a table to a trained, saved, explained self-normalizing network."""
 
-import lazy_loader as _lazy
+from selfnorm import _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, __file__)

@@ -4,6 +4,6 @@ The public names are listed in `__init__.pyi` and load when they are first used:
 which everything asks for, do not cost the import of SciPy.
 """
 
-import lazy_loader as _lazy
+from selfnorm import _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, __file__)

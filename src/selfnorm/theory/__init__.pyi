@@ -1,10 +1,6 @@
 from ._activations import ACTIVATIONS as ACTIVATIONS
 from ._activations import Activation as Activation
 from ._all_fixed_points import fixed_points as fixed_points
-from ._certify import Certificate as Certificate
-from ._certify import certify as certify
-from ._certify import theorem_domains as theorem_domains
-from ._claims import Point as Point
 from ._constants import CertifiedConstants as CertifiedConstants
 from ._constants import SELUConstants as SELUConstants
 from ._constants import selu_constants as selu_constants
@@ -12,8 +8,6 @@ from ._correlation import correlation_map as correlation_map
 from ._domain import Domain as Domain
 from ._dropout import AlphaDropoutAffine as AlphaDropoutAffine
 from ._dropout import alpha_dropout_affine as alpha_dropout_affine
-from ._extend import Extension as Extension
-from ._extend import largest_domain as largest_domain
 from ._fixed_point import FixedPoint as FixedPoint
 from ._fixed_point import fixed_point as fixed_point
 from ._gradients import depth_budget as depth_budget
@@ -26,5 +20,11 @@ from ._moments import moments as moments
 from ._normalize import NormalizedActivation as NormalizedActivation
 from ._normalize import compare_activations as compare_activations
 from ._normalize import normalize_activation as normalize_activation
+from ._proof._certify import Certificate as Certificate
+from ._proof._certify import certify as certify
+from ._proof._certify import theorem_domains as theorem_domains
+from ._proof._claims import Point as Point
+from ._proof._extend import Extension as Extension
+from ._proof._extend import largest_domain as largest_domain
 from ._propagate import Propagation as Propagation
 from ._propagate import propagate as propagate

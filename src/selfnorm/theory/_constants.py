@@ -1,17 +1,22 @@
 """SELU's two constants, from the fixed-point equations (Klambauer et al. 2017, Eq. 4, 5 and 14)."""
 
-from decimal import Decimal
-from fractions import Fraction
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
+from types import ModuleType
 from typing import NamedTuple, overload
 
-from flint import arb
-
+from selfnorm import _extras
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._balls import half_moments
-from selfnorm.theory._exact import Number, ball, exact, settle, to_digits
+from selfnorm.theory._numbers import Number, exact
 
 _MOST_DIGITS = 5000
+# Alpha and lambda of the fixed point (0, 1), the paper's Eq. 14, which everything starts from; so
+# they are here, as `_proof` proves them digit by digit (`tests/theory/test_constants.py`).
+_STANDARD = (
+    Decimal("1.673263242354377284817042991671652038461155348281216270915244834"),
+    Decimal("1.050700987355480493419334985294606351958981204376404546977878388"),
+)
+_DIGITS = 60
 
 
 class SELUConstants(NamedTuple):
@@ -26,15 +31,6 @@ class CertifiedConstants(NamedTuple):
 
     alpha: Decimal
     scale: Decimal
-
-
-class _Wanted(NamedTuple):
-    """The fixed point to keep, and the pre-activation `z ~ N(y, x)` that it meets."""
-
-    mean: Fraction
-    second: Fraction
-    y: Fraction
-    x: Fraction
 
 
 @overload
@@ -92,11 +88,13 @@ def selu_constants(
     Returns:
         `SELUConstants(alpha, scale)`, correctly rounded to float64; with `digits`,
         `CertifiedConstants`, correctly rounded to that many decimal digits. Both are computed in
-        ball arithmetic, and no digit is returned that the ball does not prove.
+        ball arithmetic, and no digit is returned that the ball does not prove; those of (0, 1) are
+        on record up to 60 digits, and need no python-flint.
 
     Raises:
         ArgumentError: If no SELU with positive alpha has this fixed point, or an argument is out
             of its range.
+        MissingPackageError: If python-flint is needed and not installed.
 
     Source: Klambauer et al. 2017, Eq. 4 and 5, and Eq. 14 for (0, 1); `scale` is their lambda.
 
@@ -106,76 +104,37 @@ def selu_constants(
         >>> selu_constants(digits=30).alpha
         Decimal('1.67326324235437728481704299167')
     """
-    wanted = _read(mean, variance, omega, tau)
+    standard = _is_standard(mean, variance, omega, tau)
     if digits is None:
-        return _rounded(wanted)
+        if standard:
+            return SELUConstants(*map(float, _STANDARD))
+        return _rounded(mean, variance, omega, tau)
     if not 1 <= digits <= _MOST_DIGITS:
         msg = f"digits must be a whole number from 1 to {_MOST_DIGITS}; got {digits!r}."
         raise ArgumentError(msg)
-    _refuse_the_impossible(wanted)
-    return CertifiedConstants(*settle(lambda: constants_in_balls(wanted), to_digits(digits)))
+    if standard and digits <= _DIGITS:
+        context = Context(prec=digits, rounding=ROUND_HALF_EVEN)
+        return CertifiedConstants(*(context.plus(constant) for constant in _STANDARD))
+    proof = _proof()
+    return CertifiedConstants(*proof.in_digits(proof.read(mean, variance, omega, tau), digits))
 
 
 @lru_cache
-def _rounded(wanted: _Wanted) -> SELUConstants:
+def _is_standard(mean: Number, variance: Number, omega: Number, tau: Number) -> bool:
+    """Whether the fixed point is (0, 1) for weights whose squares sum to 1."""
+    exact(omega, "omega")  # counts only where the mean is not 0, but is a number
+    found = exact(mean, "mean"), exact(variance, "variance"), exact(tau, "tau")
+    return found == (0, 1, 1)
+
+
+@lru_cache
+def _rounded(mean: Number, variance: Number, omega: Number, tau: Number) -> SELUConstants:
     """The constants in float64; remembered, as every layer asks for them."""
-    _refuse_the_impossible(wanted)
-    return SELUConstants(*settle(lambda: constants_in_balls(wanted), float))
+    proof = _proof()
+    return SELUConstants(*proof.in_floats(proof.read(mean, variance, omega, tau)))
 
 
-def _read(mean: Number, variance: Number, omega: Number, tau: Number) -> _Wanted:
-    exact_mean, exact_variance = exact(mean, "mean"), exact(variance, "variance")
-    exact_tau = exact(tau, "tau")
-    for name, value in (("variance", exact_variance), ("tau", exact_tau)):
-        if value <= 0:
-            msg = f"{name} must be positive; got {float(value):g}. At 0 nothing is left to scale."
-            raise ArgumentError(msg)
-    return _Wanted(
-        mean=exact_mean,
-        second=exact_variance + exact_mean**2,
-        y=exact_mean * exact(omega, "omega"),
-        x=exact_variance * exact_tau,
-    )
-
-
-STANDARD = _read(0, 1, 1, 1)
-
-
-def constants_in_balls(wanted: _Wanted = STANDARD) -> tuple[arb, arb]:
-    """Balls around alpha and scale, at the precision in force.
-
-    Each branch is the wanted root of the quadratic, in the form that does not cancel.
-    """
-    half = half_moments(ball(wanted.y), ball(wanted.x))
-    share = ball(wanted.mean**2 / wanted.second)
-    product = half.up * half.down
-    root = (
-        share * (half.down**2 * half.up2 + half.up**2 * half.down2 - share * half.up2 * half.down2)
-    ).sqrt()
-    if wanted.mean > 0:
-        alpha = (half.up**2 - share * half.up2) / (product + root)
-    else:
-        alpha = (product + root) / (half.down**2 - share * half.down2)
-    return alpha, (ball(wanted.second) / (half.up2 + alpha**2 * half.down2)).sqrt()
-
-
-def _refuse_the_impossible(wanted: _Wanted) -> None:
-    """Raise if `mean / sqrt(variance + mean^2)` is outside what SELUs with alpha > 0 reach."""
-    if wanted.mean == 0:
-        return
-    share = wanted.mean**2 / wanted.second
-
-    def ceiling() -> tuple[arb]:
-        half = half_moments(ball(wanted.y), ball(wanted.x))
-        up, down = half.up**2 / half.up2, half.down**2 / half.down2
-        return (up if wanted.mean > 0 else down,)
-
-    if settle(ceiling, lambda value: value <= share)[0]:
-        (limit,) = settle(ceiling, float)
-        side, sign = ("below", 1) if wanted.mean > 0 else ("above", -1)
-        msg = (
-            f"With positive alpha, SELU can keep only a mean / sqrt(variance + mean^2) {side} "
-            f"{sign * limit**0.5:.6g} here; got {sign * float(share) ** 0.5:.6g}. "
-            "Ask for a mean nearer to 0 or for a larger variance."
-        )
-        raise ArgumentError(msg)
+def _proof() -> ModuleType:
+    with _extras.told():
+        from selfnorm.theory._proof import _constants  # noqa: PLC0415 - needs python-flint
+    return _constants

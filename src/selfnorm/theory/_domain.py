@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._exact import Number, exact
+from selfnorm.theory._numbers import Number, exact
 
 Range = tuple[Fraction, Fraction]
 

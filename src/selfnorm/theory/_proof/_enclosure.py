@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from flint import arb
 
-from selfnorm.theory._balls import HalfMoments, half_moments, pieces
 from selfnorm.theory._domain import Range
-from selfnorm.theory._exact import ball, hull
+from selfnorm.theory._proof._balls import HalfMoments, half_moments, pieces
+from selfnorm.theory._proof._exact import ball, hull
 
 Box = tuple[Range, Range]
 

@@ -9,10 +9,10 @@ from itertools import count, product
 
 from flint import arb
 
-from selfnorm.theory._claims import Claim, Point
-from selfnorm.theory._constants import constants_in_balls
 from selfnorm.theory._domain import Domain
-from selfnorm.theory._enclosure import Box, image
+from selfnorm.theory._proof._claims import Claim, Point
+from selfnorm.theory._proof._constants import constants_in_balls
+from selfnorm.theory._proof._enclosure import Box, image
 
 _DEEPEST = 60  # halvings of one box; a claim that needs more holds with equality somewhere
 _PROBES = 4  # the first look for counterexamples is on a grid of 5 x 5 points

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._certify import THEOREMS, Certificate, Progress, certify, silent
 from selfnorm.theory._domain import Domain
-from selfnorm.theory._exact import Number, exact
+from selfnorm.theory._numbers import Number, exact
+from selfnorm.theory._proof._certify import THEOREMS, Certificate, Progress, certify, silent
 
 NAMES = ("mean", "variance", "omega", "tau")
 _MOST_BOXES = 60_000  # enough to within 0.001 of where the theorem fails

@@ -1,4 +1,4 @@
-"""From what a user writes to exact rationals, and from balls back to digits that are proved.
+"""From exact rationals to balls, and from balls back to digits that are proved.
 
 A ball (Arb's `[middle +/- radius]`) holds the true value for certain. A digit is proved when both
 ends of the ball round to it.
@@ -14,22 +14,9 @@ from flint import arb, ctx, fmpq
 from selfnorm.errors import ArgumentError
 
 Rounded = TypeVar("Rounded")
-Number = int | float | str | Decimal | Fraction
 
 _FIRST_BITS = 128
 _DOUBLINGS = 8
-
-
-def exact(value: Number, name: str) -> Fraction:
-    """The rational that a number names; a float is read as the decimal that Python prints for it.
-
-    So `0.1` is one tenth, as its author means, and not the binary neighbor of one tenth.
-    """
-    try:
-        return Fraction(repr(float(value)) if isinstance(value, float) else value)
-    except (ValueError, OverflowError, TypeError, ZeroDivisionError):
-        msg = f"{name} must be a finite number; got {value!r}. Give a number such as 0.1 or '1/3'."
-        raise ArgumentError(msg) from None
 
 
 def ball(value: Fraction) -> arb:

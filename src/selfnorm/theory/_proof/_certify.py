@@ -8,9 +8,9 @@ from fractions import Fraction
 from flint import ctx
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._bisection import bisect
-from selfnorm.theory._claims import Claim, Point, contracts, grows, maps_into, shrinks
 from selfnorm.theory._domain import Domain
+from selfnorm.theory._proof._bisection import bisect
+from selfnorm.theory._proof._claims import Claim, Point, contracts, grows, maps_into, shrinks
 
 Progress = Callable[[str, float], object]
 
@@ -142,7 +142,7 @@ def certify(
     The domain's ends are rationals, SELU's constants are balls around their exact values, and every
     operation is Arb's, whose balls hold the true result. Each claim is reduced from four variables
     to `(y, x) = (mean * omega, variance * tau)` and the rectangle of these is bisected
-    until every box is settled; `selfnorm.theory._claims` argues the reductions.
+    until every box is settled; `selfnorm.theory._proof._claims` argues the reductions.
 
     1. `mean` and `omega` within 0.1, `variance` in [0.8, 1.5], `tau` in [0.95, 1.1]: the
        image of the box of means and variances lies inside it, and the Jacobian's largest singular

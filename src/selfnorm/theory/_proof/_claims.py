@@ -28,8 +28,8 @@ from typing import NamedTuple
 from flint import arb
 
 from selfnorm.theory._domain import Domain, Range
-from selfnorm.theory._enclosure import Box, Image, largest_stretch
-from selfnorm.theory._exact import ball
+from selfnorm.theory._proof._enclosure import Box, Image, largest_stretch
+from selfnorm.theory._proof._exact import ball
 
 
 class Point(NamedTuple):
