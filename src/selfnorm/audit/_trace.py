@@ -78,6 +78,7 @@ class Trace(TorchFunctionMode):
         self._light = light
         self._paused = False
         self.drafts: dict[tuple[str, str, int], Draft] = {}
+        self._layers: list[Draft] = []  # the same, by index
         self.ran: set[str] = set()
         self.input_gradient = Accumulator()
         self.anchors: list[Tensor] = []
@@ -216,12 +217,12 @@ class Trace(TorchFunctionMode):
                 same = value.shape == tracked[0].shape
                 self._remember(value, before, dim if same else None)
             return output
-        if call.in_place:
-            self._mark_overwritten(before)
         if call.role == "concatenation":
             sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
             call = replace(call, settings={**call.settings, "parts": sizes})
         draft = self._record(call, owner, before, floats[0], args, kwargs, inherited=dim)
+        if call.in_place and before[0] != INPUT:
+            self._layers[before[0]].overwritten_by = draft.index
         if call.role == "linear" and before == (INPUT,) and not self._light:
             self._read_input(tracked[0], draft)
         first = floats[0]
@@ -282,6 +283,7 @@ class Trace(TorchFunctionMode):
                 bias=bias,
             )
             self.drafts[(*key, use)] = draft
+            self._layers.append(draft)
         draft.moments.update(value, draft.dim)
         return draft
 
@@ -331,12 +333,6 @@ class Trace(TorchFunctionMode):
     def _sources(self, value: Tensor) -> tuple[int, ...]:
         entry = self._known.get(id(value))
         return entry[1] if entry is not None and entry[0]() is value else ()
-
-    def _mark_overwritten(self, before: tuple[int, ...]) -> None:
-        """The layer whose output the next one writes into."""
-        drafts = list(self.drafts.values())
-        if before and before[0] != INPUT:
-            drafts[before[0]].overwritten_by = len(drafts)
 
 
 def inner(model: nn.Module) -> nn.Module:
