@@ -37,16 +37,17 @@ def read_csv(path: Path, text_columns: Collection[str]) -> pa.Table:
             f"The first row of '{path}' must name the columns; it holds numbers "
             f"({delimiter.join(header)[:40]}). Put a row of names above it."
         )
-    as_text = [
-        raw
+    wanted = set(text_columns)
+    as_text = {
+        raw: pa.string()
         for raw, name in zip(header, clean_names(header), strict=True)
-        if name in set(text_columns)
-    ]
+        if name in wanted
+    }
     parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     convert = pacsv.ConvertOptions(
         null_values=[*_NULLS, *(f" {null}" for null in _NULLS)],
         strings_can_be_null=True,
-        column_types=dict.fromkeys(as_text, pa.string()),
+        column_types=as_text,
     )
     try:
         table = pacsv.read_csv(path, parse_options=parse, convert_options=convert)
