@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils._pytree import tree_leaves
 
+from selfnorm._given import leaves
 from selfnorm._seeded import devices_of, seeded
 from selfnorm.audit._batches import Batch, batches, check_inputs, generators_of
 from selfnorm.audit._calls import is_float
@@ -116,7 +116,7 @@ def _check(model: nn.Module) -> None:
 
 def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
     """Run the batches and put together what was seen."""
-    given = [v for v in tree_leaves(inputs) if isinstance(v, Tensor)]
+    given = [v for v in leaves(inputs) if isinstance(v, Tensor)]
     devices = devices_of(model, given)
     held = next(iter((*model.parameters(), *model.buffers())), None)
     device = held.device if held is not None else (given[0].device if given else "cpu")
@@ -181,7 +181,7 @@ def _run(
         output = model(*batch.args, **batch.kwargs)
     sources = trace.sources(output)
     if loss is None:
-        ends = [v for v in tree_leaves(output) if is_float(v) and v.requires_grad]
+        ends = [v for v in leaves(output) if is_float(v) and v.requires_grad]
         starts = [torch.randn_like(end) for end in ends]
     else:
         value = loss(output) if batch.target is None else loss(output, batch.target)

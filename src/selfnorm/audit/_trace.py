@@ -18,6 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from selfnorm._given import leaves
 from selfnorm.audit._calls import Call, call_weights, describe, is_float, is_library
 from selfnorm.audit._layer import INPUT, Features, Weights
 from selfnorm.audit._moments import (
@@ -99,14 +100,14 @@ class Trace(TorchFunctionMode):
         self._known.clear()
         self._uses.clear()
         self.anchors = []
-        for value in tree_leaves(values):
+        for value in leaves(values):
             if isinstance(value, Tensor):
                 self._remember(value, (INPUT,), None)
 
     def sources(self, values: object) -> tuple[int, ...]:
         """Indices of the layers that these tensors come from."""
         found: dict[int, None] = {}
-        for value in tree_leaves(values):
+        for value in leaves(values):
             if isinstance(value, Tensor):
                 found |= dict.fromkeys(self._sources(value))
         return tuple(found)
@@ -163,7 +164,7 @@ class Trace(TorchFunctionMode):
 
     def _adopt(self, path: str, module: nn.Module, args: object, output: object) -> None:
         """A module whose output came by a way that no function shows is a layer by itself."""
-        values = [v for v in tree_leaves(output) if is_float(v)]
+        values = [v for v in leaves(output) if is_float(v)]
         if not values or any(self._sources(v) for v in values):
             return
         before = self.sources(args)
