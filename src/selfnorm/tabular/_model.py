@@ -2,14 +2,15 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
-import pyarrow as pa
 import torch
 from torch import nn
 
 from selfnorm.errors import ArgumentError
 from selfnorm.nn import MLP, SELUAlphaDropout, Shape, hidden_widths
 from selfnorm.tabular._encode import Encoder
+from selfnorm.tabular._table import as_table
 from selfnorm.tabular._target import Prediction, Target
 from selfnorm.tabular._train import predict
 
@@ -39,13 +40,17 @@ class TabularModel:
     architecture: Architecture
     network: nn.Module
 
-    def predict(self, table: pa.Table) -> Prediction:
+    def predict(self, table: Any) -> Prediction:
         """Predict every row of a table; its columns may stand in any order.
 
+        Args:
+            table: A pandas, polars or Arrow table; or an array, if the model learned from one.
+
         Raises:
+            UnsupportedError: `table` is none of these.
             TableError: a column is missing, or holds text where training had numbers.
         """
-        inputs = torch.from_numpy(self.encoder.transform(table))
+        inputs = torch.from_numpy(self.encoder.transform(as_table(table)))
         # In float32 a row's prediction would depend, in its last digits, on the rows beside it.
         return self.target.decode(predict(copy.deepcopy(self.network).double(), inputs))
 

@@ -27,7 +27,7 @@ _RECORD = "model.json"
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
-def check_output(folder: Path, *, force: bool) -> None:
+def check_output(folder: str | Path, *, force: bool) -> None:
     """Raise unless a model can be written into a folder without harm to what is there.
 
     A file is made in the folder, which is made if needed, and all of it is removed again: what is
@@ -37,6 +37,7 @@ def check_output(folder: Path, *, force: bool) -> None:
         ModelFolderError: the path is a file or cannot be written to; or the folder is not empty
             and either `force` is not given or it holds no model.
     """
+    folder = Path(folder)
     if not folder.parts:
         raise ModelFolderError("A model needs a folder with a name; none came. Name one with -o.")
     try:
@@ -53,7 +54,7 @@ def check_output(folder: Path, *, force: bool) -> None:
         raise _not_writable(folder, error) from error
 
 
-def save_model(model: TabularModel, folder: Path, *, about: Mapping[str, Any]) -> None:
+def save_model(model: TabularModel, folder: str | Path, *, about: Mapping[str, Any]) -> None:
     """Write a model folder: each file under a temporary name, then renamed.
 
     The weights come first, and the record holds their SHA-256, so that a folder of which only one
@@ -67,6 +68,7 @@ def save_model(model: TabularModel, folder: Path, *, about: Mapping[str, Any]) -
     Raises:
         ModelFolderError: the folder cannot be written to.
     """
+    folder = Path(folder)
     state = {name: value.contiguous() for name, value in model.network.state_dict().items()}
     weights = save(state)
     record = {
@@ -86,12 +88,13 @@ def save_model(model: TabularModel, folder: Path, *, about: Mapping[str, Any]) -
         raise _not_writable(folder, error) from error
 
 
-def load_model(folder: Path) -> tuple[TabularModel, Mapping[str, Any]]:
+def load_model(folder: str | Path) -> tuple[TabularModel, Mapping[str, Any]]:
     """Read a model folder; returns the model, in eval mode, and what was recorded about it.
 
     Raises:
         ModelFolderError: the folder is missing, damaged, or of another version.
     """
+    folder = Path(folder)
     record_file, weights_file = folder / _RECORD, folder / _WEIGHTS
     content, weights = _read(record_file), _read(weights_file)
     try:
