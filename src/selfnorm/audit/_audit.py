@@ -15,6 +15,7 @@ from selfnorm._seeded import devices_of, seeded
 from selfnorm.audit._batches import Batch, batches, check_inputs, generators_of
 from selfnorm.audit._calls import is_float
 from selfnorm.audit._layer import INPUT, Layer
+from selfnorm.audit._moments import QUIET
 from selfnorm.audit._predict import Units, predict
 from selfnorm.audit._recording import Recording
 from selfnorm.audit._report import Report
@@ -220,6 +221,7 @@ def _start(trace: Trace) -> Units:
     return Units(np.array([np.nan]), np.array([np.nan]))
 
 
+@QUIET
 def _layers(trace: Trace) -> list[Layer]:
     drafts = list(trace.drafts.values())
     gradients = [draft.moments.gradient() for draft in drafts]

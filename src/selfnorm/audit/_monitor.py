@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from selfnorm.audit._layer import INPUT
+from selfnorm.audit._moments import QUIET
 from selfnorm.audit._trace import Draft, Trace, inner
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.theory import theorem_domains
@@ -276,11 +277,12 @@ def monitor(model: nn.Module, every: int = 100, *, writer: Writer | None = None)
     return Monitor(model, every, writer)
 
 
+@QUIET
 def _observation(draft: Draft, step: int, norms: Mapping[int, float]) -> Observation:
     mean, variance = draft.moments.overall()
     rms, norm = draft.moments.gradient()
     sources = [norms[i] for i in draft.inputs if i != INPUT]
-    gain = (sources[0] / norm) ** 2 if len(sources) == 1 and norm > 0 else np.nan
+    ratio = sources[0] / norm if len(sources) == 1 and norm > 0 else np.nan
     weights = draft.weights
     return Observation(
         step=step,
@@ -291,7 +293,7 @@ def _observation(draft: Draft, step: int, norms: Mapping[int, float]) -> Observa
         omega=math.sqrt(_mean(float(w.omega @ w.omega) / w.omega.size for w in weights)),
         tau=_mean(float(w.tau.sum()) / w.tau.size for w in weights),
         gradient=rms,
-        gain=float(gain),
+        gain=ratio * ratio,
     )
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from selfnorm.audit._layer import INPUT, Layer
+from selfnorm.audit._moments import QUIET
 from selfnorm.theory import ACTIVATIONS, Moments, alpha_dropout_affine, moments, selu_constants
 from selfnorm.theory._types import FloatArray
 
@@ -38,6 +39,7 @@ STANDARD = Units(np.zeros(1), np.ones(1))
 """What the input of a self-normalizing network is to be."""
 
 
+@QUIET
 def predict(layers: Sequence[Layer], inputs: Units) -> list[Layer]:
     """The layers with `predicted` and `local` filled in.
 
@@ -125,7 +127,7 @@ def _alpha_dropout(layer: Layer, before: Units) -> Units:
 
 def _scale(layer: Layer, before: Units) -> Units | None:
     factor = layer.settings.get("factor")
-    return None if factor is None else Units(factor * before.mean, factor**2 * before.var)
+    return None if factor is None else Units(factor * before.mean, factor * factor * before.var)
 
 
 _STEPS: Mapping[str, Callable[[Layer, Units], Units | None]] = {
