@@ -216,3 +216,12 @@ def test_predictions_are_written_under_endings_of_any_case(tmp_path: Path, name:
     table = pa.table({"a": [1, 2], "b": ["x", "y"]})
     write_predictions(table, tmp_path / name)
     assert (tmp_path / name).read_bytes().startswith(b'"a"' if name == "p.CSV" else b"PAR1")
+
+
+def test_what_is_no_table_is_told_by_its_kind() -> None:
+    with pytest.raises(UnsupportedError, match="str came"):
+        as_table("data.csv")
+    with pytest.raises(TableError, match="rows are of different length"):
+        as_table([[1, 2], [3]])
+    with pytest.raises(TableError, match="holds something else"):
+        as_table(np.array([[1, {}], [2, {}]], dtype=object))
