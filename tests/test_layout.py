@@ -15,6 +15,7 @@ ALLOWED: dict[str, set[str]] = {
     "_lazy": {"_extras"},
     "_files": set(),
     "_torch_private": set(),
+    "_given": {"_torch_private"},
     "_parameters": {"errors"},
     "_seeded": set(),
     "theory": {"_lazy", "_extras", "errors"},
@@ -26,12 +27,14 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"report", "theory", "errors", "_files"},
     "watch": {
         *("recording", "plots", "init", "theory", "errors", "_seeded", "_torch_private"),
-        "_extras",
+        *("_extras", "_given"),
     },
     "auditing": {
         *("watch", "recording", "report", "plots", "theory", "errors", "_files", "_extras"),
     },
-    "converting": {"ops", "nn", "init", "theory", "errors", "_seeded", "_torch_private"},
+    "converting": {
+        *("ops", "nn", "init", "theory", "errors", "_seeded", "_given", "_torch_private"),
+    },
     "training": {"_lazy", "errors", "_parameters"},
     "tabular": {
         *("training", "watch", "recording", "plots", "nn", "_lazy", "errors", "_files"),

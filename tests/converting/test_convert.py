@@ -1,6 +1,7 @@
 """The conversion, piece by piece."""
 
 import copy
+import importlib
 import io
 from collections.abc import Callable
 
@@ -343,3 +344,43 @@ def test_a_root_that_is_an_activation() -> None:
     new, changes = selfnorm.convert(nn.ReLU())
     assert isinstance(new, nn.ReLU)  # no weights follow: it is an output
     assert len(changes.left) == 1
+
+
+class Plain(nn.Module):
+    """Additions, functions and norms, so many of each."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(depth))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(4) for _ in range(depth))
+        self.acts = nn.ModuleList(nn.ReLU() for _ in range(depth))
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, norm, act in zip(self.layers, self.norms, self.acts, strict=True):
+            x = x + torch.tanh(act(norm(layer(x))))
+        return self.head(x)
+
+
+def test_the_work_grows_with_the_depth_and_not_its_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    def counted(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **kwargs: object) -> object:
+            nonlocal calls
+            calls += 1
+            return function(*args, **kwargs)
+
+        return call
+
+    functional_ = importlib.import_module("selfnorm.converting._functional")
+    monkeypatch.setattr(nn.Module, "named_modules", counted(nn.Module.named_modules))
+    monkeypatch.setattr(functional_, "function_name", counted(functional_.function_name))
+    found: list[int] = []
+    for depth in (20, 40):
+        calls = 0
+        _, changes = selfnorm.convert(Plain(depth))
+        assert changes.counts()["scaled"] == depth
+        assert changes.counts()["replaced"] == 2 * depth
+        found.append(calls)
+    assert found[1] < 2.1 * found[0], found

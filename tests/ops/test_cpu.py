@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mpmath
 import pytest
@@ -280,6 +282,73 @@ def test_a_broken_numba_is_told_once(tmp_path: Path) -> None:
     assert said.count(SelfNormWarning.__name__) == 1
     assert "NumPy 1.0" in said
     assert "Reinstall numba" in said
+
+
+def fail_with(error: Exception) -> Callable[..., object]:
+    def fail(*_: object) -> object:
+        raise error
+
+    return fail
+
+
+FAULTS: dict[str, tuple[Callable[[pytest.MonkeyPatch, Any], object], str, str]] = {
+    "no library of torch": (
+        lambda patch, _: patch.setattr(_pool.ctypes, "CDLL", fail_with(OSError("no such file"))),
+        "torch's own library for CPUs cannot be loaded (OSError: no such file)",
+        "Install torch anew",
+    ),
+    "an old torch": (
+        lambda patch, _: patch.setattr(_pool.ctypes, "CDLL", lambda _: object()),
+        "this torch does not let others run on its threads (AttributeError",
+        "Install torch anew",
+    ),
+    "no llvmlite": (
+        lambda patch, _: without_llvmlite(patch),
+        "llvmlite, which numba compiles with, cannot be imported (ModuleNotFoundError",
+        "Reinstall numba and llvmlite",
+    ),
+    "no versions": (
+        lambda patch, store: patch.setattr(store, "_digest", fail_with(PermissionError("not you"))),
+        "which numba and llvmlite are installed, cannot be read (PermissionError: not you)",
+        "Reinstall selfnorm, numba and llvmlite",
+    ),
+    "a broken numba": (
+        lambda patch, store: patch.setattr(store, "_compile", fail_with(ImportError("NumPy 1"))),
+        "numba is installed but its kernels do not work (ImportError: NumPy 1)",
+        "Reinstall numba, or remove it",
+    ),
+    "a broken llvmlite": (
+        lambda patch, store: patch.setattr(store, "_link", fail_with(RuntimeError("no engine"))),
+        "llvmlite cannot load a kernel's machine code (RuntimeError: no engine)",
+        "Reinstall llvmlite, and remove '",
+    ),
+}
+
+
+def without_llvmlite(patch: pytest.MonkeyPatch) -> None:
+    patch.delattr("selfnorm.ops._cpu._store")
+    patch.delitem(sys.modules, "selfnorm.ops._cpu._store")
+    for name in ("llvmlite", "llvmlite.binding"):
+        patch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_told_as_what_it_is(
+    fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = importlib.import_module("selfnorm.ops._cpu._store")
+    monkeypatch.setenv("SELFNORM_CACHE", str(tmp_path))
+    monkeypatch.setattr(_pool, "_broken", [])
+    monkeypatch.setattr(_pool, "parallel_for", _pool.parallel_for.__wrapped__)
+    make, told, mend = FAULTS[fault]
+    make(monkeypatch, store)
+    with pytest.warns(SelfNormWarning) as caught:
+        assert _pool._address.__wrapped__("selu", torch.float32) is None
+    (warning,) = caught
+    assert told in str(warning.message)
+    assert mend in str(warning.message)
+    assert told in str(_pool.why_not())
+    assert ("numba is installed but" in str(warning.message)) == (fault == "a broken numba")
 
 
 def test_what_serves_is_said() -> None:

@@ -36,6 +36,8 @@ FIXED_POINT = 1e-11
 # A matrix of independent units has finite-width corrections of order depth / width to its
 # variance, here 10 / 1024, and a spread of the same order.
 FINITE_WIDTH = 0.1
+# The mean of at most some 40,000 numbers of [0, 1], each off by a rounding; NumPy sums in pairs.
+MEAN_OF_EXACT = 1e-14
 
 
 def printed(decimals: int) -> float:

@@ -8,13 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load, save
 
-from selfnorm.errors import ModelFolderError
+from selfnorm.errors import ModelFolderError, UnsupportedError
 from selfnorm.tabular import load_model, save_model
+from selfnorm.tabular._output import check_prediction_file, prediction_table, write_predictions
 from selfnorm.tabular._storage import check_output
+from selfnorm.tabular.data._table import read_table
 from support.tables import fitted, settings, small_source
 
 
@@ -268,3 +272,23 @@ def test_other_files_in_the_folder_stay(model, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     save_model(model, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_paths_may_be_text(model, tmp_path: Path) -> None:
+    folder, file = str(tmp_path / "m"), str(tmp_path / "p.CSV")
+    check_output(folder, force=False)
+    save_model(model, folder)
+    again = load_model(folder)
+    table = small_source(model.target.task).table
+    check_prediction_file(file, force=False)
+    write_predictions(prediction_table(again.target, again.predict(table)), file)
+    assert read_table(file).num_rows == table.num_rows
+
+
+@pytest.mark.parametrize("kind", [pl.DataFrame, lambda table: table.to_pandas()])
+def test_any_table_is_predicted(model, kind: Callable[[pa.Table], object]) -> None:
+    table = small_source(model.target.task).table
+    expected = model.predict(table).values
+    np.testing.assert_array_equal(model.predict(kind(table)).values, expected)
+    with pytest.raises(UnsupportedError, match="A table is a DataFrame"):
+        model.predict(7)

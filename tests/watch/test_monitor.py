@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 import selfnorm
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
+from selfnorm.plots._monitor import plot_monitor
+from selfnorm.recording import Observation
 from selfnorm.watch import Monitor, lightning_callback
 from support.networks import NETWORKS, Functional, plain
 
@@ -244,6 +246,20 @@ def test_the_figure() -> None:
     ]
     assert len(axes[0].lines) == 7
     assert len(axes[1].lines) == 4
+
+
+def test_the_figure_goes_over_the_records_once() -> None:
+    class Counted(list[Observation]):
+        passes = 0
+
+        def __iter__(self) -> Iterator[Observation]:
+            self.passes += 1
+            return super().__iter__()
+
+    monitor, _ = trained(plain(3), 2, every=1)
+    records = Counted(monitor.records)
+    plot_monitor(records)
+    assert records.passes == 1
 
 
 def test_memory_stays_flat() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
 import selfnorm
 from selfnorm.auditing import Report
@@ -269,3 +270,20 @@ def test_the_package_is_the_function() -> None:
 
     assert list(inspect.signature(selfnorm.audit).parameters)[:2] == ["model", "inputs"]
     assert isinstance(audited(plain(), torch.randn(8, 64)).recording, Recording)
+
+
+def test_who_writes_into_a_selu_is_known_after_several_batches() -> None:
+    class Writing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.head = (nn.Linear(64, 64) for _ in range(3))
+            initialize_(self)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.selu(self.first(x)).mul_(1.0)
+            return self.head(torch.selu(self.second(x)))
+
+    x = torch.randn(256, 64)
+    for inputs in (x, DataLoader(TensorDataset(x, x), 64)):
+        found = [f for f in audited(Writing(), inputs).findings if f.rule == "in-place-write"]
+        assert [f.seen.split(" (")[0] for f in found] == ["mul()"], inputs

@@ -1,6 +1,7 @@
 """The figures of the page: SVG that takes its colors from the page's style."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class _Axis:
         return round(self.start + share * (self.end - self.start), 1)
 
     def _bent(self, value: float) -> float:
-        return math.log10(max(value, 1e-300)) if self.logarithmic else value
+        return math.log10(max(value, 5e-324)) if self.logarithmic else value
 
     def ticks(self) -> list[float]:
         """Up to six round numbers."""
@@ -41,8 +42,8 @@ class _Axis:
         first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
         if last - first >= 2:
             step = max(1, -(-(last - first) // 5))
-            return [10.0**k for k in range(first, last + 1, step)]
-        marks = [m * 10.0**k for k in range(first - 1, last + 1) for m in (1, 2, 5)]
+            return [_decimal(1, k) for k in range(first, last + 1, step)]
+        marks = [_decimal(m, k) for k in range(first - 1, last + 1) for m in (1, 2, 5)]
         return [m for m in marks if self.low <= m <= self.high]
 
 
@@ -156,7 +157,9 @@ def _layer_axis(layers: Sequence[Layer]) -> _Axis:
 
 def _log_axis(values: Sequence[float]) -> _Axis:
     low, high = min(values), max(values)
-    return _Axis(low / 1.25, high * 1.25, _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
+    return _Axis(
+        low / 1.25, min(high * 1.25, sys.float_info.max), _HEIGHT - _BOTTOM, _TOP, logarithmic=True
+    )
 
 
 def _band(top: float, bottom: float, label: str) -> str:
@@ -208,14 +211,21 @@ def _frame(title: str, x: _Axis, y: _Axis, below: str, parts: Sequence[str]) -> 
 
 
 def _number(value: float) -> str:
+    """What a tick stands at, in as few digits as tell it from any other number."""
     if value and not 1e-3 <= abs(value) < 1e4:
-        return f"1e{round(math.log10(abs(value)))}" if value > 0 else f"{value:.0e}"
-    return f"{value:g}"
+        return np.format_float_scientific(value, trim="-", exp_digits=1).replace("e+", "e")
+    return np.format_float_positional(value, trim="-")
+
+
+def _decimal(digits: int, exponent: int) -> float:
+    """`digits` times a power of ten, as it is written: 5 * 10.0**-5 would be another number."""
+    return float(f"{digits}e{exponent}")
 
 
 def _round_steps(low: float, high: float) -> list[float]:
     raw = (high - low) / 5
-    size = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * size for m in (1, 2, 5, 10) if m * size >= raw)
-    first = math.ceil(low / step)
-    return [round(step * k, 10) for k in range(first, math.floor(high / step) + 1)]
+    exponent = math.floor(math.log10(raw))
+    digits = next(m for m in (1, 2, 5, 10) if m == 10 or _decimal(m, exponent) >= raw)
+    step = _decimal(digits, exponent)
+    ticks = range(math.ceil(low / step), math.floor(high / step) + 1)
+    return [_decimal(k * digits, exponent) for k in ticks]

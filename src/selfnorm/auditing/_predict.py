@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfnorm.recording import INPUT, Features, Layer
+from selfnorm.recording import INPUT, Features, Layer, quiet
 from selfnorm.theory import ACTIVATIONS, Moments, alpha_dropout_affine, moments, selu_constants
 from selfnorm.theory._types import FloatArray
 
@@ -46,6 +46,7 @@ def start_of(features: Sequence[Features]) -> Units:
     return Units(np.array([np.nan]), np.array([np.nan]))
 
 
+@quiet
 def predict(layers: Sequence[Layer], inputs: Units) -> list[Layer]:
     """The layers with `predicted` and `local` filled in.
 
@@ -133,7 +134,9 @@ def _alpha_dropout(layer: Layer, before: Units) -> Units:
 
 def _scale(layer: Layer, before: Units) -> Units | None:
     factor = layer.settings.get("factor")
-    return None if factor is None else Units(factor * before.mean, factor**2 * before.variance)
+    if factor is None:
+        return None
+    return Units(factor * before.mean, factor * factor * before.variance)
 
 
 _STEPS: Mapping[str, Callable[[Layer, Units], Units | None]] = {

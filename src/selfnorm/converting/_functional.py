@@ -86,10 +86,12 @@ def apply(rewrite: Rewrite, depth: int) -> tuple[fx.GraphModule, list[Change]]:
     """The module with its forward rewritten, its children and their names as they were."""
     module, graph, path = rewrite.module, rewrite.graph, rewrite.path
     new: dict[str, nn.Module] = {}
+    names: dict[str, Iterator[str]] = {}
     changes: list[Change] = []
 
     def call(node: fx.Node, child: nn.Module, name: str) -> str:
-        name = next(n for n in _numbered(name) if n not in new and not hasattr(module, n))
+        numbered = names.setdefault(name, _numbered(name))
+        name = next(n for n in numbered if n not in new and not hasattr(module, n))
         new[name] = child.train(module.training)
         source = node.args[0] if node.args else next(iter(node.kwargs.values()))
         with graph.inserting_after(node):

@@ -1,10 +1,9 @@
 """Run a model on an example: to see in which order its modules run, and that it runs."""
 
-from typing import Any, cast
-
 import torch
 from torch import nn
 
+from selfnorm._given import as_call
 from selfnorm._seeded import devices_of, seeded
 from selfnorm._torch_private import tree_map
 from selfnorm.errors import UnsupportedError
@@ -32,17 +31,13 @@ def _run(model: nn.Module, example: object) -> object:
     modes = [(module, module.training) for module in model.modules()]
     devices = devices_of(model)
     device = next(iter(devices)) if len(devices) == 1 else None
-    copies = tree_map(
-        lambda v: v.to(device, copy=True) if isinstance(v, torch.Tensor) else v, example
+    args, kwargs = tree_map(
+        lambda v: v.to(device, copy=True) if isinstance(v, torch.Tensor) else v, as_call(example)
     )
     try:
         model.eval()
         with torch.no_grad(), seeded(None, devices):
-            if isinstance(copies, dict):
-                return model(**cast("dict[str, Any]", copies))
-            if isinstance(copies, tuple):
-                return model(*cast("tuple[Any, ...]", copies))
-            return model(copies)
+            return model(*args, **kwargs)
     finally:
         for module, mode in modes:
             module.training = mode

@@ -27,13 +27,14 @@ _USUAL = {
     *("eps=1e-05", "momentum=0.1", "affine=True", "bias=True", "track_running_stats=True"),
     *("inplace=False", "elementwise_affine=True"),
 }
+_MULTIPLYING = {"linear", "matmul", "conv2d", "conv1d"}
 
 
 def convert_norms(work: Work, traces: dict[str, Traced], *, fold: bool) -> None:
     """Fold or remove normalization layers."""
     before = {second: first for first, second in pairs(work.model, traces)}
     for name, norm in work.modules():
-        if not isinstance(norm, _norms.NORMS) or name not in _live(work.model):
+        if not isinstance(norm, _norms.NORMS) or not _is_live(work.model, name):
             continue
         first = before.get(name)
         layer = work.model.get_submodule(first) if first is not None else None
@@ -66,16 +67,14 @@ def convert_activations(work: Work, traces: dict[str, Traced]) -> None:
         elif isinstance(module, work.kinds) and not isinstance(module, nn.SELU):
             if name in gates:
                 work.say(name, "left", _kind(module), "", "it is a gate: its output is multiplied")
-            elif any(work.hidden(n) for n in _names_of(work.model, module)):
+            elif any(work.hidden(n) for n in work.names(module)):
                 work.put(new_selu(), module)
                 work.say(name, "replaced", _kind(module), "SELU()", "its fixed point is (0, 1)")
             else:
                 work.say(
                     name, "left", _kind(module), "", "it is the output's, which keeps its range"
                 )
-        elif isinstance(module, OTHERS) and any(
-            work.hidden(n) for n in _names_of(work.model, module)
-        ):
+        elif isinstance(module, OTHERS) and any(work.hidden(n) for n in work.names(module)):
             why = "a gate or an output, which SELU does not stand for; name it in activations"
             work.say(name, "left", _kind(module), "", why)
 
@@ -137,7 +136,9 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
                 "residual additions, are as they were",
             )  # fmt: skip
             continue
-        found = _functional.find(name, module, traced.graph, _hidden_node(work, name, module))
+        found = _functional.find(
+            name, module, traced.graph, _hidden(work, name, module, traced.graph)
+        )
         for node, why in found.left:
             work.say(name, "left", f"{_functional.function_name(node)}()", "", why)
         if work.kinds is not ACTIVATIONS:
@@ -154,27 +155,17 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
             yield found
 
 
-def _hidden_node(work: Work, name: str, module: nn.Module) -> Callable[[fx.Node], bool]:
+def _hidden(work: Work, name: str, module: nn.Module, graph: fx.Graph) -> Callable[[fx.Node], bool]:
     """Whether weights follow a node: in this forward, or in the model after this module."""
-
-    def hidden(node: fx.Node) -> bool:
-        waiting, seen = list(node.users), set[fx.Node]()
-        while waiting:
-            user = waiting.pop()
-            if user in seen:
-                continue
-            seen.add(user)
-            if user.op == "call_module" and _contains_weights(
-                module.get_submodule(str(user.target))
-            ):
-                return True
-            if _functional.function_name(user) in {"linear", "matmul", "conv2d", "conv1d"}:
-                return True
-            waiting += list(user.users)
-        inside = [k for n, k in work.order.items() if n == name or n.startswith(f"{name}.")]
-        return bool(name) and max(inside, default=len(work.order)) < work.weighted
-
-    return hidden
+    before = set[fx.Node]()  # of weights, however far
+    for node in reversed(graph.nodes):
+        weighs = node in before or _functional.function_name(node) in _MULTIPLYING
+        if node.op == "call_module":
+            weighs = weighs or _contains_weights(module.get_submodule(str(node.target)))
+        if weighs:
+            before.update(node.all_input_nodes)
+    follow = bool(name) and work.last.get(name, len(work.order)) < work.weighted
+    return lambda node: node in before or follow
 
 
 def _gates(traces: dict[str, Traced]) -> set[str]:
@@ -212,12 +203,13 @@ def depth(model: nn.Module) -> int:
     return sum(isinstance(m, nn.SELU | SELUAlphaDropout) for m in model.modules())
 
 
-def _live(model: nn.Module) -> set[str]:
-    return {name for name, _ in model.named_modules(remove_duplicate=False)}
-
-
-def _names_of(model: nn.Module, module: nn.Module) -> list[str]:
-    return [n for n, m in model.named_modules(remove_duplicate=False) if m is module]
+def _is_live(model: nn.Module, name: str) -> bool:
+    """Whether there is a module of that name still."""
+    try:
+        model.get_submodule(name)
+    except AttributeError:
+        return False
+    return True
 
 
 def _contains_weights(module: nn.Module) -> bool:

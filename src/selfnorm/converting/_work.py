@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import nn
 
@@ -29,6 +30,20 @@ class Work:
         """Whether a layer with weights runs after the module."""
         return self.order.get(name, len(self.order)) < self.weighted
 
+    def names(self, module: nn.Module) -> list[str]:
+        """All names that a module has now."""
+        return self._named.get(id(module), (module, []))[1]
+
+    @cached_property
+    def last(self) -> dict[str, int]:
+        """Of each module, the place at which it or a part of it runs last."""
+        found: dict[str, int] = {}
+        for name, place in self.order.items():
+            parts = name.split(".")
+            for outer in (".".join(parts[:k]) for k in range(1, len(parts) + 1)):
+                found[outer] = max(found.get(outer, place), place)
+        return found
+
     def say(self, module: str, kind: Kind, before: object, after: object, why: str) -> None:
         """Note a change."""
         self.changes.append(Change(module, kind, str(before), str(after), why))
@@ -36,9 +51,19 @@ class Work:
     def put(self, new: nn.Module, old: nn.Module) -> None:
         """Exchange a module, under all of its names."""
         new.train(old.training)
-        for other, module in list(self.model.named_modules(remove_duplicate=False)):
-            if module is old:
-                self._set(other, new)
+        names = self.names(old)
+        self._named.pop(id(old), None)
+        self._named.setdefault(id(new), (new, []))[1].extend(names)
+        for name in names:
+            self._set(name, new)
+
+    @cached_property
+    def _named(self) -> dict[int, tuple[nn.Module, list[str]]]:
+        """Kept with the modules, so that no other one gets the `id` of one that is gone."""
+        found: dict[int, tuple[nn.Module, list[str]]] = {}
+        for name, module in self.model.named_modules(remove_duplicate=False):
+            found.setdefault(id(module), (module, []))[1].append(name)
+        return found
 
     def _set(self, name: str, new: nn.Module) -> None:
         if not name:

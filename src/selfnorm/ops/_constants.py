@@ -1,8 +1,15 @@
-"""The numbers behind the operations, as functions of the dropout probability and the dtype."""
+"""The numbers behind the operations, as functions of the dropout probability and the dtype.
 
+They are exact until they are rounded. Who anneals the probability pays for them at every step, so
+sums and products are those of bare numerators and denominators: a `Fraction` would spend most of
+its time on dividing both by what they share.
+"""
+
+import math
+import struct
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -13,6 +20,10 @@ ALPHA, LAMBDA = map(Fraction, selu_constants(digits=50))
 BOTTOM = ALPHA * LAMBDA
 """SELU of -inf is minus this."""
 LEVELS = 1 << 16
+PROBABILITIES = 1 << 10
+"""How many pairs of a probability and a dtype are remembered: more than a network has layers."""
+_SINGLES = struct.Struct("2f")
+_Ratio = tuple[int, int]
 
 
 class Affine(NamedTuple):
@@ -41,15 +52,17 @@ def dropped_levels(p: float) -> int:
     return round(p * LEVELS)
 
 
-@lru_cache
+@lru_cache(PROBABILITIES)
 def affine(p: float, dtype: torch.dtype) -> Affine:
     """The constants of the probability that is drawn, so that they fit it exactly."""
     scale, shift = alpha_dropout_affine(dropped_levels(p) / LEVELS)
     wide = _wide(dtype)
-    return Affine(rounded(scale, wide), rounded(shift, wide), -rounded(BOTTOM, wide))
+    if wide == torch.float32:
+        scale, shift = _SINGLES.unpack(_SINGLES.pack(scale, shift))
+    return Affine(scale, shift, _dropped(wide))
 
 
-@lru_cache
+@lru_cache(PROBABILITIES)
 def derivative(p: float, dtype: torch.dtype) -> Derivative:
     """For outputs of that dtype; the numbers themselves are float32 or wider.
 
@@ -57,28 +70,66 @@ def derivative(p: float, dtype: torch.dtype) -> Derivative:
     to `dtype`; so the threshold and the floor are rounded likewise.
     """
     wide = _wide(dtype)
-    scale, shift, dropped = map(Fraction, affine(p, dtype))
-    floor = rounded(rounded(shift + scale * dropped, wide), dtype)
+    scale, shift, dropped = (value.as_integer_ratio() for value in affine(p, dtype))
+    floor = rounded(_nearest(_plus(shift, _times(scale, dropped)), wide), dtype)
+    lost = _plus(floor.as_integer_ratio(), _minus(shift))
     return Derivative(
-        slope=rounded(scale * LAMBDA, wide),
-        threshold=rounded(shift, dtype),
+        slope=_nearest(_times(scale, LAMBDA.as_integer_ratio()), wide),
+        threshold=_nearest(shift, dtype),
         floor=floor,
-        tail=rounded(Fraction(floor) - (shift - scale * BOTTOM), wide),
+        tail=_nearest(_plus(lost, _times(scale, BOTTOM.as_integer_ratio())), wide),
     )
 
 
 def rounded(value: float | Decimal | Fraction, dtype: torch.dtype) -> float:
     """The number of that dtype nearest to `value`, ties to even."""
-    value = Fraction(value)
-    if not value:
-        return 0.0
+    return _nearest(value.as_integer_ratio(), dtype)
+
+
+def _nearest(value: _Ratio, dtype: torch.dtype) -> float:
+    """The same of a numerator and a positive denominator, which may share factors."""
+    numerator, denominator = value
+    size, (digits, lowest) = abs(numerator), _format(dtype)
+    place = max(size.bit_length() - denominator.bit_length() - digits, lowest)
+    if place > 0:
+        denominator <<= place
+    else:
+        size <<= -place
+    whole, rest = divmod(size, denominator)
+    if whole >> digits:  # one digit too many
+        rest += denominator * (whole & 1)
+        whole, denominator, place = whole >> 1, denominator << 1, place + 1
+    rest <<= 1
+    if rest > denominator or (rest == denominator and whole & 1):
+        whole += 1
+    return math.ldexp(whole if numerator > 0 else -whole, place)
+
+
+def _plus(one: _Ratio, other: _Ratio) -> _Ratio:
+    return one[0] * other[1] + other[0] * one[1], one[1] * other[1]
+
+
+def _times(one: _Ratio, other: _Ratio) -> _Ratio:
+    return one[0] * other[0], one[1] * other[1]
+
+
+def _minus(value: _Ratio) -> _Ratio:
+    return -value[0], value[1]
+
+
+@cache
+def _dropped(dtype: torch.dtype) -> float:
+    return -rounded(BOTTOM, dtype)
+
+
+@cache
+def _format(dtype: torch.dtype) -> tuple[int, int]:
+    """How many binary digits a dtype has, and the exponent of its smallest number."""
     info = torch.finfo(dtype)
-    exponent = abs(value.numerator).bit_length() - value.denominator.bit_length()
-    binade = Fraction(2) ** exponent
-    binade *= 1 if abs(value) >= binade else Fraction(1, 2)
-    unit = Fraction(info.eps) * max(binade, Fraction(info.tiny))
-    return float(round(value / unit) * unit)
+    smallest = math.frexp(info.tiny)[1] + math.frexp(info.eps)[1] - 2
+    return 2 - math.frexp(info.eps)[1], smallest
 
 
+@cache
 def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)

@@ -43,14 +43,16 @@ def plot_monitor(records: Sequence[Observed], *, title: str = "") -> Figure:
     panels = drawn.subplots(1, 3)
     variance = tuple(float(end) for end in _DOMAIN.variance)
     tau = tuple(float(end) for end in _DOMAIN.tau)
-    layers = list(dict.fromkeys(record.layer for record in records))
+    layers: dict[str, list[Observed]] = {}
+    for record in records:
+        layers.setdefault(record.layer, []).append(record)
     colors = mpl.colormaps["viridis"]
     for axes, name, heading, band in (
         (panels[0], "variance", "Variance", variance),
         (panels[1], "tau", "tau of the weights", tau),
         (panels[2], "gain", "Gradient gain", None),
     ):
-        _lines(axes, records, layers, name, colors)
+        _lines(axes, list(layers.values()), name, colors)
         if band is not None:
             axes.axhspan(*band, color=BAND, linewidth=0)
         plain_axes(axes, title=heading, x="step", y="")
@@ -59,11 +61,9 @@ def plot_monitor(records: Sequence[Observed], *, title: str = "") -> Figure:
     return drawn
 
 
-def _lines(
-    axes: Axes, records: Sequence[Any], layers: Sequence[str], name: str, colors: Any
-) -> None:
-    for place, layer in enumerate(layers):
-        points = [(r.step, getattr(r, name)) for r in records if r.layer == layer]
+def _lines(axes: Axes, layers: Sequence[Sequence[Observed]], name: str, colors: Any) -> None:
+    for place, records in enumerate(layers):
+        points = [(record.step, getattr(record, name)) for record in records]
         points = [(step, value) for step, value in points if np.isfinite(value) and value > 0]
         if points:
             color = colors(place / max(len(layers) - 1, 1))

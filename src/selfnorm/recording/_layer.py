@@ -138,6 +138,7 @@ class Layer:
         return float(np.mean([w.tau.mean() for w in self.weights])) if self.weights else np.nan
 
     @property
+    @np.errstate(over="ignore")
     def omega_size(self) -> float:
         """Root mean square of the sums of the units' weights; nan without weights."""
         if not self.weights:
@@ -147,7 +148,7 @@ class Layer:
     @property
     def second_moment(self) -> float:
         """Mean square of the values."""
-        return self.variance + self.mean**2
+        return self.variance + self.mean * self.mean  # inf, where a power raises
 
 
 @dataclass(frozen=True)

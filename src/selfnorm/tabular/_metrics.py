@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn import metrics
 
+from selfnorm.tabular._auc import area_under_curve
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
 
@@ -33,11 +34,10 @@ def measure(target: Target, truth: np.ndarray, prediction: Prediction) -> dict[s
 
 def _of_classes(target: ClassTarget, truth: np.ndarray, prediction: Prediction) -> dict[str, float]:
     right = truth == prediction.values
+    _, classes, rows = np.unique(truth, return_inverse=True, return_counts=True)
     found = {
         "accuracy": float(right.mean()),
-        "balanced accuracy": float(
-            np.mean([right[truth == one].mean() for one in np.unique(truth)])
-        ),
+        "balanced accuracy": float(np.mean(np.bincount(classes, right) / rows)),
     }
     if not np.isin(truth, target.classes).all() or prediction.probabilities is None:
         return found
@@ -45,7 +45,5 @@ def _of_classes(target: ClassTarget, truth: np.ndarray, prediction: Prediction) 
     every = range(len(target.classes))
     found["log loss"] = float(metrics.log_loss(codes, prediction.probabilities, labels=every))
     if len(np.unique(codes)) == len(target.classes):
-        binary = len(target.classes) == 2
-        scores = prediction.probabilities[:, 1] if binary else prediction.probabilities
-        found["AUC"] = float(metrics.roc_auc_score(codes, scores, multi_class="ovo", labels=every))
+        found["AUC"] = area_under_curve(codes, prediction.probabilities)
     return found

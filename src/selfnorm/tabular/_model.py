@@ -71,7 +71,11 @@ class TabularModel:
     def predict(self, source: Any) -> Prediction:
         """Predict every row of a table: a file, or a pandas, polars or Arrow table.
 
+        Args:
+            source: The file, a pandas, polars or Arrow table; or an array, if it learned from one.
+
         Raises:
+            UnsupportedError: `source` is none of these.
             TableError: a column is missing, or holds text where training had numbers.
         """
         table = self.read(source)

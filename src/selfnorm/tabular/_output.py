@@ -26,13 +26,14 @@ def prediction_table(target: Target, prediction: Prediction) -> pa.Table:
     return pa.table({name: pa.array(values) for name, values in columns.items()})
 
 
-def check_prediction_file(path: Path, *, force: bool) -> None:
+def check_prediction_file(path: str | Path, *, force: bool) -> None:
     """Raise if a file cannot be written: another ending, no such folder, or a file that is there.
 
     Raises:
         TableError: any of these.
     """
-    if path.suffix not in (".csv", ".parquet"):
+    path = Path(path)
+    if path.suffix.lower() not in (".csv", ".parquet"):
         raise TableError(
             f"Predictions are written as .csv or .parquet; '{path}' ends in '{path.suffix}'. Name "
             "another file."
@@ -49,9 +50,10 @@ def check_prediction_file(path: Path, *, force: bool) -> None:
         )
 
 
-def write_predictions(table: pa.Table, path: Path) -> None:
+def write_predictions(table: pa.Table, path: str | Path) -> None:
     """Write predictions in the format of the path's ending, whole or not at all."""
-    if path.suffix == ".csv":
+    path = Path(path)
+    if path.suffix.lower() == ".csv":
         write_file(path, csv_bytes(table))
         return
     content = io.BytesIO()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from selfnorm._torch_private import tree_leaves, tree_map
+from selfnorm._given import as_call, leaves
+from selfnorm._torch_private import tree_map
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.watch._calls import is_float
 
@@ -50,7 +51,7 @@ class Batch:
     @property
     def rows(self) -> int:
         """Size of the first dimension of the first tensor."""
-        for value in tree_leaves((self.args, self.kwargs)):
+        for value in leaves((self.args, self.kwargs)):
             if isinstance(value, Tensor):
                 return value.shape[0] if value.ndim else 1
         return 0
@@ -62,7 +63,7 @@ def batches(inputs: object) -> Iterator[Batch]:
         for found in itertools.islice(cast("DataLoader[Any]", inputs), BATCHES):
             yield _of_loader(found)
     else:
-        yield _given(inputs)
+        yield Batch(*as_call(inputs))
 
 
 def check_inputs(inputs: object) -> None:
@@ -91,7 +92,7 @@ def check_inputs(inputs: object) -> None:
 
 def tensors_of(inputs: object) -> list[Tensor]:
     """The tensors among what is given; of a loader none, as its batches are yet to come."""
-    return [value for value in tree_leaves(inputs) if isinstance(value, Tensor)]
+    return [value for value in leaves(inputs) if isinstance(value, Tensor)]
 
 
 def generators_of(inputs: object) -> list[torch.Generator]:
@@ -103,18 +104,8 @@ def generators_of(inputs: object) -> list[torch.Generator]:
     return [generator for generator in found if isinstance(generator, torch.Generator)]
 
 
-def _given(inputs: object) -> Batch:
-    if isinstance(inputs, Mapping):
-        return Batch(kwargs=dict(cast("Mapping[str, Any]", inputs)))
-    if isinstance(inputs, tuple) and not hasattr(inputs, "_fields"):
-        return Batch(args=cast("tuple[Any, ...]", inputs))
-    return Batch(args=(inputs,))
-
-
 def _of_loader(found: object) -> Batch:
-    if isinstance(found, Mapping):
-        return Batch(kwargs=dict(cast("Mapping[str, Any]", found)))
     if isinstance(found, tuple | list) and not hasattr(found, "_fields"):
-        parts = tuple(cast("tuple[Any, ...]", found))
+        parts, _ = as_call(tuple(cast("tuple[Any, ...]", found)))
         return Batch(parts[:-1], target=parts[-1]) if len(parts) > 1 else Batch(parts)
-    return Batch((found,))
+    return Batch(*as_call(found))

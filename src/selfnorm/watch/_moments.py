@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfnorm.recording import Histogram
+from selfnorm.recording import Histogram, quiet
 from selfnorm.theory import selu_constants
 from selfnorm.theory._types import FloatArray
 
@@ -68,7 +68,7 @@ class Accumulator:
         """Add the gradient of one batch by this output."""
         wide = torch.promote_types(gradient.dtype, torch.float32)
         size = torch.linalg.vector_norm(gradient, dtype=wide)
-        self.gradient_sum += float(size) ** 2
+        self.gradient_sum += float(size) * float(size)  # a power would raise where this is inf
         self.gradient_count += gradient.numel()
         self.gradient_samples += gradient.shape[0] if gradient.ndim > 1 else 1
 
@@ -131,6 +131,7 @@ class Sample:
 NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]), np.zeros(1)))
 
 
+@quiet
 @torch.no_grad()
 def sample(values: Tensor, dim: int, activation: str) -> Sample:
     """Shape of the distribution, from at most 64 units and 1,024 rows spread evenly."""
@@ -139,19 +140,32 @@ def sample(values: Tensor, dim: int, activation: str) -> Sample:
     flat = rows.ravel()
     if not flat.size:
         return NO_SAMPLE
-    counts, edges = np.histogram(flat, bins=_BINS)
     correlation, size = correlations(rows)
-    shape = Histogram(edges.astype(np.float64), counts.astype(np.float64))
+    shape = _histogram(flat)
     return Sample(_saturated(flat, activation), kurtosis(flat), correlation, size, shape)
 
 
+def _histogram(flat: FloatArray) -> Histogram:
+    """Values nearer to each other than bins can be stand in the middle of wider ones."""
+    low, high = float(flat.min()), float(flat.max())
+    if high == low or high - low < 1e-9 * max(abs(low), abs(high)):
+        room = max(1e-6 * max(abs(low), abs(high)), 0.5)
+        low, high = low - room, high + room
+    if not math.isfinite(high - low):
+        return NO_SAMPLE.histogram
+    counts, edges = np.histogram(flat, bins=_BINS, range=(low, high))
+    return Histogram(edges.astype(np.float64), counts.astype(np.float64))
+
+
+@quiet
 def kurtosis(values: FloatArray) -> float:
     """Fourth moment by squared variance; nan where nothing varies."""
     squares = np.square(values - values.mean())
     variance = float(squares.mean())
-    return float((squares * squares).mean()) / variance**2 if variance > 1e-30 else np.nan
+    return float((squares * squares).mean()) / (variance * variance) if variance > 1e-30 else np.nan
 
 
+@quiet
 def correlations(rows: FloatArray) -> tuple[float, float]:
     """Mean correlation between two columns, and root mean square without what chance gives."""
     rows = rows[np.isfinite(rows).all(1)]

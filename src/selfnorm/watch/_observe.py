@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from selfnorm._seeded import devices_of
-from selfnorm.recording import INPUT, Observation
+from selfnorm.recording import INPUT, Observation, quiet
 from selfnorm.watch._batches import batches, check_inputs, tensors_of
 from selfnorm.watch._trace import Draft, Trace
 from selfnorm.watch._untouched import untouched
@@ -72,11 +72,12 @@ def observations(trace: Trace, step: int, roles: frozenset[str] = ROLES) -> list
     return [_observation(draft, step, norms) for draft in drafts if draft.call.role in roles]
 
 
+@quiet
 def _observation(draft: Draft, step: int, norms: dict[int, float]) -> Observation:
     mean, variance = draft.moments.overall()
     rms, norm = draft.moments.gradient()
     sources = [norms[i] for i in draft.inputs if i != INPUT]
-    gain = (sources[0] / norm) ** 2 if len(sources) == 1 and norm > 0 else np.nan
+    ratio = sources[0] / norm if len(sources) == 1 and norm > 0 else np.nan
     weights = draft.weights
     return Observation(
         step=step,
@@ -87,7 +88,7 @@ def _observation(draft: Draft, step: int, norms: dict[int, float]) -> Observatio
         omega=math.sqrt(_mean(float(w.omega @ w.omega) / w.omega.size for w in weights)),
         tau=_mean(float(w.tau.sum()) / w.tau.size for w in weights),
         gradient=rms,
-        gain=float(gain),
+        gain=ratio * ratio,
     )
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from selfnorm._given import leaves
 from selfnorm._seeded import devices_of, seeded
-from selfnorm._torch_private import tree_leaves
 from selfnorm.errors import ArgumentError
-from selfnorm.recording import INPUT, Layer, Recording
+from selfnorm.recording import INPUT, Layer, Recording, quiet
 from selfnorm.watch._batches import Batch, batches, check_inputs, generators_of, tensors_of
 from selfnorm.watch._calls import is_float
 from selfnorm.watch._trace import Draft, Trace
@@ -131,7 +131,7 @@ def _run(
         output = model(*batch.args, **batch.kwargs)
     sources = trace.sources(output)
     if loss is None:
-        ends = [v for v in tree_leaves(output) if is_float(v) and v.requires_grad]
+        ends = [v for v in leaves(output) if is_float(v) and v.requires_grad]
         starts = [torch.randn_like(end) for end in ends]
     else:
         value = loss(output) if batch.target is None else loss(output, batch.target)
@@ -163,6 +163,7 @@ def _checked(value: Any) -> Tensor:
     return value
 
 
+@quiet
 def _layers(trace: Trace) -> list[Layer]:
     drafts = list(trace.drafts.values())
     gradients = [draft.moments.gradient() for draft in drafts]

@@ -1,6 +1,7 @@
 """A model and its inputs by what a command line can say: names of code, shapes and files."""
 
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -107,13 +108,29 @@ def _called(factory: Any, name: str) -> object:
             f"a factory is a function or a class; {name!r} is {type(factory).__name__}. Name a "
             "function that returns the model."
         )
+    if not _needs_nothing(factory):
+        raise ArgumentError(
+            f"a factory is called without arguments; {name!r} takes "
+            f"{inspect.signature(factory)}. Write a function that needs none."
+        )
     try:
         return factory()
     except Exception as error:
         raise ArgumentError(
-            f"a factory is called without arguments; {name!r} raised {_described(error)}. Write a "
-            "function that needs none."
+            f"a factory gives a model; {name!r} raised {_described(error)}. Mend it until "
+            "calling it works in Python."
         ) from error
+
+
+def _needs_nothing(factory: Any) -> bool:
+    """Whether a function can be called without arguments; those of C often do not say."""
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _csv(path: Path) -> Tensor:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 
-from selfnorm._torch_private import COMPILED, tree_leaves
+from selfnorm._given import leaves
+from selfnorm._torch_private import COMPILED
 from selfnorm.recording import INPUT, Features, Weights
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import Call, call_weights, describe, is_float, is_library
@@ -78,6 +79,7 @@ class Trace(TorchFunctionMode):
         self._light = light
         self._paused = False
         self.drafts: dict[tuple[str, str, int], Draft] = {}
+        self._layers: list[Draft] = []  # the same, by index
         self.ran: set[str] = set()
         self.input_gradient = Accumulator()
         self.anchors: list[Tensor] = []
@@ -98,14 +100,14 @@ class Trace(TorchFunctionMode):
         self._known.clear()
         self._uses.clear()
         self.anchors = []
-        for value in tree_leaves(values):
+        for value in leaves(values):
             if isinstance(value, Tensor):
                 self._remember(value, (INPUT,), None)
 
     def sources(self, values: object) -> tuple[int, ...]:
         """Indices of the layers that these tensors come from."""
         found: dict[int, None] = {}
-        for value in tree_leaves(values):
+        for value in leaves(values):
             if isinstance(value, Tensor):
                 found |= dict.fromkeys(self._sources(value))
         return tuple(found)
@@ -162,7 +164,7 @@ class Trace(TorchFunctionMode):
 
     def _adopt(self, path: str, module: nn.Module, args: object, output: object) -> None:
         """A module whose output came by a way that no function shows is a layer by itself."""
-        values = [v for v in tree_leaves(output) if is_float(v)]
+        values = [v for v in leaves(output) if is_float(v)]
         if not values or any(self._sources(v) for v in values):
             return
         before = self.sources(args)
@@ -208,7 +210,7 @@ class Trace(TorchFunctionMode):
     ) -> Any:
         if output is None or isinstance(output, int | float | bool | torch.Size | str):
             return output
-        values = [v for v in tree_leaves(output) if isinstance(v, Tensor)]
+        values = [v for v in leaves(output) if isinstance(v, Tensor)]
         floats = [v for v in values if is_float(v) and v.numel()]
         dim = self._known[id(tracked[0])][2]
         if call is None or not floats or (call.role == "unknown" and floats[0].ndim == 0):
@@ -216,12 +218,12 @@ class Trace(TorchFunctionMode):
                 same = value.shape == tracked[0].shape
                 self._remember(value, before, dim if same else None)
             return output
-        if call.in_place:
-            self._mark_overwritten(before)
         if call.role == "concatenation":
             sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
             call = replace(call, settings={**call.settings, "parts": sizes})
         draft = self._record(call, owner, before, floats[0], args, kwargs, inherited=dim)
+        if call.in_place and before[0] != INPUT:
+            self._layers[before[0]].overwritten_by = draft.index
         if call.role == "linear" and before == (INPUT,) and not self._light:
             self._read_input(tracked[0], draft)
         first = floats[0]
@@ -282,6 +284,7 @@ class Trace(TorchFunctionMode):
                 bias=bias,
             )
             self.drafts[(*key, use)] = draft
+            self._layers.append(draft)
         draft.moments.update(value, draft.dim)
         return draft
 
@@ -332,12 +335,6 @@ class Trace(TorchFunctionMode):
         entry = self._known.get(id(value))
         return entry[1] if entry is not None and entry[0]() is value else ()
 
-    def _mark_overwritten(self, before: tuple[int, ...]) -> None:
-        """The layer whose output the next one writes into."""
-        drafts = list(self.drafts.values())
-        if before and before[0] != INPUT:
-            drafts[before[0]].overwritten_by = len(drafts)
-
 
 def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
     """The tensors of a call, in order, each once."""
@@ -346,7 +343,7 @@ def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
         if isinstance(value, Tensor):
             found[id(value)] = value
         elif isinstance(value, list | tuple):
-            found |= {id(v): v for v in tree_leaves(value) if isinstance(v, Tensor)}
+            found |= {id(v): v for v in leaves(value) if isinstance(v, Tensor)}
     return list(found.values())
 
 

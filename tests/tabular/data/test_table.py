@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from selfnorm.errors import TableError, UnsupportedError
+from selfnorm.tabular._output import check_prediction_file, write_predictions
 from selfnorm.tabular.data._datasets import NAMES, target_of
 from selfnorm.tabular.data._table import as_table, read_table, require_column
 
@@ -196,3 +197,31 @@ def test_a_wrong_name_is_told_with_the_nearest() -> None:
         require_column("agee", ["age", "sex"])
     with pytest.raises(TableError, match=r"The columns are: age, sex"):
         require_column("zzz", ["age", "sex"])
+
+
+@pytest.mark.parametrize("name", ["A.CSV", "A.Tsv", "a.csv.GZ", "A.CSV.GZ", "a.Parquet", "A.PQ"])
+def test_endings_count_in_any_case(tmp_path: Path, name: str) -> None:
+    path, table = tmp_path / name, pa.table({"a": [1, 2], "b": ["x", "y"]})
+    if name.lower().endswith(("parquet", "pq")):
+        pq.write_table(table, path)
+    else:
+        content = b"a,b\n1,x\n2,y\n"
+        path.write_bytes(gzip.compress(content) if name.endswith("GZ") else content)
+    assert read_table(path).to_pydict() == table.to_pydict()
+
+
+@pytest.mark.parametrize("name", ["p.CSV", "p.Parquet"])
+def test_predictions_are_written_under_endings_of_any_case(tmp_path: Path, name: str) -> None:
+    check_prediction_file(tmp_path / name, force=False)
+    table = pa.table({"a": [1, 2], "b": ["x", "y"]})
+    write_predictions(table, tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(b'"a"' if name == "p.CSV" else b"PAR1")
+
+
+def test_what_is_no_table_is_told_by_its_kind() -> None:
+    with pytest.raises(UnsupportedError, match="str came"):
+        as_table("data.csv")
+    with pytest.raises(TableError, match="rows are of different length"):
+        as_table([[1, 2], [3]])
+    with pytest.raises(TableError, match="holds something else"):
+        as_table(np.array([[1, {}], [2, {}]], dtype=object))

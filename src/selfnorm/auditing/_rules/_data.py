@@ -19,10 +19,11 @@ def input_not_standardized(recording: Recording) -> Iterator[Finding]:
         if features.rows < 2:
             continue
         moved = _moved(features)
-        size = features.variance + features.mean**2
+        size = features.variance + features.mean * features.mean
         off = not 0.5 <= size <= 2
         constant = features.variances <= 1e-12 * max(size, 1e-30)
-        if not off and moved[~constant].mean() <= 0.1:
+        varying = moved[~constant]
+        if not off and len(varying) and varying.mean() <= 0.1:
             continue
         layer = recording.layers[features.reader]
         many = len(moved)
@@ -45,7 +46,7 @@ def input_not_standardized(recording: Recording) -> Iterator[Finding]:
 def constant_feature(recording: Recording) -> Iterator[Finding]:
     """Features that have one value in every row."""
     for features in recording.features:
-        size = features.variance + features.mean**2
+        size = features.variance + features.mean * features.mean
         constant = features.variances <= 1e-12 * max(size, 1e-30)
         if features.rows < _FEW or not constant.any():
             continue

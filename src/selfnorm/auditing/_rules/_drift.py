@@ -107,7 +107,8 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
     noise = GRADIENT_NOISE * math.sqrt(sum(1 / _width(layer) for layer in hidden))
     depth = len(hidden)
     natural = depth * math.log(1.0716) / 2
-    away = abs(math.log(ratio) - (natural if ratio > 1 else 0.0))
+    grown = math.log(first.gradient_norm) - math.log(last.gradient_norm)  # the ratio may be 0
+    away = abs(grown - (natural if ratio > 1 else 0.0))
     if away > math.log(5) + noise:
         yield _gradient_finding(first, ratio, depth)
 
@@ -224,7 +225,7 @@ def _place(recording: Recording, layer: Layer) -> Place:
     biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in before)
     if near and (wrong & used or biased) and not _kept_from_a_standard_input(recording, layer):
         return "weights"
-    if near and any(not 0.5 <= f.variance + f.mean**2 <= 2 for f in recording.features):
+    if near and any(not 0.5 <= f.variance + f.mean * f.mean <= 2 for f in recording.features):
         return "input"
     if not near and any(f.correlation_size > 0.3 for f in recording.features):
         return "correlation"
@@ -252,7 +253,7 @@ def _before(recording: Recording, layer: Layer) -> list[Layer]:
 def _agree(layer: Layer, expected: float) -> bool:
     if expected <= 0 or layer.variance <= 0:
         return layer.variance <= 0
-    return abs(math.log(layer.variance / expected)) < 0.5
+    return abs(math.log(layer.variance) - math.log(expected)) < 0.5
 
 
 def _expectation(layer: Layer) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from types import ModuleType
 
+import numpy as np
+
 from selfnorm.auditing._finding import SEVERITIES, Finding
 from selfnorm.errors import ArgumentError
 from selfnorm.recording import Recording
@@ -88,6 +90,7 @@ def select(rules: Iterable[str | Rule] | None) -> dict[str, Rule]:
 
 def judge(recording: Recording, rules: dict[str, Rule]) -> Iterator[Finding]:
     """All findings: errors first, and causes before their effects."""
-    found = [finding for function in rules.values() for finding in function(recording)]
+    with np.errstate(all="ignore"):  # what is judged may be infinite, or no number
+        found = [finding for function in rules.values() for finding in function(recording)]
     for severity in SEVERITIES:
         yield from (finding for finding in found if finding.severity == severity)

@@ -1,8 +1,7 @@
 """What stands between the layers: norms, additions, pooling, padding, concatenation, unknowns."""
 
+import math
 from collections.abc import Iterator
-
-import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._registry import rule
@@ -197,5 +196,8 @@ def _shape(layer: Layer) -> str:
 
 
 def _range(values: list[float]) -> str:
-    low, high = np.nanmin(values), np.nanmax(values)
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return "nan"
+    low, high = min(known), max(known)
     return f"{low:.3g}" if high - low < 0.005 * abs(high) else f"{low:.3g} to {high:.3g}"

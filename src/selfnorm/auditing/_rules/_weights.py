@@ -153,8 +153,8 @@ def nonzero_bias(recording: Recording) -> Iterator[Finding]:
             layer.module,
             f"biases have mean {layer.bias.mean():+.3g} and root mean square {size:.3g}",
             "0 at the start; below 0.1 after training",
-            f"A bias b adds b^2 = {size**2:.2g} to the second moment of its units, for which the "
-            "fixed point has no room (Klambauer et al. 2017, section 2).",
+            f"A bias b adds b^2 = {size * size:.2g} to the second moment of its units, for which "
+            "the fixed point has no room (Klambauer et al. 2017, section 2).",
             "Nothing to do after training; before it, selfnorm.init.initialize_(model)."
             if severity == "note"
             else "selfnorm.init.initialize_(model), or torch.nn.init.zeros_(layer.bias).",

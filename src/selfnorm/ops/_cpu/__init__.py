@@ -4,6 +4,7 @@ At a few hundred elements a call costs more than its numbers. So all that depend
 and the dtype alone is remembered, and a call packs its pointers and goes.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 
 from selfnorm.ops import _reference
-from selfnorm.ops._constants import affine, derivative, dropped_levels
-from selfnorm.ops._cpu._context import head, numbers
+from selfnorm.ops._constants import PROBABILITIES, affine, derivative, dropped_levels
+from selfnorm.ops._cpu._context import NUMBERS, head, numbers
 from selfnorm.ops._cpu._pool import address, parallel_for
 from selfnorm.ops._cpu._pool import why_not as why_not
 from selfnorm.ops._layout import in_memory_order, on_copies
@@ -22,6 +23,8 @@ from selfnorm.ops._random import BLOCK, cut
 # Units of work below which one thread is quicker than two: about five microseconds of it.
 _ELEMENTS, _BLOCKS = 1 << 14, 1 << 4
 _LOWEST_CUT = cut(1)
+_NOT_READ = (math.nan,) * len(NUMBERS)
+"""Nan, so that a kernel which did read them would show it."""
 
 
 class _Plan(NamedTuple):
@@ -104,13 +107,16 @@ def _drop(plan: _Plan, out: Tensor, x: Tensor, seed: Tensor, inner: int = 1) -> 
     run(0, units * samples, grain, code, context + constants)
 
 
-@lru_cache
+@lru_cache(PROBABILITIES)
 def _plan(name: str, p: float, dtype: torch.dtype, linear: bool = False) -> _Plan:
     code = address(name, dtype)
-    scale, shift, dropped = affine(p, dtype)
-    if linear:  # adding -0 leaves the sign of a zero alone
-        shift, dropped = -0.0, 0.0
-    constants = numbers(scale, shift, dropped, *derivative(p, dtype))
+    if name == "selu_backward":  # the others have no use for what takes longest
+        constants = numbers(*_NOT_READ[:3], *derivative(p, dtype))
+    else:
+        scale, shift, dropped = affine(p, dtype)
+        if linear:  # adding -0 leaves the sign of a zero alone
+            shift, dropped = -0.0, 0.0
+        constants = numbers(scale, shift, dropped, *_NOT_READ[3:])
     run = None if code is None else parallel_for()
     return _Plan(run, code, cut(dropped_levels(p)), constants)
 

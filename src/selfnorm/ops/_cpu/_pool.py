@@ -19,9 +19,11 @@ import torch
 
 from selfnorm.errors import SelfNormWarning
 from selfnorm.ops._cpu._context import ELEMENTS
+from selfnorm.ops._cpu._steps import StepError, step
 
 # What torch calls x86 processors without AVX2; others are "DEFAULT" too, and have what it takes.
 _TOO_OLD = ("NO AVX", "DEFAULT") if platform.machine().lower() in ("x86_64", "amd64") else ()
+_TORCH = "Install torch anew, 2.10 or later"
 _broken: list[str] = []
 _one_at_a_time = threading.Lock()
 
@@ -46,12 +48,15 @@ def _address(name: str, dtype: torch.dtype) -> int | None:
     if _broken:
         return None
     try:
-        from selfnorm.ops._cpu import _store  # noqa: PLC0415 - llvmlite may be missing too
-
         parallel_for()
+        with step(
+            "llvmlite, which numba compiles with, cannot be imported",
+            "Reinstall numba and llvmlite, or remove numba to silence this",
+        ):
+            from selfnorm.ops._cpu import _store  # noqa: PLC0415 - llvmlite may be missing too
         return _store.load(name, ELEMENTS[dtype])
-    except Exception as error:
-        _give_up(error)
+    except StepError as error:
+        _give_up(*error.args)
         return None
 
 
@@ -61,19 +66,20 @@ def parallel_for() -> Any:
     name = {"win32": "torch_cpu.dll", "darwin": "libtorch_cpu.dylib"}.get(
         sys.platform, "libtorch_cpu.so"
     )
-    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
-    function = library.torch_parallel_for
+    with step("torch's own library for CPUs cannot be loaded", _TORCH):
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
+    with step("this torch does not let others run on its threads", _TORCH):
+        function = library.torch_parallel_for
     function.argtypes = [ctypes.c_int64] * 3 + [ctypes.c_void_p, ctypes.c_char_p]
     function.restype = ctypes.c_int32
     return function
 
 
-def _give_up(error: Exception) -> None:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    _broken.append(f"numba is installed but its kernels do not work ({reason})")
+def _give_up(fault: str, mend: str) -> None:
+    _broken.append(fault)
     warnings.warn(
-        f"selfnorm's CPU kernels need a working numba; {reason}. Plain torch serves instead: "
-        "the same results, slower. Reinstall numba, or remove it to silence this.",
+        f"selfnorm's CPU kernels cannot be used: {fault}. Plain torch serves instead: the same "
+        f"results, slower. {mend}.",
         SelfNormWarning,
         stacklevel=2,
     )

@@ -19,6 +19,7 @@ import llvmlite.binding as llvm
 from selfnorm._files import write_file
 from selfnorm.ops import _polynomials, _random
 from selfnorm.ops._cpu import _context
+from selfnorm.ops._cpu._steps import step
 
 _ENTRY = "selfnorm_kernel"
 _loaded: list[Any] = []  # machine code is freed with its engine
@@ -26,12 +27,24 @@ _loaded: list[Any] = []  # machine code is freed with its engine
 
 def load(name: str, element: str) -> int:
     """The address of a kernel's machine code, from disk or compiled now."""
-    path = folder() / f"{name}-{element}-{_digest()}.o"
+    with step(
+        "the kernels' text, or which numba and llvmlite are installed, cannot be read",
+        "Reinstall selfnorm, numba and llvmlite",
+    ):
+        path = folder() / f"{name}-{element}-{_digest()}.o"
     code = _read(path)
     if code is None:
-        code = _compile(name, element)
+        with step(
+            "numba is installed but its kernels do not work",
+            "Reinstall numba, or remove it to silence this",
+        ):
+            code = _compile(name, element)
         _keep(path, code)
-    return _link(code)
+    with step(
+        "llvmlite cannot load a kernel's machine code",
+        f"Reinstall llvmlite, and remove '{path}' if it is there",
+    ):
+        return _link(code)
 
 
 def folder() -> Path:

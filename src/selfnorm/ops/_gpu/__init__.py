@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfnorm.ops._constants import affine, derivative, dropped_levels
+from selfnorm.ops._constants import PROBABILITIES, affine, derivative, dropped_levels
 from selfnorm.ops._layout import in_memory_order, on_copies
 from selfnorm.ops._random import BLOCK, cut
 
@@ -130,7 +130,7 @@ def _launch(
     _compiled[kind] = kernel(*tensors, *numbers, *known, enable_fp_fusion=False)
 
 
-@lru_cache
+@lru_cache(PROBABILITIES)
 def _mask(p: float, dtype: torch.dtype, *, linear: bool = False) -> tuple[int, ...] | None:
     """Cut, scale, shift and dropped value; None where nothing is dropped."""
     levels = dropped_levels(p)
@@ -142,7 +142,7 @@ def _mask(p: float, dtype: torch.dtype, *, linear: bool = False) -> tuple[int, .
     return cut(levels), *_bits(scale, shift, dropped)
 
 
-@lru_cache
+@lru_cache(PROBABILITIES)
 def _slopes(p: float, dtype: torch.dtype) -> tuple[int, ...]:
     """Slope, threshold, floor and tail."""
     return _bits(*derivative(p, dtype))

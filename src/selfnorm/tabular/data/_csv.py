@@ -32,27 +32,31 @@ def read_csv(path: Path, text_columns: Collection[str]) -> pa.Table:
         pyarrow.ArrowException, OSError, UnicodeError, csv.Error: it cannot be read.
     """
     delimiter, header = _header(path)
+    compression = "gzip" if _is_compressed(path) else None  # Arrow tells by `.gz` alone
     if all(_is_number(cell) for cell in header):
         raise TableError(
             f"The first row of '{path}' must name the columns; it holds numbers "
             f"({delimiter.join(header)[:40]}). Put a row of names above it."
         )
-    as_text = [
-        raw
+    wanted = set(text_columns)
+    as_text = {
+        raw: pa.string()
         for raw, name in zip(header, clean_names(header), strict=True)
-        if name in set(text_columns)
-    ]
+        if name in wanted
+    }
     parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     convert = pacsv.ConvertOptions(
         null_values=[*_NULLS, *(f" {null}" for null in _NULLS)],
         strings_can_be_null=True,
-        column_types=dict.fromkeys(as_text, pa.string()),
+        column_types=as_text,
     )
     try:
-        table = pacsv.read_csv(path, parse_options=parse, convert_options=convert)
+        with pa.input_stream(str(path), compression) as file:
+            table = pacsv.read_csv(file, parse_options=parse, convert_options=convert)
     except pa.ArrowInvalid:  # only a reader without threads can tell the row
         one = pacsv.ReadOptions(use_threads=False)
-        table = pacsv.read_csv(path, one, parse, convert)
+        with pa.input_stream(str(path), compression) as file:
+            table = pacsv.read_csv(file, one, parse, convert)
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise TableError(
             f"'{path}' cannot be read: text must be UTF-8, and this file's is not. Save it as "
@@ -75,7 +79,7 @@ def clean_names(names: Sequence[str]) -> list[str]:
 
 def _header(path: Path) -> tuple[str, list[str]]:
     """The delimiter, which is the one that cuts the first row into most cells, and those cells."""
-    opened: Any = gzip.open if path.suffix == ".gz" else open
+    opened: Any = gzip.open if _is_compressed(path) else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
         lines = list(islice(file, 100))
     if not lines or not lines[0].strip():
@@ -85,6 +89,10 @@ def _header(path: Path) -> tuple[str, list[str]]:
     rows = {mark: next(csv.reader(lines, delimiter=mark)) for mark in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda mark: len(rows[mark]))
     return delimiter, rows[delimiter]
+
+
+def _is_compressed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
 
 
 def _decimal_comma(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -76,16 +76,17 @@ def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
             return _with_names(pa.Table.from_pandas(frame, preserve_index=False), "the table")
         if hasattr(data, "__arrow_c_stream__"):
             return _with_names(pa.table(data), "the table")
-        array = np.asarray(data)
+        array = _as_array(data)
         if array.ndim == 2:
             names = names or [f"x{number}" for number in range(array.shape[1])]
             table = pa.table([_arrow(values) for values in array.T], names=list(names))
             return _with_names(table, "the array")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise TableError(f"Each column holds values of one kind: {_reason(error)}") from error
+    came = f"an array of shape {array.shape}" if array.ndim else f"{type(data).__name__}"
     raise UnsupportedError(
-        "A table is a DataFrame, an Arrow table or an array of shape (rows, columns); an array of "
-        f"shape {array.shape} came. Reshape it to two dimensions."
+        "A table is a DataFrame, an Arrow table or an array of shape (rows, columns); "
+        f"{came} came. " + ("Reshape it to two dimensions." if array.ndim else "Pass one of these.")
     )
 
 
@@ -105,9 +106,25 @@ def require_column(name: str, names: Collection[str]) -> None:
     )
 
 
+def _as_array(data: Any) -> np.ndarray:
+    try:
+        return np.asarray(data)
+    except ValueError as error:
+        raise TableError(
+            f"Every row needs a cell for each column; the rows are of different length ({error}). "
+            "Fill them up."
+        ) from error
+
+
 def _arrow(values: np.ndarray) -> pa.Array:
     if values.dtype == object and not any(isinstance(value, str) for value in values):
-        values = values.astype(float)
+        try:
+            values = values.astype(float)
+        except (TypeError, ValueError) as error:
+            raise TableError(
+                f"Columns of an array hold numbers or text; one holds something else ({error}). "
+                "Convert it, or leave it out."
+            ) from error
     return pa.array(values, from_pandas=True)
 
 

@@ -62,7 +62,7 @@ class Encoder:
         rare = _rare(len(rows))
         columns: list[Column] = []
         ignored: dict[str, str] = {}
-        names = table.column_names
+        names = dict.fromkeys(table.column_names)  # looked up as in a set, in order as in a list
         for name in (*categories, *ignore):
             require_column(name, names)
         as_asked, as_category = set(ignore), set(categories)
