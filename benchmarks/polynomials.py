@@ -14,8 +14,9 @@ import mpmath as mp
 import torch
 
 from benchmarks._harness import Row, main
-from selfnorm.ops._constants import BOTTOM, rounded
-from selfnorm.ops._polynomials import DOUBLE, LOWEST_R, SINGLE
+from selfnorm.ops._constants import FORMATS
+from selfnorm.ops._spec._constants import BOTTOM, rounded
+from selfnorm.ops._spec._polynomials import DOUBLE, LOWEST_R, SINGLE
 
 A = mp.mpf(BOTTOM.numerator) / BOTTOM.denominator
 LOW, HIGH = mp.mpf(LOWEST_R) * mp.mpf("1.001"), (math.log(2) + LOWEST_R) * mp.mpf("1.001")
@@ -48,7 +49,7 @@ def find(count: int, dtype: torch.dtype) -> list[float]:
     fixed: list[mp.mpf] = []
     while len(fixed) < count:
         free = remez(fixed, count - len(fixed))
-        fixed.append(mp.mpf(rounded(float(free[0]), dtype)))
+        fixed.append(mp.mpf(rounded(float(free[0]), FORMATS[dtype])))
     return [float(c) for c in fixed]
 
 

@@ -17,10 +17,11 @@ import torch
 import selfnorm
 from selfnorm.errors import SelfNormWarning
 from selfnorm.ops import _cpu, _reference, serving
-from selfnorm.ops._constants import BOTTOM, LAMBDA, derivative
+from selfnorm.ops._constants import derivative
 from selfnorm.ops._cpu import _pool
 from selfnorm.ops._cpu._context import ELEMENTS
-from selfnorm.ops._random import BLOCK
+from selfnorm.ops._spec._constants import BOTTOM, LAMBDA
+from selfnorm.ops._spec._philox import BLOCK
 from support.compare import assert_close, assert_same, assert_within_ulps
 from support.require import require
 from support.samples import DTYPES, HALF, LAYOUTS, normal, special
@@ -253,7 +254,7 @@ def test_other_kernels_have_another_name(monkeypatch: pytest.MonkeyPatch) -> Non
     store = importlib.import_module("selfnorm.ops._cpu._store")
     before = store._digest()
     store._digest.cache_clear()
-    monkeypatch.setattr(store._random, "ROUNDS", 10)
+    monkeypatch.setattr(store._philox, "ROUNDS", 10)
     assert store._digest() != before
     monkeypatch.undo()
     store._digest.cache_clear()

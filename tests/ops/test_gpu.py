@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from selfnorm.ops import _cpu, _reference
-from selfnorm.ops._random import BLOCK
+from selfnorm.ops._spec._philox import BLOCK
 from support.compare import assert_close, assert_same
 from support.require import require
 from support.samples import DTYPES, LAYOUTS, normal, special

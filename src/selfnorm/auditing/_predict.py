@@ -9,7 +9,7 @@ follow by `theory.moments`, dropout's by its definition. Where the theory has no
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Units(NamedTuple):
     def overall(self) -> Moments:
         """Of all units together."""
         variance = self.variance.mean() + self.mean.var()
-        return Moments(np.asarray(self.mean.mean()), np.asarray(variance))
+        return Moments(*cast("list[FloatArray]", [self.mean.mean(), variance]))
 
 
 STANDARD = Units(np.zeros(1), np.ones(1))

@@ -1,135 +1,30 @@
-"""The numbers behind the operations, as functions of the dropout probability and the dtype.
+"""The numbers of `_spec` for tensors of a dtype, remembered: every call asks for them."""
 
-They are exact until they are rounded. Who anneals the probability pays for them at every step, so
-sums and products are those of bare numerators and denominators: a `Fraction` would spend most of
-its time on dividing both by what they share.
-"""
-
-import math
-import struct
-from decimal import Decimal
-from fractions import Fraction
-from functools import cache, lru_cache
-from typing import NamedTuple
+from functools import lru_cache
 
 import torch
 
-from selfnorm.theory import alpha_dropout_affine, selu_constants
+from selfnorm.ops._spec import _constants
+from selfnorm.ops._spec._constants import Affine, Derivative
+from selfnorm.ops._spec._formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
 
-ALPHA, LAMBDA = map(Fraction, selu_constants(digits=50))
-BOTTOM = ALPHA * LAMBDA
-"""SELU of -inf is minus this."""
-LEVELS = 1 << 16
+FORMATS = {
+    torch.float64: FLOAT64,
+    torch.float32: FLOAT32,
+    torch.float16: FLOAT16,
+    torch.bfloat16: BFLOAT16,
+}
 PROBABILITIES = 1 << 10
 """How many pairs of a probability and a dtype are remembered: more than a network has layers."""
-_SINGLES = struct.Struct("2f")
-_Ratio = tuple[int, int]
-
-
-class Affine(NamedTuple):
-    """Alpha dropout in numbers of a dtype: `scale * (u, or dropped) + shift`."""
-
-    scale: float
-    shift: float
-    dropped: float
-
-
-class Derivative(NamedTuple):
-    """The derivative of SELU and alpha dropout, as a function of their output z.
-
-    It is `slope` if `z > threshold`; 0 if `z = floor`, where a saturated or dropped unit lies; else
-    `z - floor + tail`, where `tail` is what the floor lost in rounding.
-    """
-
-    slope: float
-    threshold: float
-    floor: float
-    tail: float
-
-
-def dropped_levels(p: float) -> int:
-    """How many of the 65536 values of 16 random bits drop a unit: `p` to the nearest 2**-16."""
-    return round(p * LEVELS)
 
 
 @lru_cache(PROBABILITIES)
 def affine(p: float, dtype: torch.dtype) -> Affine:
-    """The constants of the probability that is drawn, so that they fit it exactly."""
-    scale, shift = alpha_dropout_affine(dropped_levels(p) / LEVELS)
-    wide = _wide(dtype)
-    if wide == torch.float32:
-        scale, shift = _SINGLES.unpack(_SINGLES.pack(scale, shift))
-    return Affine(scale, shift, _dropped(wide))
+    """Alpha dropout in numbers of a dtype."""
+    return _constants.affine(p, FORMATS[dtype])
 
 
 @lru_cache(PROBABILITIES)
 def derivative(p: float, dtype: torch.dtype) -> Derivative:
-    """For outputs of that dtype; the numbers themselves are float32 or wider.
-
-    The forward pass computes in float32 or wider, rounds `scale * u + shift` once, and then rounds
-    to `dtype`; so the threshold and the floor are rounded likewise.
-    """
-    wide = _wide(dtype)
-    scale, shift, dropped = (value.as_integer_ratio() for value in affine(p, dtype))
-    floor = rounded(_nearest(_plus(shift, _times(scale, dropped)), wide), dtype)
-    lost = _plus(floor.as_integer_ratio(), _minus(shift))
-    return Derivative(
-        slope=_nearest(_times(scale, LAMBDA.as_integer_ratio()), wide),
-        threshold=_nearest(shift, dtype),
-        floor=floor,
-        tail=_nearest(_plus(lost, _times(scale, BOTTOM.as_integer_ratio())), wide),
-    )
-
-
-def rounded(value: float | Decimal | Fraction, dtype: torch.dtype) -> float:
-    """The number of that dtype nearest to `value`, ties to even."""
-    return _nearest(value.as_integer_ratio(), dtype)
-
-
-def _nearest(value: _Ratio, dtype: torch.dtype) -> float:
-    """The same of a numerator and a positive denominator, which may share factors."""
-    numerator, denominator = value
-    size, (digits, lowest) = abs(numerator), _format(dtype)
-    place = max(size.bit_length() - denominator.bit_length() - digits, lowest)
-    if place > 0:
-        denominator <<= place
-    else:
-        size <<= -place
-    whole, rest = divmod(size, denominator)
-    if whole >> digits:  # one digit too many
-        rest += denominator * (whole & 1)
-        whole, denominator, place = whole >> 1, denominator << 1, place + 1
-    rest <<= 1
-    if rest > denominator or (rest == denominator and whole & 1):
-        whole += 1
-    return math.ldexp(whole if numerator > 0 else -whole, place)
-
-
-def _plus(one: _Ratio, other: _Ratio) -> _Ratio:
-    return one[0] * other[1] + other[0] * one[1], one[1] * other[1]
-
-
-def _times(one: _Ratio, other: _Ratio) -> _Ratio:
-    return one[0] * other[0], one[1] * other[1]
-
-
-def _minus(value: _Ratio) -> _Ratio:
-    return -value[0], value[1]
-
-
-@cache
-def _dropped(dtype: torch.dtype) -> float:
-    return -rounded(BOTTOM, dtype)
-
-
-@cache
-def _format(dtype: torch.dtype) -> tuple[int, int]:
-    """How many binary digits a dtype has, and the exponent of its smallest number."""
-    info = torch.finfo(dtype)
-    smallest = math.frexp(info.tiny)[1] + math.frexp(info.eps)[1] - 2
-    return 2 - math.frexp(info.eps)[1], smallest
-
-
-@cache
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
+    """The derivative for outputs of a dtype."""
+    return _constants.derivative(p, FORMATS[dtype])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from selfnorm import _torch_private
 from selfnorm.ops import _cpu, _gpu, _random
+from selfnorm.ops._spec import _philox
 
 _ON_CPU, _ON_GPU = _cpu.why_not() is None, _gpu.why_not() is None
 _TENSORS = (Tensor, torch.nn.Parameter)
@@ -37,8 +38,8 @@ def draw_seed(x: Tensor, generator: torch.Generator | None) -> Tensor:
         with torch.inference_mode(mode=False):
             seed = _scratch.seed = torch.empty((), dtype=torch.int64, device="cpu")
     if generator is None:
-        return seed.random_(0, _random.SEEDS)
-    return seed.random_(0, _random.SEEDS, generator=generator)
+        return seed.random_(0, _philox.SEEDS)
+    return seed.random_(0, _philox.SEEDS, generator=generator)
 
 
 def selu(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:

@@ -3,25 +3,21 @@
 A counter-based generator has no state to share: every kernel, thread and device that knows the
 seed finds the same bits at the same position, so a mask is drawn again in the backward pass
 instead of being kept.
-
-Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; 7 rounds are the fewest
-that pass BigCrush.
 """
 
 import torch
 from torch import Tensor
 
-from selfnorm.ops._constants import LEVELS, dropped_levels
-
-ROUNDS = 7
-SEEDS = 2**63 - 1
-"""Seeds lie below this."""
-# Elements come in blocks of 512: 64 counters, each of 4 words of 32 bits, each of 2 halves.
-COUNTERS = 64
-BLOCK = COUNTERS * 8
-
-MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+from selfnorm.ops._spec._philox import (
+    BLOCK,
+    COUNTERS,
+    KEY_STEPS,
+    LEVELS,
+    MULTIPLIERS,
+    ROUNDS,
+    SEEDS,
+    dropped_levels,
+)
 
 _MULTIPLIERS = torch.tensor(MULTIPLIERS).view(2, 1, 1)
 _KEY_SCHEDULE = torch.tensor(KEY_STEPS).view(2, 1, 1) * torch.arange(ROUNDS).view(-1, 1, 1, 1)
@@ -34,11 +30,6 @@ _HALF = torch.tensor(32)
 def draw_seed(device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Draw a seed, 63 bits in a 0-d tensor, from torch's generator of that device."""
     return torch.randint(SEEDS, (), device=device, generator=generator)
-
-
-def cut(levels: int) -> int:
-    """A unit is kept if its 16 bits, as a signed number, lie above this; `levels` is 1 or more."""
-    return levels - LEVELS // 2 - 1
 
 
 def draw_limits(seed: Tensor, count: int, p: float) -> Tensor:

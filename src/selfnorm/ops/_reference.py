@@ -27,8 +27,9 @@ import math
 import torch
 from torch import Tensor
 
-from selfnorm.ops._constants import BOTTOM, LAMBDA, affine, derivative
+from selfnorm.ops._constants import affine, derivative
 from selfnorm.ops._random import draw_limits
+from selfnorm.ops._spec._constants import BOTTOM, LAMBDA
 
 
 def selu(x: Tensor) -> Tensor:

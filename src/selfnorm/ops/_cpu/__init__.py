@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from selfnorm.ops import _reference
-from selfnorm.ops._constants import PROBABILITIES, affine, derivative, dropped_levels
+from selfnorm.ops._constants import PROBABILITIES, affine, derivative
 from selfnorm.ops._cpu._context import NUMBERS, head, numbers
 from selfnorm.ops._cpu._pool import address, parallel_for
 from selfnorm.ops._cpu._pool import why_not as why_not
 from selfnorm.ops._layout import in_memory_order, on_copies
-from selfnorm.ops._random import BLOCK, cut
+from selfnorm.ops._spec._philox import BLOCK, cut, dropped_levels
 
 # Units of work below which one thread is quicker than two: about five microseconds of it.
 _ELEMENTS, _BLOCKS = 1 << 14, 1 << 4

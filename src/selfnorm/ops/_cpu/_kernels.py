@@ -18,8 +18,8 @@ from numba.extending import intrinsic, overload
 from numba.np.numpy_support import carray
 
 from selfnorm.ops._cpu._context import HEAD, NUMBERS
-from selfnorm.ops._polynomials import DOUBLE, SINGLE, Formula
-from selfnorm.ops._random import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
+from selfnorm.ops._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
+from selfnorm.ops._spec._polynomials import DOUBLE, SINGLE, Formula
 
 
 def compile_kernel(name: str, element: str) -> Any:

@@ -17,9 +17,9 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from selfnorm._files import write_file
-from selfnorm.ops import _polynomials, _random
 from selfnorm.ops._cpu import _context
 from selfnorm.ops._cpu._steps import step
+from selfnorm.ops._spec import _philox, _polynomials
 
 _ENTRY = "selfnorm_kernel"
 _loaded: list[Any] = []  # machine code is freed with its engine
@@ -65,7 +65,7 @@ def folder() -> Path:
 @cache
 def _digest() -> str:
     text = b"".join(Path(__file__).with_name(n).read_bytes() for n in ("_kernels.py", "_store.py"))
-    philox = (_random.ROUNDS, _random.COUNTERS, _random.MULTIPLIERS, _random.KEY_STEPS)
+    philox = (_philox.ROUNDS, _philox.COUNTERS, _philox.MULTIPLIERS, _philox.KEY_STEPS)
     constants = (_polynomials.SINGLE, _polynomials.DOUBLE, philox, _context.HEAD, _context.NUMBERS)
     host = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))

@@ -13,8 +13,8 @@ computed in float32 and rounded once. Offsets are 64 bits wide.
 import triton
 import triton.language as tl
 
-from selfnorm.ops._polynomials import DOUBLE, SINGLE
-from selfnorm.ops._random import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
+from selfnorm.ops._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
+from selfnorm.ops._spec._polynomials import DOUBLE, SINGLE
 
 _BLOCK, _COUNTERS, _ROUNDS = tl.constexpr(BLOCK), tl.constexpr(COUNTERS), tl.constexpr(ROUNDS)
 _RUN = tl.constexpr(2 * COUNTERS)  # neighbors whose bits come from the same word

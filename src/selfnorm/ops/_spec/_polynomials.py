@@ -14,15 +14,14 @@ import math
 from fractions import Fraction
 from typing import NamedTuple
 
-import torch
-
-from selfnorm.ops._constants import BOTTOM, LAMBDA, rounded
+from selfnorm.ops._spec._constants import BOTTOM, LAMBDA, rounded
+from selfnorm.ops._spec._formats import FLOAT32, FLOAT64, Format
 
 LOWEST_R = -0.54
 
 
 class Formula(NamedTuple):
-    """The constants in numbers of one dtype."""
+    """The constants in numbers of one format."""
 
     q: tuple[float, ...]
     """Coefficients of Q, the constant term first."""
@@ -41,38 +40,38 @@ class Formula(NamedTuple):
     """From here down SELU is `-bottom`."""
 
 
-def _formula(dtype: torch.dtype, lowest: float, q: tuple[float, ...]) -> Formula:
-    bottom, slope = rounded(BOTTOM, dtype), _below(LAMBDA, dtype)
-    log2 = rounded(math.log(2), dtype)
+def _formula(kind: Format, lowest: float, q: tuple[float, ...]) -> Formula:
+    bottom, slope = rounded(BOTTOM, kind), _below(LAMBDA, kind)
+    log2 = rounded(math.log(2), kind)
     return Formula(
-        q=tuple(rounded(coefficient, dtype) for coefficient in q),
+        q=tuple(rounded(coefficient, kind) for coefficient in q),
         bottom=bottom,
-        bottom_tail=rounded(BOTTOM - Fraction(bottom), dtype),
+        bottom_tail=rounded(BOTTOM - Fraction(bottom), kind),
         slope=slope,
-        slope_tail=rounded(LAMBDA - Fraction(slope), dtype),
-        log2e=rounded(1 / math.log(2), dtype),
-        offset=rounded(-LOWEST_R / math.log(2) - 0.5, dtype),
-        to_integer=1.5 / torch.finfo(dtype).eps,
+        slope_tail=rounded(LAMBDA - Fraction(slope), kind),
+        log2e=rounded(1 / math.log(2), kind),
+        offset=rounded(-LOWEST_R / math.log(2) - 0.5, kind),
+        to_integer=1.5 / kind.eps,
         log2=log2,
-        log2_tail=rounded(_LOG2 - Fraction(log2), dtype),
+        log2_tail=rounded(_LOG2 - Fraction(log2), kind),
         lowest=lowest,
     )
 
 
-def _below(value: Fraction, dtype: torch.dtype) -> float:
+def _below(value: Fraction, kind: Format) -> float:
     """The next number below, so that infinity times the tail is not minus infinity."""
-    nearest = rounded(value, dtype)
-    return nearest if Fraction(nearest) <= value else nearest - torch.finfo(dtype).eps
+    nearest = rounded(value, kind)
+    return nearest if Fraction(nearest) <= value else nearest - kind.eps
 
 
 _LOG2 = Fraction("0.693147180559945309417232121458176568")
 
 # fmt: off
-SINGLE = _formula(torch.float32, -18.0, (
+SINGLE = _formula(FLOAT32, -18.0, (
     0.879050076007843, 0.29301971197128296, 0.07324104011058807, 0.014497455209493637,
     0.0020417936611920595,
 ))
-DOUBLE = _formula(torch.float64, -39.0, (
+DOUBLE = _formula(FLOAT64, -39.0, (
     0.8790496704236884, 0.2930165568078961, 0.07325413920196924, 0.014650827840368398,
     0.002441804640350975, 0.00034882923700518755, 4.360365640017642e-05, 4.8447959092635366e-06,
     4.842141821631743e-07, 4.3462204189944294e-08, 3.0496905410759767e-09,
