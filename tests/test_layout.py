@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "_parameters": {"errors"},
     "_seeded": set(),
     "theory": {"_lazy", "_extras", "errors"},
-    "ops": {"theory", "errors", "_files", "_torch_private"},
+    "ops": {"_lazy", "theory", "errors", "_files", "_torch_private"},
     "init": {"theory", "errors"},
     "nn": {"_lazy", "ops", "init", "theory", "errors", "_parameters"},
     "recording": {"theory"},

@@ -25,6 +25,7 @@ PACKAGES = {
     "recording",
     "tabular",
     "theory",
+    "training",
     "watch",
 }
 SHOWN = re.compile(r"^::: (\S+)$", re.MULTILINE)

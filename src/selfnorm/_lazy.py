@@ -6,6 +6,7 @@ the line that names a missing extra.
 """
 
 import ast
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -30,10 +31,12 @@ def attach(
     def load(name: str) -> Any:
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        place = places[name] or name
         with _extras.told():
-            if not places[name]:
-                return import_module(f"{package}.{name}")
-            return getattr(import_module(f"{package}.{places[name]}"), name)
+            value: Any = import_module(f"{package}.{place}")
+        value = getattr(value, name) if places[name] else value
+        setattr(sys.modules[package], name, value)  # from now on at no cost
+        return value
 
     return load, lambda: names, names
 

@@ -1,20 +1,23 @@
 """The estimators behave like scikit-learn's own."""
 
+import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from selfnorm import SelfNormClassifier, SelfNormRegressor
-from selfnorm.errors import ArgumentError, SelfNormWarning
+from selfnorm import SelfNormClassifier, SelfNormRegressor, tabular
+from selfnorm.errors import ArgumentError, ModelFolderError, SelfNormWarning
 from support.tables import small_table
 
 QUICK = {"depth": 3, "width": 32, "epochs": 15, "learning_rate": 3e-3, "random_state": 0}
@@ -105,3 +108,71 @@ def test_bad_parameters_are_told_when_fitting(change: dict[str, Any], words: str
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ArgumentError, match=words):
         SelfNormClassifier(**QUICK | change).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "load", "frame"),
+    [
+        (SelfNormClassifier, load_iris, True),
+        (SelfNormClassifier, load_iris, False),
+        (SelfNormRegressor, load_diabetes, True),
+    ],
+)
+def test_a_saved_estimator_comes_back(kind, load, frame: bool, tmp_path: Path) -> None:
+    X, y = load(return_X_y=True, as_frame=frame)
+    model = kind(**QUICK, ignore=None, categories=[]).fit(X, y)
+    model.save(tmp_path / "m")
+    again = kind.load(str(tmp_path / "m"))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert again.get_params() == model.get_params()
+    assert again.n_features_in_ == model.n_features_in_
+    assert hasattr(again, "feature_names_in_") is frame
+    if frame:
+        assert again.feature_names_in_.tolist() == list(X.columns)
+    if kind is SelfNormClassifier:
+        assert again.classes_.tolist() == model.classes_.tolist()
+    assert again.n_iter_ == model.n_iter_
+    assert again.history_.stop == model.history_.stop
+    assert [e.loss for e in again.history_.epochs] == [e.loss for e in model.history_.epochs]
+    before = [(k.layer, k.mean, k.variance) for k in model.layers_before_]
+    assert [(k.layer, k.mean, k.variance) for k in again.layers_before_] == before
+
+
+def test_an_estimator_loads_what_the_command_line_wrote(tmp_path: Path) -> None:
+    result = tabular.fit("wine", tabular.Settings(epochs=2, depth=3, width=16, seed=5))
+    result.save(tmp_path / "m")
+    model = SelfNormClassifier.load(tmp_path / "m")
+    assert (model.depth, model.width, model.epochs, model.random_state) == (3, 16, 2, 5)
+    X, _ = load_wine(return_X_y=True, as_frame=True)
+    expected = result.model.predict(X).values.tolist()
+    assert model.predict(X).tolist() == expected
+    assert model.feature_names_in_.tolist() == list(X.columns)
+
+
+def test_the_command_line_loads_what_an_estimator_wrote(tmp_path: Path) -> None:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    model = SelfNormClassifier(**QUICK).fit(X, y)
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(
+        tabular.load_model(tmp_path / "m").predict(X).probabilities, model.predict_proba(X)
+    )
+
+
+def test_what_cannot_be_saved_or_loaded_is_told(tmp_path: Path) -> None:
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(NotFittedError):
+        SelfNormClassifier().save(tmp_path / "m")
+    model = SelfNormClassifier(**QUICK).fit(X, y)
+    model.save(tmp_path / "m")
+    with pytest.raises(ModelFolderError, match="holds files"):
+        model.save(tmp_path / "m")
+    model.save(tmp_path / "m", force=True)
+    with pytest.raises(ArgumentError, match=r"loads models of regression; .* holds one of class"):
+        SelfNormRegressor.load(tmp_path / "m")
+    with pytest.raises(ModelFolderError, match="there is no"):
+        SelfNormClassifier.load(tmp_path / "nothing")
+    record = json.loads((tmp_path / "m/model.json").read_text())
+    for about in ({}, {**record["about"], "epochs": 7}, {**record["about"], "best_epoch": 99}):
+        (tmp_path / "m/model.json").write_text(json.dumps(record | {"about": about}))
+        with pytest.raises(ModelFolderError, match="does not tell"):
+            SelfNormClassifier.load(tmp_path / "m")

@@ -13,6 +13,22 @@ def main() -> None:
 
     exit_on_ctrl_c()
 
-    from selfnorm.cli._app import run
+    import sys
 
+    from selfnorm import _extras
+    from selfnorm.errors import MissingPackageError
+
+    try:
+        with _extras.told():
+            from selfnorm.cli._app import run
+    except MissingPackageError as error:
+        sys.exit(_refused(error))
     run()
+
+
+def _refused(error: Exception) -> int:
+    """Say what is missing before there is anything to say it with; the exit code."""
+    import sys
+
+    sys.stderr.write(f"Error: {error}\n")
+    return 2

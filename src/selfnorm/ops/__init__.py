@@ -4,10 +4,6 @@ The operations are registered with PyTorch as `torch.ops.selfnorm`; the function
 arguments, draw the seed and differentiate.
 """
 
-from selfnorm.ops._functional import alpha_dropout as alpha_dropout
-from selfnorm.ops._functional import feature_alpha_dropout as feature_alpha_dropout
-from selfnorm.ops._functional import selu as selu
-from selfnorm.ops._functional import selu_alpha_dropout as selu_alpha_dropout
-from selfnorm.ops._library import serving as serving
+from selfnorm import _lazy
 
-__all__ = ["alpha_dropout", "feature_alpha_dropout", "selu", "selu_alpha_dropout", "serving"]
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, __file__)

@@ -46,7 +46,8 @@ def history_of(recorded: Mapping[str, Any]) -> History:
         Epoch(number, *(_float(entry[name]) for name in _FIGURES), seconds=math.nan)
         for number, entry in enumerate(recorded["epochs"], 1)
     )
-    return History(epochs, epochs[recorded["best_epoch"] - 1], recorded["stop"])
+    best = {epoch.number: epoch for epoch in epochs}[recorded["best_epoch"]]
+    return History(epochs, best, recorded["stop"])
 
 
 def layers_of(recorded: Mapping[str, Any], when: str) -> tuple[Observation, ...]:

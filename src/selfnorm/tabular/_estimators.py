@@ -16,7 +16,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from selfnorm.errors import ArgumentError, SelfNormWarning
+from selfnorm.errors import ArgumentError, ModelFolderError, SelfNormWarning
 from selfnorm.nn import Shape
 from selfnorm.recording import Observation
 from selfnorm.tabular._about import history_of, layers_of
@@ -153,13 +153,25 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
                 f"{cls.__name__} loads models of {cls._task}; '{folder}' holds one of "
                 f"{model.target.task}. Use the other estimator."
             )
+        try:
+            return cls._of(model)
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+            raise ModelFolderError(
+                f"An estimator is restored from what its folder tells of its training; "
+                f"'{folder}' does not tell ({type(error).__name__}: {error}). Use "
+                "selfnorm.tabular.load_model, or fit it again."
+            ) from error
+
+    @classmethod
+    def _of(cls, model: TabularModel) -> Self:
+        """The fitted estimator of a model, by what is recorded about it."""
         own, columns = model.about.get("estimator"), model.about["columns"]
         estimator = cls(**(own["parameters"] if own else _parameters_of(model)))
         estimator.n_features_in_ = len(columns)
         if own is None or own["named"]:
             estimator.feature_names_in_ = np.asarray(columns, dtype=object)
-        layers = (layers_of(model.about, when) for when in ("before", "after"))
-        estimator._take(model, history_of(model.about), *layers)
+        before, after = (layers_of(model.about, when) for when in ("before", "after"))
+        estimator._take(model, history_of(model.about), before, after)
         return estimator
 
     def _predict(self, X: Any) -> Prediction:
