@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from selfnorm.recording import INPUT, Features, Layer
-from selfnorm.theory import ACTIVATIONS, Moments, alpha_dropout_affine, moments, selu_constants
+from selfnorm.theory import ACTIVATIONS, Moments, moments
+from selfnorm.theory._dropout import alpha_dropout_moments
 from selfnorm.theory._types import FloatArray
 
 _UNITS = 256
-_DROPPED = -float(np.prod(selu_constants()))
 _ALIASES = {"swish": "silu", "relu6": "relu", "logsigmoid": ""}
 
 
@@ -32,8 +32,8 @@ class Units(NamedTuple):
     def overall(self) -> Moments:
         """Of all units together."""
         return Moments(
-            np.float64(self.mean.mean()), np.float64(self.variance.mean() + self.mean.var())
-        )  # pyright: ignore[reportArgumentType]
+            np.asarray(self.mean.mean()), np.asarray(self.variance.mean() + self.mean.var())
+        )
 
 
 STANDARD = Units(np.zeros(1), np.ones(1))
@@ -125,11 +125,7 @@ def _dropout(layer: Layer, before: Units) -> Units:
 
 
 def _alpha_dropout(layer: Layer, before: Units) -> Units:
-    p = float(layer.settings["p"])
-    scale, shift = alpha_dropout_affine(p)
-    q = 1 - p
-    mean = scale * (q * before.mean + p * _DROPPED) + shift
-    return Units(mean, scale**2 * q * (before.variance + p * (before.mean - _DROPPED) ** 2))
+    return Units(*alpha_dropout_moments(before.mean, before.variance, float(layer.settings["p"])))
 
 
 def _scale(layer: Layer, before: Units) -> Units | None:

@@ -13,11 +13,10 @@ from selfnorm.tabular import Evaluation
 from selfnorm.tabular._fit import Prepared
 from selfnorm.tabular._source import Source
 from selfnorm.tabular.encoding._target import ClassTarget, Target
-from selfnorm.theory import theorem_domains
+from selfnorm.theory import THEOREM_1
 
 _SHOWN_IGNORED = 3
 _SHOWN_LAYERS = 40
-_LOW, _HIGH = map(float, theorem_domains("1")[0].variance)
 
 
 def understood(where: str, ready: Prepared) -> Table:
@@ -77,10 +76,10 @@ def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group
             f"{end.mean:+.3f}",
             f"{end.variance:.3f}",
         )
-    inside = sum(_LOW <= layer.variance <= _HIGH for layer in before)
+    inside = sum(THEOREM_1.holds("variance", layer.variance) for layer in before)
     note = (
         f"At the start {inside} of {len(before)} layers have a variance in theorem 1's range, "
-        f"[{_LOW}, {_HIGH}]."
+        f"{THEOREM_1.interval('variance')}."
     )
     if inside < len(before):
         note += (

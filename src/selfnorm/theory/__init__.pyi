@@ -28,3 +28,5 @@ from ._normalize import compare_activations as compare_activations
 from ._normalize import normalize_activation as normalize_activation
 from ._propagate import Propagation as Propagation
 from ._propagate import propagate as propagate
+from ._theorem1 import THEOREM_1 as THEOREM_1
+from ._theorem1 import Theorem1 as Theorem1

@@ -13,7 +13,7 @@ from torch import nn
 
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.recording import Observation
-from selfnorm.theory import theorem_domains
+from selfnorm.theory import THEOREM_1
 from selfnorm.watch._observe import observations
 from selfnorm.watch._trace import Trace
 from selfnorm.watch._wrapped import eager, inner
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_DOMAIN = theorem_domains("1")[0]
-_BOX = {
-    "mean": tuple(float(end) for end in _DOMAIN.mean),
-    "variance": tuple(float(end) for end in _DOMAIN.variance),
-    "tau": tuple(float(end) for end in _DOMAIN.tau),
-}
 _WRITTEN = ("mean", "variance", "omega", "tau", "gradient", "gain")
 
 
@@ -190,12 +184,12 @@ class Monitor:
             if before is not None and np.isfinite(before.tau):
                 checked.insert(0, (before, "tau"))
             for of, name in checked:
-                value, limits = getattr(of, name), _BOX[name]
-                if not _within(value, limits):
+                value: float = getattr(of, name)
+                if not THEOREM_1.holds(name, value):
                     self._warned = True
                     warnings.warn(
                         f"theorem 1's conditions are left at step {of.step}: {name} of "
-                        f"{of.layer!r} is {value:.3g}, outside [{limits[0]:g}, {limits[1]:g}]. "
+                        f"{of.layer!r} is {value:.3g}, outside {THEOREM_1.interval(name)}. "
                         "selfnorm.audit tells why; this is said once.",
                         SelfNormWarning,
                         stacklevel=2,
@@ -241,7 +235,3 @@ def monitor(model: nn.Module, every: int = 100, *, writer: Writer | None = None)
         [0, 2]
     """
     return Monitor(model, every, writer)
-
-
-def _within(value: float, limits: tuple[float, ...]) -> bool:
-    return limits[0] <= value <= limits[1]
