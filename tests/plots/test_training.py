@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from selfnorm.errors import ArgumentError
-from selfnorm.plots import Curve, check_path, depth_figure, save, training_figure
+from selfnorm.plots import Curve, depth_figure, save
+from selfnorm.plots._style import check_path
+from selfnorm.plots._training import training_figure
 
 CURVES = [
     Curve("one", [1.0, 1.1, 0.9], [2.0, 3.0, 4.0], 0.9),

@@ -31,9 +31,8 @@ class Units(NamedTuple):
     @property
     def overall(self) -> Moments:
         """Of all units together."""
-        return Moments(
-            np.asarray(self.mean.mean()), np.asarray(self.variance.mean() + self.mean.var())
-        )
+        variance = self.variance.mean() + self.mean.var()
+        return Moments(self.mean.mean(), variance)  # pyright: ignore[reportArgumentType]
 
 
 STANDARD = Units(np.zeros(1), np.ones(1))

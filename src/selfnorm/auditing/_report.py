@@ -123,9 +123,10 @@ class Report:
 
         In a notebook the figure shows itself; elsewhere `figure.savefig`.
         """
-        from selfnorm.plots import plot_audit  # noqa: PLC0415 - matplotlib is slow to import
+        from selfnorm.auditing._charts import audit_charts  # noqa: PLC0415 - as the next one
+        from selfnorm.plots._draw import draw  # noqa: PLC0415 - matplotlib is slow to import
 
-        return plot_audit(self)
+        return draw(audit_charts(self.layers))
 
     def _repr_html_(self) -> str:
         from selfnorm.auditing._html import fragment  # noqa: PLC0415 - as above

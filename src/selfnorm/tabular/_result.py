@@ -60,12 +60,14 @@ class Result:
         Raises:
             ModelFolderError: the folder cannot be written to, or is not empty.
         """
-        from selfnorm import plots  # noqa: PLC0415 - matplotlib is slow to import
+        from selfnorm.plots import save  # noqa: PLC0415 - matplotlib is slow to import
+        from selfnorm.plots._monitor import plot_monitor  # noqa: PLC0415 - as above
+        from selfnorm.plots._training import training_figure  # noqa: PLC0415 - as above
 
         folder = Path(folder)
         check_output(folder, force=force)
         history = self.history
-        curve = plots.training_figure(
+        curve = training_figure(
             [layer.variance for layer in self.before],
             [layer.variance for layer in self.after],
             loss=[epoch.loss for epoch in history.epochs],
@@ -74,11 +76,11 @@ class Result:
             title=f"{self.name}: {self.settings.depth} hidden layers",
         )
         save_model(self.model, folder)
-        plots.save(curve, folder / "training.png")
+        save(curve, folder / "training.png")
         names = ("model.safetensors", "model.json", "training.png")
         if not self.observed:
             return names
         write_file(folder / "monitor.csv", csv_bytes(observation_table(self.observed)))
-        drawn = plots.plot_monitor(self.observed, title=self.name)
-        plots.save(drawn, folder / "monitor.png")
+        drawn = plot_monitor(self.observed, title=self.name)
+        save(drawn, folder / "monitor.png")
         return (*names, "monitor.csv", "monitor.png")

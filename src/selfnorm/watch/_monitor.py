@@ -109,7 +109,7 @@ class Monitor:
 
     def plot(self) -> "Figure":
         """Variance, tau and gradient gain of each layer over the steps: a matplotlib figure."""
-        from selfnorm.plots import plot_monitor  # noqa: PLC0415 - matplotlib is slow
+        from selfnorm.plots._monitor import plot_monitor  # noqa: PLC0415 - matplotlib is slow
 
         self.collect()
         return plot_monitor(self.records)
