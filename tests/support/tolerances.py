@@ -36,6 +36,12 @@ FIXED_POINT = 1e-11
 # A matrix of independent units has finite-width corrections of order depth / width to its
 # variance, here 10 / 1024, and a spread of the same order.
 FINITE_WIDTH = 0.1
+# A page's positions have one decimal, and so do those of the two ticks that they are held against.
+PIXELS = 0.2
+# A sparkline's bars are written with one decimal.
+BARS = 0.05
+# Seventeen colors, with straight lines between them, for the 256 of a color map; of 1.
+SHADES = 0.04
 
 
 def printed(decimals: int) -> float:

@@ -244,6 +244,11 @@ def test_the_figure() -> None:
     ]
     assert len(axes[0].lines) == 7
     assert len(axes[1].lines) == 4
+    frame = monitor.history
+    for line, (_, seen) in zip(axes[0].lines, frame.groupby("layer", sort=False), strict=True):
+        assert list(line.get_xdata()) == list(seen["step"])
+        assert list(line.get_ydata()) == list(seen["variance"])
+    assert axes[3].get_ylim() == (1, 7)
 
 
 def test_memory_stays_flat() -> None:

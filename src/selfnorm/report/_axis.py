@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LEAST, _MOST = 1e-300, 1e300
+_LEAST, _MOST = 1e-250, 1e250  # so that air and factors stay within float64
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def counting(label: str, first: float, last: float, air: float = 0.5) -> Axis:
 
 def logarithmic(label: str, values: Sequence[float]) -> Axis:
     """A logarithmic axis around positive values, with air."""
-    low, high = max(min(values), _LEAST), min(max(values), _MOST)
-    air = max(1.02, (high / low) ** 0.04)
-    return Axis(label, low / air, high * air, logarithmic=True)
+    low, high = (math.log10(min(max(end, _LEAST), _MOST)) for end in (min(values), max(values)))
+    air = max(0.01, 0.04 * (high - low))
+    return Axis(label, 10.0 ** (low - air), 10.0 ** (high + air), logarithmic=True)
 
 
 def _steps(low: float, high: float, least: float = 0.0) -> tuple[float, ...]:

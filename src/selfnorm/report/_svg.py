@@ -12,10 +12,13 @@ from selfnorm.theory._types import FloatArray
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 46, 412, 24, 216
 """Where the axes lie."""
-_WORDS = 14
+WORDS = 14
 """Where the line of words above the axes stands."""
-_SHADES = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725")
-"""Nine of viridis's colors (van der Walt and Smith), which grow lighter evenly."""
+_SHADES = (
+    *("440154", "48186a", "472d7b", "424086", "3b528b", "33638d", "2c728e", "26828e", "21918c"),
+    *("1fa088", "28ae80", "3fbc73", "5ec962", "84d44b", "addc30", "d8e219", "fde725"),
+)
+"""Seventeen of viridis's colors (van der Walt and Smith), which grow lighter evenly."""
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_FLOOR = 96, 27, 26
 
 
@@ -26,7 +29,7 @@ def figure(chart: Chart) -> Markup:
         *(part for mark in chart.marks for part in _mark(chart, mark)),
         _tag("path", class_="axis", d=f"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}"),
         _text(chart.x.label, (LEFT + RIGHT) / 2, HEIGHT - 4, "middle"),
-        _text(chart.y.label, LEFT, _WORDS, "start"),
+        _text(chart.y.label, LEFT, WORDS, "start"),
         _legend(chart.legend),
         *([] if chart.scale is None else _scale(chart.scale)),
     ]
@@ -116,7 +119,7 @@ def _rectangle(
     bottom, top = _y(chart, y[0]), _y(chart, y[1])
     return _tag(
         "rect",
-        _tag("title", mark.note),
+        *([_tag("title", mark.note)] if mark.note else []),
         class_=kind,
         x=left,
         y=top,
@@ -139,20 +142,20 @@ def _legend(marks: Sequence[Mark]) -> Markup:
                 sign, kind = "▮", "theory"
         apart = {"dx": 8} if words else {}
         words.append(_tag("tspan", f"{sign} {mark.label}", class_=f"of-{kind}", **apart))
-    return _tag("text", *words, x=RIGHT, y=_WORDS, text_anchor="end") if words else Markup()
+    return _tag("text", *words, x=RIGHT, y=WORDS, text_anchor="end") if words else Markup()
 
 
 def _scale(scale: Scale) -> Iterator[Markup]:
     """The shades from the first to the last, between the numbers that they stand for."""
-    yield _text(f"{scale.label} {scale.low}", RIGHT - 90, _WORDS, "end")
+    yield _text(f"{scale.label} {scale.low}", RIGHT - 90, WORDS, "end")
     for number in range(12):
         color = f"fill:{_shade(number / 11)}"
-        yield _tag("rect", style=color, x=RIGHT - 86 + 5 * number, y=_WORDS - 8, width=5, height=8)
-    yield _text(str(scale.high), RIGHT, _WORDS, "end")
+        yield _tag("rect", style=color, x=RIGHT - 86 + 5 * number, y=WORDS - 8, width=5, height=8)
+    yield _text(str(scale.high), RIGHT, WORDS, "end")
 
 
 def _shade(share: float) -> str:
-    """A color between two of the nine."""
+    """A color between two of these."""
     at = share * (len(_SHADES) - 1)
     before = min(int(at), len(_SHADES) - 2)
     ends = (bytes.fromhex(_SHADES[before]), bytes.fromhex(_SHADES[before + 1]))
