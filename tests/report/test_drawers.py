@@ -11,7 +11,7 @@ from selfnorm.report._axis import Axis, counting
 from selfnorm.report._chart import Band, Box, Chart, Dots, Line, Scale
 from selfnorm.report._svg import SPARK_WIDTH, figure, sparkline
 from support.drawn import DRAWERS, Drawn, bars, by_svg
-from support.tolerances import BARS, SHADES
+from support.tolerances import BARS, PIXELS, SHADES
 
 POINTS = ((1.0, 2e-4), (2.0, 3.0), (4.0, 0.7))
 LOGARITHMIC = Chart(
@@ -110,6 +110,8 @@ def test_what_lies_beyond_an_axis_is_drawn_at_its_end(read: Read) -> None:
     chart = Chart("", LINEAR.x, LINEAR.y, (Dots(ends, 1.6), Line(ends, "measured")))
     drawn = read(chart)
     for left, right in (drawn.dots, drawn.lines[0]):
+        for place, corner in zip((left, right), drawn.frame, strict=True):
+            assert place == pytest.approx(corner, abs=PIXELS)
         drawn.check(0, -2.5, left[0], logarithmic=False)
         drawn.check(0, 2.5, right[0], logarithmic=False)
         drawn.check(1, 0.2, left[1], logarithmic=False)

@@ -34,7 +34,7 @@ class Drawn:
     boxes: list[tuple[Place, Place]] = field(default_factory=list)
     bands: list[tuple[float, float]] = field(default_factory=list)
     legend: list[str] = field(default_factory=list)
-    width: tuple[float, float] = (0.0, 0.0)
+    frame: tuple[Place, Place] = ((0.0, 0.0), (0.0, 0.0))
 
     def check(self, side: int, value: float, position: float, *, logarithmic: bool) -> None:
         """Raise unless a value stands where the ticks of its axis (0 is x, 1 is y) say."""
@@ -64,14 +64,15 @@ def by_svg(chart: Chart) -> Drawn:
             found.dashed.append(kind == "theory")
             found.colors.append((path.get("style") or "").removeprefix("stroke:"))
     (axis,) = (_numbers(path) for path in svg.iter("path") if path.get("class") == "axis")
-    found.width = axis[0], axis[3]
+    left, top, bottom, right = axis
+    found.frame = (left, bottom), (right, top)
     for dot in svg.iter("circle"):
         found.dots.append((float(dot.get("cx", "")), float(dot.get("cy", ""))))
         found.hollow.append(dot.get("class") == "hollow")
     for box in svg.iter("rect"):
         x, y, wide, high = (float(box.get(name, "")) for name in ("x", "y", "width", "height"))
         if box.get("class") == "band":
-            assert (x, round(x + wide, 1)) == found.width, "a band is as wide as the chart"
+            assert (x, round(x + wide, 1)) == (left, right), "a band is as wide as the chart"
             found.bands.append((y + high, y))
         elif box.get("class") == "box":
             found.boxes.append(((x, y + high), (x + wide, y)))
@@ -98,6 +99,8 @@ def by_matplotlib(chart: Chart) -> Drawn:
         [text for text in (axes.get_xlabel(), axes.get_ylabel()) if text],
         (dict(zip(x_texts, x_ticks, strict=True)), dict(zip(y_texts, y_ticks, strict=True))),
     )
+    (left, bottom), (right, top) = axes.bbox.get_points()
+    found.frame = (left, bottom), (right, top)
     for line in axes.lines:
         found.lines.append(places(line.get_xydata()))
         found.dashed.append(line.get_linestyle() == "--")
