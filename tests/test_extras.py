@@ -40,8 +40,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def without_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that holds NumPy, SciPy and selfnorm."""
-    return site(tmp_path_factory.mktemp("without_torch"), "numpy", "scipy")
+    """One that holds NumPy, SciPy, Jinja2 and selfnorm."""
+    return site(tmp_path_factory.mktemp("without_torch"), "numpy", "scipy", "jinja2")
 
 
 def site(folder: Path, *names: str) -> Path:
@@ -130,7 +130,11 @@ from selfnorm import recording, theory
 mean, variance = theory.moments(0.0, 1.0)
 assert abs(variance - 1) < 1e-12
 print(theory.propagate(30, dropout=0.1).variance[-1].round(6), theory.selu_constants(digits=12))
-from selfnorm.ops import _spec
+from selfnorm.ops._spec import _constants, _philox, _polynomials
+from selfnorm.auditing import Finding, rule_names
+from selfnorm.auditing import _charts, _predict
+from selfnorm.report import _svg
+assert len(rule_names()) == 30
 assert "torch" not in sys.modules
 """
     outcome = run(without_torch, code)

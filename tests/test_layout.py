@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
         *("_extras", "_given"),
     },
     "auditing": {
-        *("watch", "recording", "report", "plots", "theory", "errors", "_files", "_extras"),
+        *("watch", "recording", "report", "plots", "theory", "errors", "_files"),
+        *("_extras", "_lazy"),
     },
     "converting": {
         *("ops", "nn", "init", "theory", "errors", "_seeded", "_given", "_torch_private"),
@@ -38,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"_lazy", "errors", "_parameters"},
     "tabular": {
         *("training", "watch", "recording", "plots", "nn", "_lazy", "errors", "_files"),
-        "_parameters",
+        *("_parameters", "_extras"),
     },
     "cli": {
         *("tabular", "training", "converting", "auditing", "watch", "plots", "report"),

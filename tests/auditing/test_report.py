@@ -3,7 +3,9 @@
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,10 @@ from torch import nn
 import selfnorm
 from selfnorm.auditing import Report
 from selfnorm.init import initialize_
+from selfnorm.report._numbers import short, signed
+from support.drawn import bars
 from support.networks import plain, resnet
+from support.tolerances import BARS
 
 EVIL = "<script>alert(1)</script>"
 
@@ -108,6 +113,63 @@ def test_links_reach_their_layers(report: Report) -> None:
     assert page.count("<svg") == 3 + len(report.layers)
     for word in ("prefers-color-scheme:dark", "@media print", "max-width:700px", "viewport"):
         assert word in page
+
+
+def test_the_cells_of_the_page_are_the_figures(report: Report) -> None:
+    part = ET.fromstring(report._repr_html_())  # noqa: S314 - our own
+    tables = part.findall("table")
+    rows = tables[-1].findall("tbody/tr")
+    heads = [cell.text for cell in tables[-1].iter("th")]
+    assert len(rows) == len(report.layers)
+    for row, layer in zip(rows, report.layers, strict=True):
+        cells = {cell.get("data-of"): cell for cell in row}
+        assert list(cells) == heads
+        assert row.get("id") == f"layer-{layer.index}"
+        texts = {name: cell.text for name, cell in cells.items() if name != "values"}
+        assert texts == {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "shape": "×".join(map(str, layer.shape)),
+            "mean": signed(layer.mean),
+            "variance": short(layer.variance),
+            "theory": short(float(layer.predicted.variance)) if layer.predicted else "-",
+            "gradient": short(layer.gradient),
+            "tau": short(layer.tau),
+            "omega, rms": short(layer.omega_size),
+            "dead": f"{layer.dead:.0%}",
+            "kurtosis": short(layer.kurtosis),
+        }
+        drawn = next(path for path in cells["values"].iter("path"))
+        heights = [height for _, _, height in bars(drawn.get("d") or "")]
+        counts = layer.histogram.counts[layer.histogram.counts > 0]
+        expected = 24 * np.sqrt(counts / counts.max())
+        assert heights == pytest.approx(list(expected), abs=BARS)
+    marked = {row.get("id"): row.get("class") for row in rows if row.get("class")}
+    assert marked[f"layer-{report.layers[0].index}"] in {"error", "warning"}
+    (given,) = report.features
+    cells = {cell.get("data-of"): cell.text for cell in tables[0].iter("td")}
+    assert cells == {
+        "read by": report.layers[given.reader].name,
+        "features": str(len(given.means)),
+        "mean": signed(given.mean),
+        "variance": short(given.variance),
+        "lowest": short(given.low),
+        "highest": short(given.high),
+        "correlation": short(given.correlation_size),
+    }
+
+
+def test_the_page_and_the_figure_show_the_same(report: Report) -> None:
+    part = ET.fromstring(report._repr_html_())  # noqa: S314 - our own
+    axes = report.plot().axes
+    for drawn, panel in zip(part.findall("div/figure"), axes, strict=True):
+        caption, svg = drawn
+        assert caption.text == panel.get_title(loc="left")
+        texts = {text.text for text in svg.iter("text")}
+        ticks = [*panel.get_xticklabels(), *panel.get_yticklabels()]
+        assert {tick.get_text() for tick in ticks} <= texts
+        seen = sum(len(points.get_offsets()) for points in panel.collections)
+        assert len(list(svg.iter("circle"))) == seen
 
 
 def test_a_notebook_gets_a_part_of_a_page(report: Report) -> None:

@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 
 from selfnorm import plots
 from selfnorm.errors import ArgumentError
-from selfnorm.theory import fixed_point, gradient_gain, moments, neutral_dropout, selu_constants
+from selfnorm.theory import (
+    THEOREM_1,
+    fixed_point,
+    gradient_gain,
+    moments,
+    neutral_dropout,
+    selu_constants,
+)
 
 FIGURES = [plots.map_field, plots.variance_maps, plots.gradient_sizes, plots.selu_shape]
 
@@ -30,6 +37,9 @@ def test_the_arrows_are_the_map() -> None:
     after = moments(mean, variance, omega=0.05, tau=1.1)
     np.testing.assert_allclose(arrows.U, after.mean - mean)
     np.testing.assert_allclose(arrows.V, after.variance - variance)
+    (box,) = axes.patches
+    corners = box.get_bbox().get_points()
+    assert corners == pytest.approx(np.transpose([THEOREM_1.mean, THEOREM_1.variance]))
     point = fixed_point(omega=0.05, tau=1.1)
     (mark,) = axes.lines
     assert mark.get_xydata().tolist() == [[point.mean, point.variance]]
@@ -62,6 +72,8 @@ def test_the_derivative_jumps_at_zero() -> None:
     _, left, right = axes.lines[:3]
     assert left.get_ydata()[-1] == scale * alpha
     assert right.get_ydata()[0] == scale
+    assert list(axes.lines[3].get_ydata()) == [-scale * alpha] * 2
+    assert [text.get_text() for text in axes.texts] == ["saturation at -1.758"]
 
 
 def test_the_same_figure_is_the_same_file(tmp_path: Path) -> None:

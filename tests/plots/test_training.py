@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from selfnorm.errors import ArgumentError
-from selfnorm.plots import Curve, check_path, depth_figure, save, training_figure
+from selfnorm.plots import Curve, depth_figure, save
+from selfnorm.plots._style import check_path
+from selfnorm.plots._training import training_figure
+from selfnorm.theory import THEOREM_1
 
 CURVES = [
     Curve("one", [1.0, 1.1, 0.9], [2.0, 3.0, 4.0], 0.9),
@@ -20,8 +23,35 @@ def test_the_depth_figure_draws_every_network() -> None:
     assert [line.get_label() for line in before.lines] == ["one", "two"]
     np.testing.assert_array_equal(before.lines[0].get_ydata(), CURVES[0].before)
     np.testing.assert_array_equal(after.lines[0].get_ydata(), CURVES[0].after)
-    assert [bar.get_width() for bar in bars.patches] == [0.9, 0.1]
     assert before.get_yscale() == "log"
+    assert (before.get_title(loc="left"), after.get_title(loc="left")) == (
+        *("Variance at the start", "Variance after training"),
+    )
+    assert figure.get_suptitle() == "title"
+    assert bars.get_title(loc="left") == "accuracy"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        *("one", "two", "theorem 1's box"),
+    ]
+
+
+def test_the_length_of_a_bar_is_the_score() -> None:
+    bars = depth_figure(CURVES, title="", score="").axes[2]
+    assert [bar.get_x() for bar in bars.patches] == [0, 0]
+    assert [bar.get_width() for bar in bars.patches] == [0.9, 0.1]
+    first, second = (bar.get_y() for bar in bars.patches)
+    assert first > second  # from above, as in the legend
+    texts = [(text.get_text().strip(), text.get_position()[0]) for text in bars.texts]
+    assert texts == [("one", 0), ("0.9", 0.9), ("two", 0), ("0.1", 0.1)]
+    assert bars.get_xlim() == (0, pytest.approx(1.2 * 0.9))
+
+
+def test_theorem_1s_band_is_its_range_and_in_sight() -> None:
+    for axes in depth_figure(CURVES, title="", score="").axes[:2]:
+        (band,) = axes.patches
+        assert (band.get_y(), band.get_y() + band.get_height()) == THEOREM_1.variance
+        low, high = axes.get_ylim()
+        assert low < 0.3
+        assert high >= 4
 
 
 def test_values_beyond_the_axis_are_drawn_at_its_end() -> None:
@@ -35,7 +65,11 @@ def test_the_training_figure_marks_the_epoch_that_was_kept(validation: list[floa
     figure = training_figure(
         [1.0, 1.0], [1.0, 2.0], loss=[1.0, 0.5], validation_loss=validation, best=2, title="t"
     )
-    labels = [line.get_label() for line in figure.axes[1].lines]
+    layers, epochs = figure.axes
+    assert [list(line.get_ydata()) for line in layers.lines] == [[1.0, 1.0], [1.0, 2.0]]
+    assert list(epochs.lines[0].get_xydata().ravel()) == [1, 1.0, 2, 0.5]
+    assert list(epochs.lines[-1].get_xdata()) == [2, 2]
+    labels = [line.get_label() for line in epochs.lines]
     assert "kept: epoch 2" in labels
     assert ("validation" in labels) == np.isfinite(validation).all()
 

@@ -38,6 +38,12 @@ FIXED_POINT = 1e-11
 FINITE_WIDTH = 0.1
 # The mean of at most some 40,000 numbers of [0, 1], each off by a rounding; NumPy sums in pairs.
 MEAN_OF_EXACT = 1e-14
+# A page's positions have one decimal, and so do those of the two ticks that they are held against.
+PIXELS = 0.2
+# A sparkline's bars are written with one decimal.
+BARS = 0.05
+# Seventeen colors, with straight lines between them, for the 256 of a color map; of 1.
+SHADES = 0.04
 
 
 def printed(decimals: int) -> float:

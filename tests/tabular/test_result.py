@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from selfnorm import tabular
-from selfnorm.errors import ModelFolderError, TableError
+from selfnorm import _extras, tabular
+from selfnorm.errors import ModelFolderError, SelfNormWarning, TableError
 from selfnorm.tabular import Settings
 from selfnorm.tabular._fit import Prepared
 from support.tables import settings, small_table
@@ -86,3 +86,18 @@ def test_the_defaults_are_declared_once() -> None:
                 wanted = "auto" if function is SelfNormRegressor and name == "batch_size" else None
                 expected = getattr(Settings, name) if wanted is None else wanted
                 assert parameter.default == expected or name == "monitor", name
+
+
+def test_without_matplotlib_the_model_is_saved_and_the_pictures_are_missed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    result = tabular.fit(small_table(), QUICK)
+
+    def missing(_: object) -> None:
+        with _extras.told():
+            raise ModuleNotFoundError("no module", name="matplotlib")
+
+    monkeypatch.setattr(tabular.Result, "_figures", missing)
+    with pytest.warns(SelfNormWarning, match=r"without pictures.*pip install 'selfnorm\[plots\]'"):
+        assert result.save(tmp_path / "m") == ("model.safetensors", "model.json")
+    assert tabular.load_model(tmp_path / "m").about["metrics"] == result.metrics

@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory import alpha_dropout_affine, selu_constants
+from selfnorm.theory._dropout import alpha_dropout_moments
 
 DROPPED = -math.prod(selu_constants())
 # A handful of roundings of numbers of size 1.
@@ -18,6 +20,24 @@ ROUNDINGS = 1e-14
 @pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (0.3, 0.7), (-1.0, 2.0)])
 def test_mean_and_variance_are_restored(p: float, mean: float, variance: float) -> None:
     assert_restored(p, mean, variance, DROPPED)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.05, 0.5, 1.0])
+@pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (0.3, 0.7), (-1.0, 20.0)])
+def test_moments_behind_it_are_those_of_the_mixture(p: float, mean: float, variance: float) -> None:
+    scale, shift = alpha_dropout_affine(p)
+    kept, dropped = scale * mean + shift, scale * DROPPED + shift
+    expected = (1 - p) * kept + p * dropped
+    second = (1 - p) * (scale**2 * variance + kept**2) + p * dropped**2
+    found = alpha_dropout_moments(mean, variance, p)
+    assert found == pytest.approx((expected, second - expected**2), abs=100 * ROUNDINGS)
+    means, variances = alpha_dropout_moments(np.full(2, mean), np.full(2, variance), p)
+    assert (means[1], variances[1]) == found
+
+
+def test_dropped_units_are_where_selu_saturates() -> None:
+    assert selu_constants().saturation == DROPPED
+    assert selu_constants(0.1, 1.2).saturation == -math.prod(selu_constants(0.1, 1.2))
 
 
 @given(

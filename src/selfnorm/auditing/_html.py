@@ -1,40 +1,31 @@
 """A report as one HTML page, or as a part of a notebook. All that comes from data is escaped."""
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
 from selfnorm import __version__
-from selfnorm.auditing._figures import (
-    gradient_figure,
-    histogram_figure,
-    variance_figure,
-    weights_figure,
-)
+from selfnorm.auditing._charts import audit_charts
 from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import count, groups, marks, verdict
-from selfnorm.auditing._table import short, signed
 from selfnorm.recording import Features, Layer, Recording
+from selfnorm.report._numbers import short, signed
+from selfnorm.report._page import Row, render
+from selfnorm.report._svg import figure, sparkline
 
 
 def page(recording: Recording, findings: Sequence[Finding]) -> str:
     """A whole page."""
-    return _template().render(whole=True, **_content(recording, findings))
+    return _render(recording, findings, whole=True)
 
 
 def fragment(recording: Recording, findings: Sequence[Finding]) -> str:
     """The same without the page around it."""
-    return _template().render(whole=False, **_content(recording, findings))
+    return _render(recording, findings, whole=False)
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("selfnorm.auditing", "."), autoescape=True, undefined=StrictUndefined
-    )
-    return environment.get_template("report.html.jinja")
+def _render(recording: Recording, findings: Sequence[Finding], *, whole: bool) -> str:
+    content = _content(recording, findings)
+    return render("auditing", "report.html.jinja", whole=whole, **content)
 
 
 def _content(recording: Recording, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -44,9 +35,6 @@ def _content(recording: Recording, findings: Sequence[Finding]) -> dict[str, Any
     for layer in recording.layers:
         anchors.setdefault(layer.module, layer.index)
     anchors.pop("", None)
-    figures = [
-        draw(recording.layers) for draw in (variance_figure, gradient_figure, weights_figure)
-    ]
     return {
         "model": recording.model,
         "version": __version__,
@@ -55,20 +43,16 @@ def _content(recording: Recording, findings: Sequence[Finding]) -> dict[str, Any
         "rows": recording.rows,
         "groups": groups(findings),
         "anchors": anchors,
-        "figures": [figure for figure in figures if figure],
-        "features": [_feature_cells(f, recording.layers) for f in recording.features],
+        "drawn": [figure(chart) for chart in audit_charts(recording.layers) if not chart.empty],
+        "features": [Row(_feature_cells(f, recording.layers)) for f in recording.features],
         "layers": [
-            {
-                "index": layer.index,
-                "mark": marked.get(layer.index, ""),
-                "cells": _cells(layer),
-            }
+            Row(_cells(layer), anchor=f"layer-{layer.index}", mark=marked.get(layer.index, ""))
             for layer in recording.layers
         ],
     }
 
 
-def _cells(layer: Layer) -> list[tuple[str, Any]]:
+def _cells(layer: Layer) -> list[tuple[str, str]]:
     return [
         ("layer", layer.name or "model"),
         ("kind", layer.kind),
@@ -81,7 +65,7 @@ def _cells(layer: Layer) -> list[tuple[str, Any]]:
         ("omega, rms", short(layer.omega_size)),
         ("dead", f"{layer.dead:.0%}" if layer.dead == layer.dead else "-"),
         ("kurtosis", short(layer.kurtosis)),
-        ("values", histogram_figure(layer.histogram)),
+        ("values", sparkline(layer.histogram.edges, layer.histogram.counts)),
     ]
 
 

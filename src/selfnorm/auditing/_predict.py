@@ -14,11 +14,11 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from selfnorm.recording import INPUT, Features, Layer, quiet
-from selfnorm.theory import ACTIVATIONS, Moments, alpha_dropout_affine, moments, selu_constants
+from selfnorm.theory import ACTIVATIONS, Moments, moments
+from selfnorm.theory._dropout import alpha_dropout_moments
 from selfnorm.theory._types import FloatArray
 
 _UNITS = 256
-_DROPPED = -float(np.prod(selu_constants()))
 _ALIASES = {"swish": "silu", "relu6": "relu", "logsigmoid": ""}
 
 
@@ -125,11 +125,7 @@ def _dropout(layer: Layer, before: Units) -> Units:
 
 
 def _alpha_dropout(layer: Layer, before: Units) -> Units:
-    p = float(layer.settings["p"])
-    scale, shift = alpha_dropout_affine(p)
-    q = 1 - p
-    mean = scale * (q * before.mean + p * _DROPPED) + shift
-    return Units(mean, scale**2 * q * (before.variance + p * (before.mean - _DROPPED) ** 2))
+    return Units(*alpha_dropout_moments(before.mean, before.variance, float(layer.settings["p"])))
 
 
 def _scale(layer: Layer, before: Units) -> Units | None:

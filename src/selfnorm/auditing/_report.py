@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from selfnorm import _extras
 from selfnorm._files import write_file
 from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import count
-from selfnorm.errors import UnsupportedError
+from selfnorm.errors import MissingPackageError, UnsupportedError
 from selfnorm.recording import Features, Layer, Recording
 
 if TYPE_CHECKING:
@@ -109,10 +110,11 @@ class Report:
             path: Where to write it; only returned if None.
 
         Raises:
+            MissingPackageError: Jinja2 is not installed.
             OSError: The file cannot be written; one that stood there is as before.
         """
-        from selfnorm.auditing._html import page  # noqa: PLC0415 - Jinja2, for pages alone
-
+        with _extras.told():
+            from selfnorm.auditing._html import page  # noqa: PLC0415 - Jinja2, for pages alone
         text = page(self.recording, self.findings)
         if path is not None:
             write_file(Path(path), text.encode())
@@ -123,13 +125,18 @@ class Report:
 
         In a notebook the figure shows itself; elsewhere `figure.savefig`.
         """
-        from selfnorm.plots import plot_audit  # noqa: PLC0415 - matplotlib is slow to import
+        from selfnorm.auditing._charts import audit_charts  # noqa: PLC0415 - as the next one
 
-        return plot_audit(self)
+        with _extras.told():
+            from selfnorm.plots._draw import draw  # noqa: PLC0415 - matplotlib is slow to import
+        return draw(audit_charts(self.layers))
 
-    def _repr_html_(self) -> str:
-        from selfnorm.auditing._html import fragment  # noqa: PLC0415 - as above
-
+    def _repr_html_(self) -> str | None:
+        try:
+            with _extras.told():
+                from selfnorm.auditing._html import fragment  # noqa: PLC0415 - as above
+        except MissingPackageError:
+            return None  # the notebook shows the text
         return fragment(self.recording, self.findings)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":

@@ -1,7 +1,6 @@
 """A report as text and tables for a terminal 80 columns wide."""
 
 import io
-import math
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -14,6 +13,7 @@ from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import Group as Findings
 from selfnorm.auditing._groups import count, groups, marks, shorten, verdict
 from selfnorm.recording import Layer, Recording
+from selfnorm.report._numbers import short, signed
 
 _WIDTH = 80
 _LAYERS = 40
@@ -113,19 +113,3 @@ def _shown(layers: Sequence[Layer]) -> list[Layer]:
         return list(layers)
     step = (len(layers) - 1) / (_LAYERS - 1)
     return [layers[round(k * step)] for k in range(_LAYERS)]
-
-
-def short(value: float) -> str:
-    """Three digits, at most eight characters; a dash where there is no number."""
-    if math.isnan(value):
-        return "-"
-    if math.isinf(value):
-        return "inf"
-    if value and not 0.01 <= abs(value) < 1e4:
-        return f"{value:.1e}"
-    return f"{value:.3g}" if abs(value) >= 1000 else f"{value:.3f}"[:6]
-
-
-def signed(value: float) -> str:
-    """Three decimals with the sign: what matters of a mean is how near to 0 it is."""
-    return f"{value:+.3f}" if abs(value) < 1e4 else short(value)

@@ -9,15 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from selfnorm.recording import Observation
+from selfnorm.report._numbers import digits, short, signed
 from selfnorm.tabular import Evaluation
 from selfnorm.tabular._fit import Prepared
 from selfnorm.tabular._source import Source
 from selfnorm.tabular.encoding._target import ClassTarget, Target
-from selfnorm.theory import theorem_domains
+from selfnorm.theory import THEOREM_1
 
 _SHOWN_IGNORED = 3
 _SHOWN_LAYERS = 40
-_LOW, _HIGH = map(float, theorem_domains("1")[0].variance)
 
 
 def understood(where: str, ready: Prepared) -> Table:
@@ -56,8 +56,8 @@ def metrics(found: Evaluation, what: str) -> Table:
     table.add_column("trivial baseline", justify="right")
     for name, value in found.metrics.items():
         of_baseline = found.baseline.get(name)
-        shown = "-" if of_baseline is None else f"{of_baseline:.4g}"
-        table.add_row(name, f"{value:.4g}", shown)
+        shown = "-" if of_baseline is None else digits(of_baseline, 4)
+        table.add_row(name, digits(value, 4), shown)
     return table
 
 
@@ -72,15 +72,15 @@ def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group
         start, end = before[number], after[number]
         table.add_row(
             str(number + 1),
-            f"{start.mean:+.3f}",
-            f"{start.variance:.3f}",
-            f"{end.mean:+.3f}",
-            f"{end.variance:.3f}",
+            signed(start.mean),
+            short(start.variance),
+            signed(end.mean),
+            short(end.variance),
         )
-    inside = sum(_LOW <= layer.variance <= _HIGH for layer in before)
+    inside = sum(THEOREM_1.holds("variance", layer.variance) for layer in before)
     note = (
         f"At the start {inside} of {len(before)} layers have a variance in theorem 1's range, "
-        f"[{_LOW}, {_HIGH}]."
+        f"{THEOREM_1.interval('variance')}."
     )
     if inside < len(before):
         note += (
@@ -99,7 +99,10 @@ def _target(source: Source, target: Target) -> str:
             f"{counts.max():,} rows each"
         )
     low, high = source.values.min(), source.values.max()
-    return f"{target.name}: a number, from {low:.4g} to {high:.4g}, mean {target.mean:.4g}"
+    return (
+        f"{target.name}: a number, from {digits(low, 4)} to {digits(high, 4)}, "
+        f"mean {digits(target.mean, 4)}"
+    )
 
 
 def _sampled(depth: int) -> list[int]:

@@ -1,6 +1,5 @@
 """`selfnorm solve`: constants, fixed points and normalized activations."""
 
-import math
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from selfnorm.cli._console import output
 from selfnorm.errors import ArgumentError
+from selfnorm.report._numbers import digits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def solve(
         )
         raise ArgumentError(msg)
     if plot is not None:
-        from selfnorm.plots import check_path
+        from selfnorm.plots._style import check_path
 
         check_path(plot)
     if compare:
@@ -162,4 +162,5 @@ def _draw(path: Path, activation: str | None, *, compare: bool, omega: float, ta
 
 
 def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{round(value, 10) + 0.0:.7g}"
+    """Seven digits, and none that rounding errors alone make."""
+    return digits(round(value, 10), 7)

@@ -43,11 +43,15 @@ def save(drawn: Figure, path: str | Path) -> None:
     """
     path = Path(path)
     check_path(path)
-    kind = _ending(path)
+    write_file(path, rendered(drawn, _ending(path)))
+
+
+def rendered(drawn: Figure, kind: str) -> bytes:
+    """What a file of that kind (png, svg, pdf) holds."""
     content = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "selfnorm"}):
         drawn.savefig(content, format=kind, metadata={_DATES[kind]: None})
-    write_file(path, content.getvalue())
+    return content.getvalue()
 
 
 def check_path(path: Path) -> None:

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from selfnorm.plots._style import COLORS, figure, plain_axes
 from selfnorm.theory import (
+    THEOREM_1,
     FixedPoint,
     fixed_point,
     gradient_gain,
@@ -20,7 +21,6 @@ from selfnorm.theory import (
 from selfnorm.theory._activations import selu_function
 
 _GRAY = "#6E6E6E"
-_BOX = ((-0.1, 0.8), 0.2, 0.7)  # theorem 1: mean within 0.1, variance in [0.8, 1.5]
 
 
 def map_field(point: FixedPoint | None = None, *, omega: float = 0.0, tau: float = 1.0) -> Figure:
@@ -51,8 +51,10 @@ def map_field(point: FixedPoint | None = None, *, omega: float = 0.0, tau: float
         color=COLORS[0],
         width=0.004,
     )
+    (left, right), (bottom, top) = THEOREM_1.mean, THEOREM_1.variance
+    box = (left, bottom), right - left, top - bottom
     axes.add_patch(
-        Rectangle(*_BOX, fill=False, edgecolor=COLORS[1], linewidth=1.6, label="box of theorem 1")
+        Rectangle(*box, fill=False, edgecolor=COLORS[1], linewidth=1.6, label="box of theorem 1")
     )
     if point.converged:
         label = f"fixed point ({round(point.mean, 4) + 0.0:g}, {round(point.variance, 4):g})"
@@ -140,6 +142,7 @@ def selu_shape() -> Figure:
         The figure.
     """
     alpha, scale = selu_constants()
+    saturation = selu_constants().saturation
     left, right = np.linspace(-4, 0, 200), np.linspace(0, 3, 100)
     selu = selu_function(selu_constants())
     drawn, axes = _new("SELU and its derivative", "x", "")
@@ -147,8 +150,8 @@ def selu_shape() -> Figure:
     axes.plot(x, selu(x), color=COLORS[0], linewidth=2, label="SELU")
     axes.plot(left, scale * alpha * np.exp(left), color=COLORS[1], linewidth=1.8)
     axes.plot(right, np.full_like(right, scale), color=COLORS[1], linewidth=1.8, label="derivative")
-    axes.axhline(-scale * alpha, color=_GRAY, linewidth=1, linestyle=":")
-    axes.annotate("saturation at -1.758", (1.2, -scale * alpha), (1.2, -1.6), color=_GRAY)
+    axes.axhline(saturation, color=_GRAY, linewidth=1, linestyle=":")
+    axes.annotate(f"saturation at {saturation:.4g}", (1.2, saturation), (1.2, -1.6), color=_GRAY)
     axes.set_xlim(-4, 3)
     axes.legend(frameon=False, loc="upper left")
     return drawn

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from selfnorm.plots._style import BAND, COLORS, figure, plain_axes
-from selfnorm.theory import theorem_domains
+from selfnorm.theory import THEOREM_1
 
-_BOX = tuple(map(float, theorem_domains("1")[0].variance))
 _LOWEST, _HIGHEST = 1e-6, 1e6
 
 
@@ -109,7 +108,7 @@ def _variance_line(axes: Axes, variances: Sequence[float], color: str, name: str
 def _variance_axes(axes: Axes, heading: str) -> None:
     """A logarithmic axis with theorem 1's box; values beyond the ends are drawn at the end."""
     plain_axes(axes, title=heading, x="hidden layer", y="")
-    axes.axhspan(*_BOX, color=BAND, linewidth=0, label="theorem 1's box")
+    axes.axhspan(*THEOREM_1.variance, color=BAND, linewidth=0, label="theorem 1's box")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())

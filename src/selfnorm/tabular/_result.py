@@ -1,10 +1,13 @@
 """What `selfnorm.tabular.fit` returns: a model, how its training went, and how good it is."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfnorm import _extras
 from selfnorm._files import write_file
+from selfnorm.errors import MissingPackageError, SelfNormWarning
 from selfnorm.recording import Observation
 from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._output import csv_bytes, observation_table
@@ -60,12 +63,30 @@ class Result:
         Raises:
             ModelFolderError: the folder cannot be written to, or is not empty.
         """
-        from selfnorm import plots  # noqa: PLC0415 - matplotlib is slow to import
-
         folder = Path(folder)
         check_output(folder, force=force)
+        save_model(self.model, folder)
+        names = ["model.safetensors", "model.json"]
+        if self.observed:
+            write_file(folder / "monitor.csv", csv_bytes(observation_table(self.observed)))
+            names.append("monitor.csv")
+        try:
+            drawn = self._figures()
+        except MissingPackageError as error:
+            warnings.warn(f"The model is saved without pictures. {error}", SelfNormWarning, 2)
+            return tuple(names)
+        for name, content in drawn.items():
+            write_file(folder / name, content)
+        return (*names, *drawn)
+
+    def _figures(self) -> dict[str, bytes]:
+        """The pictures that belong to the result, by the names of their files."""
+        with _extras.told():
+            from selfnorm.plots._monitor import plot_monitor  # noqa: PLC0415 - matplotlib is slow
+            from selfnorm.plots._style import rendered  # noqa: PLC0415 - as above
+            from selfnorm.plots._training import training_figure  # noqa: PLC0415 - as above
         history = self.history
-        curve = plots.training_figure(
+        curve = training_figure(
             [layer.variance for layer in self.before],
             [layer.variance for layer in self.after],
             loss=[epoch.loss for epoch in history.epochs],
@@ -73,12 +94,7 @@ class Result:
             best=history.best.number,
             title=f"{self.name}: {self.settings.depth} hidden layers",
         )
-        save_model(self.model, folder)
-        plots.save(curve, folder / "training.png")
-        names = ("model.safetensors", "model.json", "training.png")
-        if not self.observed:
-            return names
-        write_file(folder / "monitor.csv", csv_bytes(observation_table(self.observed)))
-        drawn = plots.plot_monitor(self.observed, title=self.name)
-        plots.save(drawn, folder / "monitor.png")
-        return (*names, "monitor.csv", "monitor.png")
+        drawn = {"training.png": rendered(curve, "png")}
+        if self.observed:
+            drawn["monitor.png"] = rendered(plot_monitor(self.observed, title=self.name), "png")
+        return drawn

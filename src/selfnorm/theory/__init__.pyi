@@ -28,3 +28,5 @@ from ._proof._extend import Extension as Extension
 from ._proof._extend import largest_domain as largest_domain
 from ._propagate import Propagation as Propagation
 from ._propagate import propagate as propagate
+from ._theorem1 import THEOREM_1 as THEOREM_1
+from ._theorem1 import Theorem1 as Theorem1

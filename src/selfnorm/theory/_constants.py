@@ -25,6 +25,11 @@ class SELUConstants(NamedTuple):
     alpha: float
     scale: float
 
+    @property
+    def saturation(self) -> float:
+        """`-scale * alpha`: what SELU tends to on the left, and alpha dropout sets units to."""
+        return -self.scale * self.alpha
+
 
 class CertifiedConstants(NamedTuple):
     """`SELUConstants` as decimals whose every digit is proved."""

@@ -1,12 +1,13 @@
 """Alpha dropout's affine map, which keeps mean and variance (Klambauer et al. 2017, section 2)."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._constants import selu_constants
+from selfnorm.theory._types import FloatArray
 
-_DROPPED = -math.prod(selu_constants())
+_DROPPED = selu_constants().saturation
 
 
 class AlphaDropoutAffine(NamedTuple):
@@ -50,7 +51,7 @@ def alpha_dropout_affine(
         >>> scale, shift = alpha_dropout_affine(0.1)
         >>> round(scale, 6), round(shift, 6)
         (0.921285, 0.161971)
-        >>> dropped = -math.prod(selu_constants())
+        >>> dropped = selu_constants().saturation
         >>> round(0.9 * (scale * 0 + shift) + 0.1 * (scale * dropped + shift), 12)
         0.0
     """
@@ -69,6 +70,33 @@ def alpha_dropout_affine(
         return AlphaDropoutAffine(0.0, float(mean))
     scale = math.sqrt(variance / (q * (p * (dropped - mean) ** 2 + variance)))
     return AlphaDropoutAffine(scale, mean - scale * (q * mean + p * dropped))
+
+
+@overload
+def alpha_dropout_moments(mean: float, variance: float, p: float) -> tuple[float, float]: ...
+@overload
+def alpha_dropout_moments(
+    mean: FloatArray, variance: FloatArray, p: float
+) -> tuple[FloatArray, FloatArray]: ...
+def alpha_dropout_moments(
+    mean: float | FloatArray, variance: float | FloatArray, p: float
+) -> tuple[float | FloatArray, float | FloatArray]:
+    r"""Mean and variance behind alpha dropout with the affine map for (0, 1), of any units.
+
+    With the map's scale a and shift b, and d the value of dropped units:
+
+        mean'     = a * (q * mean + p * d) + b
+        variance' = a^2 * q * (variance + p * (mean - d)^2)
+
+    Example:
+        >>> mean, variance = alpha_dropout_moments(0.0, 1.0, 0.5)
+        >>> round(mean, 12), round(variance, 12)
+        (0.0, 1.0)
+    """
+    scale, shift = alpha_dropout_affine(p)
+    q = 1 - p
+    after = scale * (q * mean + p * _DROPPED) + shift
+    return after, scale**2 * q * (variance + p * (mean - _DROPPED) ** 2)
 
 
 def check_probability(p: float) -> None:

@@ -125,8 +125,8 @@ def dropout_budget(depth: int, tolerance: float = 10.0) -> float:
     if not 1 < tolerance < math.inf:
         msg = f"tolerance must be a finite factor above 1; got {tolerance}. 10 allows a decade."
         raise ArgumentError(msg)
-    dropped = math.prod(selu_constants())
-    return min((gradient_gain() * tolerance ** (2 / depth) - 1) / dropped**2, 1.0)
+    most = (gradient_gain() * tolerance ** (2 / depth) - 1) / selu_constants().saturation ** 2
+    return min(most, 1.0)
 
 
 def neutral_dropout() -> float:
@@ -146,4 +146,4 @@ def neutral_dropout() -> float:
         >>> round(gradient_gain(neutral_dropout()), 12)
         1.0
     """
-    return (gradient_gain() - 1) / math.prod(selu_constants()) ** 2
+    return (gradient_gain() - 1) / selu_constants().saturation ** 2

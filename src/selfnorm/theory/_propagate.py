@@ -8,9 +8,12 @@ import numpy as np
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, statistics
-from selfnorm.theory._constants import selu_constants
 from selfnorm.theory._correlation import correlation_map
-from selfnorm.theory._dropout import alpha_dropout_affine, check_probability
+from selfnorm.theory._dropout import (
+    alpha_dropout_affine,
+    alpha_dropout_moments,
+    check_probability,
+)
 from selfnorm.theory._moments import finite_array
 from selfnorm.theory._types import FloatArray
 
@@ -149,16 +152,14 @@ def _random_layer(before: _State, tau: float, activation: Activation) -> _State:
 
 def _drop(state: _State, p: float) -> _State:
     """Alpha dropout: keep, or set to SELU's saturation; then the affine map."""
-    scale, shift = alpha_dropout_affine(p)
-    dropped = -float(np.prod(selu_constants()))
-    q = 1 - p
-    variance = scale**2 * q * (state.variance + p * (state.mean - dropped) ** 2)
-    shared = scale**2 * q**2 * state.variance * state.correlation
+    mean, variance = alpha_dropout_moments(state.mean, state.variance, p)
+    passed = (1 - p) * alpha_dropout_affine(p).scale ** 2
+    shared = passed * (1 - p) * state.variance * state.correlation
     return _State(
-        mean=scale * (q * state.mean + p * dropped) + shift,
+        mean=mean,
         variance=variance,
         correlation=shared / variance if shared else 0.0,
-        gain=state.gain * q * scale**2,
+        gain=state.gain * passed,
     )
 
 

@@ -14,7 +14,7 @@ from selfnorm.theory._types import FloatArray
 _PART, _GPU_PARTS = 1 << 18, 16
 _WIDE = (torch.float32, torch.float64)
 _UNITS, _ROWS, _BINS = 64, 1024, 48
-_SELU_FLOOR = -float(np.prod(selu_constants()))
+_SELU_FLOOR = selu_constants().saturation
 _FLAT = 0.01
 
 

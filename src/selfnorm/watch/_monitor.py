@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from selfnorm import _extras
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.recording import Observation
-from selfnorm.theory import theorem_domains
+from selfnorm.theory import THEOREM_1
 from selfnorm.watch._observe import observations
 from selfnorm.watch._trace import Trace
 from selfnorm.watch._wrapped import eager, inner
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_DOMAIN = theorem_domains("1")[0]
-_BOX = {
-    "mean": tuple(float(end) for end in _DOMAIN.mean),
-    "variance": tuple(float(end) for end in _DOMAIN.variance),
-    "tau": tuple(float(end) for end in _DOMAIN.tau),
-}
 _WRITTEN = ("mean", "variance", "omega", "tau", "gradient", "gain")
 
 
@@ -115,8 +110,8 @@ class Monitor:
 
     def plot(self) -> "Figure":
         """Variance, tau and gradient gain of each layer over the steps: a matplotlib figure."""
-        from selfnorm.plots import plot_monitor  # noqa: PLC0415 - matplotlib is slow
-
+        with _extras.told():
+            from selfnorm.plots._monitor import plot_monitor  # noqa: PLC0415 - matplotlib is slow
         self.collect()
         return plot_monitor(self.records)
 
@@ -190,12 +185,12 @@ class Monitor:
             if before is not None and np.isfinite(before.tau):
                 checked.insert(0, (before, "tau"))
             for of, name in checked:
-                value, limits = getattr(of, name), _BOX[name]
-                if not _within(value, limits):
+                value: float = getattr(of, name)
+                if not THEOREM_1.holds(name, value):
                     self._warned = True
                     warnings.warn(
                         f"theorem 1's conditions are left at step {of.step}: {name} of "
-                        f"{of.layer!r} is {value:.3g}, outside [{limits[0]:g}, {limits[1]:g}]. "
+                        f"{of.layer!r} is {value:.3g}, outside {THEOREM_1.interval(name)}. "
                         "selfnorm.audit tells why; this is said once.",
                         SelfNormWarning,
                         stacklevel=2,
@@ -241,7 +236,3 @@ def monitor(model: nn.Module, every: int = 100, *, writer: Writer | None = None)
         [0, 2]
     """
     return Monitor(model, every, writer)
-
-
-def _within(value: float, limits: tuple[float, ...]) -> bool:
-    return limits[0] <= value <= limits[1]

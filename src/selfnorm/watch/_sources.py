@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from selfnorm import _extras
 from selfnorm.errors import ArgumentError, SelfNormError, TableError
 
 _SHAPE = re.compile(r"\d+(?:[x,]\d+)*")
@@ -134,8 +135,8 @@ def _needs_nothing(factory: Any) -> bool:
 
 
 def _csv(path: Path) -> Tensor:
-    from pyarrow import csv  # noqa: PLC0415 - seldom needed
-
+    with _extras.told():
+        from pyarrow import csv  # noqa: PLC0415 - seldom needed
     table = csv.read_csv(path)
     columns: list[np.ndarray] = []
     for name, column in zip(table.column_names, table.columns, strict=True):

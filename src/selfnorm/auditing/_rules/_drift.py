@@ -11,17 +11,12 @@ from selfnorm.auditing._predict import STANDARD, predict
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.auditing._rules._weights import is_wrong, weighted
 from selfnorm.recording import INPUT, WEIGHTED, Layer, Recording
-from selfnorm.theory import theorem_domains
+from selfnorm.theory import THEOREM_1, gradient_gain
 
 _JUDGED_ELSEWHERE = {"linear", "embedding", "recurrent", "attention", "pooling", "concatenation"}
 """Roles that a rule of their own judges, or that SELU follows."""
 Place = Literal["weights", "input", "correlation", "structure"]
 
-_DOMAIN = theorem_domains("1")[0]
-_BOX = {
-    name: tuple(float(end) for end in getattr(_DOMAIN, name))
-    for name in ("mean", "variance", "omega", "tau")
-}
 VARIANCE_NOISE = 4.0
 """Deviations of log variance allowed for layers of width n: this times sqrt(1/n + 1/rows)."""
 MEAN_NOISE = 2.0
@@ -106,7 +101,7 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
     ratio = first.gradient_norm / last.gradient_norm
     noise = GRADIENT_NOISE * math.sqrt(sum(1 / _width(layer) for layer in hidden))
     depth = len(hidden)
-    natural = depth * math.log(1.0716) / 2
+    natural = depth * math.log(gradient_gain()) / 2
     grown = math.log(first.gradient_norm) - math.log(last.gradient_norm)  # the ratio may be 0
     away = abs(grown - (natural if ratio > 1 else 0.0))
     if away > math.log(5) + noise:
@@ -158,14 +153,14 @@ def outside_theorem(recording: Recording) -> Iterator[Finding]:
     omega = np.concatenate([w.omega for w in found])
     tau = np.concatenate([w.tau for w in found])
     inside = {
-        "omega": _share_inside(omega, _BOX["omega"]),
-        "tau": _share_inside(tau, _BOX["tau"]),
+        "omega": float(np.mean(THEOREM_1.holds("omega", omega))),
+        "tau": float(np.mean(THEOREM_1.holds("tau", tau))),
     }
     layers = [layer for layer in recording.selus if recording.hidden(layer)]
     both = [
         layer
         for layer in layers
-        if _inside(layer.mean, _BOX["mean"]) and _inside(layer.variance, _BOX["variance"])
+        if THEOREM_1.holds("mean", layer.mean) and THEOREM_1.holds("variance", layer.variance)
     ]
     if min(inside.values()) > 0.999 and len(both) == len(layers):
         return
@@ -175,7 +170,7 @@ def outside_theorem(recording: Recording) -> Iterator[Finding]:
         "",
         f"within theorem 1's box: {inside['omega']:.0%} of units by omega, {inside['tau']:.0%} by "
         f"tau; {len(both)} of {len(layers)} hidden layers by mean and variance",
-        "omega in [-0.1, 0.1], tau in [0.95, 1.1], mean in [-0.1, 0.1], variance in [0.8, 1.5]",
+        ", ".join(f"{n} in {THEOREM_1.interval(n)}" for n in ("omega", "tau", "mean", "variance")),
         "The theorem is sufficient, not necessary: random weights have omega of deviation 1 and "
         "yet keep variance 1 on average (Klambauer et al. 2017, theorem 1).",
         "Nothing to do; initialize_(model, exact=True) puts every unit's weights inside.",
@@ -272,17 +267,9 @@ def _gradient_finding(layer: Layer, ratio: float, depth: int) -> Finding:
         "error" if ratio == 0 or abs(math.log(ratio)) > math.log(1000) else "warning",
         layer.module,
         f"the gradient at the first of {depth} activations is {ratio:.2g} times that at the last",
-        "about the same size; 1.035 a layer for SELU without dropout",
+        f"about the same size; {math.sqrt(gradient_gain()):.4g} a layer for SELU without dropout",
         "A layer multiplies the gradient's second moment by tau E f'^2, so small errors "
         + ("explode" if growing else "vanish")
         + " with depth (Schoenholz et al. 2017, chi_1).",
         "See the findings on weights and dropout; they set that factor.",
     )
-
-
-def _share_inside(values: np.ndarray, limits: tuple[float, ...]) -> float:
-    return float(np.mean((values >= limits[0]) & (values <= limits[1])))
-
-
-def _inside(value: float, limits: tuple[float, ...]) -> bool:
-    return limits[0] <= value <= limits[1]

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.recording import Recording
-from selfnorm.theory import alpha_dropout_affine, gradient_gain
+from selfnorm.theory import alpha_dropout_affine, gradient_gain, selu_constants
 from selfnorm.theory import dropout_budget as dropout_budget_of
 
 _FAR, _TOO_FAR = 10.0, 100.0
+_SATURATION = selu_constants().saturation
 
 
 @rule("plain-dropout")
@@ -40,7 +41,7 @@ def alpha_dropout_misplaced(recording: Recording) -> Iterator[Finding]:
         if origin is None or origin.activation == "selu":
             continue
         if origin.role == "activation":
-            what = f"after {origin.activation}, whose lowest value is not -1.758"
+            what = f"after {origin.activation}, whose lowest value is not {_SATURATION:.4g}"
         elif origin.role == "linear" and recording.feeds_selu(layer):
             what = f"between {origin.name} and its SELU"
         else:
@@ -85,7 +86,8 @@ def dropout_budget(recording: Recording) -> Iterator[Finding]:
         "",
         f"p = {worst:g} over {depth} layers leaves {factor:.2g} of the gradient's size",
         f"p <= {affordable(depth):.2g} for {depth} layers: no less than a tenth",
-        f"A layer multiplies the gradient's second moment by 1.0716/(1 + 3.0909 p): by "
+        f"A layer multiplies the gradient's second moment by "
+        f"{gradient_gain():.5g}/(1 + {_SATURATION**2:.5g} p): by "
         f"{gradient_gain(min(worst, 0.999)):.3g} for p = {worst:g} (mean-field theory, Schoenholz "
         "et al. 2017, with the slope of SELU).",
         f"Lower p to {affordable(depth):.2g}, or use dropout in some of the layers only.",

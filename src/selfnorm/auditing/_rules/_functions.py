@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.recording import Layer, Recording
+from selfnorm.theory import selu_constants
 
 _HALVES = {"float16", "bfloat16"}
 
@@ -102,8 +103,9 @@ def half_precision(recording: Recording) -> Iterator[Finding]:
             layer.module,
             f"{seen}, in {layer.dtype}",
             "a slope of 0 where SELU saturates, and few values there",
-            "In half precision the outputs near -1.758 lie far apart, so a slope computed from the "
-            "output is off there; torch's in place is 2.9e-4 in place of 0.",
+            f"In half precision the outputs near {selu_constants().saturation:.4g} lie far apart, "
+            "so a slope computed from the output is off there; torch's in "
+            "place is 2.9e-4 in place of 0.",
             "selfnorm.nn.SELU(), whose saturated units have slope 0; keep pre-activations near "
             "variance 1.",
         )

@@ -9,10 +9,9 @@ from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._culprits import culprit
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.recording import WEIGHTED, Layer, Recording, Weights
-from selfnorm.theory import fixed_point, theorem_domains
+from selfnorm.theory import THEOREM_1, fixed_point
 from selfnorm.theory._types import FloatArray
 
-TAU = tuple(float(end) for end in theorem_domains("1")[0].tau)
 _LEVEL = 1e-6
 """How often chance alone puts a LeCun-normal layer outside the interval."""
 _SMALL = 32
@@ -38,7 +37,7 @@ def weighted(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
 def is_wrong(weights: Weights) -> bool:
     """Whether their size is neither LeCun's by chance nor within theorem 1's range."""
     tau = float(weights.tau.mean())
-    if not np.isfinite(tau) or TAU[0] <= tau <= TAU[1]:
+    if not np.isfinite(tau) or THEOREM_1.holds("tau", tau):
         return False  # `non-finite` tells of the others
     low, high = gain_interval(weights)
     return not low <= tau <= high
@@ -129,7 +128,7 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
             + (": shrunk, as by weight decay" if shrunk else ": grown, as by training"),
             _expected(weights),
             "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
-            f"[{TAU[0]:g}, {TAU[1]:g}] (Klambauer et al. 2017). {_consequence(tau)}".strip(),
+            f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {_consequence(tau)}".strip(),
             "Lower the weight decay of hidden layers, or the learning rate; before training, "
             "selfnorm.init.initialize_(model).",
         )

@@ -11,11 +11,13 @@ from selfnorm.errors import ArgumentError
 from selfnorm.theory._domain import Domain
 from selfnorm.theory._proof._bisection import bisect
 from selfnorm.theory._proof._claims import Claim, Point, contracts, grows, maps_into, shrinks
+from selfnorm.theory._theorem1 import EXACT
 
 Progress = Callable[[str, float], object]
 
 _BITS = 64
-_SMALL = (Fraction(-1, 10), Fraction(1, 10))
+_SMALL = EXACT["mean"]
+_BOX = Domain.of(**EXACT)
 
 
 # Theorem 1: ranges that hold the image of its box, and the paper's for the fixed point.
@@ -100,7 +102,7 @@ THEOREMS: dict[str, Statement] = {
         "Theorem 1",
         "the map contracts the box of means and variances into itself: one fixed point, attracting",
         _theorem1,
-        (_box("small", ("0.8", "1.5"), ("0.95", "1.1")),),
+        (_BOX,),
     ),
     "2": Statement(
         "Theorem 2",
@@ -121,7 +123,7 @@ THEOREMS: dict[str, Statement] = {
         "Lemma 12",
         "the map contracts: the largest singular value of its Jacobian is below 1",
         lambda domain: ((domain, (contracts(domain),)),),
-        (_box("small", ("0.8", "1.5"), ("0.8", "1.25")),),
+        (_BOX.with_ranges(tau=("0.8", "1.25")),),
     ),
 }
 
