@@ -48,7 +48,7 @@ $(VENV)/.bench: $(STAMP)
 	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[bench]'
 	@touch $@
 
-check: lint types test test-lowest docs ## what CI runs: lint, types, tests at both ends of the versions, documentation
+check: lint types test test-lowest docs ## what CI runs: lint, types, tests at both ends, documentation
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
