@@ -3,19 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOWEST := .venv-lowest
+INSTALL := -m pip install --quiet --disable-pip-version-check
+
+define new-venv
+@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"selfnorm needs Python 3.11 or later, and $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12")'
+$(PYTHON) -m venv $(1)
+endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench bench-quick check lint types docs format clean
+.PHONY: help setup demo test test-lowest bench bench-quick check lint types docs format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 setup: $(STAMP) ## virtual environment, pinned dependencies, the package
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"selfnorm needs Python 3.11 or later, and $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(call new-venv,$(VENV))
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP) ## train the same 32-layer network four ways on real data; draws demo/depth.png
@@ -24,6 +30,14 @@ demo: $(STAMP) ## train the same 32-layer network four ways on real data; draws 
 test: $(STAMP) ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto -q
 
+test-lowest: $(LOWEST)/.installed ## all tests, with the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -n auto -q
+
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
+	$(call new-venv,$(LOWEST))
+	$(LOWEST)/bin/python $(INSTALL) -r constraints-lowest.txt -e .
+	@touch $@
+
 bench: $(VENV)/.bench ## all benchmarks against torch and JAX, some 15 minutes; docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
@@ -31,10 +45,10 @@ bench-quick: $(VENV)/.bench ## the same in a minute and a half, to see that they
 	$(BIN)/python -m benchmarks --quick
 
 $(VENV)/.bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[bench]'
 	@touch $@
 
-check: lint types test docs ## what CI runs: lint, types, tests, documentation
+check: lint types test test-lowest docs ## what CI runs: lint, types, tests at both ends, documentation
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -50,5 +64,5 @@ format: $(STAMP) ## mend lint and format where that is safe
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## remove what was built, the virtual environment too
-	rm -rf $(VENV) site demo dist .pytest_cache .ruff_cache
+clean: ## remove what was built, the virtual environments too
+	rm -rf $(VENV) $(LOWEST) site demo dist .pytest_cache .ruff_cache

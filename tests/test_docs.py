@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from selfnorm.cli._app import app
 from support.pages import KINDS, PAGES, ROOT, Block, blocks, commands
+from support.require import require
 
 
 def named(page: Path) -> str:
@@ -66,6 +68,7 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
 
     Never with `--quiet`: it hides warnings from mkdocs itself, and then `--strict` finds none.
     """
+    require("mkdocs", None if find_spec("mkdocs") else "mkdocs is not installed")
     outcome = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
         cwd=ROOT,

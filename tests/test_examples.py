@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.strict import STRICT
+
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
@@ -17,7 +19,7 @@ def test_example(path: Path, tmp_path: Path) -> None:
     assert "What one learns:" in (ast.get_docstring(tree) or "")
     assert any(isinstance(node, ast.Assert) for node in ast.walk(tree)), "an example has a claim"
     outcome = subprocess.run(
-        [sys.executable, "-W", "error", path],
+        [sys.executable, *STRICT, path],
         cwd=tmp_path,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from support.strict import STRICT
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = "from selfnorm.cli import main; main()"
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, *arguments],
+        [sys.executable, *STRICT, "-c", program, *arguments],
         capture_output=True,
         text=True,
         check=False,
