@@ -8,10 +8,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from selfnorm import _extras
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NEEDED = PROJECT["dependencies"]
-OPTIONAL = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+PUBLIC = EXTRAS.keys() - {"all", "bench", "dev"}
+NEEDED = PROJECT["dependencies"] + [line for extra in sorted(PUBLIC) for line in EXTRAS[extra]]
+OPTIONAL = EXTRAS["dev"] + EXTRAS["bench"]
 TESTED_BY_HAND = {"torch"}  # pyproject.toml says how
 
 
@@ -41,6 +45,11 @@ def test_a_floor_is_tested(line: str) -> None:
     name, version = floor(line)
     assert version is not None
     assert is_tested(name, version) or name in TESTED_BY_HAND, "pin it in constraints-lowest.txt"
+
+
+def test_all_is_all() -> None:
+    assert EXTRAS["all"] == [f"selfnorm[{','.join(sorted(PUBLIC))}]"]
+    assert {extra for _, extra in _extras.EXTRAS.values()} - {""} == PUBLIC
 
 
 def test_a_floor_that_nothing_tests_is_found() -> None:
