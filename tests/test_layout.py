@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "_given": {"_torch_private"},
     "_parameters": {"errors"},
     "_seeded": set(),
-    "theory": {"_lazy", "_extras", "errors"},
+    "theory": {"_lazy", "_extras", "_parameters", "errors"},
     "ops": {"_lazy", "theory", "errors", "_files", "_torch_private"},
     "init": {"theory", "errors"},
     "nn": {"_lazy", "ops", "init", "theory", "errors", "_parameters"},
@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"report", "theory", "errors", "_files"},
     "watch": {
         *("recording", "plots", "init", "theory", "errors", "_seeded", "_torch_private"),
-        *("_extras", "_given"),
+        *("_extras", "_given", "_parameters"),
     },
     "auditing": {
         *("watch", "recording", "report", "plots", "theory", "errors", "_files"),

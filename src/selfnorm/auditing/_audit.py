@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from selfnorm.auditing._predict import predict, start_of
 from selfnorm.auditing._report import Report
 from selfnorm.auditing._rules import Rule, judge, select
-from selfnorm.errors import AuditError, UnsupportedError
+from selfnorm.errors import ArgumentError, AuditError, UnsupportedError
 from selfnorm.watch import record
 
 Loss = Callable[..., Tensor]
@@ -70,6 +70,11 @@ def audit(
         raise UnsupportedError(
             f"audit looks at a torch.nn.Module; got {type(model).__name__}. "
             "Of an estimator or a model folder pass the network, or use `selfnorm audit`."
+        )
+    if loss is not None and not callable(loss):
+        raise ArgumentError(
+            f"loss is a function of the output, and of the target of a loader; got {loss!r}. Pass "
+            "for example torch.nn.functional.cross_entropy."
         )
     recording = record(model, inputs, loss)
     layers = predict(recording.layers, start_of(recording.features))

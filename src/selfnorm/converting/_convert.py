@@ -3,7 +3,7 @@
 import copy
 import gc
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import nn
@@ -85,7 +85,7 @@ def convert(
         >>> [type(layer).__name__ for layer in model]
         ['Linear', 'Identity', 'SELUAlphaDropout', 'Identity', 'Linear']
     """
-    _check(model, init, dropout, norms)
+    _check(model, init, dropout, norms, activations)
     new = copy.deepcopy(model)
     for module in new.modules():
         if isinstance(module, nn.RNNBase):
@@ -136,7 +136,7 @@ def convert_(
         >>> same is model, model[1]
         (True, SELU())
     """
-    _check(model, init, dropout, norms)
+    _check(model, init, dropout, norms, activations)
     parameters = {id(p): n for n, p in model.named_parameters()}
     new, changes = _converted(model, include, exclude, init, dropout, norms, activations, example)
     more: list[Change] = []
@@ -204,7 +204,9 @@ def _converted(
     return work.model, Changes(tuple(work.changes), tuple(gone), tuple(new))
 
 
-def _check(model: object, init: object, dropout: object, norms: object) -> None:
+def _check(
+    model: object, init: object, dropout: object, norms: object, activations: object
+) -> None:
     if not isinstance(model, nn.Module):
         raise UnsupportedError(
             f"convert changes a torch.nn.Module; got {type(model).__name__}. Pass the network."
@@ -214,9 +216,15 @@ def _check(model: object, init: object, dropout: object, norms: object) -> None:
         ("dropout", dropout, get_args(Dropout)),
         ("norms", norms, get_args(Norms)),
     ):
-        if value not in kinds:
+        if not isinstance(value, str | None) or value not in kinds:
             listed = ", ".join(map(repr, kinds))
             raise ArgumentError(f"{name} is one of {listed}; got {value!r}. Choose one of them.")
+    classes = cast("Sequence[object]", activations) if isinstance(activations, Sequence) else ()
+    if activations is not None and not (classes and all(isinstance(c, type) for c in classes)):
+        raise ArgumentError(
+            f"activations are classes of modules to replace by SELU; got {activations!r}. For "
+            "example [torch.nn.ReLU]."
+        )
     lazy = [name for name, tensor in model.state_dict(keep_vars=True).items() if is_lazy(tensor)]
     if lazy:
         raise ArgumentError(

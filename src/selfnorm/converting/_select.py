@@ -43,8 +43,14 @@ def _names(modules: dict[str, nn.Module], choices: Choices, argument: str) -> se
     if choices is None:
         return None
     single = isinstance(choices, str | type) or callable(choices)
+    several = tuple(choices) if isinstance(choices, Iterable) and not single else (choices,)
+    if not all(map(_is_choice, several)):
+        raise ArgumentError(
+            f"{argument} holds names of modules or patterns of them, classes, or functions of name "
+            f"and module; got {choices!r}. named_modules() lists them."
+        )
     found: set[str] = set()
-    for choice in cast("Iterable[Choice]", (choices,) if single else choices):
+    for choice in cast("tuple[Choice, ...]", several):
         fits = _matcher(choice)
         names = {name for name, module in modules.items() if fits(name, module)}
         if not names and isinstance(choice, str):
@@ -54,6 +60,10 @@ def _names(modules: dict[str, nn.Module], choices: Choices, argument: str) -> se
             )
         found |= names
     return found
+
+
+def _is_choice(choice: object) -> bool:
+    return isinstance(choice, str | type) or callable(choice)
 
 
 def _matcher(choice: Choice) -> Predicate:

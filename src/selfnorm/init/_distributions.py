@@ -141,6 +141,11 @@ class Draw:
 
 def check_drawable(tensor: Tensor, draw: Draw, what: str) -> None:
     """Raise unless `tensor` is of a kind that can hold weights drawn so."""
+    if not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnsupportedError(
+            f"{what} must be a tensor, which is written into; got {type(tensor).__name__}. "
+            "torch.as_tensor makes one."
+        )
     if is_lazy(tensor):
         raise ArgumentError(
             f"a weight needs its shape before it is drawn; {what} is lazy and has none yet. "

@@ -240,8 +240,13 @@ def _count_shared(ndim: int, spatial_dims: int | None) -> int:
 
 
 def _check_dtype(name: str, x: Tensor) -> None:
-    if x.dtype not in _DTYPES:
+    if getattr(x, "dtype", None) in _DTYPES:
+        return
+    if isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UnsupportedError(
             f"{name} takes float64, float32, bfloat16 or float16; got {x.dtype}. "
             "Convert the input first, for instance with input.float()."
         )
+    raise UnsupportedError(
+        f"{name} takes a tensor; got {type(x).__name__}. torch.as_tensor(input) makes one."
+    )

@@ -38,7 +38,7 @@ def check_output(folder: str | Path, *, force: bool) -> None:
         ModelFolderError: the path is a file or cannot be written to; or the folder is not empty
             and either `force` is not given or it holds no model.
     """
-    folder = Path(folder)
+    folder = _path(folder)
     if not folder.parts:
         raise ModelFolderError("A model needs a folder with a name; none came. Name one with -o.")
     try:
@@ -68,7 +68,7 @@ def save_model(model: TabularModel, folder: str | Path) -> None:
     Raises:
         ModelFolderError: the folder cannot be written to.
     """
-    folder = Path(folder)
+    folder = _path(folder)
     state = {name: value.contiguous() for name, value in model.network.state_dict().items()}
     weights = save(state)
     record = {
@@ -94,7 +94,7 @@ def load_model(folder: str | Path) -> TabularModel:
     Raises:
         ModelFolderError: the folder is missing, damaged, or of another version.
     """
-    folder = Path(folder)
+    folder = _path(folder)
     record_file, weights_file = folder / _RECORD, folder / _WEIGHTS
     content, weights = _read(record_file), _read(weights_file)
     try:
@@ -127,6 +127,14 @@ def load_model(folder: str | Path) -> TabularModel:
     network = build_network(encoder, target, architecture, torch.Generator())
     network.load_state_dict(state)
     return TabularModel(encoder, target, architecture, network.eval(), about)
+
+
+def _path(folder: str | Path) -> Path:
+    if not isinstance(folder, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelFolderError(
+            f"A model's folder is a path or its text; got {folder!r}. Name the folder."
+        )
+    return Path(folder)
 
 
 def _check_replaceable(folder: Path, *, force: bool) -> None:

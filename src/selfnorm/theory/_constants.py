@@ -1,11 +1,13 @@
 """SELU's two constants, from the fixed-point equations (Klambauer et al. 2017, Eq. 4, 5 and 14)."""
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
 from functools import lru_cache
 from types import ModuleType
 from typing import NamedTuple, overload
 
 from selfnorm import _extras
+from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._numbers import Number, exact
 
@@ -36,6 +38,15 @@ class CertifiedConstants(NamedTuple):
 
     alpha: Decimal
     scale: Decimal
+
+
+class _Wanted(NamedTuple):
+    """The arguments, exactly."""
+
+    mean: Fraction
+    variance: Fraction
+    omega: Fraction
+    tau: Fraction
 
 
 @overload
@@ -109,34 +120,26 @@ def selu_constants(
         >>> selu_constants(digits=30).alpha
         Decimal('1.67326324235437728481704299167')
     """
-    standard = _is_standard(mean, variance, omega, tau)
+    named = {"mean": mean, "variance": variance, "omega": omega, "tau": tau}
+    wanted = _Wanted(**{name: exact(value, name) for name, value in named.items()})
+    standard = (wanted.mean, wanted.variance, wanted.tau) == (0, 1, 1)
     if digits is None:
-        if standard:
-            return SELUConstants(*map(float, _STANDARD))
-        return _rounded(mean, variance, omega, tau)
-    if not 1 <= digits <= _MOST_DIGITS:
+        return SELUConstants(*map(float, _STANDARD)) if standard else _rounded(wanted)
+    if not Whole(1, below=_MOST_DIGITS + 1).holds(digits):
         msg = f"digits must be a whole number from 1 to {_MOST_DIGITS}; got {digits!r}."
         raise ArgumentError(msg)
     if standard and digits <= _DIGITS:
         context = Context(prec=digits, rounding=ROUND_HALF_EVEN)
         return CertifiedConstants(*(context.plus(constant) for constant in _STANDARD))
     proof = _proof()
-    return CertifiedConstants(*proof.in_digits(proof.read(mean, variance, omega, tau), digits))
+    return CertifiedConstants(*proof.in_digits(proof.read(*wanted), digits))
 
 
 @lru_cache
-def _is_standard(mean: Number, variance: Number, omega: Number, tau: Number) -> bool:
-    """Whether the fixed point is (0, 1) for weights whose squares sum to 1."""
-    exact(omega, "omega")  # counts only where the mean is not 0, but is a number
-    found = exact(mean, "mean"), exact(variance, "variance"), exact(tau, "tau")
-    return found == (0, 1, 1)
-
-
-@lru_cache
-def _rounded(mean: Number, variance: Number, omega: Number, tau: Number) -> SELUConstants:
+def _rounded(wanted: _Wanted) -> SELUConstants:
     """The constants in float64; remembered, as every layer asks for them."""
     proof = _proof()
-    return SELUConstants(*proof.in_floats(proof.read(mean, variance, omega, tau)))
+    return SELUConstants(*proof.in_floats(proof.read(*wanted)))
 
 
 def _proof() -> ModuleType:

@@ -5,6 +5,7 @@ import numpy as np
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, shape_of, statistics
 from selfnorm.theory._moments import moments
+from selfnorm.theory._numbers import scalar
 from selfnorm.theory._quadrature import evaluate
 
 _REACH = 12.0
@@ -45,6 +46,8 @@ def correlation_map(
         >>> round(correlation_map(0.5), 6), round(correlation_map(1.0), 6)
         (0.490569, 1.0)
     """
+    mean, variance = scalar(mean, "mean"), scalar(variance, "variance")
+    correlation = scalar(correlation, "correlation")
     if not -1 <= correlation <= 1:
         msg = f"correlation must be within [-1, 1]; got {correlation}."
         raise ArgumentError(msg)

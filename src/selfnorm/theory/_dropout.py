@@ -5,6 +5,7 @@ from typing import NamedTuple, overload
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._constants import selu_constants
+from selfnorm.theory._numbers import scalar
 from selfnorm.theory._types import FloatArray
 
 _DROPPED = selu_constants().saturation
@@ -56,6 +57,8 @@ def alpha_dropout_affine(
         0.0
     """
     check_probability(p)
+    mean, variance = scalar(mean, "mean"), scalar(variance, "variance")
+    dropped = scalar(dropped, "dropped")
     if not 0 < variance < math.inf:
         raise ArgumentError(
             f"variance is that before dropout, positive and finite; got variance={variance}. "
@@ -101,8 +104,12 @@ def alpha_dropout_moments(
 
 def check_probability(p: float) -> None:
     """Refuse a `p` that is no probability, nan included."""
-    if not 0 <= p <= 1:
+    try:
+        holds = bool(0 <= p <= 1)
+    except (TypeError, ValueError, RuntimeError):  # text, None, several numbers
+        holds = False
+    if not holds:
         raise ArgumentError(
-            f"p is the probability that a unit is dropped, in [0, 1]; got p={p}. "
+            f"p is the probability that a unit is dropped, in [0, 1]; got p={p!r}. "
             "Pass a fraction such as 0.05; p=0 drops nothing."
         )

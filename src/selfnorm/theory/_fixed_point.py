@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, statistics
 from selfnorm.theory._moments import (
@@ -15,6 +16,7 @@ from selfnorm.theory._moments import (
     moments,
     spectral_radius,
 )
+from selfnorm.theory._numbers import scalar
 from selfnorm.theory._types import FloatArray
 
 _GONE = 1e-24  # a variance below this has collapsed
@@ -105,8 +107,8 @@ def fixed_point(
     method with the analytic Jacobian finishes what iterating has brought near.
 
     Args:
-        omega: Sum of a unit's weights (omega).
-        tau: Sum of squares of a unit's weights (tau), positive.
+        omega: Sum of a unit's weights.
+        tau: Sum of squares of a unit's weights, positive.
         activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
         start: Mean and variance of the network's inputs.
         max_iterations: Layers after which to give up.
@@ -129,9 +131,9 @@ def fixed_point(
         >>> fixed_point(tau=0.49).reason
         'the variance collapses to 0'
     """
-    layer = Layer(omega, tau, activation)
+    layer = Layer(scalar(omega, "omega"), scalar(tau, "tau"), activation)
     mean, variance = (float(finite_array(value, "start")) for value in start)
-    if variance <= 0 or max_iterations < 1:
+    if variance <= 0 or not Whole(1).holds(max_iterations):
         msg = (
             f"start must have a positive variance and max_iterations be at least 1; got {start=} "
             f"and {max_iterations=}. The standard start is (0.0, 1.0)."

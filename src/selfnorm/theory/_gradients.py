@@ -8,6 +8,7 @@ from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, statistics
 from selfnorm.theory._constants import selu_constants
 from selfnorm.theory._dropout import alpha_dropout_affine, check_probability
+from selfnorm.theory._numbers import scalar
 
 
 def gradient_gain(
@@ -52,6 +53,7 @@ def gradient_gain(
     if p == 1:
         msg = "p must be below 1 for gradients to pass; got p=1. Pass a fraction such as 0.05."
         raise ArgumentError(msg)
+    mean, variance = scalar(mean, "mean"), scalar(variance, "variance")
     if not (math.isfinite(mean) and 0 < variance < math.inf):
         msg = f"mean must be finite and variance positive; got {mean=} and {variance=}."
         raise ArgumentError(msg)
@@ -85,6 +87,7 @@ def depth_budget(
         >>> depth_budget(), depth_budget(0.1), depth_budget(0.5)
         (66.0, 23.0, 5.0)
     """
+    tolerance = scalar(tolerance, "tolerance")
     if not 1 < tolerance < math.inf:
         msg = f"tolerance must be a finite factor above 1; got {tolerance}. 10 allows a decade."
         raise ArgumentError(msg)
@@ -119,9 +122,10 @@ def dropout_budget(depth: int, tolerance: float = 10.0) -> float:
         >>> round(p, 3), depth_budget(p - 1e-6)
         (0.1, 23.0)
     """
-    if not depth >= 1:
+    if not scalar(depth, "depth") >= 1:
         msg = f"depth counts SELU layers and is 1 or more; got {depth}. Count them."
         raise ArgumentError(msg)
+    tolerance = scalar(tolerance, "tolerance")
     if not 1 < tolerance < math.inf:
         msg = f"tolerance must be a finite factor above 1; got {tolerance}. 10 allows a decade."
         raise ArgumentError(msg)

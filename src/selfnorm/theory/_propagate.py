@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, statistics
 from selfnorm.theory._correlation import correlation_map
@@ -15,6 +16,7 @@ from selfnorm.theory._dropout import (
     check_probability,
 )
 from selfnorm.theory._moments import finite_array
+from selfnorm.theory._numbers import scalar
 from selfnorm.theory._types import FloatArray
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
@@ -167,8 +169,10 @@ def _check_inputs(
     mean: float, variance: float, dropout: float, correlation: float, *, depth: int
 ) -> None:
     check_probability(dropout)
+    mean, variance = scalar(mean, "mean"), scalar(variance, "variance")
+    correlation = scalar(correlation, "correlation")
     rules = (
-        (depth >= 0 and depth == int(depth), f"depth must be a whole number from 0; {depth=}"),
+        (Whole(0).holds(depth), f"depth must be a whole number from 0; {depth=}"),
         (np.isfinite(mean), f"mean must be finite; {mean=}"),
         (0 < variance < np.inf, f"variance must be positive; {variance=}"),
         (dropout < 1, f"dropout must be below 1 for anything to pass; {dropout=}"),

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from selfnorm import _extras
+from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.recording import Observation
 from selfnorm.theory import THEOREM_1
@@ -47,9 +48,10 @@ class Monitor:
             raise UnsupportedError(
                 f"monitor watches a torch.nn.Module; got {type(model).__name__}. Pass the network."
             )
-        if every < 1 or every != int(every):
+        if not Whole(1).holds(every):
             raise ArgumentError(
-                f"every counts steps and is 1 or more; got {every}. 100 costs next to nothing."
+                f"every counts steps and is a whole number, 1 or more; got {every!r}. 100 costs "
+                "next to nothing."
             )
         self.records: list[Observation] = []
         self.steps = 0

@@ -1,13 +1,15 @@
 """The layers of one pass in few figures: moments, weights, gradients."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import torch
 from torch import nn
 
+from selfnorm._parameters import Names
 from selfnorm._seeded import devices_of
+from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.recording import INPUT, Observation, quiet
 from selfnorm.watch._batches import batches, check_inputs, tensors_of
 from selfnorm.watch._trace import Draft, Trace
@@ -22,7 +24,7 @@ def observe(
     model: nn.Module,
     inputs: object,
     *,
-    roles: Iterable[str] = ROLES,
+    roles: Collection[str] = ROLES,
     own_random: bool = False,
 ) -> tuple[Observation, ...]:
     """Mean, variance, omega and tau of each layer in one forward pass, without gradients.
@@ -42,8 +44,8 @@ def observe(
         An `Observation` for each use of a layer, in the order in which they run.
 
     Raises:
-        UnsupportedError: `inputs` are of none of the kinds.
-        ArgumentError: There is nothing in `inputs`.
+        UnsupportedError: `model` is not a module, or `inputs` are of none of the kinds.
+        ArgumentError: There is nothing in `inputs`, or `roles` are not names.
 
     Example:
         >>> import selfnorm
@@ -52,6 +54,14 @@ def observe(
         >>> [layer.layer for layer in layers][:2], all(0.7 < k.variance < 1.4 for k in layers)
         (['selu1', 'selu2'], True)
     """
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnsupportedError(
+            f"observe runs a torch.nn.Module; got {type(model).__name__}. Pass the network."
+        )
+    if not Names().holds(roles):
+        raise ArgumentError(
+            f"roles must be {Names()}; got {roles!r}. Those of layers are {', '.join(ROLES)}."
+        )
     check_inputs(inputs)
     watched = inner(model)
     trace = Trace(watched, light=True)

@@ -37,7 +37,9 @@ def rule(name: str) -> Callable[[Rule], Rule]:
         True
         >>> forget("no-bias")
     """
-    if not name or name != name.lower() or not name.replace("-", "").isalnum():
+    known = isinstance(name, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+    words = name.replace("-", "") if known else ""
+    if not words.isalnum() or name != name.lower():
         raise ArgumentError(
             f"a rule's name is lower-case words joined by hyphens; got {name!r}. "
             "For example 'wrong-init'."
@@ -68,18 +70,21 @@ def rule_names() -> tuple[str, ...]:
     return tuple(_RULES)
 
 
-def select(rules: Iterable[str | Rule] | None) -> dict[str, Rule]:
+def select(rules: Iterable[str | Rule] | str | Rule | None) -> dict[str, Rule]:
     """The rules that were asked for, by name; a function without a name goes by its own."""
     if rules is None:
         return dict(_RULES)
+    asked: tuple[object, ...] = (rules,)
+    if isinstance(rules, Iterable) and not isinstance(rules, str):
+        asked = tuple(rules)
     chosen: dict[str, Rule] = {}
-    for wanted in (rules,) if isinstance(rules, str) else rules:
-        if not isinstance(wanted, str):
+    for wanted in asked:
+        if callable(wanted):
             chosen[getattr(wanted, "__name__", "rule")] = wanted
-        elif wanted in _RULES:
+        elif isinstance(wanted, str) and wanted in _RULES:
             chosen[wanted] = _RULES[wanted]
         else:
-            near = get_close_matches(wanted, _RULES, 1)
+            near = get_close_matches(str(wanted), _RULES, 1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise ArgumentError(
                 f"rules are names of registered rules, or functions; got {wanted!r}. {hint}"
