@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from selfnorm import _extras, tabular
+from selfnorm import _extras, tabular, theory
 from selfnorm.errors import ModelFolderError, SelfNormWarning, TableError
 from selfnorm.tabular import Settings
 from selfnorm.tabular._fit import Prepared
@@ -79,6 +79,7 @@ def test_the_defaults_are_declared_once() -> None:
 
     from selfnorm import SelfNormRegressor
     from selfnorm.cli._fit import fit as command
+    from selfnorm.cli._solve import solve
 
     for function in (SelfNormRegressor, command):
         for name, parameter in inspect.signature(function).parameters.items():
@@ -86,6 +87,10 @@ def test_the_defaults_are_declared_once() -> None:
                 wanted = "auto" if function is SelfNormRegressor and name == "batch_size" else None
                 expected = getattr(Settings, name) if wanted is None else wanted
                 assert parameter.default == expected or name == "monitor", name
+    point = inspect.signature(theory.selu_constants).parameters
+    for name, parameter in inspect.signature(solve).parameters.items():
+        if name in {"mean", "variance", "tau"}:
+            assert float(parameter.default) == point[name].default, name
 
 
 def test_without_matplotlib_the_model_is_saved_and_the_pictures_are_missed(

@@ -10,6 +10,7 @@ from selfnorm._parameters import text_of
 from selfnorm.cli._console import fail, output, tell
 from selfnorm.cli._interrupt import interruptible, undisturbed
 from selfnorm.nn._widths import Shape
+from selfnorm.recording import EVERY
 from selfnorm.tabular._settings import Settings, Task
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from selfnorm.tabular._fit import Prepared
 
 _HELP_TABLE = "CSV or Parquet file, or digits, breast-cancer, wine, diabetes."
-_MONITORED = 100
 
 
 def _option(name: str, *flags: str, **more: Any) -> Any:
@@ -56,7 +56,7 @@ def fit(
         bool,
         typer.Option(
             "--monitor",
-            help=f"Record the layers in every {_MONITORED}th step: monitor.csv, monitor.png.",
+            help=f"Record the layers in every {EVERY}th step: monitor.csv, monitor.png.",
         ),
     ] = False,
     force: Annotated[
@@ -88,7 +88,7 @@ def fit(
         ignore=tuple(ignore or ()),
         seed=seed,
         device=device,
-        monitor=_MONITORED if monitor else 0,
+        monitor=EVERY if monitor else 0,
     )
     from selfnorm.tabular._storage import check_output
 

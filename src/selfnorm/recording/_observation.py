@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+EVERY = 100
+"""Every how many steps a training is observed, if nothing else is asked for."""
+
 
 @dataclass(frozen=True)
 class Observation:

@@ -6,10 +6,13 @@ from typing import Any
 from torch import nn
 
 from selfnorm.errors import UnsupportedError
+from selfnorm.recording import EVERY
 from selfnorm.watch._monitor import Monitor, Writer
 
 
-def lightning_callback(every: int = 100, *, writer: Writer | None = None, module: str = "") -> Any:
+def lightning_callback(
+    every: int = EVERY, *, writer: Writer | None = None, module: str = ""
+) -> Any:
     """A Lightning callback that watches the layers in every n-th training batch.
 
     Works with `lightning` and with `pytorch_lightning`, whichever is installed. Its `monitor` is

@@ -14,7 +14,7 @@ from torch import nn
 from selfnorm import _extras
 from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
-from selfnorm.recording import Observation
+from selfnorm.recording import EVERY, Observation
 from selfnorm.theory import THEOREM_1
 from selfnorm.watch._observe import observations
 from selfnorm.watch._trace import Trace
@@ -43,7 +43,7 @@ class Monitor:
         steps: How many training steps have been counted.
     """
 
-    def __init__(self, model: nn.Module, every: int = 100, writer: Writer | None = None) -> None:
+    def __init__(self, model: nn.Module, every: int = EVERY, writer: Writer | None = None) -> None:
         if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UnsupportedError(
                 f"monitor watches a torch.nn.Module; got {type(model).__name__}. Pass the network."
@@ -201,7 +201,7 @@ class Monitor:
             last = record
 
 
-def monitor(model: nn.Module, every: int = 100, *, writer: Writer | None = None) -> Monitor:
+def monitor(model: nn.Module, every: int = EVERY, *, writer: Writer | None = None) -> Monitor:
     """Watch a network while it trains: moments, weights and gradient gain of every n-th step.
 
     A step is a call of the model in training mode with gradients. The n-th one runs as in an
