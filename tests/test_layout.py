@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "ops": {"_lazy", "theory", "errors", "_files", "_torch_private"},
     "init": {"theory", "errors"},
     "nn": {"_lazy", "ops", "init", "theory", "errors", "_parameters"},
-    "recording": {"theory"},
+    "recording": {"_lazy", "theory"},
     "report": {"theory", "errors"},
     "plots": {"report", "theory", "errors", "_files"},
     "watch": {

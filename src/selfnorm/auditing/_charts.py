@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from selfnorm.recording import WEIGHTED, Layer
+from selfnorm.recording import Layer
+from selfnorm.recording._recording import WEIGHTED
 from selfnorm.report._axis import Axis, counting, logarithmic
 from selfnorm.report._chart import Band, Box, Chart, Dots, Line, Mark
 from selfnorm.report._numbers import digits

@@ -13,7 +13,9 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from selfnorm.recording import INPUT, Features, Layer, quiet
+from selfnorm.recording import Features, Layer
+from selfnorm.recording._layer import INPUT
+from selfnorm.recording._quiet import quiet
 from selfnorm.theory import ACTIVATIONS, Moments, moments
 from selfnorm.theory._dropout import alpha_dropout_moments
 from selfnorm.theory._types import FloatArray

@@ -10,7 +10,7 @@ from selfnorm._parameters import text_of
 from selfnorm.cli._console import fail, output, tell
 from selfnorm.cli._interrupt import interruptible, undisturbed
 from selfnorm.nn._widths import Shape
-from selfnorm.recording import EVERY
+from selfnorm.recording._observation import EVERY
 from selfnorm.tabular._settings import Settings, Task
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from selfnorm.errors import UnsupportedError
-from selfnorm.recording import EVERY
+from selfnorm.recording._observation import EVERY
 from selfnorm.watch._monitor import Monitor, Writer
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfnorm.recording import Histogram, quiet
+from selfnorm.recording import Histogram
+from selfnorm.recording._quiet import quiet
 from selfnorm.theory import selu_constants
 from selfnorm.theory._types import FloatArray
 

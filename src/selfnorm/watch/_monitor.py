@@ -14,7 +14,8 @@ from torch import nn
 from selfnorm import _extras
 from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
-from selfnorm.recording import EVERY, Observation
+from selfnorm.recording import Observation
+from selfnorm.recording._observation import EVERY
 from selfnorm.theory import THEOREM_1
 from selfnorm.watch._observe import observations
 from selfnorm.watch._trace import Trace

@@ -10,7 +10,9 @@ from torch import nn
 from selfnorm._parameters import Names
 from selfnorm._seeded import devices_of
 from selfnorm.errors import ArgumentError, UnsupportedError
-from selfnorm.recording import INPUT, Observation, quiet
+from selfnorm.recording import Observation
+from selfnorm.recording._layer import INPUT
+from selfnorm.recording._quiet import quiet
 from selfnorm.watch._batches import batches, check_inputs, tensors_of
 from selfnorm.watch._trace import Draft, Trace
 from selfnorm.watch._untouched import untouched

@@ -12,7 +12,9 @@ from torch.nn.parameter import is_lazy
 from selfnorm._given import leaves
 from selfnorm._seeded import devices_of, seeded
 from selfnorm.errors import ArgumentError
-from selfnorm.recording import INPUT, Layer, Recording, quiet
+from selfnorm.recording import Layer, Recording
+from selfnorm.recording._layer import INPUT
+from selfnorm.recording._quiet import quiet
 from selfnorm.watch._batches import Batch, batches, check_inputs, generators_of, tensors_of
 from selfnorm.watch._calls import is_float
 from selfnorm.watch._trace import Draft, Trace

@@ -19,7 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 from selfnorm._given import leaves
 from selfnorm._torch_private import COMPILED
-from selfnorm.recording import INPUT, Features, Weights
+from selfnorm.recording import Features, Weights
+from selfnorm.recording._layer import INPUT
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import Call, call_weights, describe, is_float, is_library
 from selfnorm.watch._moments import (

@@ -10,7 +10,9 @@ from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._predict import STANDARD, predict
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.auditing._rules._weights import is_wrong, weighted
-from selfnorm.recording import INPUT, WEIGHTED, Layer, Recording
+from selfnorm.recording import Layer, Recording
+from selfnorm.recording._layer import INPUT
+from selfnorm.recording._recording import WEIGHTED
 from selfnorm.theory import THEOREM_1, gradient_gain
 
 _JUDGED_ELSEWHERE = {"linear", "embedding", "recurrent", "attention", "pooling", "concatenation"}

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._registry import rule
-from selfnorm.recording import INPUT, Layer, Recording
+from selfnorm.recording import Layer, Recording
+from selfnorm.recording._layer import INPUT
 
 _DOUBLED = 1.5
 _LISTED = 4

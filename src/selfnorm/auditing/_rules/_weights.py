@@ -8,7 +8,8 @@ from scipy.stats import chi2
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._culprits import culprit
 from selfnorm.auditing._rules._registry import rule
-from selfnorm.recording import WEIGHTED, Layer, Recording, Weights
+from selfnorm.recording import Layer, Recording, Weights
+from selfnorm.recording._recording import WEIGHTED
 from selfnorm.theory import THEOREM_1, fixed_point
 from selfnorm.theory._types import FloatArray
 
