@@ -165,3 +165,9 @@ def test_nothing_imports_the_command_line() -> None:
 @each_file()
 def test_a_file_holds_one_concept(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400, f"{path.name}: split it by concept"
+
+
+@each_file()
+def test_the_processs_warning_filters_are_left_alone(path: Path) -> None:
+    """`catch_warnings` is not safe in threads before Python 3.14; the command line has but one."""
+    assert "catch_warnings" not in path.read_text() or path.parent.name == "cli"
