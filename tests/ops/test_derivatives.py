@@ -1,5 +1,6 @@
 """Derivatives of every order, forward and reverse, and what is kept for them."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -68,6 +69,29 @@ def test_function_transforms_agree(function: Callable[[Tensor], Tensor]) -> None
     by_jvp = jvp(loss, (x,), (tangent,))[1]
     by_grad = (grad(loss)(x) * tangent).sum()
     assert_close(by_jvp, by_grad, SAME_UP_TO_ROUNDING[torch.float64])
+
+
+@each_function
+@pytest.mark.parametrize("modes", list(itertools.product("fr", repeat=3)), ids="".join)
+def test_third_order_by_nested_transforms(
+    function: Callable[[Tensor], Tensor], modes: tuple[str, ...]
+) -> None:
+    """Forward and reverse mode in any order, outermost first."""
+    x = sample().detach()[:2, :2]
+
+    def loss(t: Tensor) -> Tensor:
+        return function(t).pow(4).sum()
+
+    def nested(*transforms: Callable[..., Callable[[Tensor], Tensor]]) -> Tensor:
+        found: Callable[[Tensor], Tensor] = loss
+        for transform in reversed(transforms):
+            found = transform(found)
+        return found(x)
+
+    expected = nested(jacrev, jacrev, jacrev)
+    assert expected.any()
+    result = nested(*({"f": jacfwd, "r": jacrev}[mode] for mode in modes))
+    assert_close(result, expected, SAME_UP_TO_ROUNDING[torch.float64])
 
 
 @each_function
