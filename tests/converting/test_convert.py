@@ -292,6 +292,20 @@ def test_an_example_gives_the_order() -> None:
     assert torch.equal(torch.get_rng_state(), rng)
 
 
+def test_a_residual_addition_is_scaled_to_keep_the_variance() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(x + self.one(x))
+
+    block, x = Block(), torch.randn(4, 8)
+    new, _ = selfnorm.convert(block, init=None)
+    assert torch.equal(new(x), block.two((x + block.one(x)) * 0.5**0.5))
+
+
 class Late(nn.Module):
     """The activation is defined last and runs in the middle: only an example shows it."""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
-from selfnorm.ops import _autograd, alpha_dropout, selu, selu_alpha_dropout
+from selfnorm.ops import _autograd, _reference, alpha_dropout, selu, selu_alpha_dropout
 from selfnorm.ops._constants import derivative
 from support.compare import assert_close, assert_same
 from support.samples import DTYPES, normal
@@ -118,6 +118,14 @@ def test_saturated_and_dropped_units_have_gradient_zero(p: float, dtype: torch.d
     assert at_floor[4000:].all()
     assert at_floor[:4000].any() or p == 0
     assert_same(gradient[at_floor], torch.zeros(int(at_floor.sum()), dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("p", [0.0, 0.05, 0.1, 0.5])
+def test_the_reference_too_is_exactly_zero_at_the_floor(p: float, dtype: torch.dtype) -> None:
+    """Its tail, what the floor lost in rounding, is far below every tolerance."""
+    output = torch.full((3,), derivative(p, dtype).floor, dtype=dtype)
+    assert not _reference.selu_backward(output, torch.ones_like(output), p).any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
