@@ -1,7 +1,10 @@
-"""What a model is called with, as a user gives it: a tensor, a tuple, or a dictionary."""
+"""What a model is called with, as a user gives it: a tensor, a tuple, a dictionary, a loader."""
 
 from collections.abc import Mapping
 from typing import Any, cast
+
+import torch
+from torch.utils.data import DataLoader
 
 from selfnorm._torch_private import tree_leaves, tree_map
 
@@ -14,6 +17,23 @@ def as_call(given: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(given, tuple) and not hasattr(given, "_fields"):
         return cast("tuple[Any, ...]", given), {}
     return (given,), {}
+
+
+def as_batch(found: object) -> tuple[tuple[Any, ...], dict[str, Any], object]:
+    """Arguments and target of what a loader gives: a batch `(x, ..., y)` ends with the target."""
+    if isinstance(found, tuple | list) and not hasattr(found, "_fields"):
+        parts, _ = as_call(tuple(cast("tuple[Any, ...]", found)))
+        return (parts[:-1], {}, parts[-1]) if len(parts) > 1 else (parts, {}, None)
+    return (*as_call(found), None)
+
+
+def generators_of(inputs: object) -> list[torch.Generator]:
+    """The generators from which a loader draws, if it is one and has its own."""
+    if not isinstance(inputs, DataLoader):
+        return []
+    loader = cast("DataLoader[Any]", inputs)
+    found = (loader.generator, getattr(loader.sampler, "generator", None))
+    return [generator for generator in found if isinstance(generator, torch.Generator)]
 
 
 def leaves(values: object) -> list[Any]:

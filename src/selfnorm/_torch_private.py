@@ -7,6 +7,8 @@ and with the same results. `tests/test_torch_private.py` takes each away.
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
@@ -36,6 +38,11 @@ NAMES = {
     "is_tracing": Private("torch._C", "_is_tracing", _LONG_WAY),
     "is_profiled": Private("torch._C", "_autograd._profiler_enabled", _LONG_WAY),
     "apply": Private("torch._C", "_FunctionBase.apply", "Function.apply, 15 us slower"),
+    "forward_mode_on": Private(
+        "torch.autograd.forward_ad",
+        "_set_fwd_grad_enabled",
+        "a third derivative, all by jvp, is 0",
+    ),
     "base": Private("torch", "Tensor._base", "torch refuses a leaf's view in place by itself"),
     "tree_leaves": Private("torch.utils._pytree", "tree_leaves", "lists and mappings, taken apart"),
     "tree_map": Private("torch.utils._pytree", "tree_map", "the same"),
@@ -52,6 +59,8 @@ class Ways(NamedTuple):
     """Whether vmap, grad or jvp run; True where that is not known."""
     apply: Callable[..., Any]
     """`function.apply(*arguments)`, without looking up the signature at every call."""
+    forward_mode_on: Callable[[], AbstractContextManager[Any]]
+    """Inside, operations carry the tangents of nested transforms, as they do not in a jvp."""
     is_leafs_view: Callable[[Tensor], bool]
     """Whether writing into a tensor writes into a leaf."""
     tree_leaves: Callable[[Any], list[Any]]
@@ -86,6 +95,9 @@ def build(have: Mapping[str, Any]) -> Ways:
         nobody_listens=_asking(have) if complete else lambda _: False,
         transforms_active=have.get("transforms_active", lambda: True),
         apply=_quick_apply if "apply" in have and "transforms_active" in have else _apply,
+        forward_mode_on=(
+            partial(have["forward_mode_on"], True) if "forward_mode_on" in have else nullcontext
+        ),
         is_leafs_view=_is_leafs_view if "base" in have else lambda x: x.is_leaf,
         tree_leaves=have.get("tree_leaves", _leaves),
         tree_map=have.get("tree_map", _map),

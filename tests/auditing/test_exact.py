@@ -1,5 +1,7 @@
 """Weights of ones, eyes and zeros, for which every moment is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 import selfnorm
+from selfnorm.auditing._rules._drift import _off
 from selfnorm.recording import Layer
 from support.tolerances import EXACT_MOMENTS, MOMENTS_RELATIVE, SAME_UP_TO_ROUNDING
 
@@ -201,3 +204,33 @@ def test_plain_dropout_is_predicted() -> None:
     _, layer = recorded(model, columns(4096))
     assert layer.predicted is not None
     assert float(layer.predicted.variance) == 2.0
+
+
+def test_plain_dropout_spreads_the_mean_too() -> None:
+    """Kept or dropped is a coin of its own: a mean of 1 adds `p / (1 - p)` to the variance."""
+    model = nn.Sequential(linear(torch.eye(4), bias=1.0), nn.Dropout(0.5))
+    _, layer = recorded(model, columns(4096))
+    assert layer.predicted is not None
+    assert float(layer.predicted.mean) == 1.0
+    assert float(layer.predicted.variance) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "off"),
+    [
+        (0.3, 1.0, False),
+        (0.4, 1.0, True),
+        (-0.4, 1.0, True),
+        (0.4, 1.9, False),  # in deviations it is less
+        (0.0, 1.9, False),
+        (0.0, 2.3, True),
+        (0.0, 0.53, False),
+        (0.0, 0.43, True),
+        (0.0, 0.0, True),
+    ],
+)
+def test_how_far_a_wide_layer_of_many_rows_may_drift(
+    mean: float, variance: float, off: bool
+) -> None:
+    (layer,) = recorded(nn.SELU(), torch.randn(4, 10_000))
+    assert _off(replace(layer, mean=mean, variance=variance), 10_000) == off

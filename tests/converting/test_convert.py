@@ -3,12 +3,14 @@
 import copy
 import importlib
 import io
+import warnings
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
 import selfnorm
 from selfnorm.converting import convert_
@@ -281,24 +283,84 @@ def test_fused_only_where_nothing_else_reads() -> None:
 
 
 def test_an_example_gives_the_order() -> None:
-    """Defined last, run in the middle."""
-
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 2)
-            self.act = nn.ReLU()
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.two(self.act(self.one(x)))
-
-    model, x = Net(), torch.randn(4, 8)
+    model, x = Late(), torch.randn(4, 8)
     modes = [m.training for m in model.modules()]
     rng = torch.get_rng_state()
     new, _ = selfnorm.convert(model, example=x, init=None)
     assert isinstance(new.act, nn.SELU)
     assert [m.training for m in new.modules()] == modes
     assert torch.equal(torch.get_rng_state(), rng)
+
+
+def test_a_residual_addition_is_scaled_to_keep_the_variance() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(x + self.one(x))
+
+    block, x = Block(), torch.randn(4, 8)
+    new, _ = selfnorm.convert(block, init=None)
+    assert torch.equal(new(x), block.two((x + block.one(x)) * 0.5**0.5))
+
+
+class Late(nn.Module):
+    """The activation is defined last and runs in the middle: only an example shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 2)
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+        return self.two(self.act(self.one(x * scale)))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_loader_gives_its_first_batch_without_the_target(parts: int, own: bool) -> None:
+    """`(x,)`, `(x, y)` and `(x, scale, y)`, as for `audit`; what it draws from stays as it was."""
+    tensors = (torch.randn(32, 8), torch.rand(32, 1), torch.randint(2, (32,)))
+    given = {1: tensors[:1], 2: tensors[::2], 3: tensors}[parts]
+    model, generator = Late(), torch.Generator().manual_seed(1) if own else None
+    loader = DataLoader(TensorDataset(*given), 16, shuffle=True, generator=generator)
+    states = [g.get_state() for g in (torch.default_generator, generator) if g is not None]
+    new, _ = selfnorm.convert(model, example=loader, init=None)
+    assert isinstance(new.act, nn.SELU)
+    after = [g.get_state() for g in (torch.default_generator, generator) if g is not None]
+    assert all(torch.equal(one, other) for one, other in zip(states, after, strict=True))
+
+
+def test_a_loader_of_mappings_gives_arguments_by_name() -> None:
+    rows = [{"x": torch.randn(8), "scale": torch.ones(1)} for _ in range(4)]
+    new, _ = selfnorm.convert(Late(), example=DataLoader(rows, 2), init=None)
+    assert isinstance(new.act, nn.SELU)
+
+
+def test_an_empty_loader_is_told() -> None:
+    empty = DataLoader(TensorDataset(torch.randn(3, 8)), 4, drop_last=True)
+    with pytest.raises(ArgumentError, match="at least one batch; the loader gave none"):
+        selfnorm.convert(Late(), example=empty)
+
+
+def test_what_initialization_leaves_is_a_change_and_no_warning() -> None:
+    class Scaled(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+            self.scale = nn.Parameter(torch.ones(8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x * self.scale)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, changes = selfnorm.convert(Scaled())
+    assert not caught
+    (left,) = (change for change in changes if change.before == "parameters")
+    assert left.kind == "left"
+    assert "left other parameters as they were: 'scale' (" in left.why
 
 
 def test_a_right_model_needs_no_change() -> None:

@@ -1,5 +1,6 @@
 """Derivatives of every order, forward and reverse, and what is kept for them."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
-from selfnorm.ops import _autograd, alpha_dropout, selu, selu_alpha_dropout
+from selfnorm.ops import _autograd, _reference, alpha_dropout, selu, selu_alpha_dropout
 from selfnorm.ops._constants import derivative
 from support.compare import assert_close, assert_same
 from support.samples import DTYPES, normal
@@ -71,6 +72,29 @@ def test_function_transforms_agree(function: Callable[[Tensor], Tensor]) -> None
 
 
 @each_function
+@pytest.mark.parametrize("modes", list(itertools.product("fr", repeat=3)), ids="".join)
+def test_third_order_by_nested_transforms(
+    function: Callable[[Tensor], Tensor], modes: tuple[str, ...]
+) -> None:
+    """Forward and reverse mode in any order, outermost first."""
+    x = sample().detach()[:2, :2]
+
+    def loss(t: Tensor) -> Tensor:
+        return function(t).pow(4).sum()
+
+    def nested(*transforms: Callable[..., Callable[[Tensor], Tensor]]) -> Tensor:
+        found: Callable[[Tensor], Tensor] = loss
+        for transform in reversed(transforms):
+            found = transform(found)
+        return found(x)
+
+    expected = nested(jacrev, jacrev, jacrev)
+    assert expected.any()
+    result = nested(*({"f": jacfwd, "r": jacrev}[mode] for mode in modes))
+    assert_close(result, expected, SAME_UP_TO_ROUNDING[torch.float64])
+
+
+@each_function
 @pytest.mark.parametrize("dim", [0, 1])
 def test_per_sample_gradients(function: Callable[[Tensor], Tensor], dim: int) -> None:
     x = sample().detach().view(3, 5, 2)
@@ -94,6 +118,14 @@ def test_saturated_and_dropped_units_have_gradient_zero(p: float, dtype: torch.d
     assert at_floor[4000:].all()
     assert at_floor[:4000].any() or p == 0
     assert_same(gradient[at_floor], torch.zeros(int(at_floor.sum()), dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("p", [0.0, 0.05, 0.1, 0.5])
+def test_the_reference_too_is_exactly_zero_at_the_floor(p: float, dtype: torch.dtype) -> None:
+    """Its tail, what the floor lost in rounding, is far below every tolerance."""
+    output = torch.full((3,), derivative(p, dtype).floor, dtype=dtype)
+    assert not _reference.selu_backward(output, torch.ones_like(output), p).any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -15,6 +15,7 @@ from selfnorm.theory import (
     moments,
     neutral_dropout,
     selu_constants,
+    theorem_domains,
 )
 
 FIGURES = [plots.map_field, plots.variance_maps, plots.gradient_sizes, plots.selu_shape]
@@ -43,6 +44,14 @@ def test_the_arrows_are_the_map() -> None:
     point = fixed_point(omega=0.05, tau=1.1)
     (mark,) = axes.lines
     assert mark.get_xydata().tolist() == [[point.mean, point.variance]]
+
+
+def test_the_box_is_theorem_1s() -> None:
+    (axes,) = plots.map_field().axes
+    (box,) = axes.patches
+    (domain,) = theorem_domains(1)
+    corners = [*map(float, domain.mean), *map(float, domain.variance)]
+    assert box.get_bbox().corners()[[0, -1]].T.flatten().tolist() == pytest.approx(corners)
 
 
 def test_no_point_is_marked_where_there_is_none() -> None:

@@ -15,6 +15,10 @@ SAME_UP_TO_ROUNDING = {
 SAME_UP_TO_ROUNDING |= {
     dtype: 4 * torch.finfo(dtype).eps for dtype in (torch.bfloat16, torch.float16)
 }
+# The schedule multiplies its rate step by step; a rounding each, in units of the first rate.
+LEARNING_RATE = 1e-14
+# A norm of 1, of gradients in float32: torch divides by norm + 1e-6, and a few roundings.
+CLIPPED = 4e-6
 # Mean and variance over a column of float32 features, each rounded once (values up to 2**4).
 MATRIX_MOMENTS = 16 * torch.finfo(torch.float32).eps
 # Moments of float32 values that are exact, or of one rounded function of them.

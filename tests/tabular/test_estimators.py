@@ -68,6 +68,27 @@ def test_a_trained_estimator_survives_pickle() -> None:
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_loaded_estimator_is_the_one_that_was_saved(named: bool, tmp_path: Path) -> None:
+    X, y = load_iris(return_X_y=True, as_frame=named)
+    model = SelfNormClassifier(**QUICK).fit(X, y)
+    model.save(tmp_path / "model")
+    again = SelfNormClassifier.load(tmp_path / "model")
+    assert again.get_params() == model.get_params()
+    assert again.n_features_in_ == 4
+    assert hasattr(again, "feature_names_in_") == named
+    assert not named or again.feature_names_in_.tolist() == X.columns.tolist()
+    assert again.classes_.tolist() == model.classes_.tolist()
+    assert again.n_iter_ == model.n_iter_
+    for one, other in zip(again.layers_after_, model.layers_after_, strict=True):
+        assert (one.layer, one.mean, one.variance) == (other.layer, other.mean, other.variance)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    with pytest.raises(ValueError, match=r"expecting 4 features|feature names should match"):
+        again.predict(X.iloc[:, :3] if named else X[:, :3])
+    with pytest.raises(ArgumentError, match=r"holds one of classification\. Use the other"):
+        SelfNormRegressor.load(tmp_path / "model")
+
+
 def test_the_layers_and_the_history_are_there() -> None:
     X, y = load_iris(return_X_y=True)
     model = SelfNormClassifier(**QUICK).fit(X, y)

@@ -1,6 +1,9 @@
 """Certificates: what is true is proved, what is false is refuted at a point of the domain."""
 
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
 
@@ -19,12 +22,13 @@ from selfnorm.theory import (
     jacobian,
     largest_domain,
     moments,
+    selu_constants,
     theorem_domains,
 )
 from selfnorm.theory._proof._claims import contracts
 from selfnorm.theory._proof._constants import constants_in_balls
 from selfnorm.theory._proof._enclosure import image, largest_stretch
-from selfnorm.theory._proof._exact import hull, lower, settle, upper
+from selfnorm.theory._proof._exact import hull, lower, precision, settle, upper
 from support.selu_oracle import selu_moments
 from support.tolerances import MOMENTS_RELATIVE
 
@@ -212,6 +216,48 @@ def test_a_decimal_end_is_a_rational() -> None:
 def test_settling_needs_both_ends_to_agree() -> None:
     with pytest.raises(ArgumentError, match="32768 bits do not prove these"):
         settle(lambda: (arb(1, 1e-9),), float)
+
+
+def test_precision_nests_and_is_restored() -> None:
+    before = ctx.prec
+    with precision(100), precision(7):
+        assert ctx.prec == 7
+    with pytest.raises(KeyboardInterrupt), precision(100):
+        raise KeyboardInterrupt
+    assert ctx.prec == before
+
+
+def test_a_callback_may_ask_for_another_proof() -> None:
+    def ask(*_: object) -> None:
+        found.append(selu_constants(mean="0.1", digits=40).alpha)
+
+    found: list[Decimal] = []
+    (certificate,) = certify("2", progress=ask)
+    assert certificate.proved
+    assert set(found) == {selu_constants(mean="0.1", digits=40).alpha}
+
+
+def test_proofs_at_once_do_not_meet() -> None:
+    """flint's precision is the process's: in threads each proof still has its own bits."""
+
+    def digits(count: int) -> Decimal:
+        return selu_constants(mean="0.1", variance=2, digits=count).scale
+
+    def margins(theorem: str) -> dict[str, float]:
+        return certify(theorem)[0].margins
+
+    jobs = [(digits, 30), (digits, 3000), (margins, "2"), (digits, 700), (margins, "2")]
+    alone = [work(argument) for work, argument in jobs]
+    bits, interval = ctx.prec, sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(jobs)) as pool:
+            for _ in range(3):
+                waiting = [pool.submit(work, argument) for work, argument in jobs]
+                assert [job.result() for job in waiting] == alone
+    finally:
+        sys.setswitchinterval(interval)
+    assert ctx.prec == bits
 
 
 def test_largest_domain_extends_each_end() -> None:

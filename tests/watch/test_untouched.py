@@ -184,3 +184,19 @@ def test_spectral_norm_learns_nothing() -> None:
     report = selfnorm.audit(model, x)
     assert_same(before, state_of(model))
     assert report.layers[0].weights
+
+
+def test_full_backward_hooks_of_others_run_and_torch_warns_as_in_training() -> None:
+    """It warns where no input requires a gradient: never of numbers here, always of indices."""
+    called: list[nn.Module] = []
+
+    def hook(module: nn.Module, *_: object) -> None:
+        called.append(module)
+
+    body, embed = nn.Linear(8, 8), nn.Embedding(10, 8)
+    for module in (body, embed):
+        module.register_full_backward_hook(hook)
+    selfnorm.audit(nn.Sequential(body, nn.SELU()), torch.randn(32, 8))
+    with pytest.warns(UserWarning, match="Full backward hook is firing"):
+        selfnorm.audit(nn.Sequential(embed, nn.SELU()), torch.randint(10, (32,)))
+    assert called == [body, embed]

@@ -13,7 +13,7 @@ from selfnorm.converting import _functional, _steps
 from selfnorm.converting._changes import Change, Changes
 from selfnorm.converting._flow import is_library, trace
 from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
-from selfnorm.converting._run import execution, try_it
+from selfnorm.converting._run import call_of, execution, try_it
 from selfnorm.converting._select import Choices, selector
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError
@@ -64,15 +64,17 @@ def convert(
         norms: "fold", where that is possible, else remove; "remove"; or "keep".
         activations: Classes to replace by SELU instead of the usual ones; a functional call is
             replaced if the class of its name is among them.
-        example: Inputs, as for `audit`. With them the order in which modules run is seen instead of
-            taken from the order of their definition, and the result is tried.
+        example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them the order in
+            which modules run is seen instead of taken from the order of their definition, and the
+            result is tried.
 
     Returns:
         The new model, and `Changes`.
 
     Raises:
         UnsupportedError: `model` is not a module, or it runs on the example and its copy does not.
-        ArgumentError: An unknown choice, a name that fits nothing, or lazy modules.
+        ArgumentError: An unknown choice, a name that fits nothing, lazy modules, or a loader that
+            is empty.
 
     Source: Klambauer et al. 2017 (SELU, initialization, alpha dropout); Hoedt et al. 2022 (scaled
     residuals); `torch.nn.utils.fusion` for folding.
@@ -165,7 +167,8 @@ def _converted(
     example: object,
 ) -> tuple[nn.Module, Changes]:
     before = set(model.state_dict())
-    names = execution(model, example) if example is not None else None
+    call = call_of(example) if example is not None else None
+    names = execution(model, call) if call is not None else None
     names = names or [name for name, _ in model.named_modules(remove_duplicate=False)]
     order: dict[str, int] = {}
     for place, name in enumerate(names):
@@ -197,8 +200,8 @@ def _converted(
         work.changes += changes
     if init is not None:
         _steps.initialize(work, init)
-    if example is not None:
-        try_it(work.model, example)
+    if call is not None:
+        try_it(work.model, call)
     after = set(work.model.state_dict())
     gone, new = sorted(before - after), sorted(after - before)
     return work.model, Changes(tuple(work.changes), tuple(gone), tuple(new))

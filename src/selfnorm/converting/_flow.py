@@ -2,7 +2,6 @@
 
 import inspect
 import itertools
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,9 +47,7 @@ def trace(module: nn.Module) -> Traced:
     try:
         for training in (True, False):
             module.training = training
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                graphs.append(_Shallow().trace(module))
+            graphs.append(_Shallow().trace(module))
     except Exception as error:
         return Traced(None, f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}")
     finally:

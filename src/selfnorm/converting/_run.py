@@ -1,15 +1,44 @@
 """Run a model on an example: to see in which order its modules run, and that it runs."""
 
+from typing import Any, cast
+
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
-from selfnorm._given import as_call
+from selfnorm._given import as_batch, as_call, generators_of
 from selfnorm._seeded import devices_of, seeded
 from selfnorm._torch_private import tree_map
-from selfnorm.errors import UnsupportedError
+from selfnorm.errors import ArgumentError, UnsupportedError
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def execution(model: nn.Module, example: object) -> list[str]:
+def call_of(example: object) -> Call:
+    """The arguments of one call; of a loader its first batch's, without the target.
+
+    The generators that the loader draws from are left as they were.
+
+    Raises:
+        ArgumentError: The loader gives no batch.
+    """
+    if not isinstance(example, DataLoader):
+        return as_call(example)
+    own = [(generator, generator.get_state()) for generator in generators_of(example)]
+    try:
+        with seeded(None, ()):
+            for batch in cast("DataLoader[Any]", example):
+                args, kwargs, _ = as_batch(batch)
+                return args, kwargs
+    finally:
+        for generator, state in own:
+            generator.set_state(state)
+    raise ArgumentError(
+        "example must hold at least one batch; the loader gave none. Check its length."
+    )
+
+
+def execution(model: nn.Module, example: Call) -> list[str]:
     """Names of modules in the order in which they run; all names of a shared one."""
     names: dict[int, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
@@ -27,12 +56,12 @@ def execution(model: nn.Module, example: object) -> list[str]:
     return ran
 
 
-def _run(model: nn.Module, example: object) -> object:
+def _run(model: nn.Module, example: Call) -> object:
     modes = [(module, module.training) for module in model.modules()]
     devices = devices_of(model)
     device = next(iter(devices)) if len(devices) == 1 else None
     args, kwargs = tree_map(
-        lambda v: v.to(device, copy=True) if isinstance(v, torch.Tensor) else v, as_call(example)
+        lambda v: v.to(device, copy=True) if isinstance(v, torch.Tensor) else v, example
     )
     try:
         model.eval()
@@ -43,7 +72,7 @@ def _run(model: nn.Module, example: object) -> object:
             module.training = mode
 
 
-def try_it(model: nn.Module, example: object) -> None:
+def try_it(model: nn.Module, example: Call) -> None:
     """Raise if a converted model does not run on the example."""
     try:
         _run(model, example)

@@ -1,6 +1,5 @@
 """The steps of a conversion, each on its own kind of module."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -19,8 +18,8 @@ from selfnorm.converting._modules import (
     new_selu,
 )
 from selfnorm.converting._work import Work
-from selfnorm.errors import SelfNormWarning
-from selfnorm.init import initialize_
+from selfnorm.init._distributions import Draw
+from selfnorm.init._model import initialized
 from selfnorm.nn import SELUAlphaDropout
 
 _USUAL = {
@@ -186,12 +185,8 @@ def initialize(work: Work, init: str) -> None:
         if not work.chosen(name) and any(True for _ in module.parameters(recurse=False))
     ]
     distribution = "normal" if init == "lecun_normal" else "uniform"
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        initialize_(work.model, distribution=distribution, skip=unwanted)
-    for warning in caught:
-        if issubclass(warning.category, SelfNormWarning):
-            work.say("", "left", "parameters", "", str(warning.message))
+    for shortcoming in initialized(work.model, Draw(distribution), unwanted):
+        work.say("", "left", "parameters", "", shortcoming)
     count = sum(isinstance(m, WEIGHTED) for n, m in work.model.named_modules() if work.chosen(n))
     if count:
         why = "variance 1/fan_in, biases 0; init=None keeps trained weights"

@@ -93,7 +93,13 @@ def initialize_(
         >>> bool((tau - 1).abs().max() < 1e-6)
         True
     """
-    draw = Draw(distribution, truncated, exact, generator)
+    for shortcoming in initialized(module, Draw(distribution, truncated, exact, generator), skip):
+        warnings.warn(shortcoming, SelfNormWarning, stacklevel=2)
+    return module
+
+
+def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -> list[str]:
+    """`initialize_`, with what it would warn of as a result: warning filters are the process's."""
     slots, unknown = _find(module)
     skipped = _skipped(skip, module, [*(slot.place for slot in slots), *unknown])
     slots = [slot for slot in slots if not skipped(slot.place)]
@@ -102,23 +108,16 @@ def initialize_(
     chosen, conflicts = _settle(slots)
     with torch.no_grad():
         refused = [slot.place for slot in chosen if not slot.write_(draw)]
-    _warn(
-        unknown,
+    said = {
         "initialize_ knows torch's layers and left other parameters as they were: {}. Initialize "
-        "them yourself and name them in skip.",
-    )
-    _warn(
-        conflicts,
+        "them yourself and name them in skip.": unknown,
         "initialize_ gives a shared weight the smaller of the variances that its layers ask for; "
-        "{} did not get the variance of its own. Scale its output, or untie it.",
-    )
-    _warn(
-        refused,
+        "{} did not get the variance of its own. Scale its output, or untie it.": conflicts,
         "initialize_ assigns weights through their parametrization, and these parametrizations do "
         "not keep what they are given, so they are as they were: {}. Initialize before "
-        "parametrizing, or name them in skip.",
-    )
-    return module
+        "parametrizing, or name them in skip.": refused,
+    }
+    return [message.format(_listed(places)) for message, places in said.items() if places]
 
 
 @dataclass(frozen=True)
@@ -297,11 +296,6 @@ def _close(held: Tensor, wanted: Tensor) -> bool:
     """Equal up to rounding: a constrained weight is off by its own size, a free one by ulps."""
     tolerance = torch.finfo(wanted.dtype).eps ** 0.5
     return bool((held - wanted).norm() <= tolerance * wanted.norm())
-
-
-def _warn(places: Sequence[_Place], message: str) -> None:
-    if places:
-        warnings.warn(message.format(_listed(places)), SelfNormWarning, stacklevel=3)
 
 
 def _listed(places: Sequence[_Place]) -> str:

@@ -1,9 +1,9 @@
 """Derivatives of every order, in both modes, of the registered operations.
 
 SELU, with or without dropout, keeps its output and nothing else; alpha dropout keeps its seed.
-`torch.compile` refuses an `autograd.Function` that defines `jvp`; so each operation has a class
-without it, for the compiler, and a child with it. Everyday calls take neither, but the short way
-through `_direct`.
+`torch.compile` refuses an `autograd.Function` that defines `jvp`, used or not
+(https://github.com/pytorch/pytorch/issues/180284); so each operation has a class without it, for
+the compiler, and a child with it. Everyday calls take neither, but the short way through `_direct`.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from selfnorm import _torch_private
-from selfnorm.ops import _direct
+from selfnorm.ops import _direct, _reference
 from selfnorm.ops._constants import derivative
 from selfnorm.ops._library import OPS
 from selfnorm.ops._random import draw_seed
@@ -68,6 +68,10 @@ def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     """The gradient of SELU, with or without alpha dropout, with derivatives of its own."""
     if torch.compiler.is_compiling():
         return OPS.selu_backward.default(output, grad, p)
+    # Of a Function that saves its inputs, nested transforms lose the tangents of these, without a
+    # word: https://github.com/pytorch/pytorch/issues/197867
+    if _torch_private.ways.transforms_active():
+        return _reference.selu_backward(output, grad, p)
     return _torch_private.ways.apply(_SELUBackward, output, grad, p)
 
 
@@ -87,9 +91,11 @@ def _apply(
 ) -> Tensor:
     if torch.compiler.is_compiling():
         return plain.apply(x, *arguments, inplace)
-    # Under nested jvp torch silently loses tangents of a Function that changes its input.
+    # Under nested jvp torch silently loses tangents of a Function that changes its input
+    # (https://github.com/pytorch/pytorch/issues/91280); copying into x changes its tangent too, of
+    # which backward through the jvp needs the old one.
     if inplace and _torch_private.ways.transforms_active():
-        return x.copy_(full.apply(x, *arguments, False))
+        return x.copy_(full.apply(x.clone(), *arguments, False))
     return _torch_private.ways.apply(full, x, *arguments, inplace)
 
 
@@ -174,6 +180,10 @@ class _SELU(_PlainSELU):
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
         (output,) = ctx.saved_tensors
+        if _torch_private.ways.transforms_active():
+            # torch calls a jvp with forward mode off, also for the transforms around this one.
+            with _torch_private.ways.forward_mode_on():
+                return _reference.selu_backward(output, tangents[0], ctx.p)
         if not ctx.inplace:
             return _torch_private.ways.apply(_SELUBackward, output, tangents[0], ctx.p)
         # The tangent must change in place too, and backward through this needs the old one.
@@ -184,10 +194,6 @@ class _SELU(_PlainSELU):
 
 class _SELUBackward(Function):
     """`grad * f'`, where `f'` grows with the output at rate 1 up to the threshold and 0 above."""
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
-        return _vmap(_SELUBackward, info.batch_size, in_dims, args)
 
     @staticmethod
     def forward(output: Tensor, grad: Tensor, p: float) -> Tensor:

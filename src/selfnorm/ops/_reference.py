@@ -51,7 +51,7 @@ def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     slope, threshold, floor, tail = derivative(p, output.dtype)
     below = z - floor
     below = torch.where(below == 0, 0.0, below + tail)
-    return torch.where(z > threshold, slope, below).mul_(grad).to(output.dtype)
+    return (torch.where(z > threshold, slope, below) * grad).to(output.dtype)
 
 
 def alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, linear: bool) -> Tensor:

@@ -228,9 +228,22 @@ def _enough_memory() -> Generator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        if not _is_lack_of_memory(error):
             raise
         raise SelfNormError(
             "The network and its mini-batches must fit into memory; they do not. Try a smaller "
             "width or batch size."
         ) from error
+
+
+def _is_lack_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether it says so: of "illegal memory access" or a memory format it is another error.
+
+    Accelerators have a class for it. The CPU's allocator raises a plain RuntimeError, of two
+    wordings (c10/core/impl/alloc_cpu.cpp): "DefaultCPUAllocator: can't allocate memory: you tried
+    ..." on Linux and macOS, "DefaultCPUAllocator: not enough memory: you tried ..." on Windows.
+    """
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
+    return any(said in str(error) for said in words)

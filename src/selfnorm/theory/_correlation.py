@@ -8,7 +8,7 @@ from selfnorm.theory._moments import moments
 from selfnorm.theory._numbers import scalar
 from selfnorm.theory._quadrature import evaluate
 
-_REACH = 12.0
+_REACH = 12.0  # phi(12) = 2e-32
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _GRADED = 2.0 ** -np.arange(1, 30)  # panels that narrow towards a kink, as 1 - correlation may
 

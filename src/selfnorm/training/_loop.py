@@ -17,6 +17,8 @@ from selfnorm.training._threads import threads_for
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Score = Callable[[Tensor, Tensor], float]
+# By norm, as Pascanu et al. 2013. Adam goes by the sign of gradients rather than by their size, but
+# remembers the square of a huge one for some 1 / (1 - 0.999) steps, in which it hardly moves.
 _LONGEST_GRADIENT = 1.0
 
 
@@ -61,8 +63,9 @@ def fit(
 ) -> History:
     """Train a model in place and leave it with the weights of its best epoch, in eval mode.
 
-    AdamW; the learning rate falls to zero along a half cosine over all epochs; gradients are
-    clipped to norm 1. Ctrl-C ends the training early and keeps the best epoch so far.
+    AdamW (Loshchilov and Hutter 2019); the learning rate falls to zero along a half cosine over all
+    epochs (Loshchilov and Hutter 2017, without restarts); gradients are clipped to norm 1. Ctrl-C
+    ends the training early and keeps the best epoch so far.
 
     Args:
         model: Maps inputs (rows, ...) to outputs (rows, ...).

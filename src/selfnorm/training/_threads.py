@@ -2,7 +2,8 @@
 
 `torch.set_num_threads` changes the whole process, and two trainings that set and restore it side by
 side can leave it at one thread for good. OpenMP keeps the number for each thread that starts
-parallel work, so here it is changed for the calling thread alone.
+parallel work (https://github.com/joblib/threadpoolctl/issues/207), so here it is changed for the
+calling thread alone.
 """
 
 from contextlib import AbstractContextManager, nullcontext

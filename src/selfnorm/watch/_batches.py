@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from selfnorm._given import as_call, leaves
+from selfnorm._given import as_batch, as_call, leaves
 from selfnorm._torch_private import tree_map
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.watch._calls import is_float
@@ -61,7 +61,8 @@ def batches(inputs: object) -> Iterator[Batch]:
     """The calls to make. A loader's batch `(x, ..., y)` ends with the target."""
     if isinstance(inputs, DataLoader):
         for found in itertools.islice(cast("DataLoader[Any]", inputs), BATCHES):
-            yield _of_loader(found)
+            args, kwargs, target = as_batch(found)
+            yield Batch(args, kwargs, target)
     else:
         yield Batch(*as_call(inputs))
 
@@ -93,19 +94,3 @@ def check_inputs(inputs: object) -> None:
 def tensors_of(inputs: object) -> list[Tensor]:
     """The tensors among what is given; of a loader none, as its batches are yet to come."""
     return [value for value in leaves(inputs) if isinstance(value, Tensor)]
-
-
-def generators_of(inputs: object) -> list[torch.Generator]:
-    """The generators from which a loader draws."""
-    if not isinstance(inputs, DataLoader):
-        return []
-    loader = cast("DataLoader[Any]", inputs)
-    found = (loader.generator, getattr(loader.sampler, "generator", None))
-    return [generator for generator in found if isinstance(generator, torch.Generator)]
-
-
-def _of_loader(found: object) -> Batch:
-    if isinstance(found, tuple | list) and not hasattr(found, "_fields"):
-        parts, _ = as_call(tuple(cast("tuple[Any, ...]", found)))
-        return Batch(parts[:-1], target=parts[-1]) if len(parts) > 1 else Batch(parts)
-    return Batch(*as_call(found))

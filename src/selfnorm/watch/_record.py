@@ -1,6 +1,5 @@
 """One pass of a model over what it is given, forward and backward, as a `Recording`."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -9,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from selfnorm._given import leaves
+from selfnorm._given import generators_of, leaves
 from selfnorm._seeded import devices_of, seeded
 from selfnorm.errors import ArgumentError
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._quiet import quiet
-from selfnorm.watch._batches import Batch, batches, check_inputs, generators_of, tensors_of
+from selfnorm.watch._batches import Batch, batches, check_inputs, tensors_of
 from selfnorm.watch._calls import is_float
 from selfnorm.watch._trace import Draft, Trace
 from selfnorm.watch._untouched import untouched
@@ -69,14 +68,7 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
     held = next(iter((*model.parameters(), *model.buffers())), None)
     device = held.device if held is not None else (given[0].device if given else "cpu")
     own = generators_of(inputs)
-    with (
-        untouched(model, devices, generators=own),
-        eager(model),
-        torch.inference_mode(False),
-        warnings.catch_warnings(),
-    ):
-        # torch warns of full backward hooks of others that see no gradient by the inputs.
-        warnings.filterwarnings("ignore", message="Full backward hook is firing")
+    with untouched(model, devices, generators=own), eager(model), torch.inference_mode(False):
         model.train()
         with torch.enable_grad():
             found = _run_all(model, inputs, torch.device(device), devices, loss)

@@ -36,7 +36,9 @@ def compile_kernel(name: str, element: str) -> Any:
 def _selu_kernel(begin: Any, end: Any, context: Any) -> None:
     c = carray(context, 1)[0]
     x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
-    # Where input and output are one, LLVM must know it to make vector code.
+    # LLVM enters its vector loop only if the arrays do not overlap, which it checks when it runs
+    # (https://llvm.org/docs/Vectorizers.html#runtime-checks-of-pointers); so that arrays which are
+    # one get vector code too, it must be told.
     if c.x == c.out:
         _selu_loop(begin, end, out, out)
     else:
@@ -281,7 +283,10 @@ def _offset(_typing: Any, pointer: Any, index: Any) -> Any:
 
 @intrinsic
 def _load(_typing: Any, pointer: Any, index: Any) -> Any:
-    """`pointer[index]`, without Numba's check for indices below 0, which costs the vector code."""
+    """`pointer[index]`, without Numba's check for indices below 0, which costs the vector code.
+
+    There is no option to leave it out: https://github.com/numba/numba/issues/3205.
+    """
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.load(builder.gep(arguments[0], [arguments[1]], inbounds=True))

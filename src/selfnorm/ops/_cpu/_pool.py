@@ -1,7 +1,8 @@
 """Kernels found, compiled when first needed, and run on torch's own threads.
 
-torch's stable C interface has `torch_parallel_for(begin, end, grain, function, context)`; through
-it `torch.set_num_threads` holds, nested parallelism is torch's affair, and no second pool competes
+torch's stable C interface has `torch_parallel_for(begin, end, grain, function, context)` since 2.10
+(https://github.com/pytorch/pytorch/pull/161320; `torch/csrc/stable/c/shim.h`); through it
+`torch.set_num_threads` holds, nested parallelism is torch's affair, and no second pool competes
 for the cores. `ctypes` releases Python's lock while it runs.
 """
 

@@ -1,7 +1,9 @@
 """Philox4x32-7 in numbers: random bits as a function of (seed, position) alone.
 
 Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; 7 rounds are the fewest
-that pass BigCrush.
+that pass BigCrush. Whatever changes here changes the mask of every seed: `tests/ops/test_random.py`
+holds the words against Random123's, and the kernels follow the layout that
+`_random.draw_halves` describes.
 """
 
 ROUNDS = 7
@@ -11,6 +13,7 @@ SEEDS = 2**63 - 1
 COUNTERS = 64
 BLOCK = COUNTERS * 8
 
+# As in the authors' Random123, philox.h; the steps are the golden ratio and sqrt(3) - 1.
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 

@@ -18,8 +18,9 @@ from selfnorm.tabular.data._cells import Holds, decoded, holds, is_text, numbers
 
 OTHER = "(other)"
 MISSING = "(missing)"
-_MOST_LEVELS = 100
+_MOST_LEVELS = 100  # a feature each; the rarer ones share `(other)`
 _FEW = 10
+# Features are float32: what is beyond would be infinite there.
 _LARGEST = float(np.finfo(np.float32).max)
 
 

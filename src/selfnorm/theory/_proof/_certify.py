@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from flint import ctx
-
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._domain import Domain
 from selfnorm.theory._proof._bisection import bisect
 from selfnorm.theory._proof._claims import Claim, Point, contracts, grows, maps_into, shrinks
+from selfnorm.theory._proof._exact import precision
 from selfnorm.theory._theorem1 import EXACT
 
 Progress = Callable[[str, float], object]
@@ -234,7 +233,7 @@ def decide(
     start = time.perf_counter()
     boxes, margins = 0, {}
     point, violation, proved = None, "", True
-    with ctx.workprec(_BITS):
+    with precision(_BITS):
         parts = [part for domain in domains for part in statement.parts(domain)]
         for number, (domain, claims) in enumerate(parts):
 

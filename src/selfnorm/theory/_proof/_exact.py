@@ -4,7 +4,9 @@ A ball (Arb's `[middle +/- radius]`) holds the true value for certain. A digit i
 ends of the ball round to it.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TypeVar
@@ -17,6 +19,20 @@ Rounded = TypeVar("Rounded")
 
 _FIRST_BITS = 128
 _DOUBLINGS = 8
+_lock = threading.RLock()  # a callback inside may ask for another proof
+
+
+@contextmanager
+def precision(bits: int) -> Generator[None]:
+    """So many bits inside, in one thread at a time, and as many as before afterwards.
+
+    `flint.ctx` is one for the process and not one for each thread
+    (https://github.com/flintlib/python-flint/pull/164 says why), so two proofs at once would
+    compute with each other's bits, and restore them in the wrong order. What a user computes with
+    flint in another thread meanwhile cannot be kept from them.
+    """
+    with _lock, ctx.workprec(bits):
+        yield
 
 
 def ball(value: Fraction) -> arb:
@@ -56,7 +72,7 @@ def settle(
     """
     bits = _FIRST_BITS
     for _ in range(_DOUBLINGS + 1):
-        with ctx.workprec(bits):
+        with precision(bits):
             balls = compute()
             if all(value.is_finite() for value in balls):
                 lows = [rounding(lower(value)) for value in balls]
