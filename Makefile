@@ -6,9 +6,14 @@ STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
+# For `make test-lowest`: what is at its floor has no wheels for a later one.
+PYTHON311 ?= $(PYTHON)
+V311 := (3, 11)
+
+# A virtual environment: where, with which Python, which versions do, and what to say to others.
 define new-venv
-@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"selfnorm needs Python 3.11 or later, and $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12")'
-$(PYTHON) -m venv $(1)
+@$(2) -c 'import sys; v = sys.version_info; sys.exit(0 if v $(3) else f"$(4), and $(2) is {v[0]}.{v[1]}. Name another: make $(5)")'
+$(2) -m venv $(1)
 endef
 
 .DEFAULT_GOAL := help
@@ -20,7 +25,7 @@ help: ## list the targets
 setup: $(STAMP) ## virtual environment, pinned dependencies, the package
 
 $(STAMP): pyproject.toml constraints.txt
-	$(call new-venv,$(VENV))
+	$(call new-venv,$(VENV),$(PYTHON),>= $(V311),selfnorm needs Python 3.11 or later,PYTHON=python3.12)
 	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -30,11 +35,11 @@ demo: $(STAMP) ## train the same 32-layer network four ways on real data; draws 
 test: $(STAMP) ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto -q
 
-test-lowest: $(LOWEST)/.installed ## all tests, with the lowest versions that pyproject.toml allows
+test-lowest: $(LOWEST)/.installed ## all tests, with the lowest versions that pyproject.toml allows, on Python 3.11
 	$(LOWEST)/bin/python -m pytest -n auto -q
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
-	$(call new-venv,$(LOWEST))
+	$(call new-venv,$(LOWEST),$(PYTHON311),[:2] == $(V311),the lowest versions need Python 3.11,PYTHON311=python3.11)
 	$(LOWEST)/bin/python $(INSTALL) -r constraints-lowest.txt -e .
 	@touch $@
 

@@ -100,9 +100,3 @@ def test_a_folder_that_fit_wrote(nets: str) -> None:
     outcome = run("m")
     assert outcome.exit_code == 2
     assert "--data TABLE" in outcome.stderr
-
-
-def test_monitor_goes_without_compare(nets: str) -> None:
-    outcome = CliRunner().invoke(app, ["fit", "wine", "--monitor", "--compare"])
-    assert outcome.exit_code == 2
-    assert "Choose one" in outcome.stderr

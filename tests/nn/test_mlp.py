@@ -103,12 +103,14 @@ def test_gradients_reach_the_inputs_and_the_first_layer() -> None:
 @pytest.mark.parametrize("name", ["in_features", "out_features", "width", "depth"])
 def test_sizes_must_be_positive(name: str) -> None:
     sizes = {"in_features": 1, "out_features": 1, "width": 1, "depth": 1, name: 0}
-    with pytest.raises(ArgumentError, match=f"{name} must be 1 or more; 0 came"):
+    with pytest.raises(ArgumentError, match=f"{name} must be a whole number, 1 or more; 0 came"):
         MLP(**sizes)
+    with pytest.raises(ArgumentError, match=f"{name} must be a whole number, 1 or more; 2.5 came"):
+        MLP(**sizes | {name: 2.5})
 
 
 def test_shape_and_dropout_are_checked() -> None:
-    with pytest.raises(ArgumentError, match=r"one of rectangular, conic; 'round' came"):
+    with pytest.raises(ArgumentError, match=r"one of 'rectangular', 'conic'; 'round' came"):
         MLP(1, 1, shape="round")
     with pytest.raises(ArgumentError, match=r"in \[0, 1\]; got p=2"):
         MLP(1, 1, dropout=2)

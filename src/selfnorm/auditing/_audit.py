@@ -57,7 +57,7 @@ def audit(
     Source: Klambauer et al. 2017, Eq. 4, 5 and theorem 1, and for gradients Schoenholz et al. 2017.
 
     Example:
-        >>> import selfnorm
+        >>> import selfnorm, torch
         >>> model = selfnorm.nn.MLP(64, 10, width=256, depth=8)
         >>> audit(model, torch.randn(512, 64)).ok
         True
