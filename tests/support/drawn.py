@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch
 
 from selfnorm.plots._draw import draw
 from selfnorm.report._chart import Chart
@@ -110,8 +110,7 @@ def by_matplotlib(chart: Chart) -> Drawn:
         found.dots += places(cloud.get_offsets())
         found.hollow += [to_hex(color) == "#ffffff" for color in cloud.get_facecolors()]
     for patch in axes.patches:
-        assert isinstance(patch, Rectangle)
-        (left, bottom), (right, top) = patch.get_bbox().get_points()
+        (left, bottom), (right, top) = ends(patch)
         if (left, right) == (0.0, 1.0) and patch.get_fill():
             (_, low), (_, high) = places([(inside[0], bottom), (inside[0], top)])
             found.bands.append((low, high))
@@ -121,6 +120,12 @@ def by_matplotlib(chart: Chart) -> Drawn:
     legend = axes.get_legend()
     found.legend = [text.get_text() for text in legend.get_texts()] if legend else []
     return found
+
+
+def ends(patch: Patch) -> np.ndarray:
+    """Lower left and upper right of a rectangle; before Matplotlib 3.9 a band is a polygon."""
+    corners = patch.get_patch_transform().transform_path(patch.get_path()).vertices
+    return np.stack([corners.min(0), corners.max(0)])
 
 
 DRAWERS = (by_svg, by_matplotlib)
