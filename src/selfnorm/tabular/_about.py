@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from selfnorm.recording import Observation
+from selfnorm.tabular._model import Evaluation
 from selfnorm.tabular._settings import Settings
 from selfnorm.training._history import Epoch, History
 
@@ -16,10 +17,11 @@ def about(
     history: History,
     before: Sequence[Observation],
     after: Sequence[Observation],
+    measured: Evaluation,
     settings: Settings,
     columns: Sequence[str],
 ) -> dict[str, Any]:
-    """Versions, settings, layers and epochs, as plain JSON.
+    """Versions, settings, metrics, layers and epochs, as plain JSON.
 
     Nothing here tells the time, so that the same training writes the same bytes.
     """
@@ -31,6 +33,8 @@ def about(
             "validation": settings.validation,
             "seed": settings.seed,
         },
+        "metrics": dict(measured.metrics),
+        "baseline": dict(measured.baseline),
         "layers": {"before": _layers(before), "after": _layers(after)},
         "stop": history.stop,
         "best_epoch": history.best.number,

@@ -145,11 +145,11 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
             trained = _train(network, ready, options, seeds, progress, settings.monitor)
     history, before, after, observed = trained
     _check_finite(history, options)
-    columns = ready.source.table.column_names
-    record = about(history, before, after, settings, columns)
-    model = TabularModel(ready.encoder, ready.target, settings.architecture, network, record)
+    model = TabularModel(ready.encoder, ready.target, settings.architecture, network)
     measured = model.measure(ready.test)
-    record |= {"metrics": dict(measured.metrics), "baseline": dict(measured.baseline)}
+    columns = ready.source.table.column_names
+    record = about(history, before, after, measured, settings, columns)
+    model = replace(model, about=record)
     return Result(model, history, before, after, observed, measured, settings)
 
 
