@@ -7,8 +7,7 @@ and with the same results. `tests/test_torch_private.py` takes each away.
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
@@ -36,17 +35,23 @@ NAMES = {
     "forward_mode": Private("torch.autograd.forward_ad", "_current_level", _LONG_WAY),
     "dispatch_modes": Private("torch._C", "_len_torch_dispatch_stack", _LONG_WAY),
     "is_tracing": Private("torch._C", "_is_tracing", _LONG_WAY),
-    "is_profiled": Private("torch._C", "_autograd._profiler_enabled", _LONG_WAY),
+    "is_profiled": Private("torch._C", "_autograd._profiler_enabled", "a profile has no labels"),
     "apply": Private("torch._C", "_FunctionBase.apply", "Function.apply, 15 us slower"),
-    "forward_mode_on": Private(
-        "torch.autograd.forward_ad",
-        "_set_fwd_grad_enabled",
-        "a third derivative, all by jvp, is 0",
+    "below_autograd": Private(
+        "torch._C",
+        "_AutoDispatchBelowAutograd",
+        "where derivatives are asked for on the way through the dispatcher, plain torch serves",
+    ),
+    "graph_task": Private(
+        "torch._C",
+        "_current_graph_task_id",
+        "a mask of a generator's, drawn again by checkpointing, is not refused",
     ),
     "base": Private("torch", "Tensor._base", "torch refuses a leaf's view in place by itself"),
     "tree_leaves": Private("torch.utils._pytree", "tree_leaves", "lists and mappings, taken apart"),
     "tree_map": Private("torch.utils._pytree", "tree_map", "the same"),
 }
+_forward_ad: Any = importlib.import_module(NAMES["forward_mode"].module)
 _ASKED = [name for name, private in NAMES.items() if private.without == _LONG_WAY]
 
 
@@ -57,10 +62,13 @@ class Ways(NamedTuple):
     """Whether a tensor is numbers in memory and no more, and no one else wants to see a call."""
     transforms_active: Callable[[], bool]
     """Whether vmap, grad or jvp run; True where that is not known."""
-    apply: Callable[..., Any]
-    """`function.apply(*arguments)`, without looking up the signature at every call."""
-    forward_mode_on: Callable[[], AbstractContextManager[Any]]
-    """Inside, operations carry the tangents of nested transforms, as they do not in a jvp."""
+    in_forward_mode: Callable[[], bool]
+    """Whether tensors may have tangents; True where that is not known."""
+    is_profiled: Callable[[], bool]
+    below_autograd: Callable[[], AbstractContextManager[Any]] | None
+    """Inside, an operation is computed without its derivative; None where torch has no such way."""
+    in_backward: Callable[[], bool]
+    """Whether this is part of a backward pass, as what checkpointing computes again is."""
     is_leafs_view: Callable[[Tensor], bool]
     """Whether writing into a tensor writes into a leaf."""
     tree_leaves: Callable[[Any], list[Any]]
@@ -94,10 +102,10 @@ def build(have: Mapping[str, Any]) -> Ways:
     return Ways(
         nobody_listens=_asking(have) if complete else lambda _: False,
         transforms_active=have.get("transforms_active", lambda: True),
-        apply=_quick_apply if "apply" in have and "transforms_active" in have else _apply,
-        forward_mode_on=(
-            partial(have["forward_mode_on"], True) if "forward_mode_on" in have else nullcontext
-        ),
+        in_forward_mode=_in_forward_mode if "forward_mode" in have else lambda: True,
+        is_profiled=have.get("is_profiled", lambda: False),
+        below_autograd=have.get("below_autograd"),
+        in_backward=_asked_of(have["graph_task"]) if "graph_task" in have else lambda: False,
         is_leafs_view=_is_leafs_view if "base" in have else lambda x: x.is_leaf,
         tree_leaves=have.get("tree_leaves", _leaves),
         tree_map=have.get("tree_map", _map),
@@ -115,36 +123,32 @@ def _value(private: Private) -> Any:
 
 
 def _asking(have: Mapping[str, Any]) -> Callable[[Tensor], bool]:
-    forward_ad: Any = importlib.import_module(NAMES["forward_mode"].module)
     has_storage, is_zero, is_functional = (
         have[name] for name in ("has_storage", "is_zero", "is_functional")
     )
-    transforms, modes, tracing, profiled = (
-        have[name] for name in ("transforms_active", "dispatch_modes", "is_tracing", "is_profiled")
+    transforms, modes, tracing = (
+        have[name] for name in ("transforms_active", "dispatch_modes", "is_tracing")
     )
 
     def nobody_listens(x: Tensor) -> bool:
         return (
             has_storage(x)
             and not (x.is_neg() or x.is_nested or is_zero(x) or is_functional(x))
-            and forward_ad._current_level < 0  # noqa: SLF001 - a number, so asked for each time
+            and _forward_ad._current_level < 0
             and not transforms()
             and not modes()
             and not tracing()
-            and not profiled()
         )
 
     return nobody_listens
 
 
-def _apply(function: type[Function], *arguments: Any) -> Any:
-    return function.apply(*arguments)
+def _in_forward_mode() -> bool:
+    return _forward_ad._current_level >= 0  # a number, so asked for each time
 
 
-def _quick_apply(function: type[Function], *arguments: Any) -> Any:
-    if ways.transforms_active():
-        return function.apply(*arguments)
-    return quick(function)(*arguments)
+def _asked_of(graph_task: Callable[[], int]) -> Callable[[], bool]:
+    return lambda: graph_task() != -1
 
 
 def quick(function: type[Function]) -> Callable[..., Any]:

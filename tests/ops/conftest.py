@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from selfnorm.ops import _cpu, _gpu, _reference
+from selfnorm.ops._library import SCHEMAS
 from support.require import require
 
-NAMES = ("selu", "selu_alpha_dropout", "selu_backward", "alpha_dropout")
+NAMES = tuple(SCHEMAS)
 
 
 @pytest.fixture(params=["reference", "cpu", "gpu"])

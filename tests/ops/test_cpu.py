@@ -25,7 +25,7 @@ from selfnorm.ops._spec._philox import BLOCK
 from support.compare import assert_close, assert_same, assert_within_ulps
 from support.require import require
 from support.samples import DTYPES, HALF, LAYOUTS, normal, special
-from support.tolerances import KERNEL_ULPS, SAME_UP_TO_ROUNDING
+from support.tolerances import KERNEL_ULPS, SAME_UP_TO_ROUNDING, SLOPE_ULPS
 
 SEED = torch.tensor(0x0FEDCBA987654321)
 P = 0.3
@@ -40,6 +40,7 @@ def cases(x: torch.Tensor) -> dict[str, tuple[object, ...]]:
     grad = normal(*x.shape, dtype=x.dtype, seed=8)
     return {
         "selu": (),
+        "selu_backward_from_input": (grad,),
         "selu_backward": (grad, P),
         "selu_alpha_dropout": (SEED, P),
         "alpha_dropout": (SEED, P, 0, False),
@@ -145,7 +146,20 @@ def test_a_million_float32_forward() -> None:
     assert_within_ulps(selfnorm.selu(x), exact_selu(x), KERNEL_ULPS[torch.float32])
 
 
+def exact_slope(x: torch.Tensor) -> torch.Tensor:
+    x = x.double()
+    return torch.where(x > 0, float(LAMBDA), float(BOTTOM) * x.exp())
+
+
 def test_a_million_float32_backward() -> None:
+    """The true derivative, down to where it is the smallest number of all."""
+    x = every_so_many(1_000_003)
+    x = torch.cat((x[~x.isnan()], -torch.linspace(0, 110, 300_000))).requires_grad_()
+    (slope,) = torch.autograd.grad(selfnorm.selu(x).sum(), x)
+    assert_within_ulps(slope, exact_slope(x.detach()), KERNEL_ULPS[torch.float32])
+
+
+def test_a_million_float32_backward_from_the_output() -> None:
     """Against the derivative at the output, all that the backward pass knows."""
     floor = derivative(0.0, torch.float32).floor
     z = every_so_many(1_000_003)
@@ -156,16 +170,26 @@ def test_a_million_float32_backward() -> None:
     assert_within_ulps(slope, exact, KERNEL_ULPS[torch.float32])
 
 
-def test_float64_forward() -> None:
-    x = torch.cat((normal(20_000, dtype=torch.float64) * 3, -torch.rand(20_000).double()))
+def test_float64() -> None:
+    """Forward, and backward down to where the derivative is the smallest number of all."""
+    x = torch.cat((normal(2000, dtype=torch.float64) * 3, -torch.rand(2000).double()))
+    x = torch.cat((x, -torch.linspace(0, 750, 2000).double())).requires_grad_()
+    y = selfnorm.selu(x)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
     with mpmath.workdps(40):
         bottom, slope = (mpmath.mpf(c.numerator) / c.denominator for c in (BOTTOM, LAMBDA))
-        exact = [slope * v if v > 0 else bottom * mpmath.expm1(v) for v in x[::10].tolist()]
-        ulps = [
-            float(abs(mpmath.mpf(a) - e)) / math.ulp(float(e))
-            for a, e in zip(selfnorm.selu(x)[::10].tolist(), exact, strict=True)
-        ]
-    assert max(ulps) <= KERNEL_ULPS[torch.float64]
+        values = [slope * v if v > 0 else bottom * mpmath.expm1(v) for v in x.tolist()]
+        slopes = [slope if v > 0 else bottom * mpmath.exp(v) for v in x.tolist()]
+    for found, exact, most in (
+        (y, values, KERNEL_ULPS[torch.float64]),
+        (gradient, slopes, SLOPE_ULPS),
+    ):
+        with mpmath.workdps(40):
+            errors = [
+                float(abs(mpmath.mpf(one) - other)) / math.ulp(float(other))
+                for one, other in zip(found.tolist(), exact, strict=True)
+            ]
+        assert max(errors) <= most
 
 
 @pytest.mark.parametrize("dtype", HALF, ids=str)
@@ -173,6 +197,9 @@ def test_every_half_is_correctly_rounded(dtype: torch.dtype) -> None:
     """float64 to half precision rounds once, as no exact result is as near to a tie as float64."""
     x = torch.arange(-(1 << 15), 1 << 15).to(torch.int16).view(dtype)
     assert_same(selfnorm.selu(x).nan_to_num(), exact_selu(x).to(dtype).nan_to_num())
+    slope = torch.empty_like(x)
+    _cpu.selu_backward_from_input(slope, x, torch.ones_like(x))
+    assert_same(slope.nan_to_num(), exact_slope(x).to(dtype).nan_to_num())
     floor = derivative(0.0, dtype).floor
     z = x[(x >= floor) | x.isnan()]
     exact = torch.where(z > 0, float(LAMBDA), z.double() + float(BOTTOM)).where(z != floor, 0.0)
@@ -184,7 +211,14 @@ def test_every_half_is_correctly_rounded(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("element", ELEMENTS.values())
 @pytest.mark.parametrize(
     "name",
-    ["selu", "selu_backward", "selu_alpha_dropout", "alpha_dropout", "feature_alpha_dropout"],
+    [
+        "selu",
+        "selu_backward",
+        "selu_backward_from_input",
+        "selu_alpha_dropout",
+        "alpha_dropout",
+        "feature_alpha_dropout",
+    ],
 )
 def test_loops_are_vector_code(name: str, element: str) -> None:
     """Easily lost, and nothing else says so."""

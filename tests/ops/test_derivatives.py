@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
-from selfnorm.ops import _autograd, _reference, alpha_dropout, selu, selu_alpha_dropout
+from selfnorm.ops import _reference, alpha_dropout, selu, selu_alpha_dropout
 from selfnorm.ops._constants import derivative
+from selfnorm.ops._library import OPS
 from support.compare import assert_close, assert_same
 from support.samples import DTYPES, normal
 from support.tolerances import SAME_UP_TO_ROUNDING
@@ -20,18 +21,49 @@ P = 0.4
 # torch's forward mode scripts its own decompositions when it is first used.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 
+
+def in_place(operation: Callable[..., Tensor], *arguments: object) -> Callable[[Tensor], Tensor]:
+    """An operation written over its input, as where somebody listens."""
+
+    def run(x: Tensor) -> Tensor:
+        x = x.clone()
+        return x.copy_(operation(x, *arguments))
+
+    return run
+
+
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "selu": lambda x: _autograd.selu(x, inplace=False),
-    "selu_": lambda x: _autograd.selu(x.clone(), inplace=True),
-    "selu_alpha_dropout": lambda x: _autograd.selu_alpha_dropout(x, P, inplace=False, seed=SEED),
-    "selu_alpha_dropout_": lambda x: _autograd.selu_alpha_dropout(
-        x.clone(), P, inplace=True, seed=SEED
-    ),
-    "alpha_dropout": lambda x: _autograd.alpha_dropout(x, SEED, P, shared=0, inplace=False),
-    "alpha_dropout_": lambda x: _autograd.alpha_dropout(x.clone(), SEED, P, shared=0, inplace=True),
-    "feature_alpha_dropout": lambda x: _autograd.alpha_dropout(x, SEED, P, shared=1, inplace=False),
+    "selu": selu,
+    "selu_": lambda x: selu(x.clone(), inplace=True),
+    "selu operation": OPS.selu,
+    "selu without dropout": lambda x: OPS.selu_alpha_dropout(x, None, 0.0),
+    "selu_alpha_dropout": lambda x: OPS.selu_alpha_dropout(x, SEED, P),
+    "selu_alpha_dropout_": in_place(OPS.selu_alpha_dropout, SEED, P),
+    "alpha_dropout": lambda x: OPS.alpha_dropout(x, SEED, P, 0, False),
+    "alpha_dropout_": in_place(OPS.alpha_dropout, SEED, P, 0, False),
+    "feature_alpha_dropout": lambda x: OPS.alpha_dropout(x, SEED, P, 1, False),
 }
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def seeded(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The short way, with the same mask in every call."""
+    return lambda x, **more: function(
+        x, P, True, generator=torch.Generator().manual_seed(12), **more
+    )
+
+
+EVERYDAY: dict[str, Callable[[Tensor], Tensor]] = {
+    "selu_alpha_dropout": seeded(selu_alpha_dropout),
+    "selu_alpha_dropout_": lambda x: seeded(selu_alpha_dropout)(x.clone(), inplace=True),
+    "alpha_dropout": seeded(alpha_dropout),
+    "alpha_dropout_": lambda x: seeded(alpha_dropout)(x.clone(), inplace=True),
+}
+each_in_reverse = pytest.mark.parametrize(
+    "function",
+    [*FUNCTIONS.values(), *EVERYDAY.values()],
+    ids=[*FUNCTIONS, *(f"everyday {name}" for name in EVERYDAY)],
+)
 
 
 def sample() -> Tensor:
@@ -40,14 +72,14 @@ def sample() -> Tensor:
     return (x + 0.1 * x.sign()).requires_grad_()
 
 
-@each_function
+@each_in_reverse
 def test_first_and_second_order(function: Callable[[Tensor], Tensor]) -> None:
     x = sample()
     assert gradcheck(function, x, check_forward_ad=True, check_batched_grad=True)
     assert gradgradcheck(function, x, check_fwd_over_rev=True, check_rev_over_rev=True)
 
 
-@each_function
+@each_in_reverse
 def test_third_order(function: Callable[[Tensor], Tensor]) -> None:
     def gradient(x: Tensor) -> Tensor:
         return torch.autograd.grad(function(x).pow(2).sum(), x, create_graph=True)[0]

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import selfnorm
 from selfnorm.ops import _cpu, _direct, _gpu
@@ -15,7 +16,18 @@ from support.samples import normal
 P = 0.3
 
 
-@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # torch 2.11
+class Listener(TorchDispatchMode):
+    """Sees which operations run, and lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.add(func.name())
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("name", ["alpha_dropout", "selu_alpha_dropout"])
 @pytest.mark.parametrize("inplace", [False, True])
 def test_the_short_way_is_taken_and_is_the_long_way(
@@ -31,13 +43,27 @@ def test_the_short_way_is_taken_and_is_the_long_way(
 
     assert _direct.possible(x)
     short, short_gradient = run()
-    with torch.profiler.profile() as profile:  # a listener, so the long way
+    with Listener() as listener:
         assert not _direct.possible(x)
         long, long_gradient = run()
     assert_same(long.cpu(), short.cpu())
     assert_same(long_gradient.cpu(), short_gradient.cpu())
+    assert f"selfnorm::{name}" in listener.seen
+
+
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # torch 2.11
+def test_a_profile_shows_what_runs_every_day(device: torch.device) -> None:
+    """The short way, under its name: the long one takes time of its own."""
+    require(*(("gpu", _gpu.why_not()) if device.type == "cuda" else ("cpu", _cpu.why_not())))
+    x = normal(3000).to(device).requires_grad_()
+    with torch.profiler.profile() as profile:
+        assert _direct.possible(x)
+        selfnorm.selu_alpha_dropout(x * 1, P, training=True, inplace=True).sum().backward()
+        selfnorm.selu(x).sum().backward()
     seen = {event.key for event in profile.key_averages()}
-    assert f"selfnorm::{name}{'_' if inplace else ''}" in seen
+    names = ("selu", "selu_backward_from_input", "selu_alpha_dropout", "selu_backward")
+    assert {f"selfnorm::{name}" for name in names} <= seen
+    assert "aten::copy_" not in seen
 
 
 @pytest.mark.parametrize(

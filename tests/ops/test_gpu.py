@@ -24,6 +24,7 @@ def cases(x: torch.Tensor) -> dict[str, tuple[object, ...]]:
     grad = normal(*x.shape, dtype=x.dtype, seed=8)
     return {
         "selu": (),
+        "selu_backward_from_input": (grad,),
         "selu_backward": (grad, P),
         "selu_alpha_dropout": (SEED, P),
         "alpha_dropout": (SEED, P, 0, False),
@@ -113,6 +114,7 @@ blocks = 8 if element == "bf16" else 4
 known = {
     "selu": {"SIZE": 1024},
     "selu_backward": {"SIZE": 1024},
+    "selu_backward_from_input": {"SIZE": 1024},
     "by_blocks": {"SELU": True, "ONE": True, "EVEN": False, "BLOCKS": blocks},
     "by_channels": {"EVEN": True, "ROWS": 1, "COLUMNS": 1024},
 }

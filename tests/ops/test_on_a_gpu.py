@@ -10,8 +10,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import selfnorm
 from selfnorm.errors import ArgumentError
-from selfnorm.ops import _autograd, _gpu, serving
-from selfnorm.ops._library import OPS
+from selfnorm.ops import _gpu, serving
+from selfnorm.ops._library import OPS, SCHEMAS
 from support.compare import assert_close, assert_same
 from support.require import require
 from support.samples import DTYPES, LAYOUTS, normal
@@ -29,26 +29,27 @@ pytestmark = [
 
 require("gpu", _gpu.why_not())
 
+
+def seed_for(x: Tensor) -> Tensor:
+    return torch.tensor(SEED, device=x.device)
+
+
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "selu": lambda x: _autograd.selu(x, inplace=False),
-    "selu_": lambda x: _autograd.selu(x.clone(), inplace=True),
-    "selu_alpha_dropout": lambda x: _autograd.selu_alpha_dropout(
-        x, P, inplace=False, seed=torch.tensor(SEED, device=x.device)
-    ),
-    "alpha_dropout": lambda x: _autograd.alpha_dropout(
-        x, torch.tensor(SEED, device=x.device), P, shared=0, inplace=False
-    ),
-    "feature_alpha_dropout": lambda x: _autograd.alpha_dropout(
-        x, torch.tensor(SEED, device=x.device), P, shared=1, inplace=False
-    ),
+    "selu": selfnorm.selu,
+    "selu_": lambda x: selfnorm.selu(x.clone(), inplace=True),
+    "selu operation": lambda x: OPS.selu(x),
+    "selu_alpha_dropout": lambda x: OPS.selu_alpha_dropout(x, seed_for(x), P),
+    "alpha_dropout": lambda x: OPS.alpha_dropout(x, seed_for(x), P, 0, False),
+    "feature_alpha_dropout": lambda x: OPS.alpha_dropout(x, seed_for(x), P, 1, False),
 }
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
 
 def operations(x: Tensor) -> dict[str, tuple[Any, ...]]:
-    seed = torch.tensor(SEED, device=x.device)
+    seed = seed_for(x)
     return {
         "selu": (x,),
+        "selu_backward_from_input": (x, torch.ones_like(x)),
         "selu_alpha_dropout": (x, seed, P),
         "selu_backward": (x, torch.ones_like(x), P),
         "alpha_dropout": (x, seed, P, 0, False),
@@ -91,11 +92,10 @@ def test_derivatives(function: Callable[[Tensor], Tensor]) -> None:
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "transposed", "sliced", "empty", "0-d"])
-@pytest.mark.parametrize("name", ["selu", "selu_alpha_dropout", "selu_backward", "alpha_dropout"])
-@pytest.mark.parametrize("suffix", ["", "_"])
-def test_opcheck(suffix: str, name: str, layout: str) -> None:
-    arguments = operations(LAYOUTS[layout](torch.float32).cuda())[name]
-    torch.library.opcheck(getattr(OPS, name + suffix).default, arguments)
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_opcheck(name: str, layout: str) -> None:
+    arguments = operations(LAYOUTS[layout](torch.float32).cuda().requires_grad_())[name]
+    torch.library.opcheck(getattr(OPS, name).default, arguments)
 
 
 @pytest.mark.parametrize("inplace", [False, True])
@@ -155,6 +155,8 @@ def test_unaligned_memory_and_sizes_of_every_rest() -> None:
             grad = memory[1 : 1 + size]
             expected = OPS.selu_backward(x.cpu(), grad.cpu(), P)
             assert_same(OPS.selu_backward(x, grad, P).cpu(), expected)
+            expected = OPS.selu_backward_from_input(x.cpu(), grad.cpu())
+            assert_same(OPS.selu_backward_from_input(x, grad).cpu(), expected)
 
 
 def test_a_stream_of_its_own() -> None:

@@ -1,116 +1,140 @@
-"""Derivatives of every order, in both modes, of the registered operations.
+"""Derivatives: they belong to the registered operations, and everyday calls have a shorter way.
 
-SELU, with or without dropout, keeps its output and nothing else; alpha dropout keeps its seed.
-`torch.compile` refuses an `autograd.Function` that defines `jvp`, used or not
-(https://github.com/pytorch/pytorch/issues/180284); so each operation has a class without it, for
-the compiler, and a child with it. Everyday calls take neither, but the short way through `_direct`.
+Whatever sees an operation of `torch.ops.selfnorm` (a compiler, an exported program, a tracer) finds
+its derivatives with it: reverse mode by a kernel, all else by `_composite`, and `vmap` by a seed of
+its own for each sample. Plain SELU keeps its input, from which its derivative is exact; in place and
+with alpha dropout the output is kept and nothing else; alpha dropout keeps its seed.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
+from torch.nn import functional as F
 
 from selfnorm import _torch_private
-from selfnorm.ops import _direct, _reference
-from selfnorm.ops._constants import derivative
-from selfnorm.ops._library import OPS
+from selfnorm.errors import UnsupportedError
+from selfnorm.ops import _composite, _direct, _reference
+from selfnorm.ops._library import LIBRARY, OPS
 from selfnorm.ops._random import draw_seed
+
+Run = Callable[..., Tensor]
 
 
 def selu(x: Tensor, inplace: bool) -> Tensor:
     """SELU with derivatives."""
-    _let_torch_refuse(x, inplace)
+    if inplace:
+        return selu_alpha_dropout(x, 0.0, inplace)
     if not _direct.possible(x):
-        return _apply(_PlainSELU, _SELU, x, None, 0.0, inplace=inplace)
+        return F.selu(x) if _direct.torch_serves(x) else OPS.selu.default(x)
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_everyday_selu(x, (None, 0.0, inplace))
-    _direct.note_change(x, inplace)
-    return _direct.selu(x, None, 0.0, inplace)
+        return _apply_keeps_input(x, _direct.selu)
+    return _direct.selu(x)
 
 
 def selu_alpha_dropout(
-    x: Tensor,
-    p: float,
-    inplace: bool,
-    *,
-    seed: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    x: Tensor, p: float, inplace: bool, *, generator: torch.Generator | None = None
 ) -> Tensor:
-    """SELU and alpha dropout with derivatives; the seed is given or drawn."""
-    _let_torch_refuse(x, inplace)
+    """SELU and, if p is not 0, alpha dropout, with derivatives."""
     if not _direct.possible(x):
-        seed = draw_seed(x.device, generator) if seed is None else seed
-        return _apply(_PlainSELU, _SELU, x, seed, p, inplace=inplace)
-    seed = _direct.draw_seed(x, generator) if seed is None else seed
+        if _direct.torch_serves(x):
+            u = F.selu(x, inplace)
+            return _torch_dropout(u, p, inplace, generator=generator) if p else u
+        seed = draw_seed(x.device, generator) if p else None
+        return _written(OPS.selu_alpha_dropout.default(x, seed, p), x, inplace)
+    _let_torch_refuse(x, inplace)
+    seed = _direct.draw_seed(x, generator) if p else None
+    how = (seed, p, inplace)
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_everyday_selu(x, (seed, p, inplace))
+        return _apply_keeps_output(x, how, _direct.selu_alpha_dropout)
     _direct.note_change(x, inplace)
-    return _direct.selu(x, seed, p, inplace)
+    return _direct.selu_alpha_dropout(x, *how)
 
 
 def alpha_dropout(
-    x: Tensor, seed: Tensor, p: float, *, shared: int, inplace: bool, linear: bool = False
+    x: Tensor, p: float, *, shared: int, inplace: bool, generator: torch.Generator | None = None
 ) -> Tensor:
     """Alpha dropout with derivatives."""
-    _let_torch_refuse(x, inplace)
     if not _direct.possible(x):
-        arguments = (x, seed, p, shared, linear)
-        return _apply(_PlainAlphaDropout, _AlphaDropout, *arguments, inplace=inplace)
+        if _direct.torch_serves(x):
+            return _torch_dropout(x, p, inplace, generator=generator, shared=shared)
+        seed = draw_seed(x.device, generator)
+        return _written(OPS.alpha_dropout.default(x, seed, p, shared, False), x, inplace)
+    _let_torch_refuse(x, inplace)
+    how = (draw_seed(x.device, generator), p, shared, False, inplace)
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_everyday_dropout(x, (seed, p, shared, linear, inplace))
+        return _apply_keeps_seed(x, how, _direct.alpha_dropout)
     _direct.note_change(x, inplace)
-    return _direct.alpha_dropout(x, seed, p, shared, linear, inplace)
-
-
-def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
-    """The gradient of SELU, with or without alpha dropout, with derivatives of its own."""
-    if torch.compiler.is_compiling():
-        return OPS.selu_backward.default(output, grad, p)
-    # Of a Function that saves its inputs, nested transforms lose the tangents of these, without a
-    # word: https://github.com/pytorch/pytorch/issues/197867
-    if _torch_private.ways.transforms_active():
-        return _reference.selu_backward(output, grad, p)
-    return _torch_private.ways.apply(_SELUBackward, output, grad, p)
+    return _direct.alpha_dropout(x, *how)
 
 
 def _let_torch_refuse(x: Tensor, inplace: bool) -> None:
-    """A leaf in place is an error, and a `Function` finds it only once the leaf is overwritten.
+    """What torch writes over in no way must not be overwritten by a kernel, which asks nobody.
 
-    So an operation of torch's, which would leave the numbers as they are, meets it first.
+    A leaf is an error, which a `Function` finds only once the leaf is overwritten, and so is a
+    tensor of inference mode outside of it. So an operation of torch's meets them first, which
+    would leave the numbers as they are.
     """
-    if not inplace or torch.compiler.is_compiling() or _torch_private.ways.transforms_active():
+    if not inplace:
         return
-    if x.requires_grad and torch.is_grad_enabled() and _torch_private.ways.is_leafs_view(x):
+    graph = x.requires_grad and torch.is_grad_enabled() and _torch_private.ways.is_leafs_view(x)
+    if graph or (x.is_inference() and not torch.is_inference_mode_enabled()):
         x.mul_(1)
 
 
-def _apply(
-    plain: type[Function], full: type[Function], x: Tensor, *arguments: Any, inplace: bool
+def _written(result: Tensor, x: Tensor, inplace: bool) -> Tensor:
+    return x.copy_(result) if inplace else result
+
+
+def _torch_dropout(
+    x: Tensor, p: float, inplace: bool, *, generator: torch.Generator | None, shared: int = 0
 ) -> Tensor:
-    if torch.compiler.is_compiling():
-        return plain.apply(x, *arguments, inplace)
-    # Under nested jvp torch silently loses tangents of a Function that changes its input
-    # (https://github.com/pytorch/pytorch/issues/91280); copying into x changes its tangent too, of
-    # which backward through the jvp needs the old one.
-    if inplace and _torch_private.ways.transforms_active():
-        return x.copy_(full.apply(x.clone(), *arguments, False))
-    return _torch_private.ways.apply(full, x, *arguments, inplace)
+    """Torch's own, which has a batch and no generator."""
+    if generator is not None:
+        raise UnsupportedError(
+            "Where torch's own alpha dropout serves, as in an export, a trace and for classes of "
+            "tensors, masks come from torch's generator; got generator=. Pass None there."
+        )
+    if not shared:
+        return F.alpha_dropout(x, p, training=True, inplace=inplace)
+    if x.ndim - shared > 1:
+        return F.feature_alpha_dropout(x, p, training=True, inplace=inplace)
+    return F.feature_alpha_dropout(x.unsqueeze(0), p, training=True, inplace=inplace).squeeze(0)
 
 
-class _EverydaySELU(Function):
-    """SELU, with alpha dropout if there is a seed, by kernels and for reverse mode alone.
+# --- reverse mode ----------------------------------------------------------------------------
 
-    `how` is `(seed, p, inplace)`: as one argument, since each costs.
+
+class _KeepsInput(Function):
+    """SELU; `run` computes it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, run: Run) -> Tensor:
+        ctx.save_for_backward(x)
+        return run(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (x,), (grad,) = ctx.saved_tensors, grads
+        if torch.is_grad_enabled() or not _direct.possible(grad):
+            return OPS.selu_backward_from_input.default(x, grad), None
+        return _direct.selu_backward_from_input(x, grad), None
+
+
+class _KeepsOutput(Function):
+    """SELU, with alpha dropout if there is a seed; `how` is `(seed, p, inplace)`.
+
+    As one argument, since each costs.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, how: tuple[Tensor | None, float, bool]) -> Tensor:
-        seed, ctx.p, inplace = how
+    def forward(ctx: Any, x: Tensor, how: tuple[Tensor | None, float, bool], run: Run) -> Tensor:
+        _, ctx.p, inplace = how
         if inplace:
             ctx.mark_dirty(x)
-        output = _direct.selu(x, seed, ctx.p, inplace)
+        output = run(x, *how)
         ctx.save_for_backward(output)
         return output
 
@@ -118,179 +142,103 @@ class _EverydaySELU(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (output,), (grad,) = ctx.saved_tensors, grads
         if torch.is_grad_enabled() or not _direct.possible(grad):
-            return selu_backward(output, grad, ctx.p), None
-        return _direct.selu_backward(output, grad, ctx.p), None
+            return OPS.selu_backward.default(output, grad, ctx.p), None, None
+        return _direct.selu_backward(output, grad, ctx.p), None, None
 
 
-class _EverydayAlphaDropout(Function):
-    """Alpha dropout by kernels and for reverse mode alone; `how` is all arguments but `x`."""
+class _KeepsSeed(Function):
+    """Alpha dropout, affine in `x`; `how` is `(seed, p, shared, linear, inplace)`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, how: tuple[Tensor, float, int, bool, bool]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, how: tuple[Tensor, float, int, bool, bool], run: Run
+    ) -> Tensor:
         seed, ctx.p, ctx.shared, _, inplace = how
         if inplace:
             ctx.mark_dirty(x)
         ctx.save_for_backward(seed)
-        return _direct.alpha_dropout(x, *how)
+        return run(x, *how)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (seed,), (grad,) = ctx.saved_tensors, grads
-        how = {"shared": ctx.shared, "inplace": False, "linear": True}
-        return alpha_dropout(grad, seed, ctx.p, **how), None
+        if torch.is_grad_enabled() or not _direct.possible(grad):
+            return OPS.alpha_dropout.default(grad, seed, ctx.p, ctx.shared, True), None, None
+        return _direct.alpha_dropout(grad, seed, ctx.p, ctx.shared, True, False), None, None
 
 
 # Their `apply`, looked up once.
-_apply_everyday_selu = _torch_private.quick(_EverydaySELU)
-_apply_everyday_dropout = _torch_private.quick(_EverydayAlphaDropout)
+_apply_keeps_input, _apply_keeps_output, _apply_keeps_seed = map(
+    _torch_private.quick, (_KeepsInput, _KeepsOutput, _KeepsSeed)
+)
+
+# --- the registered operations ---------------------------------------------------------------
 
 
-class _PlainSELU(Function):
-    """SELU if `seed` is None, else SELU and alpha dropout."""
-
-    @staticmethod
-    def forward(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
-        if seed is None:
-            return _run(OPS.selu, OPS.selu_, inplace, x)
-        return _run(OPS.selu_alpha_dropout, OPS.selu_alpha_dropout_, inplace, x, seed, p)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, _, ctx.p, ctx.inplace = inputs
-        if ctx.inplace:
-            ctx.mark_dirty(x)
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (output,) = ctx.saved_tensors
-        return selu_backward(output, grads[0], ctx.p), None, None, None
+def _below(name: str, *arguments: Any) -> Tensor:
+    """The operation itself, without its derivative."""
+    guard = _torch_private.ways.below_autograd
+    if guard is None:
+        return getattr(_reference, name)(*arguments)
+    with guard():
+        return getattr(OPS, name).default(*arguments)
 
 
-class _SELU(_PlainSELU):
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _PlainSELU.setup_context(ctx, inputs, output)
-        ctx.save_for_forward(output)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
-        return _vmap(_SELU, info.batch_size, in_dims, args)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        (output,) = ctx.saved_tensors
-        if _torch_private.ways.transforms_active():
-            # torch calls a jvp with forward mode off, also for the transforms around this one.
-            with _torch_private.ways.forward_mode_on():
-                return _reference.selu_backward(output, tangents[0], ctx.p)
-        if not ctx.inplace:
-            return _torch_private.ways.apply(_SELUBackward, output, tangents[0], ctx.p)
-        # The tangent must change in place too, and backward through this needs the old one.
-        return tangents[0].copy_(
-            _torch_private.ways.apply(_SELUBackward, output, tangents[0].clone(), ctx.p)
-        )
+def _selu(x: Tensor) -> Tensor:
+    return _KeepsInput.apply(x, lambda x: _below("selu", x))
 
 
-class _SELUBackward(Function):
-    """`grad * f'`, where `f'` grows with the output at rate 1 up to the threshold and 0 above."""
+def _selu_alpha_dropout(x: Tensor, seed: Tensor | None, p: float) -> Tensor:
+    def run(x: Tensor, seed: Tensor | None, p: float, _: bool) -> Tensor:
+        return _below("selu_alpha_dropout", x, seed, p)
 
-    @staticmethod
-    def forward(output: Tensor, grad: Tensor, p: float) -> Tensor:
-        return OPS.selu_backward.default(output, grad, p)
-
-    @staticmethod
-    def setup_context(
-        ctx: Any,
-        inputs: tuple[Any, ...],
-        output: Tensor,  # noqa: ARG004 - the signature is torch's
-    ) -> None:
-        *tensors, ctx.p = inputs
-        ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        output, grad = ctx.saved_tensors
-        to_output = _curvature(output, grad * grads[0], ctx.p)
-        return to_output, _torch_private.ways.apply(_SELUBackward, output, grads[0], ctx.p), None
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        output, grad = ctx.saved_tensors
-        of_output, of_grad = tangents[:2]
-        result = torch.zeros_like(output)
-        if of_output is not None:
-            result = result + _curvature(output, grad * of_output, ctx.p)
-        if of_grad is not None:
-            result = result + _torch_private.ways.apply(_SELUBackward, output, of_grad, ctx.p)
-        return result
+    return _KeepsOutput.apply(x, (seed, p, False), run)
 
 
-def _curvature(output: Tensor, factor: Tensor, p: float) -> Tensor:
-    threshold = derivative(p, output.dtype).threshold
-    return factor.masked_fill(output > threshold, 0)
+def _alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, linear: bool) -> Tensor:
+    def run(x: Tensor, seed: Tensor, p: float, shared: int, linear: bool, _: bool) -> Tensor:
+        return _below("alpha_dropout", x, seed, p, shared, linear)
+
+    return _KeepsSeed.apply(x, (seed, p, shared, linear, False), run)
 
 
-class _PlainAlphaDropout(Function):
-    """Alpha dropout, affine in `x`, so that its derivative does not need `x`."""
-
-    @staticmethod
-    def forward(
-        x: Tensor, seed: Tensor, p: float, shared: int, linear: bool, inplace: bool
-    ) -> Tensor:
-        arguments = (seed, p, shared, linear)
-        return _run(OPS.alpha_dropout, OPS.alpha_dropout_, inplace, x, *arguments)
-
-    @staticmethod
-    def setup_context(
-        ctx: Any,
-        inputs: tuple[Any, ...],
-        output: Tensor,  # noqa: ARG004 - the signature is torch's
-    ) -> None:
-        x, seed, ctx.p, ctx.shared, *_, ctx.inplace = inputs
-        if ctx.inplace:
-            ctx.mark_dirty(x)
-        ctx.save_for_backward(seed)
-        ctx.save_for_forward(seed)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (seed,) = ctx.saved_tensors
-        grad = alpha_dropout(grads[0], seed, ctx.p, shared=ctx.shared, inplace=False, linear=True)
-        return grad, None, None, None, None, None
+_REVERSE: dict[str, Run] = {
+    "selu": _selu,
+    "selu_alpha_dropout": _selu_alpha_dropout,
+    "alpha_dropout": _alpha_dropout,
+    "selu_backward": _composite.selu_backward,
+    "selu_backward_from_input": _composite.selu_backward_from_input,
+}
 
 
-class _AlphaDropout(_PlainAlphaDropout):
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
-        return _vmap(_AlphaDropout, info.batch_size, in_dims, args)
+def _register(name: str, reverse: Run) -> None:
+    composite: Run = getattr(_composite, name)
 
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        (seed,) = ctx.saved_tensors
-        return alpha_dropout(
-            tangents[0], seed, ctx.p, shared=ctx.shared, inplace=ctx.inplace, linear=True
-        )
+    def differentiable(*arguments: Any) -> Tensor:
+        if _torch_private.ways.transforms_active() or _torch_private.ways.in_forward_mode():
+            return composite(*arguments)
+        tensors = [t for t in arguments if isinstance(t, Tensor)]
+        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+            return reverse(*arguments)
+        return _below(name, *arguments)
 
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Tensor, int]:
+        """With the batch in front, where the operations look for a seed of each sample."""
+        moved = [
+            _batch_first(argument, dim, info.batch_size)
+            if isinstance(argument, Tensor)
+            else argument
+            for argument, dim in zip(arguments, in_dims, strict=True)
+        ]
+        return getattr(OPS, name).default(*moved), 0
 
-def _run(operation: Any, in_place: Any, inplace: bool, x: Tensor, *arguments: Any) -> Tensor:
-    if not inplace:
-        return operation.default(x, *arguments)
-    in_place.default(x, *arguments)
-    return x
-
-
-def _vmap(
-    function: type[Function], size: int, in_dims: tuple[int | None, ...], args: tuple[Any, ...]
-) -> tuple[Tensor, int]:
-    """Apply with the batch in front, where the operations look for a seed of each sample."""
-    moved = [
-        _batch_first(argument, dim, size) if isinstance(argument, Tensor) else argument
-        for argument, dim in zip(args, in_dims, strict=True)
-    ]
-    return function.apply(*moved), 0
+    LIBRARY.impl(name, differentiable, "Autograd")
+    torch.library.register_vmap(f"selfnorm::{name}", vmap, lib=LIBRARY)
 
 
 def _batch_first(x: Tensor, dim: int | None, size: int) -> Tensor:
     return x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
+
+
+for _name, _run in _REVERSE.items():
+    _register(_name, _run)

@@ -6,6 +6,8 @@ it. Where `possible` says no, `_autograd` takes the long way.
 """
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,38 +27,62 @@ def possible(x: Tensor) -> bool:
         not torch.compiler.is_compiling()  # first: the compiler cannot trace what follows
         and type(x) in _TENSORS
         and ((x.is_cpu and _ON_CPU) or (x.is_cuda and _ON_GPU))
-        and _torch_private.ways.nobody_listens(x)  # transforms, modes, tracers, the profiler
+        and _torch_private.ways.nobody_listens(x)  # transforms, modes, tracers
     )
+
+
+def torch_serves(x: Tensor) -> bool:
+    """Whether torch's own operations take the call, as who looks on knows those alone.
+
+    An exported or traced program shall run without this package, and classes of tensors (DTensor,
+    nested tensors) have rules for torch's operations.
+    """
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting()
+    return type(x) not in _TENSORS or x.is_nested or torch.jit.is_tracing()
 
 
 def draw_seed(x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draw the seed of a call, on CPU into memory that the thread's next call uses again."""
     if x.is_cuda:  # where a kernel on another stream may still have to read it
         return _random.draw_seed(x.device, generator)
+    if generator is not None:
+        _random.refuse_again(generator)
     seed = getattr(_scratch, "seed", None)
     if seed is None:
         with torch.inference_mode(mode=False):
             seed = _scratch.seed = torch.empty((), dtype=torch.int64, device="cpu")
-    if generator is None:
-        return seed.random_(0, _philox.SEEDS)
     return seed.random_(0, _philox.SEEDS, generator=generator)
 
 
-def selu(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
+def selu(x: Tensor) -> Tensor:
+    """SELU by the kernels alone."""
+    out = torch.empty_like(x)
+    _run("selu", out, x)
+    return out
+
+
+def selu_backward_from_input(x: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of SELU by the kernels alone."""
+    result = torch.empty_like(x)
+    _run("selu_backward_from_input", result, x, grad)
+    return result
+
+
+def selu_alpha_dropout(x: Tensor, seed: Tensor | None, p: float, inplace: bool) -> Tensor:
     """SELU, with alpha dropout if there is a seed, by the kernels alone."""
     out = x if inplace else torch.empty_like(x)
-    kernels = _gpu if x.is_cuda else _cpu
     if seed is None:
-        kernels.selu(out, x)
+        _run("selu", out, x)
     else:
-        kernels.selu_alpha_dropout(out, x, seed, p)
+        _run("selu_alpha_dropout", out, x, seed, p)
     return out
 
 
 def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     """The gradient of SELU, with or without alpha dropout, by the kernels alone."""
     result = torch.empty_like(output)
-    (_gpu if output.is_cuda else _cpu).selu_backward(result, output, grad, p)
+    _run("selu_backward", result, output, grad, p)
     return result
 
 
@@ -65,7 +91,7 @@ def alpha_dropout(
 ) -> Tensor:
     """Alpha dropout by the kernels alone."""
     out = x if inplace else torch.empty_like(x)
-    (_gpu if x.is_cuda else _cpu).alpha_dropout(out, x, seed, p, shared, linear)
+    _run("alpha_dropout", out, x, seed, p, shared, linear)
     return out
 
 
@@ -73,3 +99,11 @@ def note_change(x: Tensor, inplace: bool) -> None:
     """Tell graphs that keep `x` if it is about to change, as no operation will."""
     if inplace and not x.is_inference():
         torch.autograd.graph.increment_version(x)
+
+
+def _run(name: str, out: Tensor, *arguments: Any) -> None:
+    kernel: Callable[..., None] = getattr(_gpu if out.is_cuda else _cpu, name)
+    if _torch_private.ways.is_profiled():
+        with torch.profiler.record_function(f"selfnorm::{name}"):
+            return kernel(out, *arguments)
+    return kernel(out, *arguments)

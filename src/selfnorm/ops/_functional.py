@@ -13,7 +13,6 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.ops import _autograd
-from selfnorm.ops._random import draw_seed
 from selfnorm.theory._dropout import check_probability
 
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -146,8 +145,7 @@ def selu_alpha_dropout(
         )
     _check_dtype("selu_alpha_dropout", input)
     check_probability(p)
-    if not training or p == 0:
-        return _autograd.selu(input, inplace)
+    p = p if training else 0.0
     return _autograd.selu_alpha_dropout(input, p, inplace, generator=generator)
 
 
@@ -217,8 +215,7 @@ def _alpha_dropout(
     check_probability(p)
     if not training or p == 0:
         return x
-    seed = draw_seed(x.device, generator)
-    return _autograd.alpha_dropout(x, seed, p, shared=shared, inplace=inplace)
+    return _autograd.alpha_dropout(x, p, shared=shared, inplace=inplace, generator=generator)
 
 
 def _count_shared(ndim: int, spatial_dims: int | None) -> int:

@@ -8,6 +8,8 @@ instead of being kept.
 import torch
 from torch import Tensor
 
+from selfnorm import _torch_private
+from selfnorm.errors import UnsupportedError
 from selfnorm.ops._spec._philox import (
     BLOCK,
     COUNTERS,
@@ -19,17 +21,35 @@ from selfnorm.ops._spec._philox import (
     dropped_levels,
 )
 
-_MULTIPLIERS = torch.tensor(MULTIPLIERS).view(2, 1, 1)
-_KEY_SCHEDULE = torch.tensor(KEY_STEPS).view(2, 1, 1) * torch.arange(ROUNDS).view(-1, 1, 1, 1)
-_KEY_SHIFTS = torch.tensor([0, 32]).view(2, 1, 1)
+# On the CPU, whatever the default device is while this is imported.
+_KEY_STEPS, _ROUNDS = (torch.tensor(v, device="cpu") for v in (KEY_STEPS, range(ROUNDS)))
+_MULTIPLIERS = torch.tensor(MULTIPLIERS, device="cpu").view(2, 1, 1)
+_KEY_SCHEDULE = _KEY_STEPS.view(2, 1, 1) * _ROUNDS.view(-1, 1, 1, 1)
+_KEY_SHIFTS = torch.tensor([0, 32], device="cpu").view(2, 1, 1)
 # As tensors, as a Python number makes an operation on a small tensor half as slow again.
-_WORD = torch.tensor(0xFFFFFFFF)
-_HALF = torch.tensor(32)
+_WORD = torch.tensor(0xFFFFFFFF, device="cpu")
+_HALF = torch.tensor(32, device="cpu")
 
 
 def draw_seed(device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Draw a seed, 63 bits in a 0-d tensor, from torch's generator of that device."""
+    if generator is not None:
+        refuse_again(generator)
     return torch.randint(SEEDS, (), device=device, generator=generator)
+
+
+def refuse_again(generator: torch.Generator) -> None:
+    """Raise in a backward pass: activation checkpointing sets back torch's generators alone.
+
+    Raises:
+        UnsupportedError: the mask would be another one than in the forward pass.
+    """
+    if _torch_private.ways.in_backward():
+        raise UnsupportedError(
+            "Within a backward pass, where activation checkpointing computes the forward pass "
+            f"again, masks come from torch's generator, which is set back there; got {generator}, "
+            "which is not, so the gradient would be that of another mask. Pass generator=None."
+        )
 
 
 def draw_limits(seed: Tensor, count: int, p: float) -> Tensor:

@@ -37,8 +37,17 @@ def selu(x: Tensor) -> Tensor:
     return _selu(_widen(x)).to(x.dtype)
 
 
-def selu_alpha_dropout(x: Tensor, seed: Tensor, p: float) -> Tensor:
-    """SELU, then alpha dropout; nan stays nan where it is dropped."""
+def selu_backward_from_input(x: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of SELU, exact to rounding."""
+    wide = _widen(x)
+    slope = torch.where(wide > 0, float(LAMBDA), wide.exp() * float(BOTTOM))
+    return (slope * grad).to(x.dtype)
+
+
+def selu_alpha_dropout(x: Tensor, seed: Tensor | None, p: float) -> Tensor:
+    """SELU, then alpha dropout; nan stays nan where it is dropped. Without a seed, SELU alone."""
+    if seed is None:
+        return selu(x)
     scale, shift, dropped = affine(p, x.dtype)
     u = _selu(_widen(x).minimum(_limits(x, seed, p)))
     floor = derivative(p, u.dtype).floor
@@ -46,7 +55,7 @@ def selu_alpha_dropout(x: Tensor, seed: Tensor, p: float) -> Tensor:
 
 
 def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
-    """The gradient of both of the above, from the output alone; SELU has `p = 0`."""
+    """The gradient of SELU, with or without alpha dropout, from the output alone."""
     z = _widen(output)
     slope, threshold, floor, tail = derivative(p, output.dtype)
     below = z - floor

@@ -63,8 +63,22 @@ def selu_backward(out: Tensor, output: Tensor, grad: Tensor, p: float) -> None:
     return None
 
 
-def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
-    """SELU, then alpha dropout."""
+def selu_backward_from_input(out: Tensor, x: Tensor, grad: Tensor) -> None:
+    """The gradient of SELU."""
+    if not (x.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
+        return in_memory_order(selu_backward_from_input, out, x, grad)
+    run, code, _, constants = _plan("selu_backward_from_input", 0.0, x.dtype)
+    if code is None:
+        return _fall_back(_reference.selu_backward_from_input, out, x, grad)
+    context = head(x.data_ptr(), grad.data_ptr(), out.data_ptr(), 0, 0, 0, 0) + constants
+    run(0, x.numel(), _ELEMENTS, code, context)
+    return None
+
+
+def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor | None, p: float) -> None:
+    """SELU, then alpha dropout; without a seed, SELU alone."""
+    if seed is None:
+        return selu(out, x)
     if not (x.is_contiguous() and out.is_contiguous()):
         return on_copies(selu_alpha_dropout, out, x, seed, p)
     plan = _plan("selu_alpha_dropout", p, x.dtype)
@@ -111,7 +125,7 @@ def _drop(plan: _Plan, out: Tensor, x: Tensor, seed: Tensor, inner: int = 1) -> 
 @lru_cache(PROBABILITIES)
 def _plan(name: str, p: float, dtype: torch.dtype, linear: bool = False) -> _Plan:
     code = address(name, dtype)
-    if name == "selu_backward":  # the others have no use for what takes longest
+    if name.startswith("selu_backward"):  # the others have no use for what takes longest
         constants = numbers(*_NOT_READ[:3], *derivative(p, dtype))
     else:
         scale, shift, dropped = affine(p, dtype)

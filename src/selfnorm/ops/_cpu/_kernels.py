@@ -46,15 +46,11 @@ def _selu_kernel(begin: Any, end: Any, context: Any) -> None:
 
 
 def _selu_backward_kernel(begin: Any, end: Any, context: Any) -> None:
-    c = carray(context, 1)[0]
-    x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
-    grad = _pointer(c.grad, c.element)
-    if c.grad == c.out:
-        _backward_loop(begin, end, x, out, out, c)
-    elif c.x == c.out:
-        _backward_loop(begin, end, out, grad, out, c)
-    else:
-        _backward_loop(begin, end, x, grad, out, c)
+    _each_pair(begin, end, carray(context, 1)[0], _backward_loop)
+
+
+def _selu_backward_from_input_kernel(begin: Any, end: Any, context: Any) -> None:
+    _each_pair(begin, end, carray(context, 1)[0], _from_input_loop)
 
 
 def _selu_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
@@ -87,6 +83,7 @@ def _feature_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
 _KERNELS = {
     "selu": _selu_kernel,
     "selu_backward": _selu_backward_kernel,
+    "selu_backward_from_input": _selu_backward_from_input_kernel,
     "selu_alpha_dropout": _selu_alpha_dropout_kernel,
     "alpha_dropout": _alpha_dropout_kernel,
     "feature_alpha_dropout": _feature_alpha_dropout_kernel,
@@ -112,6 +109,19 @@ def _each_block(begin: Any, end: Any, c: Any, loop: Any) -> Any:
 
 
 @njit(inline="always")
+def _each_pair(begin: Any, end: Any, c: Any, loop: Any) -> Any:
+    """Run the loop over a tensor and its gradient, either of which may be written over."""
+    x, out = _pointer(c.x, c.element), _pointer(c.out, c.element)
+    grad = _pointer(c.grad, c.element)
+    if c.grad == c.out:
+        loop(begin, end, x, out, out, c)
+    elif c.x == c.out:
+        loop(begin, end, out, grad, out, c)
+    else:
+        loop(begin, end, x, grad, out, c)
+
+
+@njit(inline="always")
 def _selu_loop(begin: Any, end: Any, x: Any, out: Any) -> Any:
     for i in range(begin, end):
         _store(out, i, _selu(_widen(_load(x, i))))
@@ -127,6 +137,14 @@ def _backward_loop(begin: Any, end: Any, x: Any, grad: Any, out: Any, c: Any) ->
         above = z - floor
         above += tail if above != zero else zero
         _store(out, i, (slope if z > threshold else above) * _widen(_load(grad, i)))
+
+
+@njit(inline="always")
+def _from_input_loop(begin: Any, end: Any, x: Any, grad: Any, out: Any, c: Any) -> Any:
+    zero, slope = _constant(0.0, out), _constant(c.slope, out)
+    for i in range(begin, end):
+        v = _widen(_load(x, i))
+        _store(out, i, (slope if v > zero else _bend(v)) * _widen(_load(grad, i)))
 
 
 @njit(inline="always")
@@ -197,9 +215,19 @@ def _selu(x: Any) -> Any:
     raise NotImplementedError(x)
 
 
+def _bend(x: Any) -> Any:
+    """Its derivative where x is not above 0; filled in by Numba, too."""
+    raise NotImplementedError(x)
+
+
 @overload(_selu)
 def _overload_selu(x: Any) -> Any:
     return _selu_single if x == types.float32 else _selu_double
+
+
+@overload(_bend)
+def _overload_bend(x: Any) -> Any:
+    return _bend_single if x == types.float32 else _bend_double
 
 
 _F, _D = (
@@ -207,6 +235,10 @@ _F, _D = (
     for number, formula in ((np.float32, SINGLE), (np.float64, DOUBLE))
 )
 _ZERO, _ONE = np.float32(0), np.float32(1)
+_LIFT_F, _LIFT_D = (
+    number(formula.lift) for number, formula in ((np.float32, SINGLE), (np.float64, DOUBLE))
+)
+_DROP_F, _DROP_D = np.float32(2.0**-SINGLE.lift), np.float64(2.0**-DOUBLE.lift)
 
 
 def _selu_single(x: Any) -> Any:
@@ -231,6 +263,36 @@ def _selu_double(x: Any) -> Any:
     w = _fma(_D.bottom, r, r * _fma(q, r, _D.bottom_tail))
     below = _fma(-_D.bottom, 1.0 - power, power * w)
     return _fma(x, _D.slope, x * _D.slope_tail) if x > 0.0 else below
+
+
+def _bend_single(x: Any) -> Any:
+    v = _F.flat if x < _F.flat else x
+    t = _fma(v, _F.log2e, _F.offset) + _F.to_integer
+    power, k = _power_of_two(t + _LIFT_F), t - _F.to_integer
+    exact = _fma(k, -_F.log2_short, v)
+    r = _fma(k, -_F.log2_rest, exact)
+    r_tail = _fma(k, -_F.log2_rest, exact - r)
+    q = _fma(_fma(_fma(_fma(_F.q[4], r, _F.q[3]), r, _F.q[2]), r, _F.q[1]), r, _F.q[0])
+    line, above = _F.bottom * r, _fma(r, _fma(q, r, _F.bottom_tail), _F.bottom_tail)
+    high = _F.bottom + line
+    tail = _fma(_F.bottom, r, -line) + ((_F.bottom - high) + line)
+    return (high + (_fma(high, r_tail, tail) + above)) * power * _DROP_F
+
+
+def _bend_double(x: Any) -> Any:
+    v = _D.flat if x < _D.flat else x
+    t = _fma(v, _D.log2e, _D.offset) + _D.to_integer
+    power, k = _power_of_two(t + _LIFT_D), t - _D.to_integer
+    exact = _fma(k, -_D.log2_short, v)
+    r = _fma(k, -_D.log2_rest, exact)
+    r_tail = _fma(k, -_D.log2_rest, exact - r)
+    q = _fma(_fma(_fma(_D.q[10], r, _D.q[9]), r, _D.q[8]), r, _D.q[7])
+    q = _fma(_fma(_fma(_fma(q, r, _D.q[6]), r, _D.q[5]), r, _D.q[4]), r, _D.q[3])
+    q = _fma(_fma(_fma(q, r, _D.q[2]), r, _D.q[1]), r, _D.q[0])
+    line, above = _D.bottom * r, _fma(r, _fma(q, r, _D.bottom_tail), _D.bottom_tail)
+    high = _D.bottom + line
+    tail = _fma(_D.bottom, r, -line) + ((_D.bottom - high) + line)
+    return (high + (_fma(high, r_tail, tail) + above)) * power * _DROP_D
 
 
 # --- what Numba has no word for --------------------------------------------------------------

@@ -40,10 +40,20 @@ def selu_backward(out: Tensor, output: Tensor, grad: Tensor, p: float) -> None:
     return _launch("selu_backward", -(-count // _ELEMENTS), tensors, numbers, (_ELEMENTS,))
 
 
-def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor, p: float) -> None:
-    """SELU, then alpha dropout."""
+def selu_backward_from_input(out: Tensor, x: Tensor, grad: Tensor) -> None:
+    """The gradient of SELU."""
+    if not (x.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
+        return in_memory_order(selu_backward_from_input, out, x, grad)
+    count = x.numel()
+    numbers = (count, _slopes(0.0, x.dtype)[0])
+    programs = -(-count // _ELEMENTS)
+    return _launch("selu_backward_from_input", programs, (out, x, grad), numbers, (_ELEMENTS,))
+
+
+def selu_alpha_dropout(out: Tensor, x: Tensor, seed: Tensor | None, p: float) -> None:
+    """SELU, then alpha dropout; without a seed, SELU alone."""
     numbers = _mask(p, x.dtype)
-    if numbers is None:
+    if seed is None or numbers is None:
         return selu(out, x)
     if not (x.is_contiguous() and out.is_contiguous()):
         return on_copies(selu_alpha_dropout, out, x, seed, p)

@@ -22,9 +22,10 @@ _MULTIPLY_0, _MULTIPLY_1 = (tl.constexpr(m) for m in MULTIPLIERS)
 _STEP_0, _STEP_1 = (tl.constexpr(step) for step in KEY_STEPS)
 _F, _D = (tuple(tl.constexpr(value) for value in formula[1:]) for formula in (SINGLE, DOUBLE))
 _BOTTOM_F, _BOTTOM_TAIL_F, _SLOPE_F, _SLOPE_TAIL_F, _LOG2E_F, _OFFSET_F = _F[:6]
-_TO_INTEGER_F, _LOG2_F, _, _LOWEST_F = _F[6:]
+_TO_INTEGER_F, _LOG2_F, _, _LOWEST_F, _FLAT_F, _LIFT_F, _SHORT_F, _REST_F = _F[6:]
 _BOTTOM_D, _BOTTOM_TAIL_D, _SLOPE_D, _SLOPE_TAIL_D, _LOG2E_D, _OFFSET_D = _D[:6]
-_TO_INTEGER_D, _LOG2_D, _LOG2_TAIL_D, _LOWEST_D = _D[6:]
+_TO_INTEGER_D, _LOG2_D, _LOG2_TAIL_D, _LOWEST_D, _FLAT_D, _LIFT_D, _SHORT_D, _REST_D = _D[6:]
+_DROP_F, _DROP_D = (tl.constexpr(2.0**-formula.lift) for formula in (SINGLE, DOUBLE))
 _Q_F, _Q_D = tl.constexpr(SINGLE.q), tl.constexpr(DOUBLE.q)
 _Q_F_LAST, _Q_D_LAST = tl.constexpr(len(SINGLE.q) - 1), tl.constexpr(len(DOUBLE.q) - 1)
 
@@ -82,6 +83,24 @@ def _backward_program(
     above = tl.where(above != 0, above + _number(numbers[3], z.dtype), above)
     positive = z > _number(numbers[1], z.dtype)
     factor = tl.where(positive, _number(numbers[0], z.dtype), above)
+    _store(out + at, factor * _load(grad + at, at < count, WHOLE), at < count, WHOLE)
+
+
+@_kernel
+def selu_backward_from_input(out, x, grad, count: tl.int64, slope: tl.int64, SIZE: tl.constexpr):
+    """The gradient from the input."""
+    first = tl.program_id(0).to(tl.int64) * SIZE
+    if first + SIZE <= count:
+        _from_input_program(out, x, grad, first, count, slope, SIZE, WHOLE=True)
+    else:
+        _from_input_program(out, x, grad, first, count, slope, SIZE, WHOLE=False)
+
+
+@triton.jit
+def _from_input_program(out, x, grad, first, count, slope, SIZE: tl.constexpr, WHOLE: tl.constexpr):
+    at = first + tl.arange(0, SIZE)
+    v = _load(x + at, at < count, WHOLE)
+    factor = tl.where(v > 0, _number(slope, v.dtype), _bend(v))
     _store(out + at, factor * _load(grad + at, at < count, WHOLE), at < count, WHOLE)
 
 
@@ -272,18 +291,67 @@ def _selu_single(x):
 
 @triton.jit
 def _selu_double(x):
-    v = tl.where(x < _LOWEST_D, tl.full(x.shape, _LOWEST_D, tl.float64), x)
-    t = _fma(v, _LOG2E_D, _OFFSET_D) + tl.full(x.shape, _TO_INTEGER_D, tl.float64)
+    v = tl.where(x < _LOWEST_D, _full(x, _LOWEST_D), x)
+    t = _fma(v, _LOG2E_D, _OFFSET_D) + _full(x, _TO_INTEGER_D)
     power = ((t.to(tl.int64, bitcast=True) + 1023) << 52).to(tl.float64, bitcast=True)
-    k = t - tl.full(x.shape, _TO_INTEGER_D, tl.float64)
+    k = t - _full(x, _TO_INTEGER_D)
     r = _fma(k, -_LOG2_TAIL_D, _fma(k, -_LOG2_D, v))
-    q = tl.full(x.shape, _Q_D[_Q_D_LAST], tl.float64)
+    q = _full(x, _Q_D[_Q_D_LAST])
     for i in tl.static_range(1, _Q_D_LAST + 1):
         q = _fma(q, r, _Q_D[_Q_D_LAST - i])
     w = _fma(r, _BOTTOM_D, r * _fma(q, r, _BOTTOM_TAIL_D))
     below = _fma(1.0 - power, -_BOTTOM_D, power * w)
-    slope_tail = tl.full(x.shape, _SLOPE_TAIL_D, tl.float64)
-    return tl.where(x > 0, _fma(x, _SLOPE_D, x * slope_tail), below)
+    return tl.where(x > 0, _fma(x, _SLOPE_D, x * _full(x, _SLOPE_TAIL_D)), below)
+
+
+@triton.jit
+def _bend(x):
+    return _bend_double(x) if x.dtype == tl.float64 else _bend_single(x)
+
+
+@triton.jit
+def _bend_single(x):
+    v = tl.where(x < _FLAT_F, _FLAT_F, x)
+    t = _fma(v, _LOG2E_F, _OFFSET_F) + _TO_INTEGER_F
+    power = ((t.to(tl.int32, bitcast=True) + (127 + _LIFT_F)) << 23).to(tl.float32, bitcast=True)
+    k = t - _TO_INTEGER_F
+    exact = _fma(k, -_SHORT_F, v)
+    r = _fma(k, -_REST_F, exact)
+    r_tail = _fma(k, -_REST_F, exact - r)
+    q = tl.full(x.shape, _Q_F[_Q_F_LAST], tl.float32)
+    for i in tl.static_range(1, _Q_F_LAST + 1):
+        q = _fma(q, r, _Q_F[_Q_F_LAST - i])
+    line = r * _BOTTOM_F
+    high = line + _BOTTOM_F
+    tail = _fma(r, _BOTTOM_F, -line) + ((_BOTTOM_F - high) + line)
+    above = _fma(_fma(q, r, _BOTTOM_TAIL_F), r, _BOTTOM_TAIL_F)
+    return (high + (_fma(high, r_tail, tail) + above)) * power * _DROP_F
+
+
+@triton.jit
+def _bend_double(x):
+    bottom, tail_of_bottom = _full(x, _BOTTOM_D), _full(x, _BOTTOM_TAIL_D)
+    v = tl.where(x < _FLAT_D, _full(x, _FLAT_D), x)
+    t = _fma(v, _LOG2E_D, _OFFSET_D) + _full(x, _TO_INTEGER_D)
+    power = ((t.to(tl.int64, bitcast=True) + (1023 + _LIFT_D)) << 52).to(tl.float64, bitcast=True)
+    k = t - _full(x, _TO_INTEGER_D)
+    exact = _fma(k, -_SHORT_D, v)
+    r = _fma(k, -_REST_D, exact)
+    r_tail = _fma(k, -_REST_D, exact - r)
+    q = _full(x, _Q_D[_Q_D_LAST])
+    for i in tl.static_range(1, _Q_D_LAST + 1):
+        q = _fma(q, r, _Q_D[_Q_D_LAST - i])
+    line = bottom * r
+    high = bottom + line
+    tail = _fma(bottom, r, -line) + ((bottom - high) + line)
+    above = _fma(_fma(q, r, tail_of_bottom), r, tail_of_bottom)
+    return (high + (_fma(high, r_tail, tail) + above)) * power * _full(x, _DROP_D)
+
+
+@triton.jit
+def _full(x, value):
+    """A constant of the type of `x`: as it is, Triton would take it for float32."""
+    return tl.full(x.shape, value, x.dtype)
 
 
 @triton.jit

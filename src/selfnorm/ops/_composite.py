@@ -1,0 +1,56 @@
+"""The operations as compositions of torch's own, for whoever differentiates in other ways.
+
+`torch.func`, forward mode and derivatives of derivatives ask for rules of every order; torch's own
+operations have them. Each composition begins with a copy where the result may be written over its
+input, since what it keeps for the backward pass would change too.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from selfnorm.ops import _reference
+from selfnorm.ops._constants import affine
+from selfnorm.ops._random import draw_limits
+from selfnorm.ops._spec._constants import ALPHA, LAMBDA
+
+selu_backward: Callable[[Tensor, Tensor, float], Tensor] = _reference.selu_backward
+
+
+def selu(x: Tensor) -> Tensor:
+    """SELU."""
+    return F.selu(x.clone())
+
+
+def selu_backward_from_input(x: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of SELU."""
+    return torch.ops.aten.elu_backward(grad, float(ALPHA), float(LAMBDA), 1.0, False, x)
+
+
+def selu_alpha_dropout(x: Tensor, seed: Tensor | None, p: float) -> Tensor:
+    """SELU, then alpha dropout."""
+    if seed is None:
+        return selu(x)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32), copy=True)
+    return _drop(F.selu(wide), x, seed, p).to(x.dtype)
+
+
+def alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, linear: bool) -> Tensor:
+    """Alpha dropout, or its linear part."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32), copy=True)
+    return _drop(wide, x, seed, p, shared, linear=linear).to(x.dtype)
+
+
+def _drop(
+    u: Tensor, x: Tensor, seed: Tensor, p: float, shared: int = 0, *, linear: bool = False
+) -> Tensor:
+    scale, shift, dropped = affine(p, x.dtype)
+    shape = x.shape[: x.ndim - shared]
+    limits = draw_limits(seed, math.prod(shape[seed.ndim :]), p).view(shape + (1,) * shared)
+    kept = (limits > 0) | x.isnan()
+    if linear:
+        return torch.where(kept, u, 0.0) * scale
+    return torch.where(kept, u, dropped) * scale + shift
