@@ -1,8 +1,8 @@
 """Derivatives: they belong to the registered operations, and everyday calls have a shorter way.
 
-Whatever sees an operation of `torch.ops.selfnorm` (a compiler, an exported program, a tracer) finds
-its derivatives with it: reverse mode by a kernel, all else by `_composite`, and `vmap` by a seed of
-its own for each sample. Plain SELU keeps its input, from which its derivative is exact; in place and
+Whatever sees an operation of `torch.ops.selfnorm` (a compiler, a program, a tracer) finds its
+derivatives with it: reverse mode by a kernel, all else by `_composite`, and `vmap` by a seed of its
+own for each sample. Plain SELU keeps its input, from which its derivative is exact; in place and
 with alpha dropout the output is kept and nothing else; alpha dropout keeps its seed.
 """
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
-from torch.nn import functional as F
+from torch.autograd import Function
+from torch.nn import functional
 
 from selfnorm import _torch_private
 from selfnorm.errors import UnsupportedError
@@ -28,7 +28,7 @@ def selu(x: Tensor, inplace: bool) -> Tensor:
     if inplace:
         return selu_alpha_dropout(x, 0.0, inplace)
     if not _direct.possible(x):
-        return F.selu(x) if _direct.torch_serves(x) else OPS.selu.default(x)
+        return functional.selu(x) if _direct.torch_serves(x) else OPS.selu.default(x)
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_keeps_input(x, _direct.selu)
     return _direct.selu(x)
@@ -40,7 +40,7 @@ def selu_alpha_dropout(
     """SELU and, if p is not 0, alpha dropout, with derivatives."""
     if not _direct.possible(x):
         if _direct.torch_serves(x):
-            u = F.selu(x, inplace)
+            u = functional.selu(x, inplace)
             return _torch_dropout(u, p, inplace, generator=generator) if p else u
         seed = draw_seed(x.device, generator) if p else None
         return _written(OPS.selu_alpha_dropout.default(x, seed, p), x, inplace)
@@ -98,10 +98,10 @@ def _torch_dropout(
             "tensors, masks come from torch's generator; got generator=. Pass None there."
         )
     if not shared:
-        return F.alpha_dropout(x, p, training=True, inplace=inplace)
+        return functional.alpha_dropout(x, p, True, inplace)
     if x.ndim - shared > 1:
-        return F.feature_alpha_dropout(x, p, training=True, inplace=inplace)
-    return F.feature_alpha_dropout(x.unsqueeze(0), p, training=True, inplace=inplace).squeeze(0)
+        return functional.feature_alpha_dropout(x, p, True, inplace)
+    return functional.feature_alpha_dropout(x.unsqueeze(0), p, True, inplace).squeeze(0)
 
 
 # --- reverse mode ----------------------------------------------------------------------------
