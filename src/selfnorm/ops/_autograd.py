@@ -40,8 +40,12 @@ def selu_alpha_dropout(
     """SELU and, if p is not 0, alpha dropout, with derivatives."""
     if not _direct.possible(x):
         if _direct.torch_serves(x):
-            u = functional.selu(x, inplace)
-            return _torch_dropout(u, p, inplace, generator=generator) if p else u
+            if not p:
+                return functional.selu(x, inplace)
+            u = functional.selu(x.clone() if inplace else x)  # keeps what would be written over
+            z = _torch_dropout(u, p, False, generator=generator)
+            # Not `copy_`, of which an exported program has no derivative once it is decomposed.
+            return x.zero_().add_(z) if inplace else z
         seed = draw_seed(x.device, generator) if p else None
         return _written(OPS.selu_alpha_dropout.default(x, seed, p), x, inplace)
     _let_torch_refuse(x, inplace)
