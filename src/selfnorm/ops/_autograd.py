@@ -101,6 +101,11 @@ def _torch_dropout(
             "Where torch's own alpha dropout serves, as in an export, a trace and for classes of "
             "tensors, masks come from torch's generator; got generator=. Pass None there."
         )
+    if x.is_nested:
+        raise UnsupportedError(
+            "Masks are drawn for tensors of one shape; got a nested tensor. Drop in its values: "
+            "torch.nested.nested_tensor_from_jagged(dropped(x.values()), x.offsets())."
+        )
     if not shared:
         return functional.alpha_dropout(x, p, True, inplace)
     if x.ndim - shared > 1:
