@@ -124,4 +124,6 @@ def build_network(
         shape=architecture.shape,
         dropout=architecture.dropout,
         generator=generator,
+        device="cpu",  # as the encoder's matrices are, whatever torch's defaults
+        dtype=torch.float32,
     )
