@@ -52,6 +52,24 @@ def test_loading_leaves_torchs_random_numbers_alone(model, tmp_path: Path) -> No
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("default", ["device", "dtype"])
+def test_torchs_defaults_do_not_matter(default: str, model, tmp_path: Path) -> None:
+    before = torch.get_default_dtype()
+    try:
+        if default == "device":
+            torch.set_default_device("meta")
+        else:
+            torch.set_default_dtype(torch.float64)
+        again = fitted(small_source(model.target.task)).model
+        save_model(again, tmp_path)
+        found = load_model(tmp_path).predict(small_source(model.target.task).table)
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(before)
+    expected = model.predict(small_source(model.target.task).table)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
 def test_one_seed_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     for name in ("one", "two"):
         save_model(fitted(small_source("classification")).model, tmp_path / name)
