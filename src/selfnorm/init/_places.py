@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from selfnorm.errors import ArgumentError
 from selfnorm.init._layers import Entry, entries
-from selfnorm.init._memory import Sharing
+from selfnorm.init._memory import Sharing, is_plain
 from selfnorm.init._parametrized import held, parametrizations_of
 from selfnorm.init._tensors import are_codes, outline
 
@@ -29,16 +29,18 @@ class Place:
         """The name that `named_parameters` would give it."""
         return f"{self.path}.{self.name}" if self.path else self.name
 
-    @property
+    @cached_property
     def parametrization(self) -> parametrize.ParametrizationList | None:
         """What computes it, if it is parametrized."""
         return parametrizations_of(self.module).get(self.name)
 
     @cached_property
     def outline(self) -> Tensor:
-        """Its whole shape and its dtype, on the meta device."""
-        parametrization = self.parametrization
-        return outline(self.stored[0] if parametrization is None else held(parametrization))
+        """What has its whole shape and its dtype."""
+        first, parametrization = self.stored[0], self.parametrization
+        if parametrization is not None:
+            return outline(held(parametrization))
+        return first if is_plain(first) else outline(first)
 
     def __str__(self) -> str:
         return f"{self.qualified!r} ({type(self.module).__name__})"
