@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.init import initialize_
@@ -151,6 +152,13 @@ def test_a_model_of_the_meta_device_is_filled_later(meta_model: MLP) -> None:
         assert torch.equal(one, other)
     assert torch.equal(filled(torch.ones(3, 4)), whole(torch.ones(3, 4)))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_model_of_fake_tensors_is_made_without_numbers() -> None:
+    """So tools measure what a model will take."""
+    with FakeTensorMode():
+        model = MLP(4, 2, width=8, depth=2)
+        assert model(torch.ones(3, 4)).shape == (3, 2)
 
 
 def test_an_argument_comes_before_the_default() -> None:

@@ -52,11 +52,11 @@ def lecun_normal_(
 
     Args:
         tensor: Weight of shape `(units, inputs, *kernel)`, as in `torch.nn.Linear` and
-            `torch.nn.Conv2d` (with groups: `inputs` is what one group reads). Real floating point,
-            on any device; `requires_grad` stays. The same generator state gives the same weights in
-            every dtype (up to rounding) and memory format, as draws are made in float64. On the
-            meta device, and without elements, there is nothing to fill. Of a `DTensor` the whole
-            weight is drawn, and each process keeps its part.
+            `torch.nn.Conv2d` (with groups: `inputs` is what one group reads). Real floating point
+            of 16 bits or more, dense, on any device; `requires_grad` stays. The same generator
+            state gives the same weights in every dtype (up to rounding) and memory format, as draws
+            are made in float64. On the meta device, and without elements, there is nothing to
+            fill. Of a `DTensor` the whole weight is drawn, and each process keeps its part.
         fan_in: Number of independent terms in one pre-activation; by default `inputs *
             prod(kernel)`, the number of weights of a unit.
         truncated: Cut the distribution at two standard deviations.

@@ -98,6 +98,7 @@ class TabularModel:
 
         Raises:
             TableError: as `predict`, and if the target is missing or of another kind.
+            SelfNormError: a prediction is not finite.
         """
         truth = read_truth(source, self.target, self.encoder)
         return self.measure(truth)
