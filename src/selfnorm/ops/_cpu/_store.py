@@ -86,8 +86,9 @@ def _optimize(name: str, element: str) -> Any:
     from selfnorm.ops._cpu._kernels import WIDEST, compile_kernel  # noqa: PLC0415 - imports numba
 
     code = compile_kernel(name, element).inspect_llvm()
+    width = WIDEST if WIDEST in code else ""
     entry = f"""
-define void @{_ENTRY}(i64 %begin, i64 %end, ptr %context) {WIDEST} {{
+define void @{_ENTRY}(i64 %begin, i64 %end, ptr %context) {width} {{
   %result = alloca ptr
   %error = alloca ptr
   call i32 @"{_find_loop(code)}"(ptr %result, ptr %error, i64 %begin, i64 %end, ptr %context)
