@@ -1,10 +1,8 @@
 """The dark form of a figure, for dark pages."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.collections import Collection
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
@@ -28,7 +26,7 @@ _TWINS = {
     COLORS[4]: "#f5bc4a",
     COLORS[5]: "#a9ddff",
 }
-_BY_TYPE = (
+_COLORED = (
     (Text, ("color",)),
     (Line2D, ("color", "markerfacecolor", "markeredgecolor")),
     (Patch, ("facecolor", "edgecolor")),
@@ -54,26 +52,17 @@ def darken(drawn: Figure) -> Figure:
         '#14171d'
     """
     for artist in drawn.findobj():
-        for name in _colored(artist):
-            color = getattr(artist, f"get_{name}")()
-            getattr(artist, f"set_{name}")(_twin(color))
-    for axes in drawn.axes:  # ticks that are not made yet
-        axes.tick_params(which="both", colors=_TWINS[INK], grid_color=_TWINS[GRID])
+        for kind, names in _COLORED:
+            if isinstance(artist, kind):
+                for name in names:
+                    color = getattr(artist, f"get_{name}")()
+                    getattr(artist, f"set_{name}")(_twin(color))
     return drawn
-
-
-def _colored(artist: Artist) -> Iterator[str]:
-    """Which properties of an artist are colors that it was given."""
-    if isinstance(artist, Collection) and artist.get_array() is not None:
-        return
-    for kind, names in _BY_TYPE:
-        if isinstance(artist, kind):
-            yield from names
 
 
 def _twin(color: Any) -> Any:
     """A color's dark form, as opaque as it was; of several, each one's."""
-    if isinstance(color, np.ndarray) and color.ndim > 1:
+    if np.ndim(color) > 1:
         return [_twin(one) for one in color]
-    *_, alpha = to_rgba(color)
-    return to_rgba(_TWINS.get(to_hex(color), color), alpha)
+    alone, alpha = to_hex(color), to_rgba(color)[3]
+    return to_rgba(_TWINS.get(alone, alone), alpha)
