@@ -1,19 +1,24 @@
-"""Draw the figures of the documentation again: `python docs/figures.py`."""
+"""Draw the figures of the theory's page again, light and dark: `python docs/figures.py`."""
 
 from pathlib import Path
 
 from selfnorm import plots
 
 FOLDER = Path(__file__).parent / "figures"
+FIGURES = {
+    "selu": plots.selu_shape,
+    "map": plots.map_field,
+    "variance": plots.variance_maps,
+    "gradients": plots.gradient_sizes,
+}
 
 
 def main() -> None:
     """Write every figure as SVG."""
     FOLDER.mkdir(exist_ok=True)
-    plots.save(plots.selu_shape(), FOLDER / "selu.svg")
-    plots.save(plots.map_field(), FOLDER / "map.svg")
-    plots.save(plots.variance_maps(), FOLDER / "variance.svg")
-    plots.save(plots.gradient_sizes(), FOLDER / "gradients.svg")
+    for name, draw in FIGURES.items():
+        plots.save(draw(), FOLDER / f"{name}.svg")
+        plots.save(plots.darken(draw()), FOLDER / f"{name}-dark.svg")
 
 
 if __name__ == "__main__":

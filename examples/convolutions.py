@@ -39,11 +39,12 @@ def edge_and_middle(model: nn.Sequential) -> tuple[float, float]:
 def main() -> None:
     """Compare the paddings, train, print, and assert what the docstring says."""
     torch.manual_seed(0)
+    print(f"Variance behind {DEPTH} convolutions and SELU, for random images of variance 1\n")
+    print("padding    at a corner   in the middle")
     corners = {}
     for padding in ("zeros", "circular"):
         corners[padding], middle = edge_and_middle(network(padding))
-        corner = corners[padding]
-        print(f"{padding:>8} padding: variance {corner:.2f} at a corner, {middle:.2f} inside")
+        print(f"{padding:<8}{corners[padding]:>14.2f}{middle:>16.2f}")
 
     pixels, labels = load_digits(return_X_y=True)
     images = torch.from_numpy(pixels).float().reshape(-1, 1, 8, 8)
@@ -64,10 +65,13 @@ def main() -> None:
     with torch.no_grad():
         right = model(images[rows[1]]).argmax(1) == digits[rows[1]]
     accuracy = float(right.double().mean())
-    print(f"accuracy on {len(right)} held-out images: {accuracy:.3f}")
-
-    assert corners["zeros"] < 0.7 < corners["circular"]
+    assert corners["zeros"] < 0.7 < corners["circular"] < 1.5
     assert accuracy > 0.9
+    print(
+        "\nZeros cost the edges their variance; circular padding keeps it everywhere.\n"
+        f"With it, and whole channels dropped, {accuracy:.1%} of {len(right)} held-out digits are\n"
+        f"right after {EPOCHS} epochs."
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from selfnorm.training import Options, Rows, Shuffled
 from selfnorm.watch import observe
 
 DEPTH, WIDTH, RATE = 32, 128, 1e-3
+LAYERS = (1, DEPTH // 2, DEPTH)
 
 
 @dataclass(frozen=True)
@@ -113,30 +114,40 @@ def contest(contender: Contender, epochs: int) -> plots.Curve:
 
 def show(curve: plots.Curve) -> None:
     """Accuracy, and the variance at the first, middle and last layer."""
-    places = (0, DEPTH // 2 - 1, DEPTH - 1)
     for when, variances in (("start", curve.before), ("end", curve.after)):
-        shown = " ".join(f"{variances[place]:>8.2g}" for place in places)
-        score = f"{curve.score:>8.3f}" if when == "start" else ""
-        name = curve.name if when == "start" else ""
-        print(f"{name:<22}{score:>8}   {when:<6}{shown}")
+        name, score = (curve.name, f"{curve.score:.3f}") if when == "start" else ("", "")
+        shown = "".join(f"{variances[layer - 1]:>8.2g}" for layer in LAYERS)
+        print(f"{name:<22}{score:>10}   {when:<6}{shown}")
 
 
 def main() -> None:
     """Train four networks, print, draw if asked to, and assert what the docstring says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--output", type=Path, help="folder for depth.png")
+    parser.add_argument("--output", type=Path, help="folder for depth.png and depth-dark.png")
     asked = parser.parse_args()
 
     training, _, test = digits()
     print(
-        f"Digits: a plain network of {DEPTH} layers, {len(training):,} rows, {asked.epochs} epochs"
+        f"Digits: plain networks of {DEPTH} layers, {len(training):,} rows, {asked.epochs} epochs\n"
     )
-    print(f"{'network':<22}accuracy   variance at layer 1, {DEPTH // 2}, {DEPTH}")
+    print(f"{'':<22}{'accuracy':>10}{'variance at layer':>33}")
+    print(f"{'network':<22}{f'{len(test)} rows':>10}{'':9}" + "".join(f"{n:>8}" for n in LAYERS))
     curves: list[plots.Curve] = []
     for contender in CONTENDERS:
         curves.append(contest(contender, asked.epochs))
         show(curves[-1])
+
+    selu, _, _, tanh = curves
+    assert all(0.5 < variance < 2 for variance in selu.before)
+    assert tanh.before[-1] < 0.05
+    assert max(selu.after) > 2
+    assert selu.score > 0.8
+    print(
+        f"\nAt the start every SELU layer has variance {min(selu.before):.2f} to "
+        f"{max(selu.before):.2f}, tanh's last {tanh.before[-1]:.2g}.\n"
+        f"Training moves SELU's variance, too: up to {max(selu.after):.2g}."
+    )
     if asked.output is not None:
         asked.output.mkdir(parents=True, exist_ok=True)
         drawn = plots.depth_figure(
@@ -145,13 +156,8 @@ def main() -> None:
             score=f"accuracy, {len(test):,} held-out rows",
         )
         plots.save(drawn, asked.output / "depth.png")
-        print(f"Wrote {asked.output / 'depth.png'}")
-
-    selu, _, _, tanh = curves
-    assert all(0.5 < variance < 2 for variance in selu.before)
-    assert tanh.before[-1] < 0.05
-    assert max(selu.after) > 2
-    assert selu.score > 0.8
+        plots.save(plots.darken(drawn), asked.output / "depth-dark.png")
+        print(f"\nWrote {asked.output / 'depth.png'}, and depth-dark.png for dark pages")
 
 
 if __name__ == "__main__":

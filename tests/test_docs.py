@@ -1,6 +1,7 @@
 """What README and the documentation tell a reader to type works."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -64,7 +65,7 @@ def test_a_wrong_command_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
-    """Links, anchors, navigation and names of the reference hold.
+    """Links, anchors, navigation and names of the reference hold; search works from a disk.
 
     Never with `--quiet`: it hides warnings from mkdocs itself, and then `--strict` finds none.
     """
@@ -78,6 +79,15 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
         check=False,
     )
     assert outcome.returncode == 0, outcome.stderr
-    home = (tmp_path / "index.html").read_text()
-    for word in ('src="http', 'href="http', "unpkg.com", "fonts."):
-        assert word not in home, f"the site loads from elsewhere: {word}"
+    assert (tmp_path / "search" / "search_index.js").read_text().startswith("var __index = {")
+    for page in set(tmp_path.rglob("*.html")) - {tmp_path / "404.html"}:  # it is for servers
+        fetched = loads(page.read_text())
+        assert any("iframe-worker" in name for name in fetched), f"{page}: no search from a disk"
+        for name in fetched:
+            assert (page.parent / name.partition("#")[0]).is_file(), f"{page} loads {name}"
+
+
+def loads(page: str) -> list[str]:
+    """What a page loads as it opens, but for what it holds itself."""
+    found = re.findall(r'<(?:script|img|link)\b[^>]*?\b(?:src|href)="([^"]+)"', page)
+    return [name for name in found if not name.startswith("data:")]

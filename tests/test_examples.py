@@ -27,6 +27,8 @@ def test_example(path: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert outcome.returncode == 0, outcome.stderr
-    assert outcome.stdout
+    lines = outcome.stdout.splitlines()
+    assert 3 <= len(lines) <= 24, "a finding, in a few lines"
+    assert max(map(len, lines)) <= 80
     assert not outcome.stderr
     assert not list(tmp_path.iterdir()), "an example leaves no files"

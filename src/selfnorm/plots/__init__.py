@@ -1,5 +1,6 @@
 """Every figure. Figures take results, never models."""
 
+from selfnorm.plots._dark import darken as darken
 from selfnorm.plots._style import save as save
 from selfnorm.plots._theory import gradient_sizes as gradient_sizes
 from selfnorm.plots._theory import map_field as map_field
@@ -10,6 +11,7 @@ from selfnorm.plots._training import depth_figure as depth_figure
 
 __all__ = [
     "Curve",
+    "darken",
     "depth_figure",
     "gradient_sizes",
     "map_field",

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import NullLocator
 
-from selfnorm.plots._style import BAND, COLORS, figure, plain_axes
+from selfnorm.plots._style import BAND, COLORS, PAPER, figure, plain_axes
 from selfnorm.report._axis import Axis
 from selfnorm.report._chart import Band, Box, Chart, Dots, Line, Mark
 from selfnorm.report._numbers import tick
@@ -91,7 +91,7 @@ def _mark(axes: Axes, chart: Chart, mark: Mark) -> None:
             axes.scatter(
                 *_columns(chart, mark),
                 s=(2 * _POINT * mark.radius) ** 2,
-                c=[COLORS[0] if full else "white" for full in filled],
+                c=[COLORS[0] if full else PAPER for full in filled],
                 edgecolors="none" if mark.faint else COLORS[0],
                 linewidths=0.8,
                 clip_on=False,

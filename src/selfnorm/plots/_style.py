@@ -11,15 +11,16 @@ from selfnorm._files import write_file
 from selfnorm.errors import ArgumentError
 
 # Okabe and Ito's colors, which readers with any color vision tell apart.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-BAND = "#0072B21F"
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+BAND = "#0072b21f"
+PAPER, INK, DIM, GRID, ZONE = "#ffffff", "#000000", "#6e6e6e", "#dddddd", "#eeeeee"
 # What each format calls its record of when or by what it was written.
 _DATES = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}
 
 
 def figure(width: float, height: float) -> Figure:
     """An empty figure of a size in inches, on white, without global state."""
-    return Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
+    return Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor=PAPER)
 
 
 def plain_axes(axes: Axes, *, title: str, x: str, y: str) -> None:
@@ -27,7 +28,7 @@ def plain_axes(axes: Axes, *, title: str, x: str, y: str) -> None:
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold", parse_math=False)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 

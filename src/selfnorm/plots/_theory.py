@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from selfnorm.plots._style import COLORS, figure, plain_axes
+from selfnorm.plots._style import COLORS, DIM, ZONE, figure, plain_axes
 from selfnorm.theory import (
     THEOREM_1,
     FixedPoint,
@@ -19,8 +19,6 @@ from selfnorm.theory import (
     selu_constants,
 )
 from selfnorm.theory._activations import selu_function
-
-_GRAY = "#6E6E6E"
 
 
 def map_field(point: FixedPoint | None = None, *, omega: float = 0.0, tau: float = 1.0) -> Figure:
@@ -89,7 +87,7 @@ def variance_maps(
         factor = normalize_activation(name).factor
         after = factor**2 * moments(0.0, variance, activation=name).variance
         axes.plot(variance, after / variance, color=color, label=name, linewidth=1.8)
-    axes.axhline(1, color=_GRAY, linewidth=1, linestyle=":")
+    axes.axhline(1, color=DIM, linewidth=1, linestyle=":")
     axes.plot(1, 1, "o", color=COLORS[6], markersize=5)
     axes.set_xscale("log")
     axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
@@ -127,11 +125,12 @@ def gradient_sizes(
         linewidth=1.4,
         label=f"p = {neutral:.4f}",
     )
-    axes.axhspan(0.1, 10, color="#EEEEEE", zorder=0, label="within a factor of 10")
+    axes.axhspan(0.1, 10, color=ZONE, zorder=0)
+    axes.annotate("within a factor of 10", (0.98 * depth, 13), ha="right", color=DIM, fontsize=9)
     axes.set_yscale("log")
     axes.set_ylim(1e-7, 100)
     axes.set_xlim(0, depth)
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False, loc="lower left", fontsize=9)
     return drawn
 
 
@@ -150,15 +149,15 @@ def selu_shape() -> Figure:
     axes.plot(x, selu(x), color=COLORS[0], linewidth=2, label="SELU")
     axes.plot(left, scale * alpha * np.exp(left), color=COLORS[1], linewidth=1.8)
     axes.plot(right, np.full_like(right, scale), color=COLORS[1], linewidth=1.8, label="derivative")
-    axes.axhline(saturation, color=_GRAY, linewidth=1, linestyle=":")
-    axes.annotate(f"saturation at {saturation:.4g}", (1.2, saturation), (1.2, -1.6), color=_GRAY)
+    axes.axhline(saturation, color=DIM, linewidth=1, linestyle=":")
+    axes.annotate(f"saturation at {saturation:.4g}", (1.2, saturation), (0.2, -1.6), color=DIM)
     axes.set_xlim(-4, 3)
     axes.legend(frameon=False, loc="upper left")
     return drawn
 
 
 def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    drawn = figure(6.4, 4.2)
+    drawn = figure(5, 3.6)
     axes = drawn.subplots()
     plain_axes(axes, title=title, x=x, y=y)
     return drawn, axes

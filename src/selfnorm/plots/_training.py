@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from selfnorm.plots._style import BAND, COLORS, figure, plain_axes
+from selfnorm.plots._style import BAND, COLORS, DIM, figure, plain_axes
 from selfnorm.theory import THEOREM_1
 
 _LOWEST, _HIGHEST = 1e-6, 1e6
@@ -88,7 +88,7 @@ def training_figure(
     epochs.plot(numbers, loss, color=COLORS[1], label="training (with dropout)")
     if np.isfinite(validation_loss).any():
         epochs.plot(numbers, validation_loss, color=COLORS[0], label="validation")
-    epochs.axvline(best, color="#888888", linestyle=":", label=f"kept: epoch {best}")
+    epochs.axvline(best, color=DIM, linestyle=":", label=f"kept: epoch {best}")
     plain_axes(epochs, title="Loss", x="epoch", y="")
     epochs.set_ylim(bottom=0)
     epochs.xaxis.set_major_locator(MaxNLocator(integer=True))

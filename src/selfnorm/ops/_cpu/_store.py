@@ -7,7 +7,6 @@ of the kernels, their constants, the compilers' versions and settings, and the p
 
 import hashlib
 import os
-import re
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from selfnorm.ops._cpu._steps import step
 from selfnorm.ops._spec import _philox, _polynomials
 
 _ENTRY = "selfnorm_kernel"
+_LOOP = "i32 (ptr, ptr, i64, i64, ptr)"  # result, error, begin, end, context
 _loaded: list[Any] = []  # machine code is freed with its engine
 
 
@@ -75,22 +75,25 @@ def _digest() -> str:
 
 
 def _compile(name: str, element: str) -> bytes:
-    """An object file with one function of C, `void (int64 begin, int64 end, void *context)`.
+    return _machine().emit_object(_optimize(name, element))
+
+
+def _optimize(name: str, element: str) -> Any:
+    """LLVM's code of one function of C, `void (int64 begin, int64 end, void *context)`.
 
     Numba's own entry would call Python to report errors, and kernels have none; so another is put
     before the loop itself, and all that it does not need is left out.
     """
-    from selfnorm.ops._cpu._kernels import compile_kernel  # noqa: PLC0415 - it imports numba
+    from selfnorm.ops._cpu._intrinsics import WIDEST  # noqa: PLC0415 - imports numba
+    from selfnorm.ops._cpu._kernels import compile_kernel  # noqa: PLC0415 - the same
 
     code = compile_kernel(name, element).inspect_llvm()
-    loop = re.search(r'^define [^@]*i32 @([\w.$]+|"[^"]+")\(', code, re.MULTILINE)
-    if loop is None:
-        raise RuntimeError("numba's LLVM code has no function of the expected kind")
+    width = WIDEST if WIDEST in code else ""
     entry = f"""
-define void @{_ENTRY}(i64 %begin, i64 %end, ptr %context) {{
+define void @{_ENTRY}(i64 %begin, i64 %end, ptr %context) {width} {{
   %result = alloca ptr
   %error = alloca ptr
-  call i32 @{loop[1]}(ptr %result, ptr %error, i64 %begin, i64 %end, ptr %context)
+  call i32 @"{_find_loop(code)}"(ptr %result, ptr %error, i64 %begin, i64 %end, ptr %context)
   ret void
 }}
 """
@@ -98,11 +101,22 @@ define void @{_ENTRY}(i64 %begin, i64 %end, ptr %context) {{
     for function in module.functions:
         if not function.is_declaration and function.name != _ENTRY:
             function.linkage = "internal"
-    machine = _machine()
     passes = llvm.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(3)))
-    return machine.emit_object(module)
+    passes.run(module, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options(3)))
+    return module
+
+
+def _find_loop(code: str) -> str:
+    """The name of the one function that has the kernel's arguments behind Numba's own two."""
+    functions = [f for f in llvm.parse_assembly(code).functions if not f.is_declaration]
+    names = [f.name for f in functions if str(f.global_value_type) == _LOOP]
+    if len(names) != 1:
+        kinds = sorted({str(f.global_value_type) for f in functions})
+        raise RuntimeError(
+            f"its LLVM code must have one function '{_LOOP}', and has {len(names)} among {kinds}"
+        )
+    return names[0]
 
 
 def _read(path: Path) -> bytes | None:
