@@ -175,9 +175,7 @@ def _step(
     return *after, gain * (1 - layer.dropout) * alpha_dropout_affine(layer.dropout).scale ** 2
 
 
-def _slopes(
-    activation: Activation, y: FloatArray, x: FloatArray, gain: FloatArray
-) -> FloatArray:
+def _slopes(activation: Activation, y: FloatArray, x: FloatArray, gain: FloatArray) -> FloatArray:
     """`E f'^2`; quadrature sees no slope in a Gaussian too narrow, so there it takes a wider one."""
     least = _SLOPE_VARIANCE * (1 + y**2)
     narrow = x < least
