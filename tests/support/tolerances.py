@@ -37,8 +37,8 @@ DERIVATIVE_RELATIVE = 1e-12
 # A fixed point's residual may be a few hundred roundings; the map's slope below 1 magnifies it
 # by at most 1 / (1 - slope), here below 100.
 FIXED_POINT = 1e-11
-# Panels over the factor that inputs share agree to 1e-11 of each integral; a variance is a difference
-# of two of them, at a few times its size.
+# Panels over the factor that inputs share agree to 1e-11 of each integral; a variance is a
+# difference of two of them, at a few times its size.
 COMMON_FACTOR = 1e-9
 # A matrix of independent units has finite-width corrections of order depth / width to its
 # variance, here 10 / 1024, and a spread of the same order.

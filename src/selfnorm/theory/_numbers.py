@@ -7,7 +7,11 @@ from fractions import Fraction
 from numbers import Rational, Real
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from selfnorm.errors import ArgumentError
+from selfnorm.theory._types import FloatArray
 
 Number = int | float | str | Decimal | Fraction
 
@@ -70,6 +74,23 @@ def scalar(value: object, name: str) -> float:
         return value
     number: Any = value
     if isinstance(value, Real) or getattr(value, "ndim", None) == 0:
-        with suppress(TypeError, ValueError, OverflowError):
-            return float(number)
+        with suppress(TypeError, ValueError):
+            try:
+                return float(number)
+            except OverflowError:
+                msg = f"{name} must be a number that float64 holds; got {shown(value)}. Rescale it."
+                raise ArgumentError(msg) from None
     raise ArgumentError(f"{name} must be a number; got {shown(value)}. Give one such as 0.1.")
+
+
+def finite_array(value: ArrayLike, name: str) -> FloatArray:
+    """A float64 array of finite numbers, or an error that names the argument."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        msg = f"{name} must be a number or an array of numbers; got {shown(value)}. Give numbers."
+        raise ArgumentError(msg) from None
+    if not np.all(np.isfinite(array)):
+        msg = f"{name} must be finite; got {array[~np.isfinite(array)][0]}. Remove nan and inf."
+        raise ArgumentError(msg)
+    return array

@@ -15,8 +15,7 @@ from selfnorm.theory._dropout import (
     alpha_dropout_moments,
     check_probability,
 )
-from selfnorm.theory._moments import finite_array
-from selfnorm.theory._numbers import scalar
+from selfnorm.theory._numbers import finite_array, scalar
 from selfnorm.theory._types import FloatArray
 
 _LEAST_VARIANCE = 1e-300
@@ -176,7 +175,7 @@ def _step(
 
 
 def _slopes(activation: Activation, y: FloatArray, x: FloatArray, gain: FloatArray) -> FloatArray:
-    """`E f'^2`; quadrature sees no slope in a Gaussian too narrow, so there it takes a wider one."""
+    """`E f'^2`; quadrature sees no slope in too narrow a Gaussian, and there takes a wider one."""
     least = _SLOPE_VARIANCE * (1 + y**2)
     narrow = x < least
     if has_closed_form(activation) or not np.any(narrow):

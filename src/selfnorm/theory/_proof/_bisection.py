@@ -116,7 +116,8 @@ def _bisect(
         least, _, box, open_claims, _ = pending[0]
         outcome.reason = (
             f"{open_claims[0].name}: {most_boxes:,} boxes are used up, and near "
-            f"{_text(_middle(box))} the slack is only known to be above {least:.2g}; raise most_boxes"
+            f"{_text(_middle(box))} the slack is only known to be above {least:.2g}; "
+            "raise most_boxes"
         )
     return outcome
 
