@@ -4,9 +4,8 @@ import numpy as np
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, has_closed_form, shape_of
-from selfnorm.theory._fixed_point import FixedPoint, Layer, collapsed, describe, refine
+from selfnorm.theory._fixed_point import FixedPoint, Layer, collapsed, describe, layer_of, refine
 from selfnorm.theory._moments import moments
-from selfnorm.theory._numbers import scalar
 from selfnorm.theory._quadrature import evaluate
 from selfnorm.theory._types import FloatArray
 
@@ -52,7 +51,7 @@ def fixed_points(
         >>> [(round(point.variance, 2), point.stable) for point in fixed_points(tau=2.0)]
         [(0.0, False), (18.46, True)]
     """
-    layer = Layer(scalar(omega, "omega"), scalar(tau, "tau"), activation)
+    layer = layer_of(omega, tau, activation)
     if layer.outgrown(_WIDEST, _MOST):
         msg = (
             f"omega and tau must be of moderate size; got {omega=} and {tau=}. Rescale the weights."

@@ -16,7 +16,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 def mean_over(follow: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """`E follow(u)` for `u ~ N(0, 1)`, by Gauss-Legendre on panels that are halved until they agree.
+    """`E follow(u)` for `u ~ N(0, 1)`, by Gauss-Legendre on panels that are halved till they agree.
 
     Args:
         follow: From u, shape (n,), to any number of rows (rows, n), each value by its own u alone.

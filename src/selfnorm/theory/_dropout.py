@@ -71,8 +71,8 @@ def alpha_dropout_affine(
         )
     if not max(abs(mean), abs(dropped), math.sqrt(variance)) < _ENORMOUS:
         raise ArgumentError(
-            f"mean, dropped and the deviation must be below {_ENORMOUS:g} in size; got mean={mean}, "
-            f"variance={variance}, dropped={dropped}. Rescale them."
+            f"mean, dropped and the deviation must be below {_ENORMOUS:g} in size; got "
+            f"mean={mean}, variance={variance}, dropped={dropped}. Rescale them."
         )
     q = 1 - p
     if q == 0:

@@ -15,7 +15,7 @@ from selfnorm.theory._moments import (
     moments,
     spectral_radius,
 )
-from selfnorm.theory._numbers import finite_array, scalar
+from selfnorm.theory._numbers import finite_array, scalar, shown
 from selfnorm.theory._types import FloatArray
 
 _GONE = 1e-24  # a variance below this has collapsed
@@ -137,8 +137,12 @@ def fixed_point(
         >>> fixed_point(tau=0.49).reason
         'the variance collapses to 0'
     """
-    layer = Layer(scalar(omega, "omega"), scalar(tau, "tau"), activation)
-    mean, variance = (float(finite_array(value, "start")) for value in start)
+    layer = layer_of(omega, tau, activation)
+    begin = finite_array(start, "start")
+    if begin.shape != (2,):
+        msg = f"start must be a mean and a variance; got {shown(start)}. Write start=(0.0, 1.0)."
+        raise ArgumentError(msg)
+    mean, variance = begin.tolist()
     if variance <= 0 or not Whole(1).holds(max_iterations):
         msg = (
             f"start must have a positive variance and max_iterations be at least 1; got {start=} "
@@ -156,6 +160,18 @@ def fixed_point(
         mean, variance = new
     reason = f"mean and variance still change after {max_iterations} layers"
     return _unfinished(layer, (mean, variance), max_iterations, reason)
+
+
+def layer_of(omega: float, tau: float, activation: Activation) -> Layer:
+    """A layer, or an error where a sum is not finite, or one of squares not positive."""
+    layer = Layer(scalar(omega, "omega"), scalar(tau, "tau"), activation)
+    if not (math.isfinite(layer.omega) and 0 < layer.tau < math.inf):
+        msg = (
+            f"omega must be finite and tau be positive; got omega={layer.omega:g} and "
+            f"tau={layer.tau:g}. LeCun's weights have tau=1."
+        )
+        raise ArgumentError(msg)
+    return layer
 
 
 def _end(

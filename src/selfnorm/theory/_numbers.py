@@ -34,7 +34,8 @@ def exact(value: Number, name: str) -> Fraction:
         try:
             number = Fraction(repr(float(value)) if _is_float(value) else value)
         except (ValueError, OverflowError, TypeError, ZeroDivisionError):
-            msg = f"{name} must be a finite number; got {shown(value)}. Give one such as 0.1 or '1/3'."
+            came = shown(value)
+            msg = f"{name} must be a finite number; got {came}. Give one such as 0.1 or '1/3'."
             raise ArgumentError(msg) from None
         if number == 0 or _SMALLEST <= abs(number) <= _LARGEST:
             return number
@@ -74,12 +75,13 @@ def scalar(value: object, name: str) -> float:
         return value
     number: Any = value
     if isinstance(value, Real) or getattr(value, "ndim", None) == 0:
-        with suppress(TypeError, ValueError):
-            try:
-                return float(number)
-            except OverflowError:
-                msg = f"{name} must be a number that float64 holds; got {shown(value)}. Rescale it."
-                raise ArgumentError(msg) from None
+        try:
+            return float(number)
+        except OverflowError:
+            msg = f"{name} must be a number that float64 holds; got {shown(value)}. Rescale it."
+            raise ArgumentError(msg) from None
+        except (TypeError, ValueError):
+            pass
     raise ArgumentError(f"{name} must be a number; got {shown(value)}. Give one such as 0.1.")
 
 

@@ -18,6 +18,7 @@ from selfnorm.theory._dropout import (
 from selfnorm.theory._numbers import finite_array, scalar
 from selfnorm.theory._types import FloatArray
 
+_MOST = 1e150  # whose square is a number
 _LEAST_VARIANCE = 1e-300
 _SLOPE_VARIANCE = 1e-8  # relative to 1 + mean^2: nine digits of a slope are left there
 
@@ -139,7 +140,7 @@ def propagate(
     shift, square, own, backward = mean_over(rows).reshape(4, -1)
     common = np.maximum(square - shift**2, 0.0)
     return Propagation(
-        mean=center[:, 0] + shift,
+        mean=shift + center[:, 0],
         variance=own + common,
         correlation=common / np.maximum(own + common, np.finfo(float).tiny),
         gradient=np.sqrt(backward),
@@ -149,29 +150,43 @@ def propagate(
 def _follow(layers: Sequence[_Layer], mean: FloatArray, variance: FloatArray) -> FloatArray:
     """Mean, variance and backward gain behind every layer, shape (3, depth + 1, n), for each u."""
     means, variances, gains = [mean], [variance], [np.ones_like(mean)]
-    for layer in layers:
-        mean, variance, gain = _step(layer, mean, variance)
-        means.append(mean)
-        variances.append(variance)
-        gains.append(gain)
-    backward = np.cumprod(np.stack([*gains[1:], gains[0]])[::-1], axis=0)[::-1]
-    return np.stack([np.stack(means), np.stack(variances), backward])
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for layer in layers:
+            mean, variance, gain = _step(layer, mean, variance)
+            means.append(mean)
+            variances.append(variance)
+            gains.append(gain)
+        backward = np.cumprod(np.stack([*gains[1:], gains[0]])[::-1], axis=0)[::-1]
+    found = np.stack([np.stack(means), np.stack(variances), backward])
+    if not np.all(np.isfinite(found[:2]) & (np.abs(found[:2]) < _MOST)):
+        msg = (
+            "Moments must stay within what float64 holds; over these layers they do not. "
+            "Ask for smaller means, variances or weights, or for fewer layers."
+        )
+        raise ArgumentError(msg)
+    return found
 
 
 def _step(
     layer: _Layer, mean: FloatArray, variance: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean, variance and gradient gain behind one layer."""
-    if layer.omega is None:
-        y, x = np.zeros_like(mean), layer.tau * (variance + mean**2)
-    else:
-        y, x = layer.omega * mean, layer.tau * variance
+    y, x = _pre_activation(layer, mean, variance)
     values = statistics(layer.activation, y, np.maximum(x, _LEAST_VARIANCE))
     gain = layer.tau * _slopes(layer.activation, y, x, values.gain)
     if not layer.dropout:
         return values.mean, values.variance, gain
     after = alpha_dropout_moments(values.mean, values.variance, layer.dropout)
     return *after, gain * (1 - layer.dropout) * alpha_dropout_affine(layer.dropout).scale ** 2
+
+
+def _pre_activation(
+    layer: _Layer, mean: FloatArray, variance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Its mean and variance, for each u."""
+    if layer.omega is None:
+        return np.zeros_like(mean), layer.tau * (variance + mean**2)
+    return layer.omega * mean, layer.tau * variance
 
 
 def _slopes(activation: Activation, y: FloatArray, x: FloatArray, gain: FloatArray) -> FloatArray:

@@ -7,10 +7,10 @@ activation f onto the Gaussian, so f may have kinks:
 
 Each panel is compared with its two halves and is halved until they agree, so a kink that nobody
 told of is found by bisection; nor may f leave a panel's polynomial between the last node and the
-end, where a jump would go unseen. Where a function of a user's own is integrated for one Gaussian, its
-panels must besides agree with it at 16,384 further points (`Scan`), so a spike between the nodes is
-found if it is wider than about a thousandth of the deviation. What is narrower may be missed: no
-number of points can exclude it.
+end, where a jump would go unseen. Where a function of a user's own is integrated for one Gaussian,
+its panels must besides agree with it at 16,384 further points (`Scan`), so a spike between the
+nodes is found if it is wider than about a thousandth of the deviation. What is narrower may be
+missed: no number of points can exclude it.
 
 The error stated is the sum of three parts: the differences between panels and their halves, what
 the scan would correct, and roundings. It is an estimate that errs on the large side of these, not
@@ -188,8 +188,9 @@ def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray,
     coarse = first.sums
     _add(size, first.sizes, owner)
     _add(ends, first.sizes[:, outermost], owner[outermost])
-    with np.errstate(invalid="ignore"):
-        outside = ends[3] / (size[3] + _NOTHING)
+    if not np.all(np.isfinite(size)):  # who asked refuses what is not finite
+        return np.full_like(total, np.nan), error, np.zeros_like(problem.y)
+    outside = ends[3] / (size[3] + _NOTHING)
     if not np.all(outside <= _OUTSIDE):
         return total, error, outside
     settled = np.zeros_like(size)

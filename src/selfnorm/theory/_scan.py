@@ -12,7 +12,9 @@ COUNT = 16  # nodes of a panel
 NODES, WEIGHTS = leggauss(COUNT)
 _GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 are spread evenly, and are no one's nodes
 _REACH = 8.0  # phi(8) = 5e-15
-POINTS = np.sort(_REACH * (2 * (np.arange(1, 16385) * _GOLDEN % 1) - 1))  # a thousand a deviation
+POINTS: FloatArray = np.sort(
+    _REACH * (2 * (np.arange(1, 16385) * _GOLDEN % 1) - 1)
+)  # a thousand a deviation
 _POINT_WEIGHTS = np.exp(-(POINTS**2) / 2) / np.sqrt(2 * np.pi) * 2 * _REACH / len(POINTS)
 _POINT_ROOTS = np.exp(-(POINTS**2) / 4)
 _POLYNOMIAL = np.linalg.inv(legvander(NODES, COUNT - 1)).T  # from values to coefficients

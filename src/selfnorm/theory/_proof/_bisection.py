@@ -15,6 +15,8 @@ from selfnorm.theory._proof._constants import constants_in_balls
 from selfnorm.theory._proof._enclosure import Box, image
 from selfnorm.theory._proof._exact import precision
 
+Constants = tuple[arb, arb]
+
 _DEEPEST = 60  # halvings of one box; a claim that needs more holds with equality somewhere
 _PROBES = 4  # the first look for counterexamples is on a grid of 5 x 5 points
 _SHARP = 0.5  # go on until the proved slack is this share of the least slack at a point
@@ -78,30 +80,34 @@ def bisect(
         return _bisect(whole, claims, most_boxes, report)
 
 
+def _probe(claims: Sequence[Claim], whole: Box, constants: Constants, outcome: Outcome) -> None:
+    """A first look, on a grid."""
+    for corner in product(_spread(whole[0]), _spread(whole[1])):
+        _look(claims, corner, constants, outcome)
+        if outcome.point is not None:
+            return
+
+
 def _bisect(
     whole: Box, claims: Sequence[Claim], most_boxes: int, report: Callable[[float], object]
 ) -> Outcome:
     names = [claim.name for claim in claims]
     outcome = Outcome(dict.fromkeys(names, math.inf), dict.fromkeys(names, math.inf))
     constants = constants_in_balls()
-    for corner in product(_spread(whole[0]), _spread(whole[1])):
-        _look(claims, corner, constants, outcome)
-        if outcome.point is not None:
-            return outcome
+    _probe(claims, whole, constants, outcome)
     if outcome.settled:
         return outcome
     order = count()
     pending = [(-math.inf, next(order), whole, tuple(claims), 0)]
     while pending and outcome.boxes < most_boxes:
         least, _, box, open_claims, depth = heappop(pending)
-        if depth == _DEEPEST or (depth and _is_point(box)):
+        outcome.boxes += 1
+        still_open, least = _examine(box, open_claims, constants, outcome)
+        if still_open and (depth == _DEEPEST or _is_point(box)):
             outcome.reason = (
                 f"{open_claims[0].name}: no slack is left near {_text(_middle(box))}, and no "
                 "boxes prove what holds with equality"
             )
-            return outcome
-        outcome.boxes += 1
-        still_open, least = _examine(box, open_claims, constants, outcome)
         if outcome.settled:
             return outcome
         if not still_open:
@@ -123,7 +129,7 @@ def _bisect(
 
 
 def _examine(
-    box: Box, claims: Sequence[Claim], constants: tuple[arb, arb], outcome: Outcome
+    box: Box, claims: Sequence[Claim], constants: Constants, outcome: Outcome
 ) -> tuple[tuple[Claim, ...], float]:
     """The claims that the box leaves open, and the worst lower bound of their slack."""
     here = image(box, *constants)
@@ -148,7 +154,7 @@ def _examine(
 def _look(
     claims: Sequence[Claim],
     at: tuple[Fraction, Fraction],
-    constants: tuple[arb, arb],
+    constants: Constants,
     outcome: Outcome,
 ) -> None:
     """See how much slack is left at the worst point above `(y, x)`, or that a claim fails there."""
