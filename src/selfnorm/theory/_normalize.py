@@ -34,8 +34,13 @@ class NormalizedActivation:
             only nonzero eigenvalue: the share of a small error of the variance that is left
             after one layer.
         stretch: Largest singular value of the Jacobian at the fixed point.
-        gradient_gain: E (a f')^2, the factor a layer puts on the second moment of gradients.
-        error: Estimated error of the variance of f by quadrature; 0 for closed forms.
+        gradient_gain: E (a f')^2, the factor a layer puts on the second moment of gradients. It is
+            infinite where f' is not square integrable, as far as powers of the distance tell:
+            from |z|^0.507 on it is finite, and within a percent. Jumps have no slope.
+        error: Estimated error of the variance of f by quadrature, on the large side; 0 for closed
+            forms. It counts what panels and their halves disagree by, what 16,384 further points of
+            a user's function would correct, and roundings. A spike between all of these, narrower
+            than about a thousandth of the deviation, is missed.
     """
 
     name: str

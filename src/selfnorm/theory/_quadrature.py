@@ -188,8 +188,10 @@ def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray,
     coarse = first.sums
     _add(size, first.sizes, owner)
     _add(ends, first.sizes[:, outermost], owner[outermost])
-    if not np.all(np.isfinite(size)):  # who asked refuses what is not finite
-        return np.full_like(total, np.nan), error, np.zeros_like(problem.y)
+    if not np.all(np.isfinite(size)):
+        if reach > _REACH:
+            return total, error, np.full_like(problem.y, np.inf)
+        return np.full_like(total, np.nan), error, np.zeros_like(problem.y)  # refused by who asked
     outside = ends[3] / (size[3] + _NOTHING)
     if not np.all(outside <= _OUTSIDE):
         return total, error, outside
@@ -201,8 +203,10 @@ def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray,
         fine = left.sums + right.sums
         gap = np.abs(fine - coarse)
         sizes = left.sizes + right.sizes
+        slopes = np.maximum(size[6], settled[6])  # at a jump they grow as panels narrow
         size = settled.copy()  # anew, as finer panels may see what the first ones did not
         _add(size, sizes, owner)
+        size[6] = slopes
         allowed = _TOLERANCE[:, None] * size + np.finfo(float).tiny
         allowed[6] += _TOLERANCE[6] * size[3]  # where f is made of steps, E f'^2 is 0
         done = np.all(gap <= allowed[:, owner] + left.noise + right.noise, axis=0)
@@ -212,7 +216,7 @@ def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray,
             off = _off(problem.scan, ((low, middle, left), (middle, high, right)), done & ~last)
             done &= off[2] <= _STRAYS * np.sqrt(size[3])
             error[[0, 3]] += np.abs(off[:2, done]).sum(axis=1, keepdims=True)
-        gap[[0, 3]] += np.where(last, 0.0, left.unseen + right.unseen)
+        gap[[0, 3]] += np.where(last, 2 * sizes[[0, 3]], left.unseen + right.unseen)
         done |= last
         fine[6, last] = 0  # what is missing, `steep_gain` adds
         narrow.append((low[last], high[last], owner[last]))

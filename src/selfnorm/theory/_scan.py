@@ -18,7 +18,7 @@ POINTS: FloatArray = np.sort(
 _POINT_WEIGHTS = np.exp(-(POINTS**2) / 2) / np.sqrt(2 * np.pi) * 2 * _REACH / len(POINTS)
 _POINT_ROOTS = np.exp(-(POINTS**2) / 4)
 _POLYNOMIAL = np.linalg.inv(legvander(NODES, COUNT - 1)).T  # from values to coefficients
-ENDS = np.array([-1.0, 1.0]) * (1 - 1e-8)  # inside, as at an end itself f may be of either side
+ENDS = np.array([-1.0, 1.0])
 _AT_ENDS = legvander(ENDS, COUNT - 1).T
 _SCALES = 2.0 ** -np.arange(6, 34)  # distances from a singular point, 0.016 to 1e-10
 _SEEN = 8  # halvings of the distance, the nearest that rounding leaves, that tell the power
@@ -69,7 +69,7 @@ class Scan(NamedTuple):
 
 
 def at_ends(values: FloatArray) -> FloatArray:
-    """The polynomials through panels' nodes, just inside both ends: (panels, 2)."""
+    """The polynomials through panels' nodes, at both ends: (panels, 2)."""
     return values @ _POLYNOMIAL @ _AT_ENDS
 
 
