@@ -218,7 +218,7 @@ def _integrate(problem: _Problem, reach: float) -> tuple[FloatArray, FloatArray,
             error[[0, 3]] += np.abs(off[:2, done]).sum(axis=1, keepdims=True)
         gap[[0, 3]] += np.where(last, 2 * sizes[[0, 3]], left.unseen + right.unseen)
         done |= last
-        fine[6, last] = 0  # what is missing, `steep_gain` adds
+        fine[6, last] = sizes[6, last] = 0  # what is missing, `steep_gain` adds
         narrow.append((low[last], high[last], owner[last]))
         _add(total, fine[:, done], owner[done])
         _add(settled, sizes[:, done], owner[done])
