@@ -164,7 +164,7 @@ def _follow(layers: Sequence[_Layer], mean: FloatArray, variance: FloatArray) ->
             "Ask for smaller means, variances or weights, or for fewer layers."
         )
         raise ArgumentError(msg)
-    return found
+    return np.asarray(found, dtype=np.float64)
 
 
 def _step(

@@ -69,7 +69,7 @@ class Theorem1:
             msg = f"values must be a number or an array of numbers; got {shown(values)}."
             raise ArgumentError(msg) from None
         inside = (numbers >= low) & (numbers <= high)
-        return inside if isinstance(inside, np.ndarray) else bool(inside)
+        return inside if np.ndim(inside) else bool(inside)
 
     def interval(self, name: str) -> str:
         """A range as it is written.
