@@ -12,8 +12,9 @@ COUNT = 16  # nodes of a panel
 NODES, WEIGHTS = leggauss(COUNT)
 _GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 are spread evenly, and are no one's nodes
 _REACH = 8.0  # phi(8) = 5e-15
-POINTS: FloatArray = np.sort(
-    _REACH * (2 * (np.arange(1, 16385) * _GOLDEN % 1) - 1)
+_MULTIPLES = np.arange(1, 16385) * _GOLDEN % 1
+POINTS = np.asarray(
+    np.sort(_REACH * (2 * _MULTIPLES - 1)), dtype=np.float64
 )  # a thousand a deviation
 _POINT_WEIGHTS = np.exp(-(POINTS**2) / 2) / np.sqrt(2 * np.pi) * 2 * _REACH / len(POINTS)
 _POINT_ROOTS = np.exp(-(POINTS**2) / 4)
