@@ -69,6 +69,10 @@ def test_solve_draws(tmp_path: Path) -> None:
         (["solve", "--compare", "--digits", "5"], "One question at a time"),
         (["solve", "--digits", "0"], "digits must be a whole number"),
         (["solve", "--plot", "figure.bmp"], "must end in .png"),
+        (["solve", "--mean", "1e100000000"], "of a size from 1e-300 to 1e300"),
+        (["solve", "--variance", "1e-100000000"], "of a size from 1e-300 to 1e300"),
+        (["solve", "--tau", "nan"], "tau be positive; got omega=0 and tau=nan"),
+        (["certify", "--theorem", "2", "--mean", "0", "1e100000000"], "from 1e-300 to 1e300"),
         (["certify", "--theorem", "5"], "theorem must be one of"),
         (["certify", "--theorem", "1", "--variance", "1", "0.5"], "variance must be a range"),
         (["certify", "--variance", "1", "2"], "A range is for one theorem; got --variance for all"),
@@ -87,6 +91,21 @@ def test_certify_proves_and_says_where() -> None:
     assert result.returncode == 0, result.stderr
     assert "proved" in result.stdout
     assert "variance in [0.8, 1.5]" in result.stdout
+
+
+def test_certify_says_why_it_is_undecided() -> None:
+    ranges = {"mean": ("0", "0"), "variance": ("1", "1"), "omega": ("0", "0"), "tau": ("1", "1")}
+    options = [part for name, ends in ranges.items() for part in (f"--{name}", *ends)]
+    result = run("certify", "--theorem", "1", *options)
+    assert result.returncode == 1, result.stderr
+    assert "undecided" in result.stdout
+    assert "what holds with equality" in " ".join(result.stdout.split())
+
+
+def test_solve_says_that_it_diverges() -> None:
+    result = run("solve", "--tau", "3")
+    assert result.returncode == 0, result.stderr
+    assert "mean and variance diverge" in result.stdout
 
 
 def test_certify_of_something_false_exits_with_one() -> None:

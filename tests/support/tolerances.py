@@ -34,11 +34,20 @@ SLOPES_RELATIVE = 1e-11
 # Gauss-Hermite quadrature meets SELU's kink and converges only like 1 / nodes; at 150 nodes the
 # closed forms are within this.
 HERMITE_ACROSS_A_KINK = 2e-3
+# Where a slope grows like |z|^(b - 1), what the last panel holds is extrapolated, its distance
+# known to a factor of two: of |z|^0.52 that panel holds a third.
+STEEP = 5e-3
+# A kink that nobody tells of may stay where it bends f by 1e-9 of its size from a panel's
+# polynomial: as far from the panel's end as that, times two panels and a few kinks.
+UNTOLD_SLOPES = 5e-8
 # mpmath's finite differences at 60 digits with step 1e-20 leave 1e-20; float64 leaves this.
 DERIVATIVE_RELATIVE = 1e-12
 # A fixed point's residual may be a few hundred roundings; the map's slope below 1 magnifies it
 # by at most 1 / (1 - slope), here below 100.
 FIXED_POINT = 1e-11
+# Panels over the factor that inputs share agree to 1e-11 of each integral; a variance is a
+# difference of two of them, at a few times its size.
+COMMON_FACTOR = 1e-9
 # A matrix of independent units has finite-width corrections of order depth / width to its
 # variance, here 10 / 1024, and a spread of the same order.
 FINITE_WIDTH = 0.1

@@ -1,7 +1,9 @@
 """Certificates: what is true is proved, what is false is refuted at a point of the domain."""
 
+import math
 import re
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
@@ -13,12 +15,14 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory import (
     Certificate,
     Domain,
     certify,
+    fixed_point,
     jacobian,
     largest_domain,
     moments,
@@ -33,6 +37,7 @@ from support.selu_oracle import selu_moments
 from support.tolerances import MOMENTS_RELATIVE
 
 BOX = theorem_domains("1")[0]
+Ends = tuple[float, float]
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +54,114 @@ def test_all_four_are_proved(theorems: dict[str, Certificate]) -> None:
         assert certificate.boxes > 10
 
 
-def test_the_margins_are_those_that_sampling_sees(theorems: dict[str, Certificate]) -> None:
-    """Lemma 12: the supremum of S is about .98903, so the slack .01097, of which half is proved."""
-    assert 0.01097 / 2 <= theorems["Lemma 12"].margins["contracts"] <= 0.01097
-    # Theorem 1: the image's lowest variance is .80009, at the domain's corner.
-    assert 0.00009 / 2 <= theorems["Theorem 1"].margins["maps into"] + 1e-5 <= 0.0001
+def box(mean: Ends, variance: Ends, omega: Ends, tau: Ends) -> Domain:
+    return Domain.of(mean=mean, variance=variance, omega=omega, tau=tau)
+
+
+# Domains on which |omega| is, for some y, out of reach; thin ones; and the paper's.
+TRUE = {
+    "1": [("1", BOX), ("1", box((-0.1, 0.2), (0.7, 1.6), (-0.1, 0.1), (0.97, 1.05)))],
+    "2": [("2", theorem_domains("2")[0]), ("2", box((0, 0), (3, 4), (0, 0), (1, 1)))],
+    "3": [("3", domain) for domain in theorem_domains("3")],
+    "12": [
+        ("12", theorem_domains("12")[0]),
+        ("12", box((0.3, 0.4), (1, 1.2), (-0.7, 0.1), (1, 1))),
+        ("12", box((2, 3), (1, 1.2), (-0.5, 0.05), (1, 1))),
+        ("12", box((0, 1), (1, 1.2), (0, 0.3), (0.9, 1))),
+        ("12", box((-1, 0), (1, 1.2), (-0.3, 0), (0.9, 1))),
+    ],
+}
+
+
+def slacks(theorem: str, domain: Domain) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Every claim's slack at points (n, 4) of the domain, in floating point."""
+
+    def after(points: np.ndarray) -> np.ndarray:
+        mean, variance, omega, tau = points.T
+        return np.stack(moments(mean, variance, omega=omega, tau=tau), axis=1)
+
+    def contracts(points: np.ndarray) -> np.ndarray:
+        mean, variance, omega, tau = points.T
+        slopes = jacobian(mean, variance, omega=omega, tau=tau)
+        return 1 - np.linalg.norm(slopes, 2, axis=(1, 2))
+
+    def maps_into(points: np.ndarray) -> np.ndarray:
+        ends = np.array([domain.mean, domain.variance], dtype=float)
+        return np.minimum(after(points) - ends[:, 0], ends[:, 1] - after(points)).min(axis=1)
+
+    return {
+        "1": {"maps into": maps_into, "contracts": contracts},
+        "2": {"shrinks the variance": lambda p: p[:, 1] - after(p)[:, 1]},
+        "3": {"grows the variance": lambda p: after(p)[:, 1] - p[:, 1]},
+        "12": {"contracts": contracts},
+    }[theorem]
+
+
+@pytest.mark.parametrize(("theorem", "domain"), [case for cases in TRUE.values() for case in cases])
+def test_a_margin_is_between_half_the_true_slack_and_it(theorem: str, domain: Domain) -> None:
+    (certificate,) = certify(theorem, domain=domain)
+    assert certificate.proved
+    limits = np.array([domain.mean, domain.variance, domain.omega, domain.tau], dtype=float)
+    axes = [np.linspace(low, high, 9 if high > low else 1) for low, high in limits]
+    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 4)
+    for name, slack in slacks(theorem, domain).items():
+        start = grid[np.argmin(slack(grid))]
+        found = optimize.minimize(
+            lambda p, slack=slack: float(slack(np.clip(p, *limits.T)[None])[0]),
+            start,
+            method="Nelder-Mead",
+        )
+        true = min(found.fun, float(slack(grid).min()))
+        assert certificate.margins[name] <= true
+        assert certificate.margins[name] >= true / 2, certificate.margins[name] / true
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "omega"),
+    [
+        ((1.6, 2.9), 1.4, (-1.19, 0.08)),
+        ((-2.2, -1.3), 1.2, (-0.2, 1.2)),
+        ((1.3, 1.3), 0.9, (-1.19, -0.2)),
+    ],
+)
+def test_a_sum_of_weights_that_no_mean_reaches_hinders_no_proof(
+    mean: Ends, variance: float, omega: Ends
+) -> None:
+    """With the largest |omega| at every y, S would be 1.28 and more; it is .89 and less."""
+    domain = box(mean, (variance, variance), omega, (1, 1))
+    (certificate,) = certify("12", domain=domain)
+    assert certificate.proved, certificate.reason
+
+
+def test_what_holds_with_equality_is_said_at_once() -> None:
+    """At (0, 1) the map stands still, so its image is not inside a domain that ends there."""
+    for mean, variance in (((0, 0), (1, 1)), ((-0.1, 0.1), (1, 1.2)), ((-0.1, 0.1), (0.9, 1))):
+        domain = box(mean, variance, (0, 0), (1, 1))
+        (certificate,) = certify("1", domain=domain)
+        assert certificate.verdict == "undecided"
+        assert certificate.boxes == 0
+        assert "maps into: the slack at mean * omega = 0 and variance" in certificate.reason
+        assert "what holds with equality" in certificate.reason
+        assert certify("12", domain=domain)[0].proved
+    touching = box((0, 0), (0.9, 1), (0, 0), (1, 1))
+    assert certify("1", domain=touching)[0].verdict == "refuted"  # the mean leaves before
+
+
+def test_a_slack_of_one_rounding_is_told_from_none() -> None:
+    """The image reaches to where the variance stands still, and the domain one rounding further."""
+    still = fixed_point(tau=1.03).variance
+    for end, verdict in ((still * (1 - 1e-14), "refuted"), (still * (1 + 1e-14), "proved")):
+        domain = box((-0.1, 0.1), (0.85, end), (0, 0), (0.97, 1.03))
+        (certificate,) = certify("1", domain=domain)
+        assert certificate.verdict == verdict, certificate.reason
+        assert certificate.boxes < 1000
+
+
+def test_a_point_is_decided_in_one_box() -> None:
+    point = box((0.1, 0.1), (1.1, 1.1), (0.1, 0.1), (1, 1))
+    for theorem, proved in (("12", True), ("2", False), ("3", False)):
+        (certificate,) = certify(theorem, domain=point)
+        assert (certificate.proved, certificate.boxes <= 1) == (proved or theorem == "2", True)
 
 
 def test_the_largest_stretch_of_lemma_12_is_bracketed() -> None:
@@ -139,7 +247,12 @@ def test_the_image_itself_passes_the_papers_rounded_bound() -> None:
     corner = moments(0.1, 0.8, omega=-0.1, tau=0.95)
     assert corner.mean < -0.03106
     certificate = certify("1")[0]
-    assert set(certificate.margins) == {"maps into", "contracts", "confines the fixed point"}
+    assert set(certificate.margins) == {
+        "maps into",
+        "confines the image",
+        "contracts",
+        "confines the fixed point",
+    }
 
 
 def test_too_few_boxes_are_undecided() -> None:
@@ -148,6 +261,8 @@ def test_too_few_boxes_are_undecided() -> None:
     assert not certificate.proved
     assert certificate.counterexample is None
     assert certificate.margin != certificate.margin
+    assert "contracts: 10 boxes are used up, and near mean * omega = " in certificate.reason
+    assert "raise most_boxes" in certificate.reason
 
 
 def test_progress_ends_at_one() -> None:
@@ -280,7 +395,10 @@ def test_largest_domain_extends_each_end() -> None:
     [
         ({"theorem": "4"}, "one of 1, 2, 3, 12 or all; got '4'"),
         ({"theorem": "all", "domain": BOX}, "A domain is for one theorem"),
-        ({"most_boxes": 0}, "most_boxes must be at least 1; got 0"),
+        ({"most_boxes": 0}, "most_boxes must be a whole number, at least 1; got 0"),
+        ({"most_boxes": "many"}, "at least 1; got 'many'"),
+        ({"theorem": "1", "domain": "small"}, "domain must be a Domain; got 'small'"),
+        ({"theorem": None}, "one of 1, 2, 3, 12 or all; got None"),
     ],
 )
 def test_refusals(arguments: dict[str, object], words: str) -> None:
@@ -295,12 +413,47 @@ def test_refusals(arguments: dict[str, object], words: str) -> None:
         ({"mean": (1,)}, r"got \(1\)"),
         ({"variance": (0, 1)}, r"low > 0; got \(0, 1\)"),
         ({"variance": ("a", 1)}, "variance must be a finite number; got 'a'"),
-        ({"var": (1, 2)}, r"tau; got \['var'\]"),
+        ({"mean": 3}, r"mean must be a range \(low, high\).*; got 3"),
+        ({"mean": "12"}, "got '12'"),
+        ({"mean": {1, 2}}, r"got \{1, 2\}"),
+        ({"mean": None}, "got None"),
+        ({"mean": (math.nan, 1)}, "mean must be a finite number; got nan"),
+        ({"tau": (1, math.inf)}, "tau must be a finite number; got inf"),
+        ({"variance": (-1, 1)}, r"low > 0; got \(-1, 1\)"),
+        ({"tau": (1, "1e100000000")}, "tau must be 0 or of a size from 1e-300 to 1e300; got '1e"),
     ],
 )
-def test_impossible_domains(ranges: dict[str, tuple[object, ...]], words: str) -> None:
+def test_impossible_domains(ranges: dict[str, object], words: str) -> None:
+    whole = {"mean": BOX.mean, "variance": BOX.variance, "omega": BOX.omega, "tau": BOX.tau}
+    for make in (
+        BOX.with_ranges,
+        lambda **some: Domain(**whole | some),
+        lambda **some: Domain.of(**whole | some),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            make(**ranges)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("var", 0, 1), r"got \['var'\]"),
+        (("mean", 2, 1), "side must be 0, the lower end, or 1, the upper; got 2"),
+        (("mean", 0, 1), r"low <= high; got \(1, 0.1\)"),
+        (("tau", 0, Fraction(-1)), r"low > 0; got \(-1, 1.1\)"),
+        (("tau", 1, math.nan), "tau must be a finite number; got nan"),
+    ],
+)
+def test_impossible_widenings(arguments: tuple[str, int, float], words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
-        BOX.with_ranges(**ranges)
+        BOX.widened(*arguments)
+
+
+def test_a_domain_of_floats_is_one_of_decimals() -> None:
+    made = Domain(mean=(-0.1, 0.1), variance=(0.8, 1.5), omega=(-0.1, 0.1), tau=(0.95, 1.1))
+    assert made == BOX
+    with pytest.raises(ArgumentError, match=r"got \['var'\]"):
+        BOX.with_ranges(var=(1, 2))
 
 
 def test_a_resolution_of_nothing() -> None:
@@ -308,3 +461,7 @@ def test_a_resolution_of_nothing() -> None:
         largest_domain(resolution=0)
     with pytest.raises(ArgumentError, match="one of mean, variance, omega, tau; got nu"):
         largest_domain(ranges=["nu"])
+    with pytest.raises(ArgumentError, match="ranges must be a list of names; got 'mean'"):
+        largest_domain(ranges="mean")
+    with pytest.raises(ArgumentError, match="from 1e-6 to 1; got '1e-9'"):
+        largest_domain(resolution="1e-9")

@@ -17,7 +17,7 @@ from selfnorm.theory import (
 )
 from selfnorm.theory._activations import selu_function
 from support.statistics import assert_moments, kurtosis_of
-from support.tolerances import FINITE_WIDTH, FIXED_POINT, MOMENTS_RELATIVE, printed
+from support.tolerances import COMMON_FACTOR, FINITE_WIDTH, FIXED_POINT, MOMENTS_RELATIVE, printed
 
 
 def test_given_weights_iterate_the_map() -> None:
@@ -89,6 +89,126 @@ def test_random_weights_average_over_their_sum() -> None:
     )
     got = propagate(1, omega="random", correlation=1.0)
     assert_moments(values, got.mean[1], got.variance[1], kurtosis_of(values))
+
+
+def simulated(
+    width: int,
+    depth: int,
+    seed: int,
+    *,
+    omega: float | str,
+    tau: float,
+    correlation: float,
+    mean: float,
+) -> np.ndarray:
+    """Mean, variance, correlation and mean square gradient behind every layer of one network.
+
+    The common factor is drawn in strata, so that its sample has nearly its distribution's moments.
+    """
+    count = 500
+    rng = np.random.default_rng(seed)
+    alpha, scale = selu_constants()
+    factor = stats.norm.ppf((np.arange(count) + rng.random(count)) / count)[:, None]
+    own = rng.standard_normal((count, width))
+    units = mean + math.sqrt(correlation) * factor + math.sqrt(1 - correlation) * own
+    found, steps = [], []
+    for _ in range(depth):
+        rows = rng.normal(0, math.sqrt(tau / width), (width, width))
+        if omega != "random":
+            rows -= rows.mean(axis=1, keepdims=True)
+            rows *= math.sqrt(tau - omega**2 / width) / np.linalg.norm(rows, axis=1, keepdims=True)
+            rows += omega / width
+        z = units @ rows.T
+        units = scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+        steps.append((rows, scale * np.where(z > 0, 1, alpha * np.exp(np.minimum(z, 0)))))
+        center, variance = units.mean(), units.var()
+        of_sums = width**2 * ((units.mean(axis=1) - center) ** 2).mean()
+        pairs = (of_sums - width * variance) / (width * (width - 1))
+        found.append([center, variance, pairs / variance, 1.0])
+    gradient = rng.standard_normal((count, width))
+    for layer in range(depth - 1, 0, -1):
+        rows, slope = steps[layer]
+        gradient = (gradient * slope) @ rows
+        found[layer - 1][3] = (gradient**2).mean()
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("omega", "tau", "correlation", "mean"),
+    [
+        (1.0, 1.0, 0.4, 0.0),
+        (-1.0, 1.0, 0.4, 0.0),
+        (0.5, 1.1, 0.8, 0.3),
+        (-1.2, 0.8, 0.2, -0.2),
+        (1.0, 1.0, 1.0, 0.2),
+        ("random", 1.0, 0.5, 0.3),
+        ("random", 0.9, 1.0, 0.5),
+    ],
+)
+def test_correlated_inputs_at_every_depth(
+    omega: float | str, tau: float, correlation: float, mean: float
+) -> None:
+    """Against networks of two widths, each with its own weights and inputs.
+
+    The spread of the networks gives a standard error, and as what a finite width adds falls like
+    one over it, the wider ones are as far from the limit as from the narrower.
+    """
+    given = {"omega": omega, "tau": tau, "correlation": correlation, "mean": mean}
+    depth, networks = 10, 16 if omega == "random" else 8
+    narrow, wide = (
+        np.array([simulated(width, depth, seed, **given) for seed in range(networks)])
+        for width in (80, 160)
+    )
+    layers = propagate(depth, **given)
+    expected = np.stack(
+        [layers.mean, layers.variance, layers.correlation, layers.gradient**2], axis=1
+    )[1:]
+    error = np.sqrt((narrow.var(axis=0, ddof=1) + wide.var(axis=0, ddof=1)) / networks)
+    width_effect = np.abs(wide.mean(axis=0) - narrow.mean(axis=0))
+    # One failure in a million for each of the 40 figures, by Student's t.
+    spread = stats.t.isf(0.5e-6, 2 * (networks - 1)) * error
+    off = np.abs(wide.mean(axis=0) - expected) / (width_effect + spread + FIXED_POINT)
+    assert off.max() < 1, f"worst at layer and figure {np.unravel_index(off.argmax(), off.shape)}"
+    assert spread[:, 1].max() < 0.4 * expected[:, 1].max()  # so the bound can be missed
+
+
+@pytest.mark.parametrize("omega", [1.1, -0.9])
+@pytest.mark.parametrize("correlation", [1e-9, 0.3, 1.0])
+def test_straight_lines_in_closed_form(omega: float, correlation: float) -> None:
+    """The identity keeps the factor's share apart: `rho omega^2l` of `(1 - rho) tau^l` more."""
+    layers = propagate(8, omega=omega, tau=0.8, correlation=correlation, activation="identity")
+    layer = np.arange(9)
+    shared = correlation * omega ** (2 * layer)
+    variance = shared + (1 - correlation) * 0.8**layer
+    np.testing.assert_allclose(layers.variance, variance, rtol=FIXED_POINT)
+    np.testing.assert_allclose(layers.correlation, shared / variance, rtol=FIXED_POINT)
+    np.testing.assert_allclose(layers.gradient, 0.8 ** ((8 - layer) / 2), rtol=FIXED_POINT)
+
+
+def test_the_first_layer_has_the_correlation_map() -> None:
+    """Behind one layer the factor gives what the bivariate Gaussian of two units gives."""
+    for omega, rho, mean in ((1.3, 0.4, 0.2), (-0.7, 0.9, 0.0)):
+        layers = propagate(1, omega=omega, tau=0.9, correlation=rho, mean=mean)
+        x = 0.9 * (1 - rho) + rho * omega**2
+        assert (layers.mean[1], layers.variance[1]) == pytest.approx(
+            moments(mean * omega, x, omega=1.0), rel=FIXED_POINT
+        )
+        assert layers.correlation[1] == pytest.approx(
+            correlation_map(rho * omega**2 / x, mean=mean * omega, variance=x), rel=FIXED_POINT
+        )
+
+
+def test_a_factor_that_becomes_a_step_is_followed() -> None:
+    """With omega 1.6 the factor's sign decides where a network ends; against a fine grid."""
+    layers = propagate(10, omega=1.6, correlation=0.3)
+    factor = np.linspace(-10, 10, 40_001)
+    weight = stats.norm.pdf(factor) * (factor[1] - factor[0])
+    mean, variance = math.sqrt(0.3) * factor, np.full_like(factor, 0.7)
+    for _ in range(10):
+        mean, variance = moments(mean, variance, omega=1.6)
+    assert layers.mean[-1] == pytest.approx(weight @ mean, rel=COMMON_FACTOR)
+    total = weight @ (variance + (mean - layers.mean[-1]) ** 2)
+    assert layers.variance[-1] == pytest.approx(total, rel=COMMON_FACTOR)
 
 
 @pytest.mark.parametrize("c", [-1.0, -0.6, 0.1, 0.3, 0.9, 0.9999, 1.0])

@@ -1,15 +1,23 @@
 """Any activation by quadrature: against mpmath, with kinks told and untold, and misuse."""
 
+import math
 from collections.abc import Callable
 
 import mpmath
 import numpy as np
 import pytest
+from scipy import stats
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory import ACTIVATIONS, jacobian, moments
+from selfnorm.theory import ACTIVATIONS, jacobian, moments, normalize_activation
 from selfnorm.theory._activations import shape_of, statistics
-from support.tolerances import DERIVATIVE_RELATIVE, MOMENTS_RELATIVE, SLOPES_RELATIVE
+from support.tolerances import (
+    DERIVATIVE_RELATIVE,
+    MOMENTS_RELATIVE,
+    SLOPES_RELATIVE,
+    STEEP,
+    UNTOLD_SLOPES,
+)
 
 ORACLES: dict[str, tuple[Callable[..., mpmath.mpf], list[float]]] = {
     "arctan": (mpmath.atan, []),
@@ -87,6 +95,92 @@ def test_a_jump_has_the_moments_of_its_steps() -> None:
     got = statistics(np.sign, np.zeros(1), np.ones(1))
     assert got.variance[0] == pytest.approx(1, rel=MOMENTS_RELATIVE)
     assert got.mean_by_y[0] == pytest.approx(np.sqrt(2 / np.pi), rel=MOMENTS_RELATIVE)
+
+
+@pytest.mark.parametrize("power", [0.52, 0.6, 0.75, 0.9, 1.0, 1.5])
+@pytest.mark.parametrize("place", [0.0, 0.3])
+def test_a_slope_without_end_whose_square_has_an_integral(power: float, place: float) -> None:
+    """`E (b |z|^(b - 1))^2`; off 0, by its own integral in mpmath."""
+    got = statistics(lambda z: np.abs(z - place) ** power, np.zeros(1), np.ones(1)).gain[0]
+    # With u = t^(2b - 1) the integrand is smooth.
+    share = 2 * power - 1
+
+    def near(u: mpmath.mpf) -> mpmath.mpf:
+        t = u ** (1 / share)
+        return (mpmath.npdf(place + t) + mpmath.npdf(place - t)) / share
+
+    ends = [mpmath.mpf(t) ** share for t in (0, 0.01, 0.3, 1, 2, 4, 8, 16)]
+    exact = power**2 * float(mpmath.quad(near, ends))
+    assert got == pytest.approx(exact, rel=STEEP if power < 1 else SLOPES_RELATIVE)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: np.sqrt(np.abs(z)),
+        lambda z: np.sqrt(np.maximum(z - 0.3, 0)),
+        lambda z: np.sign(z) * np.abs(z) ** 0.4,
+        lambda z: np.abs(z - 1) ** 0.1 + z,
+        lambda z: 3 + np.sqrt(np.abs(z)) * np.log(np.abs(z) + 1e-300),
+    ],
+)
+def test_a_slope_whose_square_has_no_integral_is_an_infinite_gain(
+    function: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    for y, x in ((0.0, 1.0), (0.2, 4.0), (1.0, 0.3)):
+        assert statistics(function, np.array([y]), np.array([x])).gain[0] == math.inf
+
+
+def test_kinks_and_jumps_are_no_slope_without_end() -> None:
+    def many(z: np.ndarray) -> np.ndarray:
+        return np.abs(z - 0.1) + np.sign(z + 0.7) + np.maximum(z, 1.2345) + np.floor(z)
+
+    got = statistics(many, np.array([0.0, 0.5]), np.array([1.0, 2.0])).gain
+    for gain, y, x in zip(got, (0.0, 0.5), (1.0, 2.0), strict=True):
+        above = [stats.norm.sf((cut - y) / math.sqrt(x)) for cut in (0.1, 1.2345)]
+        # The slopes are -1 below .1, 1 above it and 2 above 1.2345.
+        expected = (1 - above[0]) + (above[0] - above[1]) + 4 * above[1]
+        assert gain == pytest.approx(expected, rel=UNTOLD_SLOPES)
+
+
+@pytest.mark.parametrize(
+    ("place", "width"),
+    [(0.3141, 0.005), (1.23456, 0.002), (-0.7, 0.0011), (2.1, 0.003), (-1.9, 0.02), (0.004, 0.002)],
+)
+def test_a_spike_between_the_nodes_is_found(place: float, width: float) -> None:
+    """A box of height 100 has `E f^2 = 10^4 p`; its ends lie anywhere within a panel."""
+
+    def box(z: np.ndarray) -> np.ndarray:
+        return 100.0 * (np.abs(z - place) < width / 2)
+
+    share = stats.norm.cdf(place + width / 2) - stats.norm.cdf(place - width / 2)
+    got = statistics(box, np.zeros(1), np.ones(1))
+    exact = 1e4 * share * (1 - share)
+    assert abs(got.variance[0] - exact) <= got.error[0]
+    assert got.error[0] < 1e4 * 1e-12  # two last panels, 1e-13 wide
+    smooth = normalize_activation(lambda z: z + np.exp(-(((z - place) / width) ** 2)))
+    with mpmath.workdps(30):
+        cuts = [-12, *(place + k * width for k in (-12, -4, 0, 4, 12)), 12]
+
+        def mean_of(power: int) -> mpmath.mpf:
+            spiked = lambda z: (z + mpmath.exp(-(((z - place) / width) ** 2))) ** power  # noqa: E731
+            return mpmath.quad(lambda z: spiked(z) * mpmath.npdf(z), cuts)
+
+        exact = float(mean_of(2) - mean_of(1) ** 2)
+    assert abs(smooth.factor**-2 - exact) <= smooth.error + 8 * np.finfo(float).eps
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_step_beside_a_node_is_within_the_error_stated(seed: int) -> None:
+    """A step at c has variance `P (1 - P)`; c at random ends of panels, where no node is."""
+    rng = np.random.default_rng(seed)
+    cuts = rng.integers(-64, 64, 5) / 2.0 ** rng.integers(4, 8, 5)
+    cuts += rng.choice([-1, 1], 5) * 2.0 ** -rng.uniform(8, 40, 5)
+    for cut in cuts:
+        got = statistics(lambda z, cut=cut: np.where(z > cut, 1.0, 0.0), np.zeros(1), np.ones(1))
+        exact = stats.norm.sf(cut) * stats.norm.cdf(cut)
+        assert abs(got.variance[0] - exact) <= got.error[0] + 4 * np.finfo(float).eps * exact
+        assert got.error[0] < 1e-11
 
 
 def test_exponential_growth_is_followed_into_the_tail() -> None:

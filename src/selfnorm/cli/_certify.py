@@ -96,6 +96,8 @@ def _table(certificates: "Sequence[Certificate]") -> Table:
                 f"{name} {float(value):.6g}" for name, value in one.counterexample._asdict().items()
             )
             said.append(f"\n{one.violation}", "red").append(f" at {at}")
+        if one.reason:
+            said.append(f"\n{one.reason}", "yellow")
         table.add_row(
             one.title,
             said,
@@ -115,5 +117,5 @@ def _extensions(show: Callable[[str, float], None]) -> Table:
         table.add_column(column, justify="left" if column in {"range", "because"} else "right")
     for one in largest_domain(progress=show):
         ends = (f"{float(value):g}" for value in (one.paper, one.proved, one.failed))
-        table.add_row(one.name, one.side, *ends, one.violation or "undecided")
+        table.add_row(one.name, one.side, *ends, one.violation)
     return table

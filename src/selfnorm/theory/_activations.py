@@ -1,18 +1,22 @@
 """Activations by name, and the statistics of whatever a caller names or passes."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import erf, expit, ndtr
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._constants import SELUConstants, selu_constants
+from selfnorm.theory._numbers import finite_array, scalar
 from selfnorm.theory._quadrature import quadrature_statistics
 from selfnorm.theory._statistics import Statistics, selu_statistics
 from selfnorm.theory._types import ArrayFunction, FloatArray
 
+_LARGEST_MEAN, _LARGEST_VARIANCE = 1e150, 1e300  # so that squares are numbers
 Activation = str | SELUConstants | Callable[..., object]
 
 
@@ -75,7 +79,11 @@ def shape_of(activation: Activation, kinks: Sequence[float] = ()) -> Shape:
         return Shape(selu_function(constants), (0.0,))
     if isinstance(activation, str):
         return _SHAPES[activation]
-    return Shape(activation, tuple(kinks))  # pyright: ignore[reportArgumentType] # checked when called
+    places = finite_array(kinks, "kinks")
+    if places.ndim != 1:
+        msg = f"kinks must be a list of numbers; got shape {places.shape}. Write kinks=[0.5]."
+        raise ArgumentError(msg)
+    return Shape(activation, tuple(places.tolist()))  # pyright: ignore[reportArgumentType] # checked when called
 
 
 def statistics(
@@ -84,11 +92,28 @@ def statistics(
     """`Statistics` at `z ~ N(y, x)` for arrays of any one shape: closed form or quadrature."""
     flat_y, flat_x = np.ravel(y), np.ravel(x)
     constants = _constants_of(activation)
+    _check_size(np.maximum(np.abs(flat_y) / _LARGEST_MEAN, flat_x / _LARGEST_VARIANCE) <= 1, y, x)
     if constants is not None:
-        flat = selu_statistics(constants, flat_y, flat_x)
+        with np.errstate(all="ignore"):  # 0 / 0 and the like, in a branch that is not taken
+            flat = selu_statistics(constants, flat_y, flat_x)
     else:
-        flat = quadrature_statistics(*shape_of(activation, kinks), flat_y, flat_x)
+        flat = quadrature_statistics(
+            *shape_of(activation, kinks), flat_y, flat_x, known=isinstance(activation, str)
+        )
+    _check_size(np.isfinite(flat.mean) & np.isfinite(flat.variance), y, x)
     return Statistics(*(values.reshape(np.shape(y)) for values in flat))
+
+
+def _check_size(holds: NDArray[np.bool_], y: FloatArray, x: FloatArray) -> None:
+    """Refuse numbers whose squares would overflow; where they came from, who called knows."""
+    if not np.all(holds):
+        worst = int(np.argmin(holds))
+        msg = (
+            "Moments must stay within what float64 holds; those behind a pre-activation of mean "
+            f"{np.ravel(y)[worst]:g} and variance {np.ravel(x)[worst]:g} do not. "
+            "Ask for smaller means, variances or weights, or for fewer layers."
+        )
+        raise ArgumentError(msg)
 
 
 def has_closed_form(activation: Activation) -> bool:
@@ -99,6 +124,9 @@ def has_closed_form(activation: Activation) -> bool:
 def _constants_of(activation: Activation) -> SELUConstants | None:
     """The constants of a member of SELU's family, which has closed forms; None for all others."""
     if isinstance(activation, SELUConstants):
+        if not all(math.isfinite(scalar(c, "A constant")) for c in activation):
+            msg = f"SELU's constants must be finite; got {activation}. `selu_constants` gives some."
+            raise ArgumentError(msg)
         return activation
     if isinstance(activation, str):
         if activation in _SELU_FAMILY:

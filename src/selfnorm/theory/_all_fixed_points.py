@@ -4,7 +4,7 @@ import numpy as np
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, has_closed_form, shape_of
-from selfnorm.theory._fixed_point import FixedPoint, Layer, collapsed, describe, refine
+from selfnorm.theory._fixed_point import FixedPoint, Layer, collapsed, describe, layer_of, refine
 from selfnorm.theory._moments import moments
 from selfnorm.theory._quadrature import evaluate
 from selfnorm.theory._types import FloatArray
@@ -51,7 +51,12 @@ def fixed_points(
         >>> [(round(point.variance, 2), point.stable) for point in fixed_points(tau=2.0)]
         [(0.0, False), (18.46, True)]
     """
-    layer = Layer(omega, tau, activation)
+    layer = layer_of(omega, tau, activation)
+    if layer.outgrown(_WIDEST, _MOST):
+        msg = (
+            f"omega and tau must be of moderate size; got {omega=} and {tau=}. Rescale the weights."
+        )
+        raise ArgumentError(msg)
     found = [collapsed(layer, mean, 0) for mean in _constant_means(layer)]
     known: list[tuple[float, float]] = []
     for start in _starts(layer):
@@ -105,7 +110,7 @@ def _constant_means(layer: Layer) -> list[float]:
     grid = np.sort(np.append(_mean_grid(160), 0.0))
     values = excess(grid)
     means = [float(mean) for mean in grid[values == 0]]
-    change = np.flatnonzero(values[1:] * values[:-1] < 0)
+    change = np.flatnonzero(np.sign(values[1:]) * np.sign(values[:-1]) < 0)
     low, high = grid[change], grid[change + 1]
     sign = np.sign(values[change])
     for _ in range(60):

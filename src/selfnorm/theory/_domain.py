@@ -1,13 +1,15 @@
 """Domains of the theorems: boxes with rational sides in mean, variance and the sums of weights."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import cast
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._numbers import Number, exact
+from selfnorm.theory._numbers import Number, exact, shown
 
 Range = tuple[Fraction, Fraction]
+_NAMES = ("mean", "variance", "omega", "tau")
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,19 @@ class Domain:
         variance: Range of the inputs' variance (nu), positive.
         omega: Range of the sum of a unit's weights (omega).
         tau: Range of the sum of squares of a unit's weights (tau), positive.
+
+    Raises:
+        ArgumentError: If a range is not two increasing numbers, or not positive where it must.
     """
 
     mean: Range
     variance: Range
     omega: Range
     tau: Range
+
+    def __post_init__(self) -> None:
+        for name in _NAMES:
+            object.__setattr__(self, name, _range(getattr(self, name), name))
 
     @classmethod
     def of(
@@ -56,14 +65,20 @@ class Domain:
             >>> print(box.with_ranges(variance=("0.8", "1.5")))
             mean in [0, 0], variance in [0.8, 1.5], omega in [0, 0], tau in [1, 1]
         """
-        unknown = set(ranges) - {field.name for field in fields(self)}
-        if unknown:
-            msg = f"A domain has mean, variance, omega and tau; got {sorted(unknown)}."
-            raise ArgumentError(msg)
+        _check_names(ranges)
         return replace(self, **{name: _range(value, name) for name, value in ranges.items()})
 
-    def widened(self, name: str, side: int, end: Fraction) -> "Domain":
-        """The domain with one end of one range moved; side 0 is the lower end, 1 the upper."""
+    def widened(self, name: str, side: int, end: Number) -> "Domain":
+        """The domain with one end of one range moved; side 0 is the lower end, 1 the upper.
+
+        Raises:
+            ArgumentError: If there is no such range or side, or what is left is no range.
+        """
+        _check_names([name])
+        if side not in (0, 1):
+            msg = f"side must be 0, the lower end, or 1, the upper; got {shown(side)}. Give one."
+            raise ArgumentError(msg)
+        end = exact(end, name)
         low, high = getattr(self, name)
         return replace(self, **{name: (end, high) if side == 0 else (low, end)})
 
@@ -77,20 +92,30 @@ class Domain:
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{field.name} in [{_text(getattr(self, field.name)[0])}, "
-            f"{_text(getattr(self, field.name)[1])}]"
-            for field in fields(self)
+            f"{name} in [{_text(getattr(self, name)[0])}, {_text(getattr(self, name)[1])}]"
+            for name in _NAMES
         )
 
 
-def _range(value: Iterable[Number], name: str) -> Range:
-    ends = tuple(exact(end, name) for end in value)
+def _check_names(names: Iterable[object]) -> None:
+    unknown = [name for name in names if name not in _NAMES]
+    if unknown:
+        msg = (
+            f"A domain has mean, variance, omega and tau; got {shown(unknown)}. Name one of these."
+        )
+        raise ArgumentError(msg)
+
+
+def _range(value: object, name: str) -> Range:
+    """Both ends; text is not taken for its letters, nor a set for an order."""
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Set, Mapping))
+    ends = tuple(exact(end, name) for end in cast("Iterable[Number]", value)) if several else ()
     positive = name in ("variance", "tau")
     if len(ends) != 2 or ends[0] > ends[1] or (positive and ends[0] <= 0):
-        shown = ", ".join(map(_text, ends))
+        came = f"({', '.join(map(_text, ends))})" if several else shown(value)
         msg = (
             f"{name} must be a range (low, high) with low <= high"
-            f"{' and low > 0' if positive else ''}; got ({shown}). "
+            f"{' and low > 0' if positive else ''}; got {came}. "
             "Write it as ('0.8', '1.5')."
         )
         raise ArgumentError(msg)

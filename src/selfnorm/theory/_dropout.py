@@ -8,6 +8,7 @@ from selfnorm.theory._constants import selu_constants
 from selfnorm.theory._numbers import scalar
 from selfnorm.theory._types import FloatArray
 
+_ENORMOUS = 1e150  # squares of what is smaller are numbers
 _DROPPED = selu_constants().saturation
 
 
@@ -67,6 +68,11 @@ def alpha_dropout_affine(
     if not (math.isfinite(mean) and math.isfinite(dropped)):
         raise ArgumentError(
             f"mean and dropped must be finite; got mean={mean}, dropped={dropped}. Pass numbers."
+        )
+    if not max(abs(mean), abs(dropped), math.sqrt(variance)) < _ENORMOUS:
+        raise ArgumentError(
+            f"mean, dropped and the deviation must be below {_ENORMOUS:g} in size; got "
+            f"mean={mean}, variance={variance}, dropped={dropped}. Rescale them."
         )
     q = 1 - p
     if q == 0:

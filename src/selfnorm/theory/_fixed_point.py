@@ -10,13 +10,12 @@ from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, statistics
 from selfnorm.theory._moments import (
-    finite_array,
     jacobian,
     largest_singular_value,
     moments,
     spectral_radius,
 )
-from selfnorm.theory._numbers import scalar
+from selfnorm.theory._numbers import finite_array, scalar, shown
 from selfnorm.theory._types import FloatArray
 
 _GONE = 1e-24  # a variance below this has collapsed
@@ -24,6 +23,8 @@ _NEAR = 1e-3  # relative residual from which Newton's method may finish
 _NEIGHBOR = 0.03  # relative distance within which a fixed point is the one that was approached
 _SMALL = 1e-4  # a variance below this that falls is taken to fall to 0, if 0 is stable
 _LARGE, _FAR = 1e6, 1e3  # one above this that rises, and does so 1000 deviations out, diverges
+_DIVERGE = "mean and variance diverge"
+_ENORMOUS = 1e70  # a mean beyond this, or its square as a variance, has diverged
 _STILL = 1e-13  # relative residual that counts as none, a few hundred roundings
 _TINY = 1e-12  # the variance at which behavior near variance 0 is measured
 
@@ -39,7 +40,7 @@ class FixedPoint:
         spectral_radius: Largest absolute eigenvalue of the derivative. At variance 0, the factor
             by which the map changes a tiny variance (with the square of the mean's distance).
         largest_singular_value: Largest stretch of the derivative; nan where the variance is 0.
-        gradient_gain: E f'^2 there.
+        gradient_gain: E f'^2 there; nan where it has diverged.
         iterations: Applications of the map until it stood still, or came near enough for Newton's
             method to finish.
         residual: Distance from the point to its image, relative to its size.
@@ -80,6 +81,11 @@ class Layer(NamedTuple):
         """Apply the map once."""
         after = moments(mean, variance, **self._asdict())
         return float(after.mean), float(after.variance)
+
+    def outgrown(self, mean: float, variance: float) -> bool:
+        """Whether the moments, or those of the pre-activation, are beyond all use."""
+        y, x = mean * self.omega, variance * self.tau
+        return not max(abs(mean), abs(y), variance**0.5, abs(x) ** 0.5) < _ENORMOUS
 
     def derivative(self, mean: float, variance: float) -> FloatArray:
         """The map's Jacobian."""
@@ -131,8 +137,12 @@ def fixed_point(
         >>> fixed_point(tau=0.49).reason
         'the variance collapses to 0'
     """
-    layer = Layer(scalar(omega, "omega"), scalar(tau, "tau"), activation)
-    mean, variance = (float(finite_array(value, "start")) for value in start)
+    layer = layer_of(omega, tau, activation)
+    begin = finite_array(start, "start")
+    if begin.shape != (2,):
+        msg = f"start must be a mean and a variance; got {shown(start)}. Write start=(0.0, 1.0)."
+        raise ArgumentError(msg)
+    mean, variance = begin.tolist()
     if variance <= 0 or not Whole(1).holds(max_iterations):
         msg = (
             f"start must have a positive variance and max_iterations be at least 1; got {start=} "
@@ -140,6 +150,8 @@ def fixed_point(
         )
         raise ArgumentError(msg)
     for iteration in range(1, max_iterations + 1):
+        if layer.outgrown(mean, variance):
+            return _unfinished(layer, (mean, variance), iteration, _DIVERGE)
         new = layer.step(mean, variance)
         if iteration.bit_count() == 1 or new[1] < _GONE or iteration == max_iterations:
             end = _end(layer, (mean, variance), new, iteration)
@@ -148,6 +160,18 @@ def fixed_point(
         mean, variance = new
     reason = f"mean and variance still change after {max_iterations} layers"
     return _unfinished(layer, (mean, variance), max_iterations, reason)
+
+
+def layer_of(omega: float, tau: float, activation: Activation) -> Layer:
+    """A layer, or an error where a sum is not finite, or one of squares not positive."""
+    layer = Layer(scalar(omega, "omega"), scalar(tau, "tau"), activation)
+    if not (math.isfinite(layer.omega) and 0 < layer.tau < math.inf):
+        msg = (
+            f"omega must be finite and tau be positive; got omega={layer.omega:g} and "
+            f"tau={layer.tau:g}. LeCun's weights have tau=1."
+        )
+        raise ArgumentError(msg)
+    return layer
 
 
 def _end(
@@ -164,7 +188,7 @@ def _end(
     if image[1] > max(point[1], _LARGE):
         far = (image[0] * _FAR, image[1] * _FAR**2)
         if layer.step(*far)[1] > far[1] * (1 + _STILL):
-            return _unfinished(layer, image, iterations, "mean and variance diverge")
+            return _unfinished(layer, image, iterations, _DIVERGE)
     return None
 
 
@@ -184,7 +208,7 @@ def refine(layer: Layer, mean: float, variance: float) -> tuple[float, float] | 
             return best
         move = np.linalg.solve(system, np.subtract(point, image))
         new = (point[0] + float(move[0]), point[1] + float(move[1]))
-        if not (all(map(math.isfinite, new)) and new[1] > point[1] / 100):
+        if not new[1] > point[1] / 100 or layer.outgrown(*new):
             return best
         point = new
     return best
@@ -237,6 +261,8 @@ def collapsed(layer: Layer, mean: float, iterations: int) -> FixedPoint:
 def _settled(layer: Layer, mean: float) -> float:
     """Where the mean goes once the variance is 0."""
     for _ in range(200):
+        if layer.outgrown(mean, 0.0):
+            break
         mean = layer.step(mean, 0.0)[0]
     return mean
 
@@ -244,14 +270,15 @@ def _settled(layer: Layer, mean: float) -> float:
 def _unfinished(
     layer: Layer, point: tuple[float, float], iterations: int, reason: str
 ) -> FixedPoint:
+    gone = layer.outgrown(*point)
     return FixedPoint(
         *point,
         jacobian=np.full((2, 2), np.nan),
         spectral_radius=math.nan,
         largest_singular_value=math.nan,
-        gradient_gain=layer.gain(*point),
+        gradient_gain=math.nan if gone else layer.gain(*point),
         iterations=iterations,
-        residual=_gap(point, layer.step(*point)),
+        residual=math.inf if gone else _gap(point, layer.step(*point)),
         converged=False,
         reason=reason,
     )

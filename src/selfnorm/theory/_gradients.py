@@ -10,6 +10,8 @@ from selfnorm.theory._constants import selu_constants
 from selfnorm.theory._dropout import alpha_dropout_affine, check_probability
 from selfnorm.theory._numbers import scalar
 
+_ANY = 10.0  # a layer that may shrink gradients by e^-10 may drop all units
+
 
 def gradient_gain(
     p: float = 0.0,
@@ -91,11 +93,14 @@ def depth_budget(
     if not 1 < tolerance < math.inf:
         msg = f"tolerance must be a finite factor above 1; got {tolerance}. 10 allows a decade."
         raise ArgumentError(msg)
-    change = abs(math.log(gradient_gain(p, activation=activation))) / 2
+    gain = gradient_gain(p, activation=activation)
+    if gain == 0:
+        return 0.0
+    change = abs(math.log(gain)) / 2
     return float(math.floor(math.log(tolerance) / change)) if change > 1e-15 else math.inf
 
 
-def dropout_budget(depth: int, tolerance: float = 10.0) -> float:
+def dropout_budget(depth: float, tolerance: float = 10.0) -> float:
     r"""The most alpha dropout behind every SELU layer that gradients survive.
 
     Over `depth` layers the size of a gradient changes by `(chi / (1 + p d^2))^(depth/2)`, which is
@@ -122,13 +127,16 @@ def dropout_budget(depth: int, tolerance: float = 10.0) -> float:
         >>> round(p, 3), depth_budget(p - 1e-6)
         (0.1, 23.0)
     """
-    if not scalar(depth, "depth") >= 1:
+    depth = scalar(depth, "depth")
+    if not depth >= 1:
         msg = f"depth counts SELU layers and is 1 or more; got {depth}. Count them."
         raise ArgumentError(msg)
     tolerance = scalar(tolerance, "tolerance")
     if not 1 < tolerance < math.inf:
         msg = f"tolerance must be a finite factor above 1; got {tolerance}. 10 allows a decade."
         raise ArgumentError(msg)
+    if 2 / depth * math.log(tolerance) > _ANY:
+        return 1.0
     most = (gradient_gain() * tolerance ** (2 / depth) - 1) / selu_constants().saturation ** 2
     return min(most, 1.0)
 

@@ -24,6 +24,7 @@ from selfnorm.theory._tails import tail_integrals
 from selfnorm.theory._types import FloatArray
 
 _NARROW = 0.5  # below this deviation, differences of the closed forms would cancel
+_NOTHING_BELOW = 39.0  # deviations of the mean above 0 where P(z < 0) underflows
 _REACH = 9.0  # deviations beyond which a Gaussian's square moments are under 1e-17
 _CHUNK = 8192  # elements x 48 nodes: 3 MB, so that it stays in cache
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
@@ -65,7 +66,7 @@ def halves(y: FloatArray, x: FloatArray) -> Halves:
     up, up_var = _upper(y, x, t, above, density)
     exp1, exp2 = _exponential(y, x, gauss, 1), _exponential(y, x, gauss, 2)
     down, down_var = _wide_lower(y, above, below, exp1, exp2)
-    narrow = s < _NARROW
+    narrow = (s < _NARROW) & (t < _NOTHING_BELOW)
     if np.any(narrow):
         down[narrow], down_var[narrow] = _narrow_lower(y[narrow], s[narrow])
     return Halves(above, below, density / s, up, up_var, down, down_var, exp1, exp2)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import Activation, shape_of, statistics
+from selfnorm.theory._numbers import finite_array
 from selfnorm.theory._quadrature import evaluate
 from selfnorm.theory._types import FloatArray
 
@@ -75,13 +76,14 @@ def moments(
     """
     layer = _layer(mean, variance, omega, tau)
     certain = layer.x == 0
-    values = statistics(activation, layer.y, np.where(certain, 1.0, layer.x))
     if not np.any(certain):
+        values = statistics(activation, layer.y, layer.x)
         return Moments(values.mean[()], values.variance[()])
-    point = evaluate(shape_of(activation).function, layer.y)
-    return Moments(
-        np.where(certain, point, values.mean)[()], np.where(certain, 0.0, values.variance)[()]
-    )
+    after, spread = np.zeros(layer.y.shape), np.zeros(layer.y.shape)
+    after[certain] = evaluate(shape_of(activation).function, layer.y[certain])
+    values = statistics(activation, layer.y[~certain], layer.x[~certain])
+    after[~certain], spread[~certain] = values.mean, values.variance
+    return Moments(after[()], spread[()])
 
 
 def jacobian(
@@ -127,11 +129,20 @@ def jacobian(
         msg = "variance must be positive for a derivative; got 0. Use moments(), or a small one."
         raise ArgumentError(msg)
     values = statistics(activation, layer.y, layer.x)
-    rows = (
-        (layer.omega * values.mean_by_y, layer.tau * values.mean_by_x),
-        (layer.omega * values.variance_by_y, layer.tau * values.variance_by_x),
-    )
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    with np.errstate(over="ignore", under="ignore"):
+        rows = (
+            (layer.omega * values.mean_by_y, layer.tau * values.mean_by_x),
+            (layer.omega * values.variance_by_y, layer.tau * values.variance_by_x),
+        )
+    derivative = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    if not np.all(np.isfinite(derivative)):
+        msg = (
+            "The derivative must stay within what float64 holds; it does not with weights of sum "
+            f"up to {np.abs(layer.omega).max():g} and sum of squares up to {layer.tau.max():g}. "
+            "Ask for smaller means, variances or weights."
+        )
+        raise ArgumentError(msg)
+    return derivative
 
 
 def spectral_radius(derivative: FloatArray) -> float:
@@ -159,17 +170,5 @@ def _layer(mean: ArrayLike, variance: ArrayLike, omega: ArrayLike, tau: ArrayLik
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         msg = f"The arguments' shapes must broadcast; got {shapes}. Add axes with [:, None]."
         raise ArgumentError(msg) from None
-    return _Layer(*shaped, y=shaped[0] * shaped[2], x=shaped[1] * shaped[3])
-
-
-def finite_array(value: ArrayLike, name: str) -> FloatArray:
-    """A float64 array of finite numbers, or an error that names the argument."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        msg = f"{name} must be a number or an array of numbers; got {value!r}."
-        raise ArgumentError(msg) from None
-    if not np.all(np.isfinite(array)):
-        msg = f"{name} must be finite; got {array[~np.isfinite(array)][0]}. Remove nan and inf."
-        raise ArgumentError(msg)
-    return array
+    with np.errstate(over="ignore", under="ignore"):  # `statistics` tells of it
+        return _Layer(*shaped, y=shaped[0] * shaped[2], x=shaped[1] * shaped[3])

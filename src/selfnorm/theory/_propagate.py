@@ -2,25 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._activations import Activation, statistics
-from selfnorm.theory._correlation import correlation_map
+from selfnorm.theory._activations import Activation, has_closed_form, statistics
+from selfnorm.theory._common_factor import mean_over
 from selfnorm.theory._dropout import (
     alpha_dropout_affine,
     alpha_dropout_moments,
     check_probability,
 )
-from selfnorm.theory._moments import finite_array
-from selfnorm.theory._numbers import scalar
+from selfnorm.theory._numbers import finite_array, scalar
 from selfnorm.theory._types import FloatArray
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+_MOST = 1e150  # whose square is a number
 _LEAST_VARIANCE = 1e-300
+_SLOPE_VARIANCE = 1e-8  # relative to 1 + mean^2: nine digits of a slope are left there
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Propagation:
     Attributes:
         mean: Mean of the units.
         variance: Variance of the units; with random weights over units and data together.
-        correlation: Correlation between two units of a layer.
+        correlation: Correlation between two units of a layer; with random weights over units and
+            data together, where single pairs have either sign.
         gradient: Root mean square of the gradient by a layer's units, over that by the last's.
     """
 
@@ -40,12 +41,13 @@ class Propagation:
     gradient: FloatArray
 
 
-@dataclass(frozen=True)
-class _State:
-    mean: float
-    variance: float
-    correlation: float
-    gain: float = 1.0
+class _Layer(NamedTuple):
+    """What a layer is made of; the sum is None where weights are random."""
+
+    omega: float | None
+    tau: float
+    dropout: float
+    activation: Activation
 
 
 def propagate(
@@ -61,24 +63,34 @@ def propagate(
 ) -> Propagation:
     r"""Follow mean, variance, correlation and gradient size through a deep plain network.
 
-    **Given weights.** Every unit of a layer has weights of sum omega and sum of squares tau, and
-    its inputs have mean mu, variance nu and among each other correlation rho. Then
+    Inputs with the equal correlation rho have a common factor u:
 
-        z ~ N(mu omega, nu tau (1 - rho) + nu rho omega^2)
+        x_i = mean + sqrt(variance) (sqrt(rho) u + sqrt(1 - rho) e_i),    u, e_i ~ N(0, 1)
 
-    and `Statistics` of the activation follow. Rows of weights are taken as orthogonal, so two
-    units' pre-activations correlate by `rho omega^2 / (tau (1 - rho) + rho omega^2)`, and their
-    outputs by `correlation_map` of that.
+    Given u they are independent, of mean `m(u) = mean + sqrt(variance rho) u` and variance
+    `v(u) = variance (1 - rho)`, and so are, in wide layers, the units behind every layer: each is
+    a sum of many terms that are independent given u, and two units' sums are uncorrelated, as rows
+    of weights are taken as orthogonal. So every u has a moment map of its own, with E and Var over
+    the pre-activation:
+
+        m'(u) = E f(z),  v'(u) = Var f(z)    for  z ~ N(y(u), x(u))
+
+    **Given weights** of sum omega and sum of squares tau in every unit:
+    `y = omega m(u)` and `x = tau v(u)`.
 
     **Random weights** (`omega='random'`): independent weights of mean 0, as after LeCun's
-    initialization, whose sum is `omega ~ N(0, tau)` from unit to unit. Mean and variance are those
-    over units and data together; without correlation the pre-activations are then
-    `N(0, tau (nu + mu^2))`. Correlations between units behind the first layer have random
-    signs and are taken as 0.
+    initialization, whose sum is `omega ~ N(0, tau)` from unit to unit. For one input the
+    pre-activations of a layer's units are then independent Gaussians with tau times the mean
+    square of what they read: `y = 0` and `x = tau (v(u) + m(u)^2)`, where m and v are
+    over units and data together.
+
+    Over u as well the mean is `E m(u)`, the variance `E v(u) + Var m(u)`, and the covariance of
+    two units `Var m(u)`. The integrals over u are by adaptive quadrature: about nine digits, and
+    two where a large omega makes the map chaotic. Without correlation there is one u.
 
     Alpha dropout with the affine map for (0, 1) follows every activation. The gradient's second
     moment changes in a layer by `tau * E f'^2`, and by `q a^2` for dropout, given layers of equal
-    width and weights independent of the gradient.
+    width and weights independent of the gradient; the product over layers is averaged over u.
 
     Args:
         depth: Number of layers.
@@ -94,7 +106,8 @@ def propagate(
         A `Propagation`.
 
     Raises:
-        ArgumentError: If an argument is out of range or a sequence has not one entry a layer.
+        ArgumentError: If an argument is out of range, a sequence has not one entry a layer, or
+            the moments outgrow float64.
 
     Source: Klambauer et al. 2017, Eq. 4 and 5, and its supplement on correlated inputs; Schoenholz
     et al. 2017 for gradients.
@@ -103,66 +116,86 @@ def propagate(
         >>> layers = propagate(30, dropout=0.1)
         >>> round(float(layers.variance[-1]), 6), round(float(layers.gradient[0]), 3)
         (1.0, 0.05)
+        >>> propagate(10, omega=1.0, correlation=0.4).variance[[0, 1, 10]].round(3).tolist()
+        [1.0, 1.0, 1.733]
     """
     _check_inputs(mean, variance, dropout, correlation, depth=depth)
-    states = [_State(float(mean), float(variance), float(correlation))]
-    for of_layer, squares in zip(_sums(omega, depth), _squares(tau, depth), strict=True):
-        before = states[-1]
-        after = (
-            _random_layer(before, squares, activation)
-            if of_layer is None
-            else _given_layer(before, of_layer, squares, activation)
-        )
-        states.append(_drop(after, dropout) if dropout else after)
-    gains = np.array([state.gain for state in states[1:]])
-    backward = np.concatenate([np.cumprod(gains[::-1])[::-1], [1.0]])
+    sums, squares = _sums(omega, depth), _squares(tau, depth)
+    layers = [
+        _Layer(of_layer, square, float(dropout), activation)
+        for of_layer, square in zip(sums, squares, strict=True)
+    ]
+    mean, variance, correlation = float(mean), float(variance), float(correlation)
+    center, own, backward = _follow(layers, np.array([mean]), np.array([variance]))[..., 0]
+    if correlation == 0:
+        return Propagation(center, own, np.zeros(depth + 1), np.sqrt(backward))
+    center = _follow(layers, np.array([mean]), np.array([variance * (1 - correlation)]))[0]
+
+    def rows(u: FloatArray) -> FloatArray:
+        start = mean + np.sqrt(variance * correlation) * u
+        found = _follow(layers, start, np.full_like(u, variance * (1 - correlation)))
+        shift = found[0] - center
+        return np.concatenate([shift, shift**2, found[1], found[2]])
+
+    shift, square, own, backward = mean_over(rows).reshape(4, -1)
+    common = np.maximum(square - shift**2, 0.0)
     return Propagation(
-        mean=np.array([state.mean for state in states]),
-        variance=np.array([state.variance for state in states]),
-        correlation=np.array([state.correlation for state in states]),
+        mean=shift + center[:, 0],
+        variance=own + common,
+        correlation=common / np.maximum(own + common, np.finfo(float).tiny),
         gradient=np.sqrt(backward),
     )
 
 
-def _given_layer(before: _State, omega: float, tau: float, activation: Activation) -> _State:
-    y = before.mean * omega
-    shared = before.variance * before.correlation * omega**2
-    x = max(before.variance * tau * (1 - before.correlation) + shared, _LEAST_VARIANCE)
-    values = statistics(activation, np.array([y]), np.array([x]))
-    common = (
-        correlation_map(shared / x, mean=y, variance=x, activation=activation) if shared else 0.0
-    )
-    return _State(
-        float(values.mean[0]), float(values.variance[0]), common, gain=tau * float(values.gain[0])
-    )
+def _follow(layers: Sequence[_Layer], mean: FloatArray, variance: FloatArray) -> FloatArray:
+    """Mean, variance and backward gain behind every layer, shape (3, depth + 1, n), for each u."""
+    means, variances, gains = [mean], [variance], [np.ones_like(mean)]
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for layer in layers:
+            mean, variance, gain = _step(layer, mean, variance)
+            means.append(mean)
+            variances.append(variance)
+            gains.append(gain)
+        backward = np.cumprod(np.stack([*gains[1:], gains[0]])[::-1], axis=0)[::-1]
+    found = np.stack([np.stack(means), np.stack(variances), backward])
+    if not np.all(np.isfinite(found[:2]) & (np.abs(found[:2]) < _MOST)):
+        msg = (
+            "Moments must stay within what float64 holds; over these layers they do not. "
+            "Ask for smaller means, variances or weights, or for fewer layers."
+        )
+        raise ArgumentError(msg)
+    return np.asarray(found, dtype=np.float64)
 
 
-def _random_layer(before: _State, tau: float, activation: Activation) -> _State:
-    """Average over `omega ~ N(0, tau)`: in closed form without correlation, else Gauss-Hermite."""
-    if before.correlation == 0:
-        y, x = np.zeros(1), np.array([tau * (before.variance + before.mean**2)])
-        weights = np.ones(1)
-    else:
-        y = before.mean * np.sqrt(tau) * _NODES
-        x = before.variance * tau * (1 - before.correlation + before.correlation * _NODES**2)
-        weights = _WEIGHTS / _WEIGHTS.sum()
-    values = statistics(activation, y, np.maximum(x, _LEAST_VARIANCE))
-    mean = float(weights @ values.mean)
-    variance = float(weights @ (values.variance + (values.mean - mean) ** 2))
-    return _State(mean, variance, 0.0, gain=tau * float(weights @ values.gain))
+def _step(
+    layer: _Layer, mean: FloatArray, variance: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean, variance and gradient gain behind one layer."""
+    y, x = _pre_activation(layer, mean, variance)
+    values = statistics(layer.activation, y, np.maximum(x, _LEAST_VARIANCE))
+    gain = layer.tau * _slopes(layer.activation, y, x, values.gain)
+    if not layer.dropout:
+        return values.mean, values.variance, gain
+    after = alpha_dropout_moments(values.mean, values.variance, layer.dropout)
+    return *after, gain * (1 - layer.dropout) * alpha_dropout_affine(layer.dropout).scale ** 2
 
 
-def _drop(state: _State, p: float) -> _State:
-    """Alpha dropout: keep, or set to SELU's saturation; then the affine map."""
-    mean, variance = alpha_dropout_moments(state.mean, state.variance, p)
-    passed = (1 - p) * alpha_dropout_affine(p).scale ** 2
-    shared = passed * (1 - p) * state.variance * state.correlation
-    return _State(
-        mean=mean,
-        variance=variance,
-        correlation=shared / variance if shared else 0.0,
-        gain=state.gain * passed,
-    )
+def _pre_activation(
+    layer: _Layer, mean: FloatArray, variance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Its mean and variance, for each u."""
+    if layer.omega is None:
+        return np.zeros_like(mean), layer.tau * (variance + mean**2)
+    return layer.omega * mean, layer.tau * variance
+
+
+def _slopes(activation: Activation, y: FloatArray, x: FloatArray, gain: FloatArray) -> FloatArray:
+    """`E f'^2`; quadrature sees no slope in too narrow a Gaussian, and there takes a wider one."""
+    least = _SLOPE_VARIANCE * (1 + y**2)
+    narrow = x < least
+    if has_closed_form(activation) or not np.any(narrow):
+        return gain
+    return np.where(narrow, statistics(activation, y, np.maximum(x, least)).gain, gain)
 
 
 def _check_inputs(

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from selfnorm.theory._constants import SELUConstants
 from selfnorm.theory._halves import halves
 from selfnorm.theory._types import FloatArray
@@ -38,7 +40,7 @@ def selu_statistics(constants: SELUConstants, y: FloatArray, x: FloatArray) -> S
     covariance among u, w and [z > 0] is a product of means or `Var w`. At 0 the slope jumps by
     `scale (1 - alpha)`, which adds the density of z there to `E f''`.
     """
-    alpha, scale = constants
+    alpha, scale = map(np.float64, constants)  # whose squares overflow without an exception
     h = halves(y, x)
     clipped = h.exp1 + h.above
     mean = h.up - alpha * h.down

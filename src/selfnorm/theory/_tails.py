@@ -14,6 +14,7 @@ from scipy.special import erfcx
 from selfnorm.theory._types import FloatArray
 
 _DIRECT_BELOW = 3.0  # where M_2 by subtraction still has 13 digits
+_FARTHEST = 1e100  # its square is still a number; the integrals are 0 long before
 _TERMS = 40  # at u = 3 the start's influence has faded to 1e-17 after 40 steps
 
 
@@ -24,7 +25,7 @@ def tail_integrals(u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     near0 = np.sqrt(np.pi / 2) * np.asarray(erfcx(near / np.sqrt(2)))
     near1 = 1 - near * near0
     near2 = near0 - near * near1
-    far = np.maximum(u, _DIRECT_BELOW)
+    far = np.clip(u, _DIRECT_BELOW, _FARTHEST)
     ratio = (np.sqrt(far**2 + 4 * _TERMS) - far) / 2
     for k in range(_TERMS, 2, -1):
         ratio = k / (far + ratio)

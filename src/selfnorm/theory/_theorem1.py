@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfnorm.errors import ArgumentError
+from selfnorm.theory._numbers import shown
 from selfnorm.theory._types import FloatArray
 
 EXACT: Mapping[str, tuple[Fraction, Fraction]] = {
@@ -62,8 +63,13 @@ class Theorem1:
             [False, True, False]
         """
         low, high = self._range(name)
-        inside = (values >= low) & (values <= high)
-        return inside if isinstance(inside, np.ndarray) else bool(inside)
+        try:
+            numbers = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            msg = f"values must be a number or an array of numbers; got {shown(values)}."
+            raise ArgumentError(msg) from None
+        inside = (numbers >= low) & (numbers <= high)
+        return inside if np.ndim(inside) else bool(inside)
 
     def interval(self, name: str) -> str:
         """A range as it is written.

@@ -4,17 +4,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import cast
 
+from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._domain import Domain
+from selfnorm.theory._numbers import shown
 from selfnorm.theory._proof._bisection import bisect
 from selfnorm.theory._proof._claims import Claim, Point, contracts, grows, maps_into, shrinks
-from selfnorm.theory._proof._exact import precision
 from selfnorm.theory._theorem1 import EXACT
 
 Progress = Callable[[str, float], object]
 
-_BITS = 64
 _SMALL = EXACT["mean"]
 _BOX = Domain.of(**EXACT)
 
@@ -50,9 +51,11 @@ class Certificate:
         proved: Whether it holds on all of them, for certain.
         counterexample: A point of a domain where it fails for certain; None if none was found.
         violation: What is wrong there.
-        margins: For each claim a proved lower bound of its slack, at least half the true slack:
-            `1 - S` for a contraction, the distance from the ends for a range, the change of the
-            variance else. Empty unless proved.
+        reason: Why it is undecided: a point where a claim holds with equality, or how far the
+            boxes reached. Empty unless undecided.
+        margins: For each claim a proved lower bound of its slack, and no less than half the true
+            slack: `1 - S` for a contraction, the distance of the image from the range's ends, the
+            change of the variance else. Empty unless proved.
         boxes: Boxes examined.
         seconds: Time taken.
     """
@@ -63,13 +66,14 @@ class Certificate:
     proved: bool
     counterexample: Point | None
     violation: str
+    reason: str
     margins: dict[str, float]
     boxes: int
     seconds: float
 
     @property
     def verdict(self) -> str:
-        """'proved', 'refuted', or 'undecided' (the boxes ran out before either)."""
+        """'proved', 'refuted', or 'undecided', for which `reason` says why."""
         if self.proved:
             return "proved"
         return "undecided" if self.counterexample is None else "refuted"
@@ -86,7 +90,14 @@ def _theorem1(domain: Domain) -> Parts:
         return ((domain, (maps_into(domain, domain.mean, domain.variance), contracts(domain))),)
     within = replace(domain, mean=_IMAGE[0], variance=_IMAGE[1])
     return (
-        (domain, (maps_into(domain, *_IMAGE), contracts(domain))),
+        (
+            domain,
+            (
+                maps_into(domain, domain.mean, domain.variance),
+                maps_into(domain, *_IMAGE, name="confines the image"),
+                contracts(domain),
+            ),
+        ),
         (within, (maps_into(within, *_NARROWER, name="confines the fixed point"),)),
     )
 
@@ -169,7 +180,8 @@ def certify(
 
     Returns:
         One `Certificate` a theorem. A statement is `proved`, or refuted by a `counterexample`
-        at which the opposite inequality holds for certain, or neither if the boxes ran out.
+        at which the opposite inequality holds for certain, or neither, and then `reason` says
+        why: a claim that holds with equality at a point, or boxes that ran out.
 
     Raises:
         ArgumentError: If the theorem is unknown, or a domain is given for all.
@@ -181,12 +193,18 @@ def certify(
         >>> certificate.verdict
         'proved'
     """
-    chosen = tuple(THEOREMS.values()) if theorem == "all" else (_statement(theorem),)
-    if theorem == "all" and domain is not None:
+    every = str(theorem) == "all"
+    chosen = tuple(THEOREMS.values()) if every else (_statement(theorem),)
+    if every and domain is not None:
         msg = "A domain is for one theorem; got one for all. Name the theorem, such as '1'."
         raise ArgumentError(msg)
-    if most_boxes < 1:
-        msg = f"most_boxes must be at least 1; got {most_boxes}."
+    if domain is not None and not isinstance(cast("object", domain), Domain):
+        msg = f"domain must be a Domain; got {shown(domain)}. Make one by Domain.of(mean=...)."
+        raise ArgumentError(msg)
+    if not Whole(1).holds(most_boxes):
+        msg = (
+            f"most_boxes must be a whole number, at least 1; got {shown(most_boxes)}. Try 100_000."
+        )
         raise ArgumentError(msg)
     return tuple(
         decide(statement, statement.domains if domain is None else (domain,), most_boxes, progress)
@@ -218,7 +236,7 @@ def theorem_domains(theorem: str | int) -> tuple[Domain, ...]:
 def _statement(theorem: str | int) -> Statement:
     key = str(theorem).lower().removeprefix("lemma").removeprefix("theorem").strip()
     if key not in THEOREMS:
-        msg = f"theorem must be one of {', '.join(THEOREMS)} or all; got {theorem!r}."
+        msg = f"theorem must be one of {', '.join(THEOREMS)} or all; got {shown(theorem)}."
         raise ArgumentError(msg)
     return THEOREMS[key]
 
@@ -232,22 +250,22 @@ def decide(
     """The certificate for one statement on some domains."""
     start = time.perf_counter()
     boxes, margins = 0, {}
-    point, violation, proved = None, "", True
-    with precision(_BITS):
-        parts = [part for domain in domains for part in statement.parts(domain)]
-        for number, (domain, claims) in enumerate(parts):
+    point, violation, reason = None, "", ""
+    parts = [part for domain in domains for part in statement.parts(domain)]
+    for number, (domain, claims) in enumerate(parts):
 
-            def report(done: float, number: int = number) -> None:
-                progress(statement.title, (number + done) / len(parts))
+        def report(done: float, number: int = number) -> None:
+            progress(statement.title, (number + done) / len(parts))
 
-            outcome = bisect(domain, claims, most_boxes, report)
-            boxes += outcome.boxes
-            proved = proved and outcome.complete
-            for name, margin in outcome.margins.items():
-                margins[name] = min(margin, margins.get(name, margin))
-            if outcome.point is not None:
-                point, violation = outcome.point, outcome.violation
-                break
+        outcome = bisect(domain, claims, most_boxes, report)
+        boxes += outcome.boxes
+        reason = reason or outcome.reason
+        for name, margin in outcome.margins.items():
+            margins[name] = min(margin, margins.get(name, margin))
+        if outcome.point is not None:
+            point, violation, reason = outcome.point, outcome.violation, ""
+            break
+    proved = point is None and not reason
     progress(statement.title, 1.0)
     return Certificate(
         title=statement.title,
@@ -256,6 +274,7 @@ def decide(
         proved=proved,
         counterexample=point,
         violation=violation,
+        reason=reason,
         margins=margins if proved else {},
         boxes=boxes,
         seconds=time.perf_counter() - start,

@@ -14,9 +14,8 @@ worst value there:
 * **contracts**, largest singular value S of the Jacobian below 1: the Jacobian is
   `M(y, x) diag(omega, tau)`. If `|a| <= |a'|` and `|b| <= |b'|` then
   `diag(a, b) = diag(a', b') D` with `|D| <= 1`, so S does not decrease in `|omega|` and
-  `tau`, and is greatest at `max |omega|` and, as `variance >= variance_low`, at
-  `tau = min(tau_high, x / variance_low)`. The first may be out of reach for some y, so the
-  reduced claim implies the claim; a counterexample is checked to lie in the domain.
+  `tau`, and is greatest at the largest `|omega|` with which some mean makes y and, as
+  `variance >= variance_low`, at `tau = min(tau_high, x / variance_low)`. Equivalent.
 
 This needs neither the paper's assumption `0 < 2y` (Eq. 31) nor its grid.
 """
@@ -48,23 +47,29 @@ class Claim(NamedTuple):
         name: What it says, in a word or two.
         slack: From a box and its image to a ball around the slack: the claim holds on the box if
             the ball is positive.
+        slack_at: The slack at one point, given its image: none of the domain is smaller than the
+            least of all points.
         worst: From a `(y, x)` in the rectangle to the worst point of the domain above it, or None.
         violation: What is wrong at such a point, given its image; None if nothing is for certain.
     """
 
     name: str
     slack: Callable[[Box, Image], arb]
+    slack_at: Callable[[Point, Image], arb]
     worst: Callable[[Fraction, Fraction], Point | None]
     violation: Callable[[Point, Image], str | None]
 
 
 def contracts(domain: Domain) -> Claim:
     """The largest singular value of the Jacobian is below 1."""
-    omega = max(abs(end) for end in domain.omega)
 
     def slack(box: Box, image: Image) -> arb:
+        omega = _largest_sum(domain, box[0])
         tau = min(domain.tau[1], box[1][1] / domain.variance[0])
         return 1 - largest_stretch(image.slopes, ball(omega), ball(tau))
+
+    def slack_at(point: Point, image: Image) -> arb:
+        return 1 - largest_stretch(image.slopes, ball(point.omega), ball(point.tau))
 
     def worst(y: Fraction, x: Fraction) -> Point | None:
         tau = min(domain.tau[1], x / domain.variance[0])
@@ -74,7 +79,7 @@ def contracts(domain: Domain) -> Claim:
         stretch = largest_stretch(image.slopes, ball(point.omega), ball(point.tau))
         return f"singular value {_show(stretch)} > 1" if stretch > 1 else None
 
-    return Claim("contracts", slack, worst, violation)
+    return Claim("contracts", slack, slack_at, worst, violation)
 
 
 def maps_into(domain: Domain, mean: Range, variance: Range, *, name: str = "maps into") -> Claim:
@@ -96,7 +101,7 @@ def maps_into(domain: Domain, mean: Range, variance: Range, *, name: str = "maps
             ),
         )
 
-    def slack(_box: Box, image: Image) -> arb:
+    def slack(_: object, image: Image) -> arb:
         values = [gap for gap, _, _ in gaps(image)]
         least = values[0]
         for value in values[1:]:
@@ -111,7 +116,7 @@ def maps_into(domain: Domain, mean: Range, variance: Range, *, name: str = "maps
         found = [text.format(_show(value)) for gap, text, value in gaps(image) if gap < 0]
         return found[0] if found else None
 
-    return Claim(name, slack, worst, violation)
+    return Claim(name, slack, slack, worst, violation)
 
 
 def shrinks(domain: Domain) -> Claim:
@@ -122,6 +127,9 @@ def shrinks(domain: Domain) -> Claim:
 
     def slack(box: Box, image: Image) -> arb:
         return ball(least(box[1][0])) - image.variance
+
+    def slack_at(point: Point, image: Image) -> arb:
+        return ball(point.variance) - image.variance
 
     def worst(y: Fraction, x: Fraction) -> Point | None:
         return _lift(domain, y, least(x), x / least(x))
@@ -134,7 +142,7 @@ def shrinks(domain: Domain) -> Claim:
             else None
         )
 
-    return Claim("shrinks the variance", slack, worst, violation)
+    return Claim("shrinks the variance", slack, slack_at, worst, violation)
 
 
 def grows(domain: Domain) -> Claim:
@@ -145,6 +153,9 @@ def grows(domain: Domain) -> Claim:
 
     def slack(box: Box, image: Image) -> arb:
         return image.variance - ball(most(box[1][1]))
+
+    def slack_at(point: Point, image: Image) -> arb:
+        return image.variance - ball(point.variance)
 
     def worst(y: Fraction, x: Fraction) -> Point | None:
         return _lift(domain, y, most(x), x / most(x))
@@ -157,23 +168,44 @@ def grows(domain: Domain) -> Claim:
             else None
         )
 
-    return Claim("grows the variance", slack, worst, violation)
+    return Claim("grows the variance", slack, slack_at, worst, violation)
 
 
 def _lift(domain: Domain, y: Fraction, variance: Fraction, tau: Fraction) -> Point | None:
-    """A point of the domain with this y, |omega| as large as may be; None if there is none.
+    """The point of the domain with this y and the largest |omega|; None if there is none.
 
     The level curve `mean * omega = y` leaves a rectangle through an edge, so one of the two
     may be taken at an end of its range.
     """
-    sums = sorted(domain.omega, key=abs, reverse=True)
-    pairs = [(y / end, end) for end in sums if end != 0]
+    pairs = [(y / end, end) for end in domain.omega if end != 0]
     pairs += [(end, y / end) for end in domain.mean if end != 0]
-    pairs += [(mean, end) for mean in domain.mean for end in sums if mean * end == y]
-    for mean, omega in pairs:
-        if _within(mean, domain.mean) and _within(omega, domain.omega):
-            return Point(mean, variance, omega, tau)
-    return None
+    pairs += [(mean, end) for mean in domain.mean for end in domain.omega if mean * end == y]
+    inside = [
+        pair for pair in pairs if _within(pair[0], domain.mean) and _within(pair[1], domain.omega)
+    ]
+    if not inside:
+        return None
+    mean, omega = max(inside, key=lambda pair: abs(pair[1]))
+    return Point(mean, variance, omega, tau)
+
+
+def _largest_sum(domain: Domain, y: Range) -> Fraction:
+    """The largest |omega| with which some mean of the domain makes a product within a range.
+
+    For omega of either sign, `|omega| m` for m from `mean_low` to `mean_high`, with that sign, must
+    meet the range: two linear conditions on `|omega|`.
+    """
+    found = Fraction(0)
+    for sign in (1, -1):
+        mean_low, mean_high = sorted(sign * end for end in domain.mean)
+        low, high = sorted(sign * end for end in domain.omega)
+        if mean_low > 0:
+            high = min(high, y[1] / mean_low)
+        if mean_high < 0:
+            high = min(high, y[0] / mean_high)
+        if high >= max(low, 0) and high * mean_low <= y[1] and high * mean_high >= y[0]:
+            found = max(found, high)
+    return found
 
 
 def _within(value: Fraction, limits: Range) -> bool:

@@ -1,5 +1,6 @@
 """SELU's two constants in balls: for any fixed point, every digit proved."""
 
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -10,7 +11,7 @@ from flint import arb
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._numbers import Number, exact
 from selfnorm.theory._proof._balls import half_moments
-from selfnorm.theory._proof._exact import Rounded, ball, settle, to_digits
+from selfnorm.theory._proof._exact import Rounded, ball, settle, to_digits, to_float
 
 
 class Wanted(NamedTuple):
@@ -24,7 +25,14 @@ class Wanted(NamedTuple):
 
 def in_floats(wanted: Wanted) -> list[float]:
     """Alpha and scale in float64."""
-    return _settled(wanted, float)
+    found = _settled(wanted, to_float)
+    if math.inf in found:
+        msg = (
+            "Alpha and scale must be numbers that float64 holds; for this mean and variance alpha "
+            "is larger. Ask for digits, or for a mean nearer to 0."
+        )
+        raise ArgumentError(msg)
+    return found
 
 
 def in_digits(wanted: Wanted, digits: int) -> list[Decimal]:
@@ -85,7 +93,7 @@ def _refuse_the_impossible(wanted: Wanted) -> None:
         return (up if wanted.mean > 0 else down,)
 
     if settle(ceiling, lambda value: value <= share)[0]:
-        (limit,) = settle(ceiling, float)
+        (limit,) = settle(ceiling, to_float)
         side, sign = ("below", 1) if wanted.mean > 0 else ("above", -1)
         msg = (
             f"With positive alpha, SELU can keep only a mean / sqrt(variance + mean^2) {side} "

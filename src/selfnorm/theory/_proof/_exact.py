@@ -4,6 +4,7 @@ A ball (Arb's `[middle +/- radius]`) holds the true value for certain. A digit i
 ends of the ball round to it.
 """
 
+import math
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -95,6 +96,14 @@ def to_digits(digits: int) -> Callable[[Fraction], Decimal]:
             return Decimal(value.numerator) / Decimal(value.denominator)
 
     return rounding
+
+
+def to_float(value: Fraction) -> float:
+    """Rounding of a rational to float64; infinite where it is larger than all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _rational(value: arb) -> Fraction:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from selfnorm._parameters import Names
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._domain import Domain
-from selfnorm.theory._numbers import Number, exact
+from selfnorm.theory._numbers import Number, exact, shown
 from selfnorm.theory._proof._certify import THEOREMS, Certificate, Progress, certify, silent
 
 NAMES = ("mean", "variance", "omega", "tau")
+_LEAST_STEP = Fraction(1, 10**6)  # nearer to where it fails, proofs take hours
 _MOST_BOXES = 60_000  # enough to within 0.001 of where the theorem fails
 
 
@@ -23,7 +25,7 @@ class Extension:
         paper: The paper's end.
         proved: The farthest end tried for which theorem 1 was proved.
         failed: The nearest end tried for which it was not.
-        violation: What is wrong there; empty if it was only undecided.
+        violation: What is wrong there, or why it is undecided.
     """
 
     name: str
@@ -57,7 +59,7 @@ def largest_domain(
         Two `Extension`s a range: its low and its high end.
 
     Raises:
-        ArgumentError: If a range is unknown or the resolution not positive.
+        ArgumentError: If a range is unknown or the resolution not from 1e-6 to 1.
 
     Source: Klambauer et al. 2017, Theorem 1; the extensions are this library's.
 
@@ -67,8 +69,14 @@ def largest_domain(
         ['19/20', '111/100']
     """
     step = exact(resolution, "resolution")
-    if step <= 0:
-        msg = f"resolution must be positive; got {resolution!r}. The standard is 0.001."
+    if not _LEAST_STEP <= step <= 1:
+        msg = (
+            f"resolution must be positive, from 1e-6 to 1; got {shown(resolution)}. "
+            "The standard is 0.001."
+        )
+        raise ArgumentError(msg)
+    if not Names().holds(ranges):
+        msg = f"ranges must be {Names()}; got {shown(ranges)}. Try ranges=['tau']."
         raise ArgumentError(msg)
     unknown = set(ranges) - set(NAMES)
     if unknown:
@@ -112,5 +120,7 @@ def _extend(domain: Domain, name: str, side: int, step: Fraction) -> Extension:
         paper=paper,
         proved=paper + outward * good * step,
         failed=paper + outward * bad * step,
-        violation=failure.violation if failure is not None else "",
+        violation=(failure.violation or failure.reason)
+        if failure is not None
+        else "no longer positive",
     )
