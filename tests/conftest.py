@@ -1,6 +1,7 @@
 """What every test runs under."""
 
 import os
+import tempfile
 
 import pytest
 import torch
@@ -11,6 +12,12 @@ from support.require import require
 # Without a GPU its kernels run in Triton's interpreter; it reads this when the kernels are defined.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+# torch keeps compiled graphs by the names of operations, so code of another day, with other
+# derivatives behind the same names, must not serve. The processes of one run share a folder.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _compiled = tempfile.TemporaryDirectory(prefix="selfnorm-tests-", ignore_cleanup_errors=True)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = _compiled.name
 
 # Tests run side by side, a process a core: threads within them would only wait for each other.
 torch.set_num_threads(1)

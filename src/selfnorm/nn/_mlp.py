@@ -16,8 +16,10 @@ class MLP(nn.Sequential):
     """A self-normalizing network: `depth` times linear, SELU, alpha dropout; then a linear output.
 
     Weights are LeCun-normal and biases zero, so on inputs of mean 0 and variance 1 the activations
-    of every layer have mean near 0 and variance near 1, at any depth. The layers are named
-    `linear1`, `selu1`, ..., `output`.
+    of wide layers have mean near 0 and variance near 1, at any depth. Narrow layers stray, as a
+    unit's few weights do: 16 layers down the variance is within .9 to 1.07 at width 128, .7 to 1.26
+    at 32, and anywhere from .01 to 2.1 at 3 (95 % of networks). A conic network ends in such layers
+    if it has few outputs. The layers are named `linear1`, `selu1`, ..., `output`.
 
     Args:
         in_features: Number of inputs.

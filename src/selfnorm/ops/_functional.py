@@ -25,10 +25,10 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
         selu(x) = lambda * alpha * (exp(x) - 1)   otherwise
 
     with `alpha = 1.6733` and `lambda = 1.0507`, the constants for which mean 0 and variance 1 are a
-    fixed point. nan stays nan, -inf gives `-lambda * alpha`, and -0 stays -0. It keeps its input for
-    the backward pass, as torch's; value and derivative are within 1 unit in the last place for every
-    float32, and rounded correctly in half precision. In place it keeps its output and nothing else,
-    and the derivative is that of the rounded output.
+    fixed point. nan stays nan, -inf gives `-lambda * alpha`, and -0 stays -0. It keeps its input
+    for the backward pass, as torch's; value and derivative are within 1 unit in the last place for
+    every float32, and rounded correctly in half precision. In place it keeps its output and nothing
+    else, and the derivative is that of the rounded output.
 
     Args:
         input: Any shape; float64, float32, bfloat16 or float16.
