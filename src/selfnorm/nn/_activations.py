@@ -4,6 +4,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from selfnorm import ops
 from selfnorm.theory._dropout import check_probability
@@ -24,6 +25,8 @@ class SELU(torch.nn.SELU):
 
     def forward(self, input: Tensor) -> Tensor:
         """SELU of `input`."""
+        if torch.jit.is_scripting():  # TorchScript compiles this branch alone
+            return functional.selu(input, self.inplace)
         return ops.selu(input, self.inplace)
 
 
@@ -48,6 +51,8 @@ class SELUAlphaDropout(torch.nn.Module):
         True
     """
 
+    __jit_ignored_attributes__ = ("generator",)  # TorchScript cannot save one
+
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, generator: torch.Generator | None = None
     ) -> None:
@@ -59,6 +64,9 @@ class SELUAlphaDropout(torch.nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """SELU of `input`, and in training alpha dropout of that."""
+        if torch.jit.is_scripting():
+            output = functional.selu(input, self.inplace)
+            return functional.alpha_dropout(output, float(self.p), self.training, self.inplace)
         return ops.selu_alpha_dropout(
             input, self.p, self.training, self.inplace, generator=self.generator
         )

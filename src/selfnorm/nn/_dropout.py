@@ -4,6 +4,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from selfnorm import ops
 from selfnorm.theory._dropout import check_probability
@@ -28,6 +29,8 @@ class AlphaDropout(torch.nn.AlphaDropout):
         tensor([0., 0., 0.])
     """
 
+    __jit_ignored_attributes__ = ("generator",)  # TorchScript cannot save one
+
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, generator: torch.Generator | None = None
     ) -> None:
@@ -37,6 +40,8 @@ class AlphaDropout(torch.nn.AlphaDropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """`input` with units dropped in training; in evaluation `input` itself."""
+        if torch.jit.is_scripting():  # TorchScript compiles this branch alone
+            return functional.alpha_dropout(input, float(self.p), self.training, self.inplace)
         return ops.alpha_dropout(
             input, self.p, self.training, self.inplace, generator=self.generator
         )
@@ -69,6 +74,9 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
         True
     """
 
+    __jit_ignored_attributes__ = ("generator",)  # TorchScript cannot save one
+    spatial_dims: int | None
+
     def __init__(
         self,
         p: float = 0.5,
@@ -84,6 +92,13 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """`input` with channels dropped in training; in evaluation `input` itself."""
+        if torch.jit.is_scripting():
+            p, training, inplace = float(self.p), self.training, self.inplace
+            spatial_dims = self.spatial_dims
+            if spatial_dims is not None and input.dim() == spatial_dims + 1:
+                sample = input.unsqueeze(0)
+                return functional.feature_alpha_dropout(sample, p, training, inplace).squeeze(0)
+            return functional.feature_alpha_dropout(input, p, training, inplace)
         return ops.feature_alpha_dropout(
             input,
             self.p,
