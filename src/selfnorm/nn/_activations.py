@@ -4,6 +4,7 @@
 
 import torch
 from torch import Tensor
+from torch.jit import is_scripting  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional
 
 from selfnorm import ops
@@ -25,7 +26,7 @@ class SELU(torch.nn.SELU):
 
     def forward(self, input: Tensor) -> Tensor:
         """SELU of `input`."""
-        if torch.jit.is_scripting():  # TorchScript compiles this branch alone
+        if is_scripting():  # TorchScript compiles this branch alone
             return functional.selu(input, self.inplace)
         return ops.selu(input, self.inplace)
 
@@ -64,7 +65,7 @@ class SELUAlphaDropout(torch.nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """SELU of `input`, and in training alpha dropout of that."""
-        if torch.jit.is_scripting():
+        if is_scripting():
             output = functional.selu(input, self.inplace)
             return functional.alpha_dropout(output, float(self.p), self.training, self.inplace)
         return ops.selu_alpha_dropout(

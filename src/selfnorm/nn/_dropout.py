@@ -4,6 +4,7 @@
 
 import torch
 from torch import Tensor
+from torch.jit import is_scripting  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional
 
 from selfnorm import ops
@@ -40,7 +41,7 @@ class AlphaDropout(torch.nn.AlphaDropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """`input` with units dropped in training; in evaluation `input` itself."""
-        if torch.jit.is_scripting():  # TorchScript compiles this branch alone
+        if is_scripting():  # TorchScript compiles this branch alone
             return functional.alpha_dropout(input, float(self.p), self.training, self.inplace)
         return ops.alpha_dropout(
             input, self.p, self.training, self.inplace, generator=self.generator
@@ -92,7 +93,7 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """`input` with channels dropped in training; in evaluation `input` itself."""
-        if torch.jit.is_scripting():
+        if is_scripting():
             p, training, inplace = float(self.p), self.training, self.inplace
             spatial_dims = self.spatial_dims
             if spatial_dims is not None and input.dim() == spatial_dims + 1:
