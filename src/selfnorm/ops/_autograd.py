@@ -40,7 +40,7 @@ def selu_alpha_dropout(
     """SELU and, if p is not 0, alpha dropout, with derivatives."""
     if not _direct.possible(x):
         if _direct.torch_serves(x):
-            u = F.selu(x, inplace)
+            u = x.copy_(F.selu(x)) if inplace and _in_onnx_export() else F.selu(x, inplace)
             return _torch_dropout(u, p, inplace, generator=generator) if p else u
         seed = draw_seed(x.device, generator) if p else None
         return _written(OPS.selu_alpha_dropout.default(x, seed, p), x, inplace)
@@ -82,6 +82,11 @@ def _let_torch_refuse(x: Tensor, inplace: bool) -> None:
     graph = x.requires_grad and torch.is_grad_enabled() and _torch_private.ways.is_leafs_view(x)
     if graph or (x.is_inference() and not torch.is_inference_mode_enabled()):
         x.mul_(1)
+
+
+def _in_onnx_export() -> bool:
+    """Where `selu_` is not known, and becomes Elu and Mul in place of the one node that it is."""
+    return torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export()
 
 
 def _written(result: Tensor, x: Tensor, inplace: bool) -> Tensor:
