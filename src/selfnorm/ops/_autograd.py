@@ -41,7 +41,8 @@ def selu_alpha_dropout(
     if not _direct.possible(x):
         if _direct.torch_serves(x):
             u = x.copy_(F.selu(x)) if inplace and _in_onnx_export() else F.selu(x, inplace)
-            return _torch_dropout(u, p, inplace, generator=generator) if p else u
+            # Not in place: it would overwrite what selu_ keeps for the backward pass.
+            return _torch_dropout(u, p, False, generator=generator) if p else u
         seed = draw_seed(x.device, generator) if p else None
         return _written(OPS.selu_alpha_dropout.default(x, seed, p), x, inplace)
     _let_torch_refuse(x, inplace)
