@@ -40,7 +40,8 @@ class SELUAlphaDropout(torch.nn.Module):
     Args:
         p: Probability that a unit is dropped.
         inplace: Write the result into the input.
-        generator: Where the seeds of the masks come from; torch's default generator if None.
+        generator: Where the seeds of the masks come from; torch's default generator if None, and in
+            TorchScript.
 
     Raises:
         ArgumentError: If `p` is not in [0, 1].
@@ -67,7 +68,8 @@ class SELUAlphaDropout(torch.nn.Module):
         """SELU of `input`, and in training alpha dropout of that."""
         if is_scripting():
             output = functional.selu(input, self.inplace)
-            return functional.alpha_dropout(output, float(self.p), self.training, self.inplace)
+            # Not in place: it would overwrite what selu_ keeps for the backward pass.
+            return functional.alpha_dropout(output, float(self.p), self.training)
         return ops.selu_alpha_dropout(
             input, self.p, self.training, self.inplace, generator=self.generator
         )

@@ -20,7 +20,8 @@ class AlphaDropout(torch.nn.AlphaDropout):
     Args:
         p: Probability that a unit is dropped.
         inplace: Write the result into the input.
-        generator: Where the seeds of the masks come from; torch's default generator if None.
+        generator: Where the seeds of the masks come from; torch's default generator if None, and in
+            TorchScript.
 
     Raises:
         ArgumentError: If `p` is not in [0, 1].
@@ -59,7 +60,8 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
         p: Probability that a channel of a sample is dropped.
         inplace: Write the result into the input.
         spatial_dims: The number of dimensions after the channels: 2 for images.
-        generator: Where the seeds of the masks come from; torch's default generator if None.
+        generator: Where the seeds of the masks come from; torch's default generator if None, and in
+            TorchScript.
 
     Shape:
         `(N, C, ...)`; with `spatial_dims = k`, `(N, C, d1, ..., dk)` or `(C, d1, ..., dk)`.
