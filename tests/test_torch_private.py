@@ -9,7 +9,9 @@ from torch import nn
 import selfnorm
 from selfnorm import _torch_private
 from selfnorm.ops import _direct
+from support.compare import assert_close
 from support.samples import normal
+from support.tolerances import SAME_UP_TO_ROUNDING
 
 P = 0.3
 
@@ -47,8 +49,9 @@ def test_nothing_changes_but_time(missing: str) -> None:
     with pytest.MonkeyPatch.context() as complete:
         complete.setattr(_torch_private, "ways", _torch_private.build(_torch_private.look_up()))
         expected = results()
+    # Where the long way is composed of torch's own operations, a rounding differs.
     for one, other in zip(found, expected, strict=True):
-        assert torch.equal(one, other)  # but for the sign of a zero
+        assert_close(one, other, SAME_UP_TO_ROUNDING[one.dtype])
 
 
 def test_a_leaf_in_place_is_refused(missing: str) -> None:

@@ -134,7 +134,7 @@ def _asking(have: Mapping[str, Any]) -> Callable[[Tensor], bool]:
         return (
             has_storage(x)
             and not (x.is_neg() or x.is_nested or is_zero(x) or is_functional(x))
-            and _forward_ad._current_level < 0
+            and not _in_forward_mode()
             and not transforms()
             and not modes()
             and not tracing()
@@ -144,7 +144,8 @@ def _asking(have: Mapping[str, Any]) -> Callable[[Tensor], bool]:
 
 
 def _in_forward_mode() -> bool:
-    return _forward_ad._current_level >= 0  # a number, so asked for each time
+    level: int = _forward_ad._current_level  # noqa: SLF001 - a number, so asked for each time
+    return level >= 0
 
 
 def _asked_of(graph_task: Callable[[], int]) -> Callable[[], bool]:

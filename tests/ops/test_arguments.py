@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
@@ -27,8 +29,25 @@ def test_p_is_a_probability(p: float, training: bool, function) -> None:
 @pytest.mark.parametrize("function", [selu, *DROPOUTS])
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64, torch.float8_e4m3fn])
 def test_dtypes_without_selu(dtype: torch.dtype, function) -> None:
-    with pytest.raises(UnsupportedError, match=rf"float16; got {dtype}\. Convert the input"):
-        function(torch.zeros(2, 2, dtype=dtype))
+    arguments = () if function is selu else (0.5, True)
+    mend = "Call it for input.real" if dtype.is_complex else "Convert the input first"
+    with pytest.raises(UnsupportedError, match=rf"float16; got {dtype}\. {mend}"):
+        function(torch.zeros(2, 2, dtype=dtype), *arguments)
+
+
+@pytest.mark.filterwarnings("ignore:.*quantized tensor creation:UserWarning")
+@pytest.mark.parametrize("function", [selu, selu_alpha_dropout])
+def test_quantized_tensors_are_told_what_mends_them(function) -> None:
+    x = torch.quantize_per_tensor(normal(3), 0.1, 0, torch.quint8)
+    with pytest.raises(UnsupportedError, match=r"got torch.quint8\. .*input\.dequantize\(\)"):
+        function(x)
+
+
+@pytest.mark.parametrize("function", [selu, *DROPOUTS])
+@pytest.mark.parametrize("x", [np.zeros(3), [1.0, 2.0], None, 1.0], ids=lambda x: type(x).__name__)
+def test_what_is_no_tensor(x: object, function) -> None:
+    with pytest.raises(UnsupportedError, match=rf"takes a tensor; got {type(x).__name__}\. "):
+        function(x)
 
 
 @pytest.mark.parametrize("function", [alpha_dropout, feature_alpha_dropout])
@@ -36,6 +55,23 @@ def test_dtypes_without_selu(dtype: torch.dtype, function) -> None:
 def test_no_dropout_is_the_input_itself(p: float, training: bool, function) -> None:
     x = normal(3, 3)
     assert function(x, p, training) is x
+
+
+@pytest.mark.parametrize("function", [alpha_dropout, feature_alpha_dropout])
+def test_without_dropout_any_tensor_passes_as_in_torch(function) -> None:
+    for x in (torch.arange(3), torch.zeros(2, 2, dtype=torch.complex64), normal(5), normal()):
+        assert function(x, 0.5) is x
+        assert torch.nn.functional.feature_alpha_dropout(x, 0.5).shape == x.shape
+
+
+@pytest.mark.parametrize("p", [torch.tensor(0.25), np.float32(0.25), np.float64(0.25)])
+@pytest.mark.parametrize("function", DROPOUTS)
+def test_p_may_be_any_number(p: Any, function) -> None:
+    results = []
+    for number in (p, 0.25):
+        torch.manual_seed(0)
+        results.append(function(normal(40, 5), number, True))
+    assert_same(*results)
 
 
 @pytest.mark.parametrize(("p", "training"), [(0.0, True), (0.5, False)])
@@ -56,7 +92,7 @@ def test_no_dropout_leaves_selu(p: float, training: bool) -> None:
 )
 def test_shapes_of_features(shape: tuple[int, ...], spatial_dims: int | None, words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
-        feature_alpha_dropout(normal(*shape), spatial_dims=spatial_dims)
+        feature_alpha_dropout(normal(*shape), training=True, spatial_dims=spatial_dims)
 
 
 def test_the_front_door_loads_lazily() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from selfnorm.ops import alpha_dropout, selu, selu_alpha_dropout
 from selfnorm.ops._library import OPS
@@ -92,9 +92,9 @@ class Layer(torch.nn.Module):
 
 
 TWINS: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "selu": lambda x, _: F.selu(x),
-    "alpha_dropout": lambda x, p: F.alpha_dropout(x, p, training=True),
-    "selu_alpha_dropout": lambda x, p: F.alpha_dropout(F.selu(x), p, training=True),
+    "selu": lambda x, _: functional.selu(x),
+    "alpha_dropout": lambda x, p: functional.alpha_dropout(x, p, training=True),
+    "selu_alpha_dropout": lambda x, p: functional.alpha_dropout(functional.selu(x), p, True),
 }
 
 

@@ -37,7 +37,7 @@ def seed_for(x: Tensor) -> Tensor:
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "selu": selfnorm.selu,
     "selu_": lambda x: selfnorm.selu(x.clone(), inplace=True),
-    "selu operation": lambda x: OPS.selu(x),
+    "selu operation": OPS.selu,
     "selu_alpha_dropout": lambda x: OPS.selu_alpha_dropout(x, seed_for(x), P),
     "alpha_dropout": lambda x: OPS.alpha_dropout(x, seed_for(x), P, 0, False),
     "feature_alpha_dropout": lambda x: OPS.alpha_dropout(x, seed_for(x), P, 1, False),

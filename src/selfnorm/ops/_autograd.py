@@ -1,8 +1,8 @@
 """Derivatives: they belong to the registered operations, and everyday calls have a shorter way.
 
-Whatever sees an operation of `torch.ops.selfnorm` (a compiler, an exported program, a tracer) finds
-its derivatives with it: reverse mode by a kernel, all else by `_composite`, and `vmap` by a seed of
-its own for each sample. Plain SELU keeps its input, from which its derivative is exact; in place and
+Whatever sees an operation of `torch.ops.selfnorm` (a compiler, a program, a tracer) finds its
+derivatives with it: reverse mode by a kernel, all else by `_composite`, and `vmap` by a seed of its
+own for each sample. Plain SELU keeps its input, from which its derivative is exact; in place and
 with alpha dropout the output is kept and nothing else; alpha dropout keeps its seed.
 """
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
-from torch.nn import functional as F
+from torch.autograd import Function
+from torch.nn import functional
 
 from selfnorm import _torch_private
 from selfnorm.errors import UnsupportedError
@@ -28,7 +28,7 @@ def selu(x: Tensor, inplace: bool) -> Tensor:
     if inplace:
         return selu_alpha_dropout(x, 0.0, inplace)
     if not _direct.possible(x):
-        return F.selu(x) if _direct.torch_serves(x) else OPS.selu.default(x)
+        return functional.selu(x) if _direct.torch_serves(x) else OPS.selu.default(x)
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_keeps_input(x, _direct.selu)
     return _direct.selu(x)
@@ -40,9 +40,14 @@ def selu_alpha_dropout(
     """SELU and, if p is not 0, alpha dropout, with derivatives."""
     if not _direct.possible(x):
         if _direct.torch_serves(x):
-            u = x.copy_(F.selu(x)) if inplace and _in_onnx_export() else F.selu(x, inplace)
-            # Not in place: it would overwrite what selu_ keeps for the backward pass.
-            return _torch_dropout(u, p, False, generator=generator) if p else u
+            if not p:
+                if inplace and _in_onnx_export():
+                    return x.copy_(functional.selu(x))
+                return functional.selu(x, inplace)
+            u = functional.selu(x.clone() if inplace else x)  # keeps what would be written over
+            z = _torch_dropout(u, p, False, generator=generator)
+            # Not `copy_`, of which an exported program has no derivative once it is decomposed.
+            return x.zero_().add_(z) if inplace else z
         seed = draw_seed(x.device, generator) if p else None
         return _written(OPS.selu_alpha_dropout.default(x, seed, p), x, inplace)
     _let_torch_refuse(x, inplace)
@@ -103,11 +108,16 @@ def _torch_dropout(
             "Where torch's own alpha dropout serves, as in an export, a trace and for classes of "
             "tensors, masks come from torch's generator; got generator=. Pass None there."
         )
+    if x.is_nested:
+        raise UnsupportedError(
+            "Masks are drawn for tensors of one shape; got a nested tensor. Drop in its values: "
+            "torch.nested.nested_tensor_from_jagged(dropped(x.values()), x.offsets())."
+        )
     if not shared:
-        return F.alpha_dropout(x, p, training=True, inplace=inplace)
+        return functional.alpha_dropout(x, p, True, inplace)
     if x.ndim - shared > 1:
-        return F.feature_alpha_dropout(x, p, training=True, inplace=inplace)
-    return F.feature_alpha_dropout(x.unsqueeze(0), p, training=True, inplace=inplace).squeeze(0)
+        return functional.feature_alpha_dropout(x, p, True, inplace)
+    return functional.feature_alpha_dropout(x.unsqueeze(0), p, True, inplace).squeeze(0)
 
 
 # --- reverse mode ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from selfnorm.ops import _reference
 from selfnorm.ops._constants import affine
@@ -22,7 +22,7 @@ selu_backward: Callable[[Tensor, Tensor, float], Tensor] = _reference.selu_backw
 
 def selu(x: Tensor) -> Tensor:
     """SELU."""
-    return F.selu(x.clone())
+    return functional.selu(x.clone())
 
 
 def selu_backward_from_input(x: Tensor, grad: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def selu_alpha_dropout(x: Tensor, seed: Tensor | None, p: float) -> Tensor:
     if seed is None:
         return selu(x)
     wide = x.to(torch.promote_types(x.dtype, torch.float32), copy=True)
-    return _drop(F.selu(wide), x, seed, p).to(x.dtype)
+    return _drop(functional.selu(wide), x, seed, p).to(x.dtype)
 
 
 def alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, linear: bool) -> Tensor:

@@ -1,12 +1,15 @@
 """The numbers of `_spec` for tensors of a dtype, remembered: every call asks for them."""
 
+import warnings
 from functools import lru_cache
 
 import torch
 
+from selfnorm.errors import SelfNormWarning
 from selfnorm.ops._spec import _constants
 from selfnorm.ops._spec._constants import Affine, Derivative
 from selfnorm.ops._spec._formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
+from selfnorm.ops._spec._philox import LEVELS, dropped_levels
 
 FORMATS = {
     torch.float64: FLOAT64,
@@ -21,6 +24,15 @@ PROBABILITIES = 1 << 10
 @lru_cache(PROBABILITIES)
 def affine(p: float, dtype: torch.dtype) -> Affine:
     """Alpha dropout in numbers of a dtype."""
+    drawn = dropped_levels(p) / LEVELS
+    if drawn != p and drawn in (0, 1):
+        warnings.warn(
+            f"A mask takes 16 random bits an element, so p is a multiple of 2**-16; got p={p!r}, "
+            f"which drops {'every' if drawn else 'no'} unit. Pass 0, 1, or a p from 2e-5 to "
+            "0.99998.",
+            SelfNormWarning,
+            stacklevel=2,
+        )
     return _constants.affine(p, FORMATS[dtype])
 
 

@@ -39,7 +39,8 @@ def torch_serves(x: Tensor) -> bool:
     """
     if torch.compiler.is_compiling():
         return torch.compiler.is_exporting()
-    return type(x) not in _TENSORS or x.is_nested or torch.jit.is_tracing()
+    tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    return tracing or type(x) not in _TENSORS or x.is_nested or x.layout != torch.strided
 
 
 def draw_seed(x: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -94,8 +94,12 @@ def alpha_dropout(
         return handle_torch_function(
             alpha_dropout, (input,), input, p, training, inplace, generator=generator
         )
+    _check_tensor("alpha_dropout", input)
+    p = _probability(p)
+    if not training or p == 0:
+        return input
     _check_dtype("alpha_dropout", input)
-    return _alpha_dropout(input, p, training, inplace, generator=generator, shared=0)
+    return _autograd.alpha_dropout(input, p, shared=0, inplace=inplace, generator=generator)
 
 
 def selu_alpha_dropout(
@@ -144,8 +148,9 @@ def selu_alpha_dropout(
             selu_alpha_dropout, (input,), input, p, training, inplace, generator=generator
         )
     _check_dtype("selu_alpha_dropout", input)
-    check_probability(p)
-    p = p if training else 0.0
+    p = _probability(p)
+    if not training:
+        p = 0.0
     return _autograd.selu_alpha_dropout(input, p, inplace, generator=generator)
 
 
@@ -198,24 +203,19 @@ def feature_alpha_dropout(
             spatial_dims=spatial_dims,
             generator=generator,
         )
+    _check_tensor("feature_alpha_dropout", input)
+    p = _probability(p)
+    if not training or p == 0:
+        return input
     _check_dtype("feature_alpha_dropout", input)
     shared = _count_shared(input.ndim, spatial_dims)
-    return _alpha_dropout(input, p, training, inplace, generator=generator, shared=shared)
+    return _autograd.alpha_dropout(input, p, shared=shared, inplace=inplace, generator=generator)
 
 
-def _alpha_dropout(
-    x: Tensor,
-    p: float,
-    training: bool,
-    inplace: bool,
-    *,
-    generator: torch.Generator | None,
-    shared: int,
-) -> Tensor:
+def _probability(p: float) -> float:
+    """A number, also where it came as a tensor of no dimensions."""
     check_probability(p)
-    if not training or p == 0:
-        return x
-    return _autograd.alpha_dropout(x, p, shared=shared, inplace=inplace, generator=generator)
+    return p if type(p) is float else float(p)
 
 
 def _count_shared(ndim: int, spatial_dims: int | None) -> int:
@@ -236,14 +236,23 @@ def _count_shared(ndim: int, spatial_dims: int | None) -> int:
     return spatial_dims
 
 
+def _check_tensor(name: str, x: Tensor) -> None:
+    if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnsupportedError(
+            f"{name} takes a tensor; got {type(x).__name__}. torch.as_tensor(input) makes one."
+        )
+
+
 def _check_dtype(name: str, x: Tensor) -> None:
     if getattr(x, "dtype", None) in _DTYPES:
         return
-    if isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UnsupportedError(
-            f"{name} takes float64, float32, bfloat16 or float16; got {x.dtype}. "
-            "Convert the input first, for instance with input.float()."
-        )
+    _check_tensor(name, x)
+    if x.is_complex():
+        mend = "Call it for input.real and input.imag"
+    elif x.is_quantized:
+        mend = "Convert the input first with input.dequantize()"
+    else:
+        mend = "Convert the input first, for instance with input.float()"
     raise UnsupportedError(
-        f"{name} takes a tensor; got {type(x).__name__}. torch.as_tensor(input) makes one."
+        f"{name} takes float64, float32, bfloat16 or float16; got {x.dtype}. {mend}."
     )

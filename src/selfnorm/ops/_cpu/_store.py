@@ -64,7 +64,8 @@ def folder() -> Path:
 
 @cache
 def _digest() -> str:
-    text = b"".join(Path(__file__).with_name(n).read_bytes() for n in ("_kernels.py", "_store.py"))
+    files = ("_intrinsics.py", "_kernels.py", "_store.py")
+    text = b"".join(Path(__file__).with_name(name).read_bytes() for name in files)
     philox = (_philox.ROUNDS, _philox.COUNTERS, _philox.MULTIPLIERS, _philox.KEY_STEPS)
     constants = (_polynomials.SINGLE, _polynomials.DOUBLE, philox, _context.HEAD, _context.NUMBERS)
     host = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
