@@ -184,6 +184,24 @@ def test_each_rule_speaks_and_is_silent(name: str) -> None:
     assert name not in rules_of(seeded(TWINS[name]))
 
 
+@pytest.mark.parametrize(
+    ("activation", "named"),
+    [
+        (selfnorm.nn.SELU, False),
+        (nn.SELU, False),
+        (lambda: selfnorm.nn.SELU(inplace=True), True),
+        (lambda: selfnorm.nn.SELUAlphaDropout(0.0), True),
+        (lambda: nn.SELU(inplace=True), True),
+    ],
+)
+def test_half_precision_names_what_keeps_the_output_alone(
+    activation: Callable[[], nn.Module], named: bool
+) -> None:
+    """Many units saturate; where the input is kept the slope is exact nevertheless."""
+    made = plain(2, activation=activation).bfloat16(), (30 * standard(ROWS, WIDTH)).bfloat16()
+    assert ("half-precision" in rules_of(made)) is named
+
+
 @pytest.mark.parametrize("name", rule_names())
 def test_each_finding_is_whole(name: str) -> None:
     triggers = [mistake.make for mistake in MISTAKES if mistake.rule == name]

@@ -19,13 +19,16 @@ _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    r"""The scaled exponential linear unit, which keeps its output for backward and nothing else.
+    r"""The scaled exponential linear unit, with an exact derivative.
 
         selu(x) = lambda * x                      for x > 0
         selu(x) = lambda * alpha * (exp(x) - 1)   otherwise
 
     with `alpha = 1.6733` and `lambda = 1.0507`, the constants for which mean 0 and variance 1 are a
-    fixed point. nan stays nan, -inf gives `-lambda * alpha`, and -0 stays -0.
+    fixed point. nan stays nan, -inf gives `-lambda * alpha`, and -0 stays -0. It keeps its input for
+    the backward pass, as torch's; value and derivative are within 1 unit in the last place for every
+    float32, and rounded correctly in half precision. In place it keeps its output and nothing else,
+    and the derivative is that of the rounded output.
 
     Args:
         input: Any shape; float64, float32, bfloat16 or float16.

@@ -80,6 +80,7 @@ def describe(
     settings: dict[str, Any] = {"inplace": writes}
     if role == "activation":
         settings["ours"] = str(getattr(function, "__module__", "")).startswith("selfnorm")
+        settings["keeps_output"] = writes or "dropout" in name
     if "dropout" in name:
         training = name not in {"alpha_dropout", "feature_alpha_dropout", "selu_alpha_dropout"}
         settings["p"] = _probability(given, args, owner, default_training=training)

@@ -88,11 +88,11 @@ def in_place_write(recording: Recording) -> Iterator[Finding]:
 
 @rule("half-precision")
 def half_precision(recording: Recording) -> Iterator[Finding]:
-    """Torch's SELU in place, in half precision, passes gradients where it saturates."""
+    """A slope from the output alone, in half precision, is off where SELU saturates."""
     for layer in recording.selus:
-        if layer.dtype not in _HALVES:
+        if layer.dtype not in _HALVES or not layer.settings.get("keeps_output"):
             continue
-        rounds = layer.settings.get("inplace") and not layer.settings.get("ours")
+        rounds = not layer.settings.get("ours")
         saturated = layer.saturated > 0.05
         if not (rounds or saturated):
             continue
@@ -102,12 +102,12 @@ def half_precision(recording: Recording) -> Iterator[Finding]:
             "warning",
             layer.module,
             f"{seen}, in {layer.dtype}",
-            "a slope of 0 where SELU saturates, and few values there",
+            "a slope from the input, or few values where SELU saturates",
             f"In half precision the outputs near {selu_constants().saturation:.4g} lie far apart, "
-            "so a slope computed from the output is off there; torch's in "
+            "so a slope computed from the output alone is off there; torch's in "
             "place is 2.9e-4 in place of 0.",
-            "selfnorm.nn.SELU(), whose saturated units have slope 0; keep pre-activations near "
-            "variance 1.",
+            "selfnorm.nn.SELU(), not in place: it keeps its input, and its slope is exact; keep "
+            "pre-activations near variance 1.",
         )
 
 
