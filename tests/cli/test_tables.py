@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from selfnorm.cli._app import app
+from support.folders import reweigh
 from support.tables import small_table
 
 QUICK = ["--depth", "3", "--width", "16", "--epochs", "3"]
@@ -55,6 +57,30 @@ def refused(*arguments: str) -> str:
     assert lines[0].startswith("Error: ")
     assert sorted(Path().rglob("*")) == before
     return lines[0]
+
+
+def test_a_damaged_model_is_told_by_every_command(model: Path) -> None:
+    content = (model / "model.json").read_bytes()
+    flipped = content.replace(b'"known": 1.0', b'"known": 3.0')
+    assert flipped != content
+    (model / "model.json").write_bytes(flipped)
+    for command in ("predict", "evaluate"):
+        assert "model.json' is damaged (its SHA-256 is not" in refused(command, str(model), "t.csv")
+    with (model / "model.json").open("wb") as file:
+        file.truncate(40 * 2**30)
+    assert "is damaged (it has 42,949,672,960 bytes" in refused("predict", str(model), "t.csv")
+
+
+def test_predictions_that_are_not_finite_are_told() -> None:
+    fitting = ["fit", "t.csv", "-t", "amount", "--ignore", "label", "--depth", "16", "--epochs"]
+    assert Result(*fitting, "1", "--width", "16").code == 0
+    largest = torch.finfo(torch.float32).max
+    reweigh(
+        Path("t-model"),
+        lambda state: {name: torch.full_like(v, largest / 99) for name, v in state.items()},
+    )
+    for command in ("predict", "evaluate"):
+        assert "A prediction must be finite; in " in refused(command, "t-model", "t.csv")
 
 
 def test_fit_says_what_it_understood_and_writes_a_model() -> None:

@@ -167,6 +167,52 @@ def test_skip_names_what_exists() -> None:
     assert_unchanged(model, before)
 
 
+@pytest.mark.filterwarnings("ignore:.*quanti")
+def test_quantized_layers_are_named() -> None:
+    """Torch's own keep their weights outside of tensors, others codes in buffers."""
+    kinds = {nn.Linear, nn.LSTM, nn.Embedding}
+    plain = nn.Sequential(nn.Linear(4, 5), nn.LSTM(5, 3))
+    model = nn.Sequential(torch.ao.quantization.quantize_dynamic(plain, kinds), nn.Linear(3, 3))
+    model.append(Coded())
+    message = (
+        r"left quantized ones as they were: '0\.0\._packed_params\._packed_params' "
+        r"\(LinearPackedParams\), '0\.1\._all_weight_values\.0\.param' \(PackedParameter\), "
+        r"'2\.qweight' \(Coded\)\. Initialize the model before it is quantized, or name them in"
+    )
+    with pytest.warns(SelfNormWarning, match=message):
+        initialize_(model)
+    assert not model[1].bias.any()
+    initialize_(model, skip=["0", "2.qweight"])
+
+
+class Coded(nn.Module):
+    """A quantized layer as libraries write them: codes, scales, and no parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("qweight", torch.zeros(4, 4, dtype=torch.int32))
+        self.register_buffer("scales", torch.zeros(4, 4))
+        self.register_buffer("zeros", torch.zeros(4, dtype=torch.int32))
+
+
+def test_buffers_of_indices_masks_and_tables_are_not_taken_for_weights() -> None:
+    module = nn.Sequential(nn.Linear(4, 4))
+    module.register_buffer("position_ids", torch.arange(8)[None])
+    module.register_buffer("mask", torch.ones(4, 4, dtype=torch.bool))
+    module.register_buffer("table", torch.ones(4, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        initialize_(module)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_scripted_layers_are_named_by_their_parameters() -> None:
+    model = nn.Sequential(torch.jit.script(nn.Linear(4, 4)), nn.Linear(4, 4))
+    with pytest.warns(SelfNormWarning, match=r"were: '0.weight' .*, '0.bias' .*") as caught:
+        initialize_(model)
+    assert len(caught) == 1
+
+
 # Shared weights
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
-from selfnorm.errors import ArgumentError
+from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.init import initialize_
 from selfnorm.nn import MLP, hidden_widths
 from selfnorm.watch import observe
 
@@ -88,6 +90,91 @@ def test_a_generator_gives_the_same_weights_and_leaves_torchs_alone() -> None:
     )
     assert torch.equal(one.linear1.weight, two.linear1.weight)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+@pytest.fixture
+def default_dtype():
+    """Sets torch's default dtype, and sets it back."""
+    before = torch.get_default_dtype()
+    yield torch.set_default_dtype
+    torch.set_default_dtype(before)
+
+
+def test_the_default_dtype_is_honored(default_dtype) -> None:
+    single = MLP(4, 2, width=8, depth=2, generator=seeded())
+    default_dtype(torch.float64)
+    double = MLP(4, 2, width=8, depth=2, generator=seeded())
+    assert {parameter.dtype for parameter in double.parameters()} == {torch.float64}
+    assert torch.equal(double.output.weight.float(), single.output.weight)
+    assert MLP(4, 2, dtype=torch.float32).output.bias.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_dtype_of_its_own(dtype: torch.dtype) -> None:
+    model = MLP(4, 2, width=8, depth=2, generator=seeded(), dtype=dtype)
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    double = MLP(4, 2, width=8, depth=2, generator=seeded(), dtype=torch.float64)
+    assert torch.equal(model.linear1.weight, double.linear1.weight.to(dtype))
+    assert model(torch.ones(3, 4, dtype=dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64, torch.float8_e4m3fn])
+def test_a_dtype_of_no_weights_is_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(UnsupportedError, match=rf"an MLP has dtype {dtype}\."):
+        MLP(4, 2, dtype=dtype)
+
+
+@pytest.fixture(params=["argument", "context", "default"])
+def meta_model(request: pytest.FixtureRequest) -> MLP:
+    """A model on the meta device, told by each of the ways that torch has."""
+    if request.param == "argument":
+        return MLP(4, 2, width=8, depth=2, device="meta")
+    if request.param == "context":
+        with torch.device("meta"):
+            return MLP(4, 2, width=8, depth=2)
+    torch.set_default_device("meta")
+    try:
+        return MLP(4, 2, width=8, depth=2)
+    finally:
+        torch.set_default_device(None)
+
+
+def test_a_model_of_the_meta_device_is_filled_later(meta_model: MLP) -> None:
+    state = torch.get_rng_state()
+    assert all(parameter.is_meta for parameter in meta_model.parameters())
+    filled = initialize_(meta_model.to_empty(device="cpu"), generator=seeded())
+    whole = MLP(4, 2, width=8, depth=2, generator=seeded())
+    for one, other in zip(filled.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(filled(torch.ones(3, 4)), whole(torch.ones(3, 4)))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_model_of_fake_tensors_is_made_without_numbers() -> None:
+    """So tools measure what a model will take."""
+    with FakeTensorMode():
+        model = MLP(4, 2, width=8, depth=2)
+        assert model(torch.ones(3, 4)).shape == (3, 2)
+
+
+def test_an_argument_comes_before_the_default() -> None:
+    with torch.device("meta"):
+        model = MLP(4, 2, width=8, depth=2, device="cpu", generator=seeded())
+    assert torch.equal(
+        model.output.weight, MLP(4, 2, width=8, depth=2, generator=seeded()).output.weight
+    )
+
+
+def test_on_a_device(device: torch.device) -> None:
+    model = MLP(4, 2, width=8, depth=2, device=device)
+    assert {parameter.device.type for parameter in model.parameters()} == {device.type}
+    with torch.device(device):
+        model = MLP(4, 2, width=8, depth=2)
+        assert model(torch.ones(3, 4)).device.type == device.type
 
 
 def test_gradients_reach_the_inputs_and_the_first_layer() -> None:

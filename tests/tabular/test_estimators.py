@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from selfnorm import SelfNormClassifier, SelfNormRegressor, tabular
 from selfnorm.errors import ArgumentError, ModelFolderError, SelfNormWarning
+from support.folders import rewrite
 from support.tables import small_table
 
 QUICK = {"depth": 3, "width": 32, "epochs": 15, "learning_rate": 3e-3, "random_state": 0}
@@ -194,6 +195,6 @@ def test_what_cannot_be_saved_or_loaded_is_told(tmp_path: Path) -> None:
         SelfNormClassifier.load(tmp_path / "nothing")
     record = json.loads((tmp_path / "m/model.json").read_text())
     for about in ({}, {**record["about"], "epochs": 7}, {**record["about"], "best_epoch": 99}):
-        (tmp_path / "m/model.json").write_text(json.dumps(record | {"about": about}))
+        rewrite(tmp_path / "m", lambda record, about=about: record.update(about=about))
         with pytest.raises(ModelFolderError, match="does not tell"):
             SelfNormClassifier.load(tmp_path / "m")

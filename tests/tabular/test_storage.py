@@ -1,6 +1,5 @@
 """Model folders: what is saved comes back, and what is damaged is told."""
 
-import hashlib
 import json
 import pickle
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from selfnorm.tabular import load_model, save_model
 from selfnorm.tabular._output import check_prediction_file, prediction_table, write_predictions
 from selfnorm.tabular._storage import check_output
 from selfnorm.tabular.data._table import read_table
+from support.folders import reweigh, rewrite
 from support.tables import fitted, settings, small_source
 
 
@@ -52,6 +52,24 @@ def test_loading_leaves_torchs_random_numbers_alone(model, tmp_path: Path) -> No
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("default", ["device", "dtype"])
+def test_torchs_defaults_do_not_matter(default: str, model, tmp_path: Path) -> None:
+    before = torch.get_default_dtype()
+    try:
+        if default == "device":
+            torch.set_default_device("meta")
+        else:
+            torch.set_default_dtype(torch.float64)
+        again = fitted(small_source(model.target.task)).model
+        save_model(again, tmp_path)
+        found = load_model(tmp_path).predict(small_source(model.target.task).table)
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(before)
+    expected = model.predict(small_source(model.target.task).table)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
 def test_one_seed_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     for name in ("one", "two"):
         save_model(fitted(small_source("classification")).model, tmp_path / name)
@@ -65,8 +83,7 @@ def test_one_seed_writes_the_same_bytes_twice(tmp_path: Path) -> None:
 
 
 def damage_record(folder: Path, **changes: object) -> None:
-    record = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(record | changes))
+    rewrite(folder, lambda record: record.update(changes))
 
 
 DAMAGE = {
@@ -85,6 +102,18 @@ DAMAGE = {
             f, architecture={"width": 9, "depth": 2, "shape": "conic", "dropout": 0}
         ),
         "safetensors' is damaged",
+    ),
+    "no checksum": (
+        lambda f: (f / "model.json").write_text(
+            json.dumps(
+                {
+                    k: v
+                    for k, v in json.loads((f / "model.json").read_text()).items()
+                    if k != "sha256"
+                }
+            )
+        ),
+        r"model.json' is damaged \(there is no 'sha256'\). Fit the model again",
     ),
     "other version": (lambda f: damage_record(f, format=2), "of format 1; .* is of format 2"),
     "cut weights": (
@@ -150,6 +179,14 @@ NONSENSE = {
     "shares short": change("encoder/columns/1/shares", [0.5]),
     "shares of 0": change("encoder/columns/1/shares", [0.0, 0.5, 0.5]),
     "known 0": change("encoder/columns/1/known", 0),
+    "known of no size": change("encoder/columns/1/known", 1e-320),
+    "known too small for float32": change("encoder/columns/1/known", 1e-80),
+    "shares of no size": change("encoder/columns/1/shares", [1e-320, 0.5, 0.5]),
+    "shares beyond 1": change("encoder/columns/1/shares", [0.5, 0.5, 0.5]),
+    "missing of no size": change("encoder/columns/0/missing", 1e-320),
+    "deviation of no size": change("encoder/columns/0/deviation", 5e-324),
+    "name of half a letter": change("encoder/columns/0/name", "\ud800"),
+    "level of half a letter": change("encoder/columns/1/levels/0", "\ud800"),
     "one column twice": change("encoder/columns/2/name", "size"),
     "no columns": change("encoder/columns", []),
     "columns null": change("encoder/columns", None),
@@ -172,12 +209,19 @@ NONSENSE_OF_CLASSES = {
     "classes unsorted": change("target/classes", ["small", "big"]),
     "classes nan": change("target/classes", [1.5, float("nan")]),
     "shares short": change("target/shares", [1.0]),
+    "shares of little": change("target/shares", [0.1, 0.1]),
+    "classes of half a letter": change("target/classes", ["big", "\ud800"]),
+    "classes beyond 64 bits": change("target/classes", [1, 2**70]),
+    "classes beyond either sign": change("target/classes", [-1, 2**63]),
     "shares of text": change("target/shares", ["a", "b"]),
 }
 NONSENSE_OF_NUMBERS = {
     "mean nan": change("target/mean", float("nan")),
     "deviation 0": change("target/deviation", 0.0),
     "deviation true": change("target/deviation", True),
+    "deviation of no size": change("target/deviation", 1e-200),
+    "deviation beyond squares": change("target/deviation", 1e200),
+    "mean beyond squares": change("target/mean", -1e200),
 }
 
 
@@ -196,9 +240,8 @@ def test_a_record_of_nonsense_is_refused(model, tmp_path: Path) -> None:
         NONSENSE_OF_CLASSES if model.target.task == "classification" else NONSENSE_OF_NUMBERS
     )
     for kind, apply in {**NONSENSE, **of_target}.items():
-        record = json.loads(content)
-        apply(record)
-        (tmp_path / "model.json").write_text(json.dumps(record))
+        (tmp_path / "model.json").write_text(content)
+        rewrite(tmp_path, apply)
         assert "is damaged (" in refused(tmp_path), kind
     (tmp_path / "model.json").write_text("[" * 100_000)
     assert "is damaged" in refused(tmp_path)
@@ -216,7 +259,7 @@ STATES = {
         lambda state: {f"{name}s": value for name, value in state.items()},
         "there is no 'linear1.weight'",
     ),
-    "more": (lambda state: {**state, "more": torch.zeros(3)}, "9 tensors for 3 hidden layers"),
+    "more": (lambda state: {**state, "more": torch.zeros(3)}, "it holds 9 tensors, and not 8"),
 }
 
 
@@ -224,9 +267,7 @@ STATES = {
 def test_weights_that_are_not_the_networks_are_refused(kind: str, model, tmp_path: Path) -> None:
     alter, words = STATES[kind]
     save_model(model, tmp_path)
-    weights = save(alter(load((tmp_path / "model.safetensors").read_bytes())))
-    (tmp_path / "model.safetensors").write_bytes(weights)
-    damage_record(tmp_path, weights_sha256=hashlib.sha256(weights).hexdigest())
+    reweigh(tmp_path, alter)
     with pytest.raises(ModelFolderError, match=rf"safetensors' is damaged \(.*{words}"):
         load_model(tmp_path)
 
@@ -243,14 +284,20 @@ def test_nothing_is_written_over_unasked(model, tmp_path: Path) -> None:
     check_output(tmp_path, force=False)
     assert not list(tmp_path.iterdir()), "the probe leaves nothing behind"
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(
-        ModelFolderError, match=r"holds files. Name another with -o, or give --force"
-    ):
-        check_output(tmp_path, force=False)
-    with pytest.raises(ModelFolderError, match=r"--force writes over a model, and .* holds none"):
-        check_output(tmp_path, force=True)
-    save_model(model, tmp_path)
-    check_output(tmp_path, force=True)
+    for refused in (check_output, lambda folder, force: save_model(model, folder, force=force)):
+        with pytest.raises(
+            ModelFolderError, match=r"holds files. Name another with -o, or give --force"
+        ):
+            refused(tmp_path, force=False)
+        with pytest.raises(
+            ModelFolderError, match=r"--force writes over a model, and .* holds none"
+        ):
+            refused(tmp_path, force=True)
+    save_model(model, tmp_path / "m")
+    with pytest.raises(ModelFolderError, match=r"in Python force=True"):
+        save_model(model, tmp_path / "m")
+    save_model(model, tmp_path / "m", force=True)
+    check_output(tmp_path / "m", force=True)
     with pytest.raises(ModelFolderError, match=r"is a file"):
         check_output(tmp_path / "file", force=True)
 
@@ -269,8 +316,9 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_after(model, tmp_pat
 
 
 def test_other_files_in_the_folder_stay(model, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
     save_model(model, tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    save_model(model, tmp_path, force=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 

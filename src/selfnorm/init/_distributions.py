@@ -11,9 +11,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.parameter import is_lazy
 
 from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.init._tensors import as_stored, blank, check_dtype, check_writable
 
 Distribution = Literal["normal", "uniform"]
 
@@ -52,10 +52,11 @@ def lecun_normal_(
 
     Args:
         tensor: Weight of shape `(units, inputs, *kernel)`, as in `torch.nn.Linear` and
-            `torch.nn.Conv2d` (with groups: `inputs` is what one group reads). Real floating point,
-            on any device; `requires_grad` stays. The same generator state gives the same weights in
-            every dtype (up to rounding) and memory format, as draws are made in float64. On the
-            meta device, and without elements, there is nothing to fill.
+            `torch.nn.Conv2d` (with groups: `inputs` is what one group reads). Real floating point
+            of 16 bits or more, dense, on any device; `requires_grad` stays. The same generator
+            state gives the same weights in every dtype (up to rounding) and memory format, as draws
+            are made in float64. On the meta device, and without elements, there is nothing to
+            fill. Of a `DTensor` the whole weight is drawn, and each process keeps its part.
         fan_in: Number of independent terms in one pre-activation; by default `inputs *
             prod(kernel)`, the number of weights of a unit.
         truncated: Cut the distribution at two standard deviations.
@@ -69,7 +70,8 @@ def lecun_normal_(
         ArgumentError: The tensor has fewer than two dimensions or is lazy, `fan_in` is not a
             positive number, the generator is on another device, or `exact=True` and a unit has
             one weight only, which cannot have both mean 0 and square 1.
-        UnsupportedError: The tensor is not real floating point.
+        UnsupportedError: The tensor is not real floating point of 16 bits or more, not dense, has
+            elements that share memory, or cannot be written here (`torch.inference_mode`).
 
     Source: LeCun et al. 1998, *Efficient BackProp*, Eq. 16; Klambauer et al. 2017, section 3.
 
@@ -105,7 +107,7 @@ def lecun_uniform_(
 
     Raises:
         ArgumentError: As for `lecun_normal_`.
-        UnsupportedError: The tensor is not real floating point.
+        UnsupportedError: As for `lecun_normal_`.
 
     Source: LeCun et al. 1998, *Efficient BackProp*, Eq. 16.
 
@@ -146,20 +148,13 @@ def check_drawable(tensor: Tensor, draw: Draw, what: str) -> None:
             f"{what} must be a tensor, which is written into; got {type(tensor).__name__}. "
             "torch.as_tensor makes one."
         )
-    if is_lazy(tensor):
-        raise ArgumentError(
-            f"a weight needs its shape before it is drawn; {what} is lazy and has none yet. "
-            "Run one batch through the model first."
-        )
-    if not tensor.is_floating_point():
-        hint = (
-            "Draw its real and imaginary parts, each of variance 1 / (2 fan_in), yourself."
-            if tensor.is_complex()
-            else "Initialize the floating-point model before it is quantized."
-        )
-        raise UnsupportedError(
-            f"weights are real floating-point numbers; {what} has dtype {tensor.dtype}. {hint}"
-        )
+    check_writable(tensor, what)
+    check_dtype(tensor.dtype, what)
+    check_generator(tensor, draw, what)
+
+
+def check_generator(tensor: Tensor, draw: Draw, what: str) -> None:
+    """Raise unless random numbers come from the device on which they are needed."""
     source = draw.generator
     if source is not None and not tensor.is_meta and source.device.type != tensor.device.type:
         raise ArgumentError(
@@ -204,10 +199,12 @@ def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw) -> Tensor:
         )
     if tensor.is_meta or tensor.numel() == 0:
         return tensor
-    terms = tensor[0].numel()
+    terms = math.prod(tensor.shape[1:])
     check_terms(terms, draw, what, "Leave exact out.")
     with torch.no_grad():
-        fill_(tensor, tuple(range(1, tensor.ndim)), terms if fan_in is None else fan_in, draw)
+        values = blank(tensor, tensor.device)
+        fill_(values, tuple(range(1, tensor.ndim)), terms if fan_in is None else fan_in, draw)
+        tensor.copy_(as_stored(values, tensor, what))
     return tensor
 
 

@@ -1,18 +1,20 @@
 """Initialize a whole model: find every weight, settle what is shared, draw, name what is left."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.nn.utils import parametrize
 
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
-from selfnorm.init._distributions import Distribution, Draw, check_drawable, check_terms
-from selfnorm.init._layers import Entry, Weight, entries
+from selfnorm.init._distributions import Distribution, Draw, check_generator, check_terms
+from selfnorm.init._layers import Weight
+from selfnorm.init._memory import Sharing, is_plain
+from selfnorm.init._places import Place, Slot, find, sharing_of, skipped
+from selfnorm.init._tensors import check_dtype, check_writable, reshard
+from selfnorm.init._writing import Writing, computed, write_all
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -52,7 +54,8 @@ def initialize_(
     **Shared weights** are written once. Where two layers want different variances the smaller wins,
     and a warning says so: of an embedding tied to a decoder that is the decoder's 1/dim. Logits of
     variance dim would saturate the softmax, while rows of variance 1/dim take one factor sqrt(dim)
-    behind the look-up (Vaswani et al. 2017, section 3.4).
+    behind the look-up (Vaswani et al. 2017, section 3.4). What counts is the memory: two parameters
+    of one tensor's data, or two that overlap in a flat buffer, are shared too.
 
     **Parametrized weights** are assigned through `torch.nn.utils.parametrize`, and read back. Where
     the layer then holds other weights (`spectral_norm`, `orthogonal`: their values are not free) or
@@ -64,7 +67,12 @@ def initialize_(
     bias, is parametrized, or lies between layers without weights. On the meta device nothing is
     drawn: call again after `to_empty`.
 
-    If anything raises, no parameter has changed.
+    **Sharded weights** (`fully_shard`, `DTensor`) are drawn whole and then cut, so a seed gives the
+    weights that it gives the model on one device. Every process calls it; where their random
+    numbers differ, those of the mesh's first process count.
+
+    If anything raises, no parameter has changed: all values are drawn before the first is written,
+    for which they take the model's memory once more.
 
     Args:
         module: The model, or one layer.
@@ -82,7 +90,9 @@ def initialize_(
     Raises:
         ArgumentError: Lazy modules, a name in `skip` that does not exist, a generator on another
             device, an unknown distribution, or `exact=True` for a unit with one weight.
-        UnsupportedError: Complex or integer weights, or weights that a hook computes.
+        UnsupportedError: Weights that are complex, integers or of less than 16 bits, not dense,
+            overlapping in themselves, made in inference mode, of a class that does not take them,
+            or computed by a hook.
 
     Source: LeCun et al. 1998, *Efficient BackProp*, Eq. 16; Klambauer et al. 2017, section 3.
 
@@ -100,17 +110,34 @@ def initialize_(
 
 def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -> list[str]:
     """`initialize_`, with what it would warn of as a result: warning filters are the process's."""
-    slots, unknown = _find(module)
-    skipped = _skipped(skip, module, [*(slot.place for slot in slots), *unknown])
-    slots = [slot for slot in slots if not skipped(slot.place)]
-    unknown = [place for place in unknown if not skipped(place)]
-    _check(slots, unknown, draw)
-    chosen, conflicts = _settle(slots)
+    reshard(module)
+    slots, unknown, quantized = find(module)
+    sharing = sharing_of(module)
+    places = [*(slot.place for slot in slots), *unknown, *quantized]
+    left = skipped(skip, module, places, sharing)
+    slots = [slot for slot in slots if not left(slot.place)]
+    claimed = sharing.partners(t for slot in slots for t in slot.place.stored)
+    unknown, quantized = (
+        [p for p in found if not left(p) and not any(id(t) in claimed for t in p.stored)]
+        for found in (unknown, quantized)
+    )
+    _check_lazy([*(slot.place for slot in slots), *unknown])
     with torch.no_grad():
-        refused = [slot.place for slot in chosen if not slot.write_(draw)]
+        for slot in slots:
+            _check(slot, draw)
+        conflicts: list[Place] = []
+        writings: list[Writing] = []
+        for rivals in _groups(slots, sharing):
+            order, lost = _settle(rivals, sharing)
+            conflicts += lost
+            drawn = {slot: computed(slot, draw) for slot in rivals if slot in order}
+            writings += [drawn[slot] for slot in order]
+        refused = write_all(writings)
     said = {
         "initialize_ knows torch's layers and left other parameters as they were: {}. Initialize "
         "them yourself and name them in skip.": unknown,
+        "initialize_ writes floating-point weights and left quantized ones as they were: {}. "
+        "Initialize the model before it is quantized, or name them in skip.": quantized,
         "initialize_ gives a shared weight the smaller of the variances that its layers ask for; "
         "{} did not get the variance of its own. Scale its output, or untie it.": conflicts,
         "initialize_ assigns weights through their parametrization, and these parametrizations do "
@@ -120,183 +147,92 @@ def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -
     return [message.format(_listed(places)) for message, places in said.items() if places]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """One parameter or buffer of one module, and the tensors that store it."""
-
-    path: str
-    module: nn.Module
-    name: str
-    stored: tuple[Tensor, ...]
-
-    @property
-    def qualified(self) -> str:
-        return f"{self.path}.{self.name}" if self.path else self.name
-
-    @property
-    def tensor(self) -> Tensor:
-        parametrization = _parametrizations(self.module).get(self.name)
-        return (
-            getattr(self.module, self.name) if parametrization is None else _held(parametrization)
-        )
-
-    def __str__(self) -> str:
-        return f"{self.qualified!r} ({type(self.module).__name__})"
-
-
-@dataclass(frozen=True)
-class _Slot:
-    """A place, and what goes there."""
-
-    place: _Place
-    entry: Entry
-
-    def write_(self, draw: Draw) -> bool:
-        """Write the entry; False if the parametrization does not keep it."""
-        place = self.place
-        if any(stored.is_meta for stored in place.stored):
-            return True
-        parametrization = _parametrizations(place.module).get(place.name)
-        if parametrization is None:
-            self.entry.write_(place.tensor, draw)
-            return True
-        saved = {key: value.clone() for key, value in parametrization.state_dict().items()}
-        wanted = torch.empty_like(place.tensor)
-        self.entry.write_(wanted, draw)
-        if _assign(parametrization, wanted.clone()) and _close(_held(parametrization), wanted):
-            return True
-        parametrization.load_state_dict(saved)
-        return False
-
-
-def _find(root: nn.Module) -> tuple[list[_Slot], list[_Place]]:
-    """Every place that is known, with its entry, and every parameter that is not."""
-    slots: list[_Slot] = []
-    unknown: list[_Place] = []
-    for path, module in root.named_modules():
-        stored = _stored(module)
-        known = {
-            entry.name: entry
-            for entry in entries(module)
-            if entry.name in stored or getattr(module, entry.name, None) is not None
-        }
-        slots += [
-            _Slot(_Place(path, module, name, stored.get(name, ())), entry)
-            for name, entry in known.items()
-        ]
-        unknown += [
-            _Place(path, module, name, tensors)
-            for name, tensors in stored.items()
-            if name not in known and any(isinstance(tensor, nn.Parameter) for tensor in tensors)
-        ]
-    claimed = {id(tensor) for slot in slots for tensor in slot.place.stored}
-    return slots, [p for p in unknown if not claimed & {id(tensor) for tensor in p.stored}]
-
-
-def _stored(module: nn.Module) -> dict[str, tuple[Tensor, ...]]:
-    """The tensors in which the module itself stores each of its parameters and buffers."""
-    own = dict(module.named_buffers(recurse=False, remove_duplicate=False))
-    parameters = module.named_parameters(recurse=False, remove_duplicate=False)
-    if isinstance(module, parametrize.ParametrizationList):
-        # Its originals are the parametrized module's, found under the name that they stand for.
-        parameters = ((n, p) for n, p in parameters if not n.startswith("original"))
-    own |= dict(parameters)
-    return {name: (tensor,) for name, tensor in own.items()} | {
-        name: (*parametrization.parameters(False), *parametrization.buffers(False))
-        for name, parametrization in _parametrizations(module).items()
-    }
-
-
-def _parametrizations(module: nn.Module) -> dict[str, parametrize.ParametrizationList]:
-    if not parametrize.is_parametrized(module):
-        return {}
-    found = cast("nn.ModuleDict", module.parametrizations)
-    return {n: cast("parametrize.ParametrizationList", p) for n, p in found.items()}
-
-
-def _skipped(
-    skip: str | Iterable[str], root: nn.Module, places: Sequence[_Place]
-) -> Callable[[_Place], bool]:
-    """Whether `skip` names a place, or a module around it, or another name of its tensors."""
-    skip = (skip,) if isinstance(skip, str) else tuple(skip)
-    parameters = list(root.named_parameters(remove_duplicate=False))
-    names = {name for name, _ in root.named_modules(remove_duplicate=False)} - {""}
-    names |= {name for name, _ in parameters} | {place.qualified for place in places}
-    absent = [name for name in skip if name not in names]
-    if absent:
-        raise ArgumentError(
-            "skip holds names of the model's modules and parameters; it has none called "
-            f"{', '.join(map(repr, absent))}. named_modules() and named_parameters() list them."
-        )
-
-    def named(name: str) -> bool:
-        return any(name == skipped or name.startswith(f"{skipped}.") for skipped in skip)
-
-    kept = {id(parameter) for name, parameter in parameters if named(name)}
-    return lambda place: named(place.qualified) or any(id(t) in kept for t in place.stored)
-
-
-def _check(slots: Sequence[_Slot], unknown: Sequence[_Place], draw: Draw) -> None:
-    """Raise for whatever cannot be initialized, before anything is."""
-    places = [*(slot.place for slot in slots), *unknown]
+def _check_lazy(places: Sequence[Place]) -> None:
     lazy = [place for place in places if any(is_lazy(tensor) for tensor in place.stored)]
     if lazy:
         raise ArgumentError(
             "a weight needs its shape before it is drawn; lazy modules have none yet: "
             f"{_listed(lazy)}. Run one batch through the model first."
         )
-    for place, entry in ((slot.place, slot.entry) for slot in slots):
-        if not place.stored:
+
+
+def _check(slot: Slot, draw: Draw) -> None:
+    """Raise for whatever cannot be initialized, before anything is."""
+    place, entry = slot.place, slot.entry
+    if not place.stored:
+        raise UnsupportedError(
+            f"initialize_ writes parameters; {place} is computed by a hook from other ones, as "
+            "torch.nn.utils.weight_norm, spectral_norm, prune and FullyShardedDataParallel do. "
+            "Initialize before that, use torch.nn.utils.parametrizations.weight_norm or "
+            "fully_shard, or name it in skip."
+        )
+    for tensor in place.stored:
+        check_writable(tensor, str(place))
+        if place.parametrization is not None and not is_plain(tensor):
             raise UnsupportedError(
-                f"initialize_ writes parameters; {place} is computed by a hook from other ones, as "
-                "torch.nn.utils.weight_norm, spectral_norm and prune do. Initialize before that, "
-                "use torch.nn.utils.parametrizations.weight_norm, or name it in skip."
+                f"a parametrized weight is computed from plain tensors; {place} is computed from "
+                f"a {type(tensor).__name__}. Initialize before it is sharded or quantized."
             )
-        if isinstance(entry, Weight):
-            check_drawable(place.tensor, draw, str(place))
-            remedy = "Leave exact out, or name it in skip and initialize it yourself."
-            for _, _, terms in entry.groups(place.tensor):
-                check_terms(terms, draw, str(place), remedy)
+    if not isinstance(entry, Weight):
+        return
+    outline = place.outline
+    check_dtype(outline.dtype, str(place))
+    check_generator(place.stored[0], draw, str(place))
+    if outline.ndim < 2:
+        raise UnsupportedError(
+            "a weight has a dimension of units and one or more of inputs; "
+            f"{place} has shape {tuple(outline.shape)}, as where FullyShardedDataParallel or ZeRO "
+            "keep a part of it. Initialize before that, or use fully_shard."
+        )
+    remedy = "Leave exact out, or name it in skip and initialize it yourself."
+    for _, _, terms in entry.groups(outline):
+        check_terms(terms, draw, str(place), remedy)
 
 
-def _settle(slots: Sequence[_Slot]) -> tuple[list[_Slot], list[_Place]]:
-    """One slot for each stored tensor, the smallest where they differ, and those that gave way."""
-    sharing: dict[int, list[_Slot]] = {}
-    for slot in slots:
-        sharing.setdefault(id(slot.place.stored[0]), []).append(slot)
-    chosen: list[_Slot] = []
-    conflicts: list[_Place] = []
-    for rivals in sharing.values():
-        sizes = [slot.entry.mean_square(slot.place.tensor) for slot in rivals]
-        chosen.append(rivals[sizes.index(min(sizes))])
-        conflicts += [s.place for s, size in zip(rivals, sizes, strict=True) if size > min(sizes)]
-    return chosen, conflicts
+def _settle(rivals: Sequence[Slot], sharing: Sharing) -> tuple[list[Slot], list[Place]]:
+    """Of slots that share memory those to draw, in the order of writing, and those that gave way.
+
+    The smallest variance is written last. What lies altogether in the memory of smaller ones is not
+    drawn.
+    """
+    if len(rivals) == 1:
+        return list(rivals), []
+    order: list[Slot] = []
+    lost: list[Place] = []
+
+    def smallest(slot: Slot) -> tuple[float, int]:
+        return slot.variance, -sum(tensor.numel() for tensor in slot.place.stored)
+
+    for slot in sorted(rivals, key=smallest):
+        near = sharing.partners(slot.place.stored)
+        over = [s for s in order if any(id(t) in near for t in s.place.stored)]
+        if any(other.variance < slot.variance for other in over):
+            lost.append(slot.place)
+        tensors = [tensor for other in over for tensor in other.place.stored]
+        if not all(sharing.covers(tensors, tensor) for tensor in slot.place.stored):
+            order.append(slot)
+    return order[::-1], lost
 
 
-def _assign(parametrization: parametrize.ParametrizationList, value: Tensor) -> bool:
-    """Assign through the parametrization; False if it has no inverse."""
-    try:
-        parametrization.right_inverse(value)
-    except (RuntimeError, ValueError):  # torch's own; NotImplementedError is a RuntimeError
-        return False
-    return True
+def _groups(slots: Sequence[Slot], sharing: Sharing) -> Iterator[list[Slot]]:
+    """Slots that share memory, directly or by way of others, in the order of the slots."""
+    holders: dict[int, list[int]] = {}
+    for number, slot in enumerate(slots):
+        for tensor in slot.place.stored:
+            holders.setdefault(id(tensor), []).append(number)
+    seen: set[int] = set()
+    for first in range(len(slots)):
+        waiting, group = [first], set[int]()
+        while waiting:
+            number = waiting.pop()
+            if number not in seen:
+                seen.add(number)
+                group.add(number)
+                near = sharing.partners(slots[number].place.stored)
+                waiting += [other for tensor in near for other in holders.get(tensor, ())]
+        if group:
+            yield [slots[number] for number in sorted(group)]
 
 
-def _held(parametrization: parametrize.ParametrizationList) -> Tensor:
-    """The weight that the layer computes with; read in eval mode, as spectral_norm learns else."""
-    modes = [(part, part.training) for part in parametrization.modules()]
-    parametrization.eval()
-    value: Tensor = parametrization()
-    for part, training in modes:
-        part.training = training
-    return value.detach()
-
-
-def _close(held: Tensor, wanted: Tensor) -> bool:
-    """Equal up to rounding: a constrained weight is off by its own size, a free one by ulps."""
-    tolerance = torch.finfo(wanted.dtype).eps ** 0.5
-    return bool((held - wanted).norm() <= tolerance * wanted.norm())
-
-
-def _listed(places: Sequence[_Place]) -> str:
+def _listed(places: Sequence[Place]) -> str:
     return ", ".join(map(str, places))

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
 from selfnorm.init import initialize_
+from selfnorm.init._tensors import check_dtype
 from selfnorm.nn._activations import SELUAlphaDropout
 from selfnorm.nn._widths import Shape, check_sizes, hidden_widths
 
@@ -28,14 +28,19 @@ class MLP(nn.Sequential):
             geometrically from `width` toward `out_features`.
         dropout: Rate p of alpha dropout behind every hidden layer. Depth and p have a budget: at
             p = .0232 the gradient keeps its size, at .1 thirty layers shrink it to a twentieth.
-        generator: Source of the weights; torch's default generator if None.
+        generator: Source of the weights, on their device; torch's default generator if None.
+        device: Where the parameters are; torch's default device if None. On the meta device they
+            have no values: call `selfnorm.init.initialize_` after `to_empty`.
+        dtype: Real floating-point dtype of the parameters, 16 bits or more; torch's default if
+            None.
 
     Shape:
         Input (*, in_features), output (*, out_features).
 
     Raises:
-        ArgumentError: a size is no whole number of 1 or more, the shape is unknown, or p is
-            outside [0, 1].
+        ArgumentError: a size is no whole number of 1 or more, the shape is unknown, p is outside
+            [0, 1], or the generator is on another device.
+        UnsupportedError: weights cannot be of this dtype.
 
     Source: Klambauer et al. 2017, sections 2 (weights, alpha dropout) and 4 (the two shapes).
 
@@ -57,16 +62,19 @@ class MLP(nn.Sequential):
         shape: Shape = "rectangular",
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         check_sizes(in_features=in_features, out_features=out_features)
+        check_dtype(dtype or torch.get_default_dtype(), "an MLP")
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         fan_in = in_features
         for number, units in enumerate(hidden_widths(width, depth, shape, out_features), 1):
-            layers[f"linear{number}"] = skip_init(nn.Linear, fan_in, units)
+            layers[f"linear{number}"] = _linear(fan_in, units, device, dtype)
             # The linear layer needs no output of its own for the backward pass: write over it.
             layers[f"selu{number}"] = SELUAlphaDropout(dropout, inplace=True)
             fan_in = units
-        layers["output"] = skip_init(nn.Linear, fan_in, out_features)
+        layers["output"] = _linear(fan_in, out_features, device, dtype)
         super().__init__(layers)
         initialize_(self, generator=generator)
 
@@ -75,3 +83,13 @@ class MLP(nn.Sequential):
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self._modules.items())[index]))
         return super().__getitem__(index)
+
+
+def _linear(
+    inputs: int, units: int, device: torch.device | str | int | None, dtype: torch.dtype | None
+) -> nn.Linear:
+    """A linear layer without values: they would be drawn, and drawn anew by `initialize_`."""
+    layer = nn.Linear(inputs, units, device="meta", dtype=dtype)
+    layer.weight = nn.Parameter(torch.empty(units, inputs, device=device, dtype=dtype))
+    layer.bias = nn.Parameter(torch.empty(units, device=device, dtype=dtype))
+    return layer

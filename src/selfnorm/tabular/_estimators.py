@@ -24,7 +24,7 @@ from selfnorm.tabular._fit import fit_prepared, prepare
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Settings, Task
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._storage import check_output, load_model, save_model
+from selfnorm.tabular._storage import load_model, save_model
 from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
 from selfnorm.training import History, Progress
@@ -136,8 +136,8 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
             "parameters": {name: _plain(value) for name, value in self.get_params().items()},
             "named": names is not None,
         }
-        check_output(folder, force=force)
-        save_model(replace(self.model_, about={**self.model_.about, "estimator": own}), folder)
+        model = replace(self.model_, about={**self.model_.about, "estimator": own})
+        save_model(model, folder, force=force)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

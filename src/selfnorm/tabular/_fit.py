@@ -189,7 +189,7 @@ def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]
     """Inside, dropout draws from a generator of its own, on the network's device."""
     dropouts = [module for module in network.modules() if isinstance(module, SELUAlphaDropout)]
     device = next(network.parameters()).device
-    seed = int(torch.randint(2**63 - 1, (), generator=seeds))
+    seed = int(torch.randint(2**63 - 1, (), generator=seeds, device="cpu"))
     generator = torch.Generator(device).manual_seed(seed)
     for module in dropouts:
         module.generator = generator

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import nn
 
+from selfnorm.errors import SelfNormError
 from selfnorm.nn import MLP
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._output import prediction_table
@@ -77,11 +79,15 @@ class TabularModel:
         Raises:
             UnsupportedError: `source` is none of these.
             TableError: a column is missing, or holds text where training had numbers.
+            SelfNormError: a prediction is not finite.
         """
         table = self.read(source)
         inputs = torch.from_numpy(self.encoder.transform(table))
         # In float32 a row's prediction would depend, in its last digits, on the rows beside it.
-        return self.target.decode(predict(copy.deepcopy(self.network).double(), inputs))
+        outputs = predict(copy.deepcopy(self.network).double(), inputs)
+        prediction = self.target.decode(outputs)
+        _check_finite(prediction)
+        return prediction
 
     def predict_table(self, source: Any) -> pa.Table:
         """The predictions as a table: the target's name, and `probability_CLASS` of each class."""
@@ -92,6 +98,7 @@ class TabularModel:
 
         Raises:
             TableError: as `predict`, and if the target is missing or of another kind.
+            SelfNormError: a prediction is not finite.
         """
         truth = read_truth(source, self.target, self.encoder)
         return self.measure(truth)
@@ -106,6 +113,19 @@ class TabularModel:
             measure(self.target, truth.values, self.target.baseline(count)),
             count,
             self.notes(truth.table),
+        )
+
+
+def _check_finite(prediction: Prediction) -> None:
+    """Raise if a row has no prediction: nan or infinity would pass for one."""
+    numbers = prediction.probabilities
+    numbers = prediction.values[:, None] if numbers is None else numbers
+    lost = np.flatnonzero(~np.isfinite(numbers).all(1))
+    if len(lost):
+        raise SelfNormError(
+            f"A prediction must be finite; in {len(lost):,} of {len(numbers):,} rows it is not, "
+            f"first in row {int(lost[0]) + 1}. The model's weights are too large: fit it again, "
+            "with a smaller learning rate."
         )
 
 
@@ -124,4 +144,6 @@ def build_network(
         shape=architecture.shape,
         dropout=architecture.dropout,
         generator=generator,
+        device="cpu",  # as the encoder's matrices are, whatever torch's defaults
+        dtype=torch.float32,
     )

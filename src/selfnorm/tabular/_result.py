@@ -12,7 +12,7 @@ from selfnorm.recording import Observation
 from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._output import csv_bytes, observation_table
 from selfnorm.tabular._settings import Settings
-from selfnorm.tabular._storage import check_output, save_model
+from selfnorm.tabular._storage import save_model
 from selfnorm.training import History
 
 
@@ -64,8 +64,7 @@ class Result:
             ModelFolderError: the folder cannot be written to, or is not empty.
         """
         folder = Path(folder)
-        check_output(folder, force=force)
-        save_model(self.model, folder)
+        save_model(self.model, folder, force=force)
         names = ["model.safetensors", "model.json"]
         if self.observed:
             write_file(folder / "monitor.csv", csv_bytes(observation_table(self.observed)))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +24,8 @@ from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target, target_from_dict, target_to_dict
 
 FORMAT = 1
+_LARGEST_RECORD = 2**28  # bytes; JSON takes several times that in memory
+_TENSOR_HEADER = 1000  # bytes, and more than a tensor has in the header of safetensors
 _WEIGHTS = "model.safetensors"
 _RECORD = "model.json"
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -55,20 +58,22 @@ def check_output(folder: str | Path, *, force: bool) -> None:
         raise _not_writable(folder, error) from error
 
 
-def save_model(model: TabularModel, folder: str | Path) -> None:
+def save_model(model: TabularModel, folder: str | Path, *, force: bool = False) -> None:
     """Write a model folder: each file under a temporary name, then renamed.
 
     The weights come first, and the record holds their SHA-256, so that a folder of which only one
-    file was replaced is told when it is loaded.
+    file was replaced is told when it is loaded. The record holds its own, too.
 
     Args:
         model: The model.
-        folder: Where to; it is made if needed. Files of the same names are replaced.
+        folder: Where to; it is made if needed.
+        force: Write over a model that is there. Other files stay.
 
     Raises:
-        ModelFolderError: the folder cannot be written to.
+        ModelFolderError: the folder cannot be written to, or is not empty.
     """
     folder = _path(folder)
+    check_output(folder, force=force)
     state = {name: value.contiguous() for name, value in model.network.state_dict().items()}
     weights = save(state)
     record = {
@@ -79,7 +84,13 @@ def save_model(model: TabularModel, folder: str | Path) -> None:
         "architecture": vars(model.architecture),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
+    record["sha256"] = _digest(record)
     content = json.dumps(record, indent=1, ensure_ascii=False).encode()
+    if len(content) > _LARGEST_RECORD:
+        raise ModelFolderError(
+            f"A model's record is of {_LARGEST_RECORD:,} bytes at most; this one has "
+            f"{len(content):,}. Leave columns out, or train for fewer epochs."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / _WEIGHTS, weights)
@@ -91,12 +102,15 @@ def save_model(model: TabularModel, folder: str | Path) -> None:
 def load_model(folder: str | Path) -> TabularModel:
     """Read a model folder; the network is in eval mode. No code of the folder is run.
 
+    Sizes are looked at before a file is read: a damaged one takes no memory that its model would
+    not.
+
     Raises:
         ModelFolderError: the folder is missing, damaged, or of another version.
     """
     folder = _path(folder)
     record_file, weights_file = folder / _RECORD, folder / _WEIGHTS
-    content, weights = _read(record_file), _read(weights_file)
+    content = _read(record_file, 0, _LARGEST_RECORD)
     try:
         record = json.loads(content)
         version = record["format"]
@@ -108,6 +122,7 @@ def load_model(folder: str | Path) -> TabularModel:
             f"format {repr(version)[:40]}. Use the selfnorm that wrote it, or fit it again."
         )
     try:
+        require(record.pop("sha256") == _digest(record), "its SHA-256 is not the one it holds")
         encoder = Encoder.from_dict(record["encoder"])
         target = target_from_dict(record["target"])
         sizes, about, digest = record["architecture"], record["about"], record["weights_sha256"]
@@ -116,17 +131,26 @@ def load_model(folder: str | Path) -> TabularModel:
     except _NONSENSE as error:
         raise _damaged(record_file, error) from error
     try:
+        # A network of other sizes than the weights' could fill the memory.
+        shapes = _shapes(encoder, target, sizes, _size(weights_file))
+        least = 4 * sum(math.prod(shape) for shape in shapes.values())
+        weights = _read(weights_file, least, least + _TENSOR_HEADER * (len(shapes) + 1))
         same = hashlib.sha256(weights).hexdigest() == digest
         require(same, f"its SHA-256 is not the one in {_RECORD}")
         state = load(weights)
-        _check_state(state, encoder, target, sizes)
+        _check_state(state, shapes)
     except (safetensors.SafetensorError, *_NONSENSE) as error:
         raise _damaged(weights_file, error) from error
-    # Not before: a network of other sizes than the weights' could fill the memory.
     architecture = Architecture(**sizes)
     network = build_network(encoder, target, architecture, torch.Generator())
     network.load_state_dict(state)
     return TabularModel(encoder, target, architecture, network.eval(), about)
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a record says, however it is written down."""
+    content = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _path(folder: str | Path) -> Path:
@@ -141,7 +165,7 @@ def _check_replaceable(folder: Path, *, force: bool) -> None:
     if not force:
         raise ModelFolderError(
             f"A model is written into an empty folder; '{folder}' holds files. Name another with "
-            "-o, or give --force to write over the model in it."
+            "-o, or give --force (in Python force=True) to write over the model in it."
         )
     if not (folder / _RECORD).is_file():
         raise ModelFolderError(
@@ -162,15 +186,25 @@ def _probe(folder: Path) -> None:
                 path.rmdir()
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, least: int, most: int) -> bytes:
+    """A file's content, if it has so many bytes."""
+    size = _size(path)
+    if not least <= size <= most:
+        raise _damaged(path, ValueError(f"it has {size:,} bytes, and not {least:,} to {most:,}"))
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except (OSError, MemoryError) as error:
+        raise _not_readable(path, error) from error
+
+
+def _size(path: Path) -> int:
+    """A file's size in bytes."""
     try:
         if path.is_file():
-            return path.read_bytes()
+            return path.stat().st_size
     except (OSError, ValueError) as error:
-        raise ModelFolderError(
-            f"A model's files must be readable; '{path}' is not ({_reason(error)}). Name a folder "
-            "that `selfnorm fit` wrote."
-        ) from error
+        raise _not_readable(path, error) from error
     raise ModelFolderError(
         f"A model folder holds {_RECORD} and {_WEIGHTS}; there is no '{path}'. Name a folder that "
         "`selfnorm fit` wrote."
@@ -186,22 +220,42 @@ def _check_sizes(sizes: Mapping[str, Any]) -> None:
     require(is_finite(sizes["dropout"]) and 0 <= sizes["dropout"] <= 1, "dropout is no share")
 
 
-def _check_state(
-    state: Mapping[str, Tensor], encoder: Encoder, target: Target, sizes: Mapping[str, Any]
-) -> None:
-    """Raise ValueError unless the tensors are those of the network that the record speaks of."""
+def _shapes(
+    encoder: Encoder, target: Target, sizes: Mapping[str, Any], size: int
+) -> dict[str, tuple[int, ...]]:
+    """The tensors of the network that a record speaks of, for a file of so many bytes.
+
+    Raises:
+        ValueError: the file is too small for its layers.
+    """
+    for name in ("depth", "width"):
+        require(sizes[name] < size, f"its {size:,} bytes are too few for the network's {name}")
     depth = sizes["depth"]
-    require(len(state) == 2 * (depth + 1), f"{len(state)} tensors for {depth} hidden layers")
     hidden = hidden_widths(sizes["width"], depth, sizes["shape"], target.outputs)
     widths = [len(encoder.features), *hidden, target.outputs]
     names = [*(f"linear{number}" for number in range(1, depth + 1)), "output"]
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, fan_in, units in zip(names, widths[:-1], widths[1:], strict=True):
-        for part, shape in (("weight", (units, fan_in)), ("bias", (units,))):
-            tensor = state[f"{name}.{part}"]
-            found = tuple(tensor.shape)
-            require(found == shape, f"{name}.{part} is of shape {found}, not {shape}")
-            require(tensor.dtype == torch.float32, f"{name}.{part} is {tensor.dtype}")
-            require(bool(tensor.isfinite().all()), f"{name}.{part} is not finite")
+        shapes |= {f"{name}.weight": (units, fan_in), f"{name}.bias": (units,)}
+    return shapes
+
+
+def _check_state(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ValueError unless the tensors are those of the network."""
+    require(len(state) == len(shapes), f"it holds {len(state)} tensors, and not {len(shapes)}")
+    for name, shape in shapes.items():
+        tensor = state[name]
+        found = tuple(tensor.shape)
+        require(found == shape, f"{name} is of shape {found}, not {shape}")
+        require(tensor.dtype == torch.float32, f"{name} is {tensor.dtype}")
+        require(bool(tensor.isfinite().all()), f"{name} is not finite")
+
+
+def _not_readable(path: Path, error: Exception) -> ModelFolderError:
+    return ModelFolderError(
+        f"A model's files must be readable; '{path}' is not ({_reason(error)}). Name a folder "
+        "that `selfnorm fit` wrote."
+    )
 
 
 def _not_writable(folder: Path, error: Exception) -> ModelFolderError:

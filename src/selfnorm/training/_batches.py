@@ -64,6 +64,6 @@ class Shuffled:
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
         inputs, targets = self.rows.inputs, self.rows.targets
-        order = torch.randperm(len(inputs), generator=generator).to(inputs.device)
+        order = torch.randperm(len(inputs), generator=generator, device="cpu").to(inputs.device)
         for numbers in order.tensor_split(self.steps):
             yield Rows(inputs[numbers], targets[numbers])

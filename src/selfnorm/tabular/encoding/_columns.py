@@ -6,6 +6,7 @@ Each kind is a frozen record of plain numbers and strings: it holds all that a m
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
@@ -44,8 +45,9 @@ class NumberColumn:
     def __post_init__(self) -> None:
         require(are_text(self.name), "a column's name is text")
         require(is_finite(self.mean) and is_finite(self.deviation), "moments are finite numbers")
-        require(self.deviation > 0, "a deviation is greater than 0")
+        require(self.deviation >= np.finfo(np.float64).tiny, "a deviation is greater than 0")
         require(is_finite(self.missing) and 0 <= self.missing < 1, "a share is in [0, 1)")
+        require(not self.missing or _reach(self.missing) <= _LARGEST, "a share is too small")
         require(self.holds in get_args(Holds), "a column holds numbers, booleans, dates or times")
 
     @property
@@ -114,7 +116,10 @@ class CategoryColumn:
         require(len(set(self.levels)) == len(self.levels) >= 2, "there are two levels or more")
         require(len(self.shares) == len(self.levels), "each level has its share")
         require(all(is_finite(share) and 0 < share < 1 for share in self.shares), "shares in (0,1)")
+        require(are_whole(self.shares), "the levels' shares sum to 1")
         require(is_finite(self.known) and 0 < self.known <= 1, "the known share is in (0, 1]")
+        far = max(_reach(share, self.known) for share in self.shares)
+        require(far <= _LARGEST, "a share is too small")
 
     @property
     def features(self) -> list[str]:
@@ -209,6 +214,12 @@ def moments(known: np.ndarray, rows: int) -> tuple[float, float]:
     return float(mean) * unit, float(deviation) * unit
 
 
+def _reach(share: float, known: float = 1.0) -> float:
+    """What a feature's values stay below that is 1 in a share of the known rows, else 0."""
+    square = share * (1 - share) * known
+    return 1 / math.sqrt(square) if square else math.inf
+
+
 def require(condition: bool, rule: str) -> None:
     """Raise ValueError unless a record keeps a rule, as those read from a file may not."""
     if not condition:
@@ -221,5 +232,19 @@ def is_finite(value: Any) -> bool:
 
 
 def are_text(*values: Any) -> bool:
-    """Whether values read from a file are text."""
-    return all(isinstance(value, str) for value in values)
+    """Whether values read from a file are text, which UTF-8 can write."""
+    return all(isinstance(value, str) and _is_utf8(value) for value in values)
+
+
+def are_whole(shares: Iterable[float]) -> bool:
+    """Whether shares sum to 1, but for rounding."""
+    return abs(math.fsum(shares) - 1) < 1e-9
+
+
+def _is_utf8(value: str) -> bool:
+    """JSON can hold halves of surrogate pairs, which no table has."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

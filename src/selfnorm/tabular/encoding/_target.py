@@ -16,7 +16,7 @@ from torch.nn import functional
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, numbers, text
-from selfnorm.tabular.encoding._columns import are_text, is_finite, moments, require
+from selfnorm.tabular.encoding._columns import are_text, are_whole, is_finite, moments, require
 
 _MOST_NUMBERED_CLASSES = 20
 _SQUARABLE = 1e150  # squares and their sums stay within float64
@@ -44,6 +44,7 @@ class ClassTarget:
         require(are_text(self.name), "a target's name is text")
         require(len(self.shares) == len(self.classes) > 0, "each class has its share")
         require(all(is_finite(share) and 0 < share <= 1 for share in self.shares), "shares > 0")
+        require(are_whole(self.shares), "the classes' shares sum to 1")
 
     @classmethod
     def fit(cls, name: str, values: np.ndarray) -> "ClassTarget":
@@ -94,6 +95,9 @@ class NumberTarget:
         require(are_text(self.name), "a target's name is text")
         require(is_finite(self.mean) and is_finite(self.deviation), "moments are finite numbers")
         require(self.deviation > 0, "a deviation is greater than 0")
+        largest = 2 * _SQUARABLE  # rounding may bring a deviation above the values
+        squarable = abs(self.mean) <= largest and 1 / largest <= self.deviation <= largest
+        require(squarable, "moments are small enough to be squared, and large enough")
 
     @classmethod
     def fit(cls, name: str, values: np.ndarray) -> "NumberTarget":
@@ -157,6 +161,8 @@ def target_from_dict(saved: Mapping[str, Any]) -> Target:
     kinds = {type(label) for label in classes}
     require(kinds in ({str}, {bool}, {int}, {float}), "classes are of one kind")
     require(kinds != {float} or all(map(is_finite, classes)), "classes are finite")
+    require(kinds != {str} or are_text(*classes), "classes are text")
+    require(kinds != {int} or np.asarray(classes).dtype.kind in "iu", "classes are of 64 bits")
     require(list(classes) == sorted(set(classes)), "classes are sorted, each once")
     return ClassTarget(saved["name"], classes, shares)
 
