@@ -12,7 +12,7 @@ import pytest
 import selfnorm
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-FUNCTIONS = {"selu", "alpha_dropout", "selu_alpha_dropout", "audit", "convert", "monitor"}
+FUNCTIONS = {"selu", "alpha_dropout", "selu_alpha_dropout", "audit", "convert", "deploy", "monitor"}
 ESTIMATORS = {"SelfNormClassifier", "SelfNormRegressor"}
 PACKAGES = {
     "auditing",

@@ -12,6 +12,7 @@ from . import training as training
 from . import watch as watch
 from .auditing import audit as audit
 from .converting import convert as convert
+from .converting import deploy as deploy
 from .ops import alpha_dropout as alpha_dropout
 from .ops import selu as selu
 from .ops import selu_alpha_dropout as selu_alpha_dropout

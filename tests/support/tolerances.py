@@ -27,6 +27,12 @@ MATRIX_MOMENTS = 16 * torch.finfo(torch.float32).eps
 EXACT_MOMENTS = 16 * torch.finfo(torch.float32).eps
 # A folded norm scales each weight once more; sums of some hundred terms, relative to the largest.
 FOLDED = {torch.float32: 1e-5, torch.float64: 1e-13}
+# A scaled weight is rounded once more, and ELU in torch's kernel; relative to the largest output.
+DEPLOYED = {torch.float32: 1e-6, torch.float64: 1e-12}
+# Another runtime's float32 kernels, on networks of a few layers; what ONNX's node tests allow, too.
+EXPORTED = 1e-5
+# 8 bits for weights and activations of size up to 2**2, in three layers.
+QUANTIZED = 0.2
 # What moments() promises, against 50 digits and more.
 MOMENTS_RELATIVE = 1e-12
 # Adaptive quadrature of E f'^2 uses slopes of interpolating polynomials, which cost digits.

@@ -76,9 +76,9 @@ def pairs(model: nn.Module, traces: dict[str, Traced]) -> Iterator[tuple[str, st
     shared = Counter(id(module) for module in modules.values())
     for path, module in modules.items():
         for first, second in _children_pairs(module, traces.get(path)):
-            names = _join(path, first), _join(path, second)
-            last = _end(names[0], modules, -1)
-            following = _end(names[1], modules, 0)
+            names = join(path, first), join(path, second)
+            last = end_of(names[0], modules, -1)
+            following = end_of(names[1], modules, 0)
             if last is None or following is None:
                 continue
             if shared[id(modules[last])] == 1 and shared[id(modules[following])] == 1:
@@ -101,15 +101,15 @@ def _children_pairs(module: nn.Module, traced: Traced | None) -> Iterator[tuple[
                 yield str(source.target), str(node.target)
 
 
-def _end(name: str, modules: dict[str, nn.Module], place: int) -> str | None:
+def end_of(name: str, modules: dict[str, nn.Module], place: int) -> str | None:
     """The first or last module inside nested `Sequential`s."""
     while isinstance(modules[name], nn.Sequential):
         children = list(children_of(modules[name]))
         if not children or not is_library(modules[name]):
             return None
-        name = _join(name, children[place])
+        name = join(name, children[place])
     return name
 
 
-def _join(path: str, name: str) -> str:
+def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name

@@ -134,9 +134,16 @@ def apply(rewrite: Rewrite, depth: int) -> tuple[fx.GraphModule, list[Change]]:
     for name, child in new.items():
         module.add_module(name, child)
     graph.lint()
-    made = fx.GraphModule(module, graph, class_name=type(module).__name__)
+    made = fx.GraphModule(module, _without_tracer(graph), class_name=type(module).__name__)
     _carry_over(module, made, changes, path)
     return made, changes
+
+
+def _without_tracer(graph: fx.Graph) -> fx.Graph:
+    """A copy that does not know the class of its tracer, which pickle would ask for."""
+    copied = fx.Graph()
+    copied.output(copied.graph_copy(graph, {}))
+    return copied
 
 
 def _carry_over(old: nn.Module, made: fx.GraphModule, changes: list[Change], path: str) -> None:
@@ -184,7 +191,7 @@ def _is_residual(node: fx.Node) -> bool:
     if node.target not in _ADDITIONS or len(node.args) < 2 or node.kwargs.get("alpha", 1) != 1:
         return False
     branches = node.args[:2]
-    if not all(isinstance(a, fx.Node) and _carries_values(a) for a in branches):
+    if not all(isinstance(a, fx.Node) and carries_values(a) for a in branches):
         return False
     return not any(
         user.target in _TIMES and not all(isinstance(a, fx.Node) for a in user.args[:2])
@@ -201,7 +208,7 @@ def _is_scaled(argument: object) -> bool:
     )
 
 
-def _carries_values(node: object) -> bool:
+def carries_values(node: object) -> bool:
     """Whether a node holds activations: neither a parameter nor a size."""
     if not isinstance(node, fx.Node) or node.op == "get_attr":
         return False
@@ -210,5 +217,5 @@ def _carries_values(node: object) -> bool:
     if function_name(node) in _SIZES:
         return False
     if node.op == "call_function" and node.target is operator.getitem:
-        return _carries_values(node.args[0])
+        return carries_values(node.args[0])
     return True

@@ -35,11 +35,11 @@ def fold(layer: nn.Module, norm: nn.Module) -> None:
     parameter that it was.
     """
     norm, layer = cast("nn.BatchNorm2d", norm), cast("nn.Linear | nn.Conv2d", layer)
-    mean, var = (_exact(cast("Tensor", v)) for v in (norm.running_mean, norm.running_var))
-    scale = torch.ones_like(var) if norm.weight is None else _exact(norm.weight)  # pyright: ignore[reportUnnecessaryComparison]
-    shift = torch.zeros_like(mean) if norm.bias is None else _exact(norm.bias)  # pyright: ignore[reportUnnecessaryComparison]
-    weight = _exact(layer.weight)
-    bias = None if layer.bias is None else _exact(layer.bias)  # pyright: ignore[reportUnnecessaryComparison]
+    mean, var = (exact(cast("Tensor", v)) for v in (norm.running_mean, norm.running_var))
+    scale = torch.ones_like(var) if norm.weight is None else exact(norm.weight)  # pyright: ignore[reportUnnecessaryComparison]
+    shift = torch.zeros_like(mean) if norm.bias is None else exact(norm.bias)  # pyright: ignore[reportUnnecessaryComparison]
+    weight = exact(layer.weight)
+    bias = None if layer.bias is None else exact(layer.bias)  # pyright: ignore[reportUnnecessaryComparison]
     if isinstance(layer, nn.Linear):
         weight, bias = fuse_linear_bn_weights(weight, bias, mean, var, norm.eps, scale, shift)
     else:
@@ -54,6 +54,6 @@ def fold(layer: nn.Module, norm: nn.Module) -> None:
         layer.bias.copy_(bias)
 
 
-def _exact(tensor: Tensor) -> Tensor:
+def exact(tensor: Tensor) -> Tensor:
     """In float64, as half precision would lose the equality; on the CPU, as not all devices can."""
     return tensor.to("cpu", torch.float64)

@@ -4,6 +4,8 @@
 
 import torch
 from torch import Tensor
+from torch.jit import is_scripting  # pyright: ignore[reportPrivateImportUsage]
+from torch.nn import functional
 
 from selfnorm import ops
 from selfnorm.theory._dropout import check_probability
@@ -24,6 +26,8 @@ class SELU(torch.nn.SELU):
 
     def forward(self, input: Tensor) -> Tensor:
         """SELU of `input`."""
+        if is_scripting():  # TorchScript compiles this branch alone
+            return functional.selu(input, self.inplace)
         return ops.selu(input, self.inplace)
 
 
@@ -36,7 +40,8 @@ class SELUAlphaDropout(torch.nn.Module):
     Args:
         p: Probability that a unit is dropped.
         inplace: Write the result into the input.
-        generator: Where the seeds of the masks come from; torch's default generator if None.
+        generator: Where the seeds of the masks come from; torch's default generator if None, and in
+            TorchScript.
 
     Raises:
         ArgumentError: If `p` is not in [0, 1].
@@ -47,6 +52,8 @@ class SELUAlphaDropout(torch.nn.Module):
         >>> torch.equal(module(x), ops.selu(x))
         True
     """
+
+    __jit_ignored_attributes__ = ("generator",)  # TorchScript cannot save one
 
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, generator: torch.Generator | None = None
@@ -59,6 +66,10 @@ class SELUAlphaDropout(torch.nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """SELU of `input`, and in training alpha dropout of that."""
+        if is_scripting():
+            output = functional.selu(input, self.inplace)
+            # Not in place: it would overwrite what selu_ keeps for the backward pass.
+            return functional.alpha_dropout(output, float(self.p), self.training)
         return ops.selu_alpha_dropout(
             input, self.p, self.training, self.inplace, generator=self.generator
         )

@@ -4,6 +4,8 @@
 
 import torch
 from torch import Tensor
+from torch.jit import is_scripting  # pyright: ignore[reportPrivateImportUsage]
+from torch.nn import functional
 
 from selfnorm import ops
 from selfnorm.theory._dropout import check_probability
@@ -18,7 +20,8 @@ class AlphaDropout(torch.nn.AlphaDropout):
     Args:
         p: Probability that a unit is dropped.
         inplace: Write the result into the input.
-        generator: Where the seeds of the masks come from; torch's default generator if None.
+        generator: Where the seeds of the masks come from; torch's default generator if None, and in
+            TorchScript.
 
     Raises:
         ArgumentError: If `p` is not in [0, 1].
@@ -27,6 +30,8 @@ class AlphaDropout(torch.nn.AlphaDropout):
         >>> AlphaDropout(p=1)(torch.randn(3))
         tensor([0., 0., 0.])
     """
+
+    __jit_ignored_attributes__ = ("generator",)  # TorchScript cannot save one
 
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, generator: torch.Generator | None = None
@@ -37,6 +42,8 @@ class AlphaDropout(torch.nn.AlphaDropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """`input` with units dropped in training; in evaluation `input` itself."""
+        if is_scripting():  # TorchScript compiles this branch alone
+            return functional.alpha_dropout(input, float(self.p), self.training, self.inplace)
         return ops.alpha_dropout(
             input, self.p, self.training, self.inplace, generator=self.generator
         )
@@ -53,7 +60,8 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
         p: Probability that a channel of a sample is dropped.
         inplace: Write the result into the input.
         spatial_dims: The number of dimensions after the channels: 2 for images.
-        generator: Where the seeds of the masks come from; torch's default generator if None.
+        generator: Where the seeds of the masks come from; torch's default generator if None, and in
+            TorchScript.
 
     Shape:
         `(N, C, ...)`; with `spatial_dims = k`, `(N, C, d1, ..., dk)` or `(C, d1, ..., dk)`.
@@ -68,6 +76,9 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
         >>> bool((dropped == dropped[:, :1, :1]).all())
         True
     """
+
+    __jit_ignored_attributes__ = ("generator",)  # TorchScript cannot save one
+    spatial_dims: int | None
 
     def __init__(
         self,
@@ -84,6 +95,13 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """`input` with channels dropped in training; in evaluation `input` itself."""
+        if is_scripting():
+            p, training, inplace = float(self.p), self.training, self.inplace
+            spatial_dims = self.spatial_dims
+            if spatial_dims is not None and input.dim() == spatial_dims + 1:
+                sample = input.unsqueeze(0)
+                return functional.feature_alpha_dropout(sample, p, training, inplace).squeeze(0)
+            return functional.feature_alpha_dropout(input, p, training, inplace)
         return ops.feature_alpha_dropout(
             input,
             self.p,

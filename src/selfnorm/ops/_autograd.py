@@ -28,7 +28,8 @@ def selu(x: Tensor, inplace: bool) -> Tensor:
     if inplace:
         return selu_alpha_dropout(x, 0.0, inplace)
     if not _direct.possible(x):
-        return functional.selu(x) if _direct.torch_serves(x) else OPS.selu.default(x)
+        by_torch = _direct.torch_serves(x, masks=False)
+        return functional.selu(x) if by_torch else OPS.selu.default(x)
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_keeps_input(x, _direct.selu)
     return _direct.selu(x)
@@ -39,9 +40,9 @@ def selu_alpha_dropout(
 ) -> Tensor:
     """SELU and, if p is not 0, alpha dropout, with derivatives."""
     if not _direct.possible(x):
-        if _direct.torch_serves(x):
+        if _direct.torch_serves(x, masks=p > 0):
             if not p:
-                return functional.selu(x, inplace)
+                return _torch_selu(x, inplace)
             u = functional.selu(x.clone() if inplace else x)  # keeps what would be written over
             z = _torch_dropout(u, p, False, generator=generator)
             # Not `copy_`, of which an exported program has no derivative once it is decomposed.
@@ -62,7 +63,7 @@ def alpha_dropout(
 ) -> Tensor:
     """Alpha dropout with derivatives."""
     if not _direct.possible(x):
-        if _direct.torch_serves(x):
+        if _direct.torch_serves(x, masks=True):
             return _torch_dropout(x, p, inplace, generator=generator, shared=shared)
         seed = draw_seed(x.device, generator)
         return _written(OPS.alpha_dropout.default(x, seed, p, shared, False), x, inplace)
@@ -86,6 +87,18 @@ def _let_torch_refuse(x: Tensor, inplace: bool) -> None:
     graph = x.requires_grad and torch.is_grad_enabled() and _torch_private.ways.is_leafs_view(x)
     if graph or (x.is_inference() and not torch.is_inference_mode_enabled()):
         x.mul_(1)
+
+
+def _torch_selu(x: Tensor, inplace: bool) -> Tensor:
+    """Torch's own, and not `selu_` where that costs more than memory.
+
+    To ONNX it is Elu and Mul, and its derivative is that of the output. A compiler decides by
+    itself what is written over.
+    """
+    compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if inplace and (compiled or torch.onnx.is_in_onnx_export()):
+        return x.copy_(functional.selu(x.clone()))
+    return functional.selu(x, inplace)
 
 
 def _written(result: Tensor, x: Tensor, inplace: bool) -> Tensor:

@@ -31,14 +31,15 @@ def possible(x: Tensor) -> bool:
     )
 
 
-def torch_serves(x: Tensor) -> bool:
+def torch_serves(x: Tensor, *, masks: bool) -> bool:
     """Whether torch's own operations take the call, as who looks on knows those alone.
 
     An exported or traced program shall run without this package, and classes of tensors (DTensor,
-    nested tensors) have rules for torch's operations.
+    nested tensors) have rules for torch's operations. A compiler fuses torch's SELU with what is
+    beside it, which is quicker than a kernel of ours; where masks are drawn ours is quicker.
     """
     if torch.compiler.is_compiling():
-        return torch.compiler.is_exporting()
+        return torch.compiler.is_exporting() or not masks
     tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     return tracing or type(x) not in _TENSORS or x.is_nested or x.layout != torch.strided
 

@@ -4,9 +4,9 @@ The dispatcher is the fallback policy: a kernel registered for CPU or CUDA is us
 reference, under CompositeExplicitAutograd, everywhere else. Every operation is a deterministic
 function of its arguments, the seed among them, and returns a new tensor laid out like
 `empty_like(x)`. Who calls one by its name is not known, so each checks what came: a kernel that
-trusted a wrong size would read foreign memory. `_autograd` registers the derivatives. As torch keeps
-compiled graphs on disk by the names of operations, one whose values or derivative change between
-releases gets another name.
+trusted a wrong size would read foreign memory. `_autograd` registers the derivatives. As torch
+keeps compiled graphs on disk by the names of operations, one whose values or derivative change
+between releases gets another name.
 """
 
 from collections.abc import Callable

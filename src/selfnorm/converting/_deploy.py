@@ -1,0 +1,169 @@
+"""A model as plain torch: for programs, files and runtimes that know no selfnorm."""
+
+import copy
+import operator
+from collections import Counter
+from typing import cast
+
+import torch
+from torch import Tensor, fx, nn
+
+from selfnorm._torch_private import COMPILED
+from selfnorm.converting._flow import is_library, trace
+from selfnorm.converting._functional import function_name
+from selfnorm.converting._norms import FOLDS_INTO, exact
+from selfnorm.converting._readers import readers
+from selfnorm.errors import UnsupportedError
+from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
+from selfnorm.theory import selu_constants
+
+_SELU = selu_constants()
+_SELUS = (nn.SELU, SELU, SELUAlphaDropout)
+_FUNCTIONS = {"selu", "selu_alpha_dropout"}
+_DROPOUTS: dict[type[nn.Module], type[nn.Module]] = {
+    AlphaDropout: nn.AlphaDropout,
+    FeatureAlphaDropout: nn.FeatureAlphaDropout,
+    nn.AlphaDropout: nn.AlphaDropout,
+    nn.FeatureAlphaDropout: nn.FeatureAlphaDropout,
+}
+
+
+def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
+    r"""A copy of a model in torch's own modules, in evaluation mode; it needs no selfnorm.
+
+    | ours | becomes |
+    |---|---|
+    | `SELU` | `torch.nn.SELU` |
+    | `AlphaDropout`, `FeatureAlphaDropout` | torch's of the same name |
+    | `SELUAlphaDropout` | `torch.nn.Sequential` of SELU and AlphaDropout; SELU alone if p = 0 |
+    | `MLP` | `torch.nn.Sequential` |
+
+    Parameters, their names in the state dict, sharing and hooks stay. Classes of the model's own
+    stay, too, with their `forward`; where that calls functions of selfnorm the program needs them.
+
+    With `elu=True` the model has no SELU, torch's included, for runtimes that know ELU alone:
+
+        selu(x) = lambda * elu(x, alpha)
+
+    and lambda goes into the weights of the layer that reads it. Between may lie what a positive
+    factor passes: pooling, flattening, dropout. Where no single linear layer or convolution is
+    known to be the only reader (sums, several readers, the model's output), a multiplication
+    follows the ELU. What the model gives stays the same up to rounding. Alpha dropout is gone: it
+    is the identity in evaluation, and would not fit an unscaled ELU.
+
+    Args:
+        model: Any module, a converted one, say.
+        elu: Put ELU in place of SELU.
+
+    Returns:
+        The copy.
+
+    Raises:
+        UnsupportedError: `model` is not a module; or with `elu`, SELU is called as a function in a
+            `forward`, or by a subclass with a `forward` of its own.
+
+    Example:
+        >>> from selfnorm.nn import MLP
+        >>> model = MLP(4, 2, width=8, depth=1).eval()
+        >>> plain = deploy(model, elu=True)
+        >>> type(plain), plain.selu1
+        (<class 'torch.nn.modules.container.Sequential'>, ELU(alpha=1.67326..., inplace=True))
+        >>> x = torch.randn(3, 4)
+        >>> torch.allclose(plain(x), model(x), atol=1e-6)
+        True
+    """
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnsupportedError(
+            f"deploy takes a torch.nn.Module; got {type(model).__name__}. Pass the network."
+        )
+    if elu:
+        _refuse_other_selus(model)
+    new = copy.deepcopy(getattr(model, COMPILED, model)).eval()
+    for module in list(new.modules()):
+        _make_plain(module, dropout=not elu)
+    if elu:
+        _put_elu(new)
+    return new
+
+
+def _refuse_other_selus(model: nn.Module) -> None:
+    """Raise where SELU is called in a way that ELU cannot stand for, as far as that can be seen."""
+    for name, module in model.named_modules():
+        kind = type(module).__name__
+        if isinstance(module, _SELUS) and type(module) not in _SELUS:
+            raise UnsupportedError(
+                f"with elu=True, SELU modules must be torch's or selfnorm's; {name or 'model'} is "
+                f"of a class of its own, {kind}. Put torch.nn.SELU there."
+            )
+        graph = None if is_library(module) else trace(module).graph
+        for node in graph.nodes if graph is not None else ():
+            if function_name(node) in _FUNCTIONS:
+                raise UnsupportedError(
+                    f"with elu=True, SELU must be called as a module; the forward of "
+                    f"{name or 'model'}, a {kind}, calls {function_name(node)}(). Give it a "
+                    "torch.nn.SELU."
+                )
+
+
+# A module becomes another one by its class: names, sharing, hooks and mode stay as they are.
+
+
+def _make_plain(module: nn.Module, *, dropout: bool) -> None:
+    kind = type(module)
+    if kind is MLP:
+        _become(module, nn.Sequential)
+    elif kind is SELU:
+        _become(module, nn.SELU)
+    elif kind in _DROPOUTS:
+        plain = _DROPOUTS[kind] if dropout else nn.Identity
+        _become(module, plain, without=("generator", "spatial_dims"))
+    elif isinstance(module, SELUAlphaDropout) and kind is SELUAlphaDropout:
+        p, inplace = module.p, module.inplace
+        if p == 0 or not dropout:
+            _become(module, nn.SELU, without=("generator", "p"))
+        else:
+            _become(module, nn.Sequential, without=("generator", "p", "inplace"))
+            module.add_module("selu", nn.SELU(inplace).eval())
+            module.add_module("dropout", nn.AlphaDropout(p, inplace).eval())
+
+
+def _put_elu(model: nn.Module) -> None:
+    modules = dict(model.named_modules())
+    reader = readers(model)
+    alone = set(reader.values())
+    uses = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
+    for name, module in modules.items():
+        if not isinstance(module, nn.SELU):
+            continue
+        inplace = module.inplace
+        layer = modules[reader[name]] if name in reader else None
+        folds = layer is not None and type(layer) in FOLDS_INTO and uses[id(layer.weight)] == 1
+        # Who else reads what it overwrites would miss the factor.
+        if layer is not None and folds and (name in alone or not inplace):
+            _scale_weight(layer)
+            vars(module)["alpha"] = _SELU.alpha
+            _become(module, nn.ELU)
+        else:
+            _become(module, nn.Sequential, without=("inplace",))
+            module.add_module("elu", nn.ELU(_SELU.alpha, inplace).eval())
+            module.add_module("scale", _scale(inplace=inplace).eval())
+
+
+def _become(module: nn.Module, kind: type[nn.Module], *, without: tuple[str, ...] = ()) -> None:
+    for name in without:
+        vars(module).pop(name, None)
+    module.__class__ = kind
+
+
+@torch.no_grad()
+def _scale_weight(layer: nn.Module) -> None:
+    weight = cast("Tensor", layer.weight)
+    weight.copy_(exact(weight) * _SELU.scale)
+
+
+def _scale(*, inplace: bool) -> nn.Module:
+    """A multiplication by lambda, of no class that a program would have to know."""
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    graph.output(graph.call_function(operator.imul if inplace else operator.mul, (x, _SELU.scale)))
+    return fx.GraphModule(nn.Module(), graph, class_name="Scale")
