@@ -44,7 +44,7 @@ def refuse_again(generator: torch.Generator) -> None:
     Raises:
         UnsupportedError: the mask would be another one than in the forward pass.
     """
-    if _torch_private.ways.in_backward():
+    if not torch.compiler.is_compiling() and _torch_private.ways.in_backward():
         raise UnsupportedError(
             "Within a backward pass, where activation checkpointing computes the forward pass "
             f"again, masks come from torch's generator, which is set back there; got {generator}, "
