@@ -8,6 +8,7 @@ and with the same results. `tests/test_torch_private.py` takes each away.
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
@@ -34,6 +35,8 @@ NAMES = {
     "is_zero": Private("torch", "Tensor._is_zerotensor", _LONG_WAY),
     "forward_mode": Private("torch.autograd.forward_ad", "_current_level", _LONG_WAY),
     "dispatch_modes": Private("torch._C", "_len_torch_dispatch_stack", _LONG_WAY),
+    "included": Private("torch._C", "_dispatch_tls_is_dispatch_key_included", _LONG_WAY),
+    "pre_dispatch": Private("torch._C", "DispatchKey.PreDispatch", _LONG_WAY),
     "is_tracing": Private("torch._C", "_is_tracing", _LONG_WAY),
     "is_profiled": Private("torch._C", "_autograd._profiler_enabled", "a profile has no labels"),
     "apply": Private("torch._C", "_FunctionBase.apply", "Function.apply, 15 us slower"),
@@ -47,7 +50,10 @@ NAMES = {
         "_current_graph_task_id",
         "a mask of a generator's, drawn again by checkpointing, is not refused",
     ),
-    "base": Private("torch", "Tensor._base", "torch refuses a leaf's view in place by itself"),
+    "base": Private("torch", "Tensor._base", "a pass more over what is written in place"),
+    "creation": Private(
+        "torch._C", "_autograd._get_creation_meta", "a pass more over views that are written"
+    ),
     "tree_leaves": Private("torch.utils._pytree", "tree_leaves", "lists and mappings, taken apart"),
     "tree_map": Private("torch.utils._pytree", "tree_map", "the same"),
 }
@@ -62,15 +68,13 @@ class Ways(NamedTuple):
     """Whether a tensor is numbers in memory and no more, and no one else wants to see a call."""
     transforms_active: Callable[[], bool]
     """Whether vmap, grad or jvp run; True where that is not known."""
-    in_forward_mode: Callable[[], bool]
-    """Whether tensors may have tangents; True where that is not known."""
     is_profiled: Callable[[], bool]
     below_autograd: Callable[[], AbstractContextManager[Any]] | None
     """Inside, an operation is computed without its derivative; None where torch has no such way."""
     in_backward: Callable[[], bool]
     """Whether this is part of a backward pass, as what checkpointing computes again is."""
-    is_leafs_view: Callable[[Tensor], bool]
-    """Whether writing into a tensor writes into a leaf."""
+    may_be_refused: Callable[[Tensor], bool]
+    """Whether torch might not let a tensor of a graph be written over: a leaf, or some views."""
     tree_leaves: Callable[[Any], list[Any]]
     tree_map: Callable[[Callable[[Any], Any], Any], Any]
 
@@ -102,11 +106,12 @@ def build(have: Mapping[str, Any]) -> Ways:
     return Ways(
         nobody_listens=_asking(have) if complete else lambda _: False,
         transforms_active=have.get("transforms_active", lambda: True),
-        in_forward_mode=_in_forward_mode if "forward_mode" in have else lambda: True,
         is_profiled=have.get("is_profiled", lambda: False),
         below_autograd=have.get("below_autograd"),
         in_backward=_asked_of(have["graph_task"]) if "graph_task" in have else lambda: False,
-        is_leafs_view=_is_leafs_view if "base" in have else lambda x: x.is_leaf,
+        may_be_refused=(
+            partial(_may_be_refused, have.get("creation")) if "base" in have else lambda _: True
+        ),
         tree_leaves=have.get("tree_leaves", _leaves),
         tree_map=have.get("tree_map", _map),
     )
@@ -129,6 +134,7 @@ def _asking(have: Mapping[str, Any]) -> Callable[[Tensor], bool]:
     transforms, modes, tracing = (
         have[name] for name in ("transforms_active", "dispatch_modes", "is_tracing")
     )
+    included, pre_dispatch = have["included"], have["pre_dispatch"]
 
     def nobody_listens(x: Tensor) -> bool:
         return (
@@ -138,6 +144,7 @@ def _asking(have: Mapping[str, Any]) -> Callable[[Tensor], bool]:
             and not transforms()
             and not modes()
             and not tracing()
+            and not included(pre_dispatch)  # whose modes are on a stack of their own
         )
 
     return nobody_listens
@@ -159,9 +166,11 @@ def quick(function: type[Function]) -> Callable[..., Any]:
     return parent.apply if "apply" in _HAVE else function.apply
 
 
-def _is_leafs_view(x: Tensor) -> bool:
+def _may_be_refused(creation: Callable[[Tensor], Any] | None, x: Tensor) -> bool:
     base = x._base  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    return (x if base is None else base).is_leaf
+    if base is None:
+        return x.is_leaf
+    return base.is_leaf or creation is None or creation(x).value != _ORDINARY_VIEW
 
 
 def _leaves(tree: Any) -> list[Any]:
@@ -183,5 +192,6 @@ def _map(function: Callable[[Any], Any], tree: Any) -> Any:
     return function(tree)
 
 
+_ORDINARY_VIEW = 0  # CreationMeta.DEFAULT
 _HAVE = look_up()
 ways = build(_HAVE)

@@ -74,6 +74,12 @@ def test_p_may_be_any_number(p: Any, function) -> None:
     assert_same(*results)
 
 
+@pytest.mark.parametrize("function", DROPOUTS)
+def test_p_is_one_number(function) -> None:
+    with pytest.raises(ArgumentError, match=r"p is one number; got a tensor of shape \(1,\)"):
+        function(normal(3, 3), torch.tensor([0.3]), True)
+
+
 @pytest.mark.parametrize(("p", "training"), [(0.0, True), (0.5, False)])
 def test_no_dropout_leaves_selu(p: float, training: bool) -> None:
     x = normal(30)

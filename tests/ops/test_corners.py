@@ -3,17 +3,19 @@
 import subprocess
 import sys
 import warnings
+from contextlib import nullcontext
 
 import pytest
 import torch
 import torch.distributed as dist
+from torch.autograd import forward_ad
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 import selfnorm
-from selfnorm.errors import SelfNormWarning, UnsupportedError
+from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.ops import _constants, alpha_dropout, feature_alpha_dropout, selu, selu_alpha_dropout
 from support.compare import assert_close, assert_same
 from support.samples import normal
@@ -136,6 +138,51 @@ def test_checkpoints(reentrant: bool) -> None:
     own = checkpoint(loss, x, torch.Generator(), use_reentrant=reentrant)
     with pytest.raises(UnsupportedError, match=r"set back there.*Pass generator=None"):
         own.backward()
+
+
+# torch's compiler makes a fake tensor of the input, and asks for its gradient.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+def test_a_checkpoint_of_a_compiled_function() -> None:
+    x, own = normal(40).requires_grad_(), torch.Generator()
+
+    def loss(t: torch.Tensor) -> torch.Tensor:
+        return alpha_dropout(t, 0.5, True, generator=own) * t
+
+    torch.compiler.reset()
+    compiled = torch.compile(loss, backend="eager")
+    with pytest.raises(UnsupportedError, match=r"set back there.*Pass generator=None"):
+        checkpoint(compiled, x, use_reentrant=False).sum().backward()
+
+
+def test_forward_mode_of_another_is_no_affair_of_ours() -> None:
+    """torch has one level for all threads; without a tangent everything stays as it was."""
+    x = normal(400).requires_grad_()
+    results = []
+    for level in (nullcontext, forward_ad.dual_level):
+        with level():
+            torch.manual_seed(0)
+            y = selu_alpha_dropout(x, 0.3, True)
+            results.append((y.detach(), torch.autograd.grad(y.square().sum(), x)[0]))
+    for one, other in zip(*results, strict=True):
+        assert_same(one, other)
+
+
+def test_a_hook_that_gives_back_something_else_is_told() -> None:
+    """A kernel that trusted it would read foreign memory."""
+    x = normal(1 << 16).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda _: torch.zeros(3)):
+        y, z = selu(x), selu_alpha_dropout(x, 0.5, True)
+    for result in (y, z):
+        with pytest.raises(ArgumentError, match=r"got \(65536,\)"):
+            torch.autograd.grad(result.sum(), x)
+
+
+def test_layouts_under_transforms_are_those_of_the_input() -> None:
+    x = normal(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    for function in (selu, lambda t: alpha_dropout(t, 0.5, True)):
+        y, _ = torch.func.jvp(function, (x,), (x,))
+        assert y.stride() == x.stride()
 
 
 @pytest.mark.parametrize(("p", "word"), [(1e-6, "no"), (0.999999, "every")])

@@ -47,6 +47,41 @@ def test_a_leaf_that_requires_grad_is_refused(function: Callable[..., Tensor]) -
     assert_same(leaf.detach(), normal(4, 4))
 
 
+class Viewed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:  # noqa: ARG004
+        return grad
+
+
+def viewed_without_a_graph(x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return x[:2]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda x: x.unbind(0)[0], lambda x: x.split(2)[0], Viewed.apply, viewed_without_a_graph],
+    ids=["unbind", "split", "of a Function", "without a graph"],
+)
+@each_function
+def test_views_that_torch_refuses_are_not_overwritten(
+    view: Callable[[Tensor], Tensor], function: Callable[..., Tensor]
+) -> None:
+    """In torch's words, and with the numbers as they were."""
+    x = normal(4, 4).requires_grad_() * 1
+    before = x.detach().clone()
+    with pytest.raises(RuntimeError) as theirs:
+        torch.nn.functional.selu(view(x), inplace=True)
+    with pytest.raises(RuntimeError) as ours:
+        function(view(x), True)
+    assert str(ours.value) == str(theirs.value)
+    assert_same(x.detach(), before)
+
+
 @each_function
 def test_a_tensor_of_inference_mode_is_refused_outside_of_it(
     function: Callable[..., Tensor],

@@ -80,6 +80,10 @@ def by_make_fx(function: Function, x: Tensor) -> Function:
     return make_fx(lambda x: function(x))(x)  # noqa: PLW0108 - it counts parameters
 
 
+def by_make_fx_before_dispatch(function: Function, x: Tensor) -> Function:
+    return make_fx(lambda x: function(x), pre_dispatch=True)(x)  # noqa: PLW0108 - the same
+
+
 def by_export(strict: bool) -> Callable[[Function, Tensor], Function]:
     class Module(nn.Module):
         def __init__(self, function: Function) -> None:
@@ -108,6 +112,7 @@ WAYS: dict[str, Callable[[Function, Tensor], Function]] = {
     "export": by_export(strict=False),
     "export strict": by_export(strict=True),
     "make_fx": by_make_fx,
+    "make_fx before dispatch": by_make_fx_before_dispatch,
 }
 
 
@@ -148,13 +153,13 @@ def test_gradients_of_a_network_on_every_way(way: str, p: float) -> None:
     if way.startswith("export"):
         made: Function = torch.export.export(ours, (x,), strict="strict" in way).module()
         of = [made.get_parameter(name) for name in parameters]
-    elif way == "make_fx":
+    elif way.startswith("make_fx"):
         of = list(parameters.values())
 
         def apart(x: Tensor, *values: Tensor) -> Tensor:
             return functional_call(ours, dict(zip(parameters, values, strict=True)), x)
 
-        graph = make_fx(apart)(x, *of)
+        graph = make_fx(apart, pre_dispatch="before" in way)(x, *of)
 
         def made(x: Tensor) -> Tensor:
             return graph(x, *of)
@@ -168,6 +173,27 @@ def test_gradients_of_a_network_on_every_way(way: str, p: float) -> None:
     for one, other in zip(found, expected, strict=True):
         assert other.abs().max() > 0.01
         assert_close(one, other, 100 * DOUBLE)  # sums of up to 16 terms, three layers deep
+
+
+def test_gradients_of_each_sample_with_a_mask_of_its_own() -> None:
+    """By seeds, and as the usual recipe has it: `vmap(grad(...), randomness="different")`."""
+
+    def loss(x: Tensor, seed: Tensor) -> Tensor:
+        return OPS.selu_alpha_dropout(x, seed, 0.4).square().sum()
+
+    x, seeds = normal(4, 700), torch.arange(4)
+    together = vmap(grad(loss))(x, seeds)
+    alone = torch.stack([grad(loss)(one, seed) for one, seed in zip(x, seeds, strict=True)])
+    assert_close(together, alone, SAME_UP_TO_ROUNDING[torch.float32])
+    model = selfnorm.nn.MLP(700, 1, width=32, depth=2, dropout=0.3)
+    parameters = dict(model.named_parameters())
+
+    def of_one(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(model, parameters, (x,)).sum()
+
+    found = vmap(grad(of_one), in_dims=(None, 0), randomness="different")(parameters, x)
+    rows = found["linear2.weight"].flatten(1).count_nonzero(1)
+    assert len(rows.unique()) > 1  # other units dropped in each sample
 
 
 def test_the_operations_are_there_once_the_package_is_imported() -> None:
@@ -259,6 +285,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: OPS.alpha_dropout(X, SEED, 0.3, -1, False),
         ArgumentError,
         r"shared=-1",
+    ),
+    "a smaller gradient, of meta tensors": (
+        lambda: OPS.selu_backward(torch.empty(7, device="meta"), torch.empty(3), 0.0),
+        ArgumentError,
+        r"shape, dtype and device of its tensor, \(7,\) torch.float32 on meta; got \(3,\)",
     ),
     "integers": (lambda: OPS.selu(torch.arange(3)), UnsupportedError, r"got torch.int64"),
 }

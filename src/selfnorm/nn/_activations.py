@@ -12,7 +12,7 @@ from selfnorm.theory._dropout import check_probability
 
 
 class SELU(torch.nn.SELU):
-    """The scaled exponential linear unit; keeps its output for backward and nothing else.
+    """The scaled exponential linear unit, with an exact derivative; in place, that of its output.
 
     It is a `torch.nn.SELU`, and what looks for one finds it. See `selfnorm.ops.selu`.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 from torch.nn import functional
 
 from selfnorm import _torch_private
@@ -78,13 +78,13 @@ def alpha_dropout(
 def _let_torch_refuse(x: Tensor, inplace: bool) -> None:
     """What torch writes over in no way must not be overwritten by a kernel, which asks nobody.
 
-    A leaf is an error, which a `Function` finds only once the leaf is overwritten, and so is a
-    tensor of inference mode outside of it. So an operation of torch's meets them first, which
-    would leave the numbers as they are.
+    A leaf is an error, as are some views, which a `Function` finds only once they are overwritten,
+    and so is a tensor of inference mode outside of it. So an operation of torch's meets them first,
+    which leaves the numbers as they are.
     """
     if not inplace:
         return
-    graph = x.requires_grad and torch.is_grad_enabled() and _torch_private.ways.is_leafs_view(x)
+    graph = x.requires_grad and torch.is_grad_enabled() and _torch_private.ways.may_be_refused(x)
     if graph or (x.is_inference() and not torch.is_inference_mode_enabled()):
         x.mul_(1)
 
@@ -123,7 +123,8 @@ def _torch_dropout(
         return functional.alpha_dropout(x, p, True, inplace)
     if x.ndim - shared > 1:
         return functional.feature_alpha_dropout(x, p, True, inplace)
-    return functional.feature_alpha_dropout(x.unsqueeze(0), p, True, inplace).squeeze(0)
+    dropped = functional.feature_alpha_dropout(x.unsqueeze(0), p, True, inplace)
+    return x if inplace else dropped.squeeze(0)
 
 
 # --- reverse mode ----------------------------------------------------------------------------
@@ -140,7 +141,7 @@ class _KeepsInput(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (x,), (grad,) = ctx.saved_tensors, grads
-        if torch.is_grad_enabled() or not _direct.possible(grad):
+        if torch.is_grad_enabled() or not _direct.possible_for(x, grad):
             return OPS.selu_backward_from_input.default(x, grad), None
         return _direct.selu_backward_from_input(x, grad), None
 
@@ -163,7 +164,7 @@ class _KeepsOutput(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (output,), (grad,) = ctx.saved_tensors, grads
-        if torch.is_grad_enabled() or not _direct.possible(grad):
+        if torch.is_grad_enabled() or not _direct.possible_for(output, grad):
             return OPS.selu_backward.default(output, grad, ctx.p), None, None
         return _direct.selu_backward(output, grad, ctx.p), None, None
 
@@ -237,9 +238,9 @@ def _register(name: str, reverse: Run) -> None:
     composite: Run = getattr(_composite, name)
 
     def differentiable(*arguments: Any) -> Tensor:
-        if _torch_private.ways.transforms_active() or _torch_private.ways.in_forward_mode():
-            return composite(*arguments)
         tensors = [t for t in arguments if isinstance(t, Tensor)]
+        if _torch_private.ways.transforms_active() or any(map(_has_tangent, tensors)):
+            return composite(*arguments)
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
             return reverse(*arguments)
         return _below(name, *arguments)
@@ -256,6 +257,10 @@ def _register(name: str, reverse: Run) -> None:
 
     LIBRARY.impl(name, differentiable, "Autograd")
     torch.library.register_vmap(f"selfnorm::{name}", vmap, lib=LIBRARY)
+
+
+def _has_tangent(x: Tensor) -> bool:
+    return forward_ad.unpack_dual(x).tangent is not None
 
 
 def _batch_first(x: Tensor, dim: int | None, size: int) -> Tensor:

@@ -50,7 +50,7 @@ def _drop(
     scale, shift, dropped = affine(p, x.dtype)
     shape = x.shape[: x.ndim - shared]
     limits = draw_limits(seed, math.prod(shape[seed.ndim :]), p).view(shape + (1,) * shared)
-    kept = (limits > 0) | x.isnan()
+    kept = x.isnan() | (limits > 0)  # in this order it is laid out as x, and so is the result
     if linear:
         return torch.where(kept, u, 0.0) * scale
     return torch.where(kept, u, dropped) * scale + shift

@@ -31,6 +31,17 @@ def possible(x: Tensor) -> bool:
     )
 
 
+def possible_for(saved: Tensor, grad: Tensor) -> bool:
+    """The same in a backward pass, where a hook may have put something else for what was saved."""
+    return (
+        possible(grad)
+        and type(saved) in _TENSORS
+        and saved.shape == grad.shape
+        and saved.dtype == grad.dtype
+        and saved.device == grad.device
+    )
+
+
 def torch_serves(x: Tensor, *, masks: bool) -> bool:
     """Whether torch's own operations take the call, as who looks on knows those alone.
 

@@ -217,6 +217,10 @@ def feature_alpha_dropout(
 
 def _probability(p: float) -> float:
     """A number, also where it came as a tensor of no dimensions."""
+    if isinstance(p, Tensor) and p.ndim:
+        raise ArgumentError(
+            f"p is one number; got a tensor of shape {tuple(p.shape)}. Pass one of its elements."
+        )
     check_probability(p)
     return p if type(p) is float else float(p)
 

@@ -3,10 +3,10 @@
 The dispatcher is the fallback policy: a kernel registered for CPU or CUDA is used there, and the
 reference, under CompositeExplicitAutograd, everywhere else. Every operation is a deterministic
 function of its arguments, the seed among them, and returns a new tensor laid out like
-`empty_like(x)`. Who calls one by its name is not known, so each checks what came: a kernel that
-trusted a wrong size would read foreign memory. `_autograd` registers the derivatives. As torch
-keeps compiled graphs on disk by the names of operations, one whose values or derivative change
-between releases gets another name.
+`empty_like(x)`, but for strides of dimensions of size 1. Who calls one by its name is not known, so
+each checks what came: a kernel that trusted a wrong size would read foreign memory. `_autograd`
+registers the derivatives. As torch keeps compiled graphs on disk by the names of operations, one
+whose values or derivative change between releases gets another name.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,8 @@ def check(
             f"The operation takes float64, float32, bfloat16 or float16; got {x.dtype}. "
             "Convert the input first."
         )
-    check_probability(p)
+    if not isinstance(p, torch.SymFloat):  # of a compiler, for which this must hold for any
+        check_probability(p)
     if grad is not None and (grad.shape, grad.dtype, grad.device) != (x.shape, x.dtype, x.device):
         raise ArgumentError(
             f"A gradient has the shape, dtype and device of its tensor, {_told(x)}; "
@@ -98,7 +99,8 @@ def _define(name: str, arguments: str, reference: Callable[..., Tensor]) -> None
         _CHECKS[name](x, *args)
         return reference(x, *args)
 
-    def fake(x: Tensor, *_: Any) -> Tensor:
+    def fake(x: Tensor, *args: Any) -> Tensor:
+        _CHECKS[name](x, *args)
         return torch.empty_like(x)
 
     LIBRARY.define(f"{name}({arguments}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))

@@ -44,7 +44,7 @@ def refuse_again(generator: torch.Generator) -> None:
     Raises:
         UnsupportedError: the mask would be another one than in the forward pass.
     """
-    if not torch.compiler.is_compiling() and _torch_private.ways.in_backward():
+    if _torch_private.ways.in_backward():
         raise UnsupportedError(
             "Within a backward pass, where activation checkpointing computes the forward pass "
             f"again, masks come from torch's generator, which is set back there; got {generator}, "
@@ -86,7 +86,7 @@ def philox(seed: Tensor, counters: int) -> Tensor:
     keys = (seed.reshape(-1, 1) >> _KEY_SHIFTS.to(device)) + _KEY_SCHEDULE.to(device)
     # Words 0 and 2, and words 1 and 3, each in the low half of an int64 so that products fit. Only
     # the factors of a product need a clean high half.
-    even = torch.zeros((2, keys.shape[2], counters), dtype=torch.int64, device=device)
+    even = keys.new_zeros((2, keys.shape[2], counters))  # of the keys, as vmap may run over them
     odd = torch.zeros_like(even)
     even[0] = torch.arange(counters, device=device)
     for key in keys.unbind():
