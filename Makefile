@@ -9,6 +9,8 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # For `make test-lowest`: what is at its floor has no wheels for a later one.
 PYTHON311 ?= $(PYTHON)
 V311 := (3, 11)
+# What takes minutes and asks for nothing but torch, which is the same at both ends.
+TORCH_ALONE := test_benchmarks.py ops/test_compiler.py ops/test_registered.py
 
 # A virtual environment: where, with which Python, which versions do, and what to say to others.
 define new-venv
@@ -35,8 +37,8 @@ demo: $(STAMP) ## train the same 32-layer network four ways on real data; draws 
 test: $(STAMP) ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto -q
 
-test-lowest: $(LOWEST)/.installed ## all tests, with the lowest versions that pyproject.toml allows, on Python 3.11
-	$(LOWEST)/bin/python -m pytest -n auto -q
+test-lowest: $(LOWEST)/.installed ## the tests with the lowest versions that pyproject.toml allows, on Python 3.11
+	$(LOWEST)/bin/python -m pytest -n auto -q $(TORCH_ALONE:%=--ignore=tests/%)
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(call new-venv,$(LOWEST),$(PYTHON311),[:2] == $(V311),the lowest versions need Python 3.11,PYTHON311=python3.11)

@@ -123,7 +123,7 @@ class Overwriting(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.act = selfnorm.nn.SELU()
+        self.act = selfnorm.nn.SELU(inplace=True)
         initialize_(self)
 
     def forward(self, x: Tensor) -> Tensor:

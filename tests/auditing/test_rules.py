@@ -202,6 +202,17 @@ def test_half_precision_names_what_keeps_the_output_alone(
     assert ("half-precision" in rules_of(made)) is named
 
 
+@pytest.mark.parametrize(
+    ("activation", "named"), [(nn.SELU, False), (lambda: nn.SELU(inplace=True), True)]
+)
+def test_only_an_output_that_is_needed_must_stay(
+    activation: Callable[[], nn.Module], named: bool
+) -> None:
+    """Plain SELU keeps its input."""
+    made = plain(2, activation=activation, extra=lambda: nn.Hardtanh(-9, 9, inplace=True))
+    assert ("in-place-write" in rules_of((made, standard(ROWS, WIDTH)))) is named
+
+
 @pytest.mark.parametrize("name", rule_names())
 def test_each_finding_is_whole(name: str) -> None:
     triggers = [mistake.make for mistake in MISTAKES if mistake.rule == name]

@@ -37,6 +37,7 @@ def expected(p: float, dtype: torch.dtype) -> list[float]:
     return [float(v) for v in (scale, shift, dropped, slope, threshold, floor, tail)]
 
 
+@pytest.mark.filterwarnings("ignore:A mask takes 16 random bits:selfnorm.errors.SelfNormWarning")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_constants_are_those_of_exact_fractions_bit_for_bit(dtype: torch.dtype) -> None:
     for p in PROBABILITIES:

@@ -280,7 +280,7 @@ def test_who_writes_into_a_selu_is_known_after_several_batches() -> None:
             initialize_(self)
 
         def forward(self, x: Tensor) -> Tensor:
-            x = torch.selu(self.first(x)).mul_(1.0)
+            x = nn.functional.selu(self.first(x), inplace=True).mul_(1.0)
             return self.head(torch.selu(self.second(x)))
 
     x = torch.randn(256, 64)

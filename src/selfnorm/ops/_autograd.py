@@ -95,8 +95,10 @@ def _torch_selu(x: Tensor, inplace: bool) -> Tensor:
     To ONNX it is Elu and Mul, and its derivative is that of the output. A compiler decides by
     itself what is written over.
     """
-    compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-    if inplace and (compiled or torch.onnx.is_in_onnx_export()):
+    compiled = torch.compiler.is_compiling()
+    if compiled and torch.compiler.is_exporting():
+        compiled = torch.onnx.is_in_onnx_export()
+    if inplace and compiled:
         return x.copy_(functional.selu(x.clone()))
     return functional.selu(x, inplace)
 

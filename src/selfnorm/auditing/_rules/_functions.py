@@ -55,8 +55,9 @@ def missing_activation(recording: Recording) -> Iterator[Finding]:
 
 @rule("in-place-write")
 def in_place_write(recording: Recording) -> Iterator[Finding]:
-    """Something writes into SELU's output, from which its gradient is computed."""
-    for layer in recording.selus:
+    """Something writes into SELU's output, where its gradient is computed from that."""
+    of_output = [layer for layer in recording.selus if layer.settings.get("keeps_output")]
+    for layer in of_output:
         index = layer.settings.get("overwritten_by")
         if not isinstance(index, int) or index >= len(recording.layers):
             continue
@@ -69,12 +70,13 @@ def in_place_write(recording: Recording) -> Iterator[Finding]:
             f"{writer.name} ({writer.kind}) writes into the output of {layer.name}"
             + ("; the backward pass fails" if broken else ""),
             "an operation that makes a new tensor",
-            "The gradient of SELU is computed from its output, which must stay as it is until the "
-            "backward pass (torch raises, or in older code is silently wrong).",
-            "Leave inplace out (x = x + y instead of x += y), or use selfnorm.nn.SELUAlphaDropout, "
-            "which is one operation.",
+            "The gradient of SELU in place, or with alpha dropout in one, is computed from its "
+            "output, which must stay as it is until the backward pass (torch raises, or in older "
+            "code is silently wrong).",
+            "Write x = x + y instead of x += y, or take selfnorm.nn.SELU(), not in place, whose "
+            "gradient needs its input alone.",
         )
-    if recording.failure and not any("overwritten_by" in s.settings for s in recording.selus):
+    if recording.failure and not any("overwritten_by" in layer.settings for layer in of_output):
         yield Finding(
             "in-place-write",
             "error",
