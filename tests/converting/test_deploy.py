@@ -1,6 +1,7 @@
 """Models as plain torch, with SELU or with ELU alone: the same outputs, and nothing of selfnorm."""
 
 import copy
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,184 +12,17 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
-from torch.nn.utils import parametrizations
 
 import selfnorm
 from selfnorm.errors import UnsupportedError
 from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
 from support.compare import assert_same
+from support.deployable import MODELS, Residual, build
 from support.tolerances import DEPLOYED
 
 SCALE = 1.0507009873554805
 
-
-class Residual(nn.Module):
-    """The SELU's output is read twice, and so is that of the block."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.act, self.two = nn.Linear(8, 8), SELU(), nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.act(self.one(x))
-        return 0.5**0.5 * (h + self.two(h))
-
-
-class Traced(nn.Module):
-    """One reader, behind functions that a factor passes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.act, self.drop = nn.Conv2d(3, 4, 3), SELU(), AlphaDropout(0.1)
-        self.fc = nn.Linear(16, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = functional.max_pool2d(self.drop(self.act(self.conv(x))), 3)
-        return self.fc(h.view(h.size(0), -1))
-
-
-class Untraced(nn.Module):
-    """No one can say in advance who reads the SELU."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.act, self.two = nn.Linear(8, 8), SELU(), nn.Linear(8, 8)
-        self.inner = nn.Sequential(SELU(), nn.Linear(8, 8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.act(self.one(x))
-        return self.inner(self.two(h)) if h.sum() > 0 else self.inner[0](h)
-
-
-class Peeking(nn.Module):
-    """Runs the layers of a `Sequential` one by one, and gives one of them twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(8, 8), SELU(), nn.Linear(8, 8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.layers[1](self.layers[0](x))
-        return torch.cat([h, self.layers[2](h)], 1)
-
-
-class Overwriting(nn.Module):
-    """A SELU in place, and another reader of what it wrote into."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.act, self.two = nn.Linear(8, 8), SELU(inplace=True), nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.one(x)
-        y = self.two(self.act(h))
-        return h + y
-
-
-class Tied(nn.Module):
-    """The reader's weight is another layer's, too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.act, self.two = nn.Linear(8, 8), SELU(), nn.Linear(8, 8)
-        self.two.weight = self.one.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.two(self.act(self.one(x)))
-
-
-class Borrowing(nn.Module):
-    """The reader's weight serves in a function, too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.act, self.two = nn.Linear(8, 8), SELU(), nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(self.two(self.act(self.one(x))), self.two.weight)
-
-
-class Relu(nn.Module):
-    """What `convert` makes a graph module of."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.two, self.three = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(self.one(x))
-        x = x + functional.relu(self.two(x))
-        return self.three(functional.dropout(x, 0.1, self.training))
-
-
-def _cnn() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout2d(0.1),
-        nn.ConvTranspose2d(8, 8, 3, groups=2), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(), nn.Linear(32, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 2),
-    )  # fmt: skip
-
-
-def _hooked() -> nn.Module:
-    model = nn.Sequential(nn.Linear(8, 8), SELU(), nn.Linear(8, 8))
-    model[1].register_forward_hook(lambda *seen: seen[-1].tanh())
-    return model
-
-
-def _shared() -> nn.Module:
-    act, layer = SELU(), nn.Linear(8, 8)
-    return nn.Sequential(layer, act, layer, act, nn.Linear(8, 2))
-
-
-IMAGES, ROWS = (4, 3, 9, 9), (4, 8)
-# A model, the shape of its input, and how many SELUs go into the next layer and how many do not.
-MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int]] = {
-    "mlp": (lambda: MLP(8, 3, width=16, depth=4, dropout=0.1), ROWS, 4, 0),
-    "activation": (SELU, ROWS, 0, 1),
-    "activation at the end": (lambda: nn.Sequential(nn.Linear(8, 8), SELU()), ROWS, 0, 1),
-    "torch's own": (
-        lambda: nn.Sequential(nn.Linear(8, 8), nn.SELU(), nn.AlphaDropout(), nn.Linear(8, 8)),
-        ROWS, 1, 0,
-    ),
-    "in place at the start": (
-        lambda: nn.Sequential(SELU(inplace=True), nn.Linear(8, 8)), ROWS, 0, 1,
-    ),
-    "nested": (
-        lambda: nn.Sequential(
-            nn.Sequential(nn.Linear(8, 8), SELUAlphaDropout(0.1)), nn.Sequential(nn.Linear(8, 8))
-        ),
-        ROWS, 1, 0,
-    ),
-    "convolutions": (lambda: selfnorm.convert(_cnn())[0], IMAGES, 3, 0),
-    "graph": (lambda: selfnorm.convert(Relu())[0], ROWS, 0, 2),
-    "traced": (Traced, IMAGES, 1, 0),
-    "residual": (lambda: nn.Sequential(Residual(), Residual()), ROWS, 0, 2),
-    "untraced": (Untraced, ROWS, 0, 2),
-    "peeking": (Peeking, ROWS, 0, 1),
-    "overwriting": (Overwriting, ROWS, 0, 1),
-    "tied": (Tied, ROWS, 0, 1),
-    "borrowing": (Borrowing, ROWS, 0, 1),
-    "weight norm": (
-        lambda: nn.Sequential(SELU(), parametrizations.weight_norm(nn.Linear(8, 8))), ROWS, 0, 1,
-    ),
-    "hooked": (_hooked, ROWS, 0, 1),
-    "shared": (_shared, ROWS, 0, 1),
-    "several readers in a list": (
-        lambda: nn.Sequential(Peeking(), nn.Linear(16, 8), SELU(), nn.Flatten(), nn.Linear(8, 2)),
-        ROWS, 1, 1,
-    ),
-}  # fmt: skip
 each_model = pytest.mark.parametrize("name", MODELS)
-
-
-def build(name: str, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
-    torch.manual_seed(0)
-    model = MODELS[name][0]().to(dtype).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 1:
-                parameter.uniform_(-0.5, 0.5)
-    return model, torch.randn(MODELS[name][1], dtype=dtype)
 
 
 def test_what_convert_traced_is_a_graph() -> None:
@@ -323,8 +157,39 @@ def test_a_selu_of_another_class_is_named() -> None:
         def forward(self, input: Tensor) -> Tensor:  # noqa: A002
             return super().forward(input) + 1
 
-    with pytest.raises(UnsupportedError, match=r"0 is of a class of its own, Own"):
+    with pytest.raises(UnsupportedError, match=r"0, a Own, has its own"):
         selfnorm.deploy(nn.Sequential(Own()), elu=True)
+
+
+def test_a_selu_with_a_forward_put_on_it_is_named() -> None:
+    act = SELUAlphaDropout(0.1)
+    vars(act)["forward"] = functools.partial(SELUAlphaDropout.forward, act)
+    model = nn.Sequential(nn.Linear(3, 3), act).eval()
+    x = torch.randn(5, 3)
+    assert_same(selfnorm.deploy(model)(x), model(x))
+    with pytest.raises(UnsupportedError, match=r"1, a SELUAlphaDropout, has its own"):
+        selfnorm.deploy(model, elu=True)
+
+
+@pytest.mark.parametrize(
+    "function", [functional.selu, torch.selu, selfnorm.selu, selfnorm.selu_alpha_dropout]
+)
+def test_selu_given_to_a_module_of_torch(function: Callable[[Tensor], Tensor]) -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, activation=function, batch_first=True).eval()
+    model = nn.Sequential(layer)
+    plain: Any = selfnorm.deploy(model)
+    x = torch.randn(2, 3, 8)
+    assert (plain(x) - model(x)).abs().max() <= DEPLOYED[torch.float32] * model(x).abs().max()
+    assert plain[0].activation in {functional.selu, torch.selu}
+    with pytest.raises(UnsupportedError, match=r"of 0, a TransformerEncoderLayer, calls selu"):
+        selfnorm.deploy(model, elu=True)
+
+
+def test_a_forward_that_is_looked_at_leaves_nothing_behind() -> None:
+    model = build("tied decoder")[0]
+    before = [set(vars(module)) for module in model.modules()]
+    selfnorm.deploy(model, elu=True)
+    assert [set(vars(module)) for module in model.modules()] == before
 
 
 def test_only_modules() -> None:

@@ -3,13 +3,16 @@
 import copy
 import operator
 from collections import Counter
+from collections.abc import Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional
 
+from selfnorm import ops
 from selfnorm._torch_private import COMPILED
-from selfnorm.converting._flow import is_library, trace
+from selfnorm.converting._flow import is_library, is_patched, trace
 from selfnorm.converting._functional import function_name
 from selfnorm.converting._norms import FOLDS_INTO, exact
 from selfnorm.converting._readers import readers
@@ -18,7 +21,9 @@ from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaD
 from selfnorm.theory import selu_constants
 
 _SELU = selu_constants()
-_SELUS = (nn.SELU, SELU, SELUAlphaDropout)
+_SELUS = (nn.SELU, SELUAlphaDropout)
+_FORWARDS = (nn.SELU.forward, SELU.forward, SELUAlphaDropout.forward)
+_OURS = (ops.selu, ops.selu_alpha_dropout)  # called with an input alone, both are SELU
 _FUNCTIONS = {"selu", "selu_alpha_dropout"}
 _DROPOUTS: dict[type[nn.Module], type[nn.Module]] = {
     AlphaDropout: nn.AlphaDropout,
@@ -39,7 +44,9 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
     | `MLP` | `torch.nn.Sequential` |
 
     Parameters, their names in the state dict, sharing and hooks stay. Classes of the model's own
-    stay, too, with their `forward`; where that calls functions of selfnorm the program needs them.
+    stay, too, with their `forward`, and so does a module that had a `forward` put on the object;
+    where these call functions of selfnorm the program needs them. A `selfnorm.selu` that a module
+    of torch was given, as the `activation` of a transformer layer, becomes torch's.
 
     With `elu=True` the model has no SELU, torch's included, for runtimes that know ELU alone:
 
@@ -47,9 +54,12 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
 
     and lambda goes into the weights of the layer that reads it. Between may lie what a positive
     factor passes: pooling, flattening, dropout. Where no single linear layer or convolution is
-    known to be the only reader (sums, several readers, the model's output), a multiplication
-    follows the ELU. What the model gives stays the same up to rounding. Alpha dropout is gone: it
-    is the identity in evaluation, and would not fit an unscaled ELU.
+    known to be the only reader (sums, several readers, the model's output), or SELU works in place
+    on what is not known to be a layer's output and no one else's, a multiplication follows the ELU.
+    It follows every ELU of a model with code that may use any weight: a `forward` that cannot be
+    traced, reaches out of its module, or was put on the object. What the model gives stays the same
+    up to rounding. Alpha dropout is gone: it is the identity in evaluation, and would not fit an
+    unscaled ELU.
 
     Args:
         model: Any module, a converted one, say.
@@ -59,8 +69,8 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
         The copy.
 
     Raises:
-        UnsupportedError: `model` is not a module; or with `elu`, SELU is called as a function in a
-            `forward`, or by a subclass with a `forward` of its own.
+        UnsupportedError: `model` is not a module; or with `elu`, SELU is called as a function, in a
+            `forward` or by a module that was given it, or is a module with a `forward` of its own.
 
     Example:
         >>> from selfnorm.nn import MLP
@@ -80,7 +90,7 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
         _refuse_other_selus(model)
     new = copy.deepcopy(getattr(model, COMPILED, model)).eval()
     for module in list(new.modules()):
-        _make_plain(module, dropout=not elu)
+        _make_plain(module, elu=elu)
     if elu:
         _put_elu(new)
     return new
@@ -90,36 +100,50 @@ def _refuse_other_selus(model: nn.Module) -> None:
     """Raise where SELU is called in a way that ELU cannot stand for, as far as that can be seen."""
     for name, module in model.named_modules():
         kind = type(module).__name__
-        if isinstance(module, _SELUS) and type(module) not in _SELUS:
+        if isinstance(module, _SELUS) and (
+            type(module).forward not in _FORWARDS or is_patched(module)
+        ):
             raise UnsupportedError(
-                f"with elu=True, SELU modules must be torch's or selfnorm's; {name or 'model'} is "
-                f"of a class of its own, {kind}. Put torch.nn.SELU there."
+                f"with elu=True, the forward of a SELU must be torch's or selfnorm's; "
+                f"{name or 'model'}, a {kind}, has its own. Put torch.nn.SELU there."
             )
-        graph = None if is_library(module) else trace(module).graph
-        for node in graph.nodes if graph is not None else ():
-            if function_name(node) in _FUNCTIONS:
+        for function in _functions(module):
+            if function in _FUNCTIONS:
                 raise UnsupportedError(
                     f"with elu=True, SELU must be called as a module; the forward of "
-                    f"{name or 'model'}, a {kind}, calls {function_name(node)}(). Give it a "
-                    "torch.nn.SELU."
+                    f"{name or 'model'}, a {kind}, calls {function}(). Give it a torch.nn.SELU."
                 )
+
+
+def _functions(module: nn.Module) -> Iterator[str]:
+    """Names of the functions that a module calls, or where that is not known, has been given."""
+    graph = None if is_library(module) else trace(module).graph
+    if graph is not None:
+        yield from map(function_name, graph.nodes)
+    else:
+        yield from (str(getattr(v, "__name__", "")).strip("_") for v in vars(module).values())
 
 
 # A module becomes another one by its class: names, sharing, hooks and mode stay as they are.
 
 
-def _make_plain(module: nn.Module, *, dropout: bool) -> None:
+def _make_plain(module: nn.Module, *, elu: bool) -> None:
     kind = type(module)
+    if is_library(module):
+        given = [key for key, v in vars(module).items() if any(v is f for f in _OURS)]
+        vars(module).update(dict.fromkeys(given, functional.selu))
+    if is_patched(module):  # it may need its attributes
+        return
     if kind is MLP:
         _become(module, nn.Sequential)
     elif kind is SELU:
         _become(module, nn.SELU)
     elif kind in _DROPOUTS:
-        plain = _DROPOUTS[kind] if dropout else nn.Identity
+        plain = nn.Identity if elu else _DROPOUTS[kind]
         _become(module, plain, without=("generator", "spatial_dims"))
-    elif isinstance(module, SELUAlphaDropout) and kind is SELUAlphaDropout:
+    elif isinstance(module, SELUAlphaDropout) and (elu or kind is SELUAlphaDropout):
         p, inplace = module.p, module.inplace
-        if p == 0 or not dropout:
+        if p == 0 or elu:
             _become(module, nn.SELU, without=("generator", "p"))
         else:
             _become(module, nn.Sequential, without=("generator", "p", "inplace"))
@@ -130,16 +154,17 @@ def _make_plain(module: nn.Module, *, dropout: bool) -> None:
 def _put_elu(model: nn.Module) -> None:
     modules = dict(model.named_modules())
     reader = readers(model)
-    alone = set(reader.values())
+    # These may overwrite their input: a layer's output, which no one else reads. Whoever reads it
+    # again would miss the factor.
+    apart = {name for source, name in reader.items() if type(modules[source]) in FOLDS_INTO}
     uses = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
     for name, module in modules.items():
         if not isinstance(module, nn.SELU):
             continue
         inplace = module.inplace
         layer = modules[reader[name]] if name in reader else None
-        folds = layer is not None and type(layer) in FOLDS_INTO and uses[id(layer.weight)] == 1
-        # Who else reads what it overwrites would miss the factor.
-        if layer is not None and folds and (name in alone or not inplace):
+        folds = type(layer) in FOLDS_INTO and (name in apart or not inplace)
+        if layer is not None and folds and uses[id(layer.weight)] == 1:
             _scale_weight(layer)
             vars(module)["alpha"] = _SELU.alpha
             _become(module, nn.ELU)

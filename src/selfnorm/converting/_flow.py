@@ -40,10 +40,15 @@ def is_library(module: nn.Module) -> bool:
     return home is not None and home.__name__.startswith(("torch.", "selfnorm.nn"))
 
 
+def is_patched(module: nn.Module) -> bool:
+    """Whether a `forward` was put on the object, so that its class does not tell what it does."""
+    return "forward" in vars(module)
+
+
 def trace(module: nn.Module) -> Traced:
     """Trace a `forward`, if what it does depends neither on values nor on the mode."""
     graphs: list[fx.Graph] = []
-    mode = module.training
+    mode, attributes = module.training, set(vars(module))
     try:
         for training in (True, False):
             module.training = training
@@ -52,6 +57,9 @@ def trace(module: nn.Module) -> Traced:
         return Traced(None, f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}")
     finally:
         module.training = mode
+        for name in set(vars(module)) - attributes:  # what the tracer keeps there
+            if name.startswith("_tensor_constant"):
+                delattr(module, name)
     first, second = ([_signature(node) for node in graph.nodes] for graph in graphs)
     if first != second:
         return Traced(None, "it does other things in training than in evaluation")

@@ -1,7 +1,8 @@
 """Which layer alone reads an output, if nothing but what a positive factor passes lies between.
 
 Stricter than `_flow.pairs`: a `Sequential` is a chain only where its `forward` is known to be all
-that calls its children. An output that is read in any other way is not here.
+that calls its children. An output that is read in any other way is not here. And where a `forward`
+cannot be traced, nothing is here: it could use any part of the model.
 """
 
 import itertools
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
-from selfnorm.converting._flow import children_of, end_of, is_library, join, trace
+from selfnorm.converting._flow import children_of, end_of, is_library, is_patched, join, trace
 from selfnorm.converting._functional import carries_values, function_name
 
 # f(c x) = c f(x) for c > 0. Dropout, too: it is the identity, or linear given its mask.
@@ -34,14 +35,35 @@ _FUNCTIONS = frozenset({
 def readers(model: nn.Module) -> dict[str, str]:
     """Names of modules, and of the one that alone reads what each gives or a pool makes of it."""
     modules = dict(model.named_modules(remove_duplicate=False))
+    graphs = _graphs(modules)
+    if graphs is None:
+        return {}
     times = Counter(id(module) for module in modules.values())
     nearest = {
         first: second
-        for first, second in _links(modules, "")
+        for first, second in _links(modules, graphs, "")
         if times[id(modules[first])] == times[id(modules[second])] == 1
         and not (_is_hooked(modules, first) or _is_hooked(modules, second))
     }
     return {first: _through(nearest, modules, second) for first, second in nearest.items()}
+
+
+def _graphs(modules: dict[str, nn.Module]) -> dict[str, fx.Graph] | None:
+    """What each `forward` of the model's own does; None if one may use any part of the model.
+
+    Which reads a parameter or a module that it has not registered cannot be traced, either.
+    """
+    graphs: dict[str, fx.Graph] = {}
+    for path, module in modules.items():
+        if is_patched(module):
+            return None
+        if is_library(module):
+            continue
+        graph = trace(module).graph
+        if graph is None:
+            return None
+        graphs[path] = graph
+    return graphs
 
 
 def _through(nearest: dict[str, str], modules: dict[str, nn.Module], name: str) -> str:
@@ -59,14 +81,16 @@ def _is_hooked(modules: dict[str, nn.Module], name: str) -> bool:
     return False
 
 
-def _links(modules: dict[str, nn.Module], path: str) -> Iterator[tuple[str, str]]:
+def _links(
+    modules: dict[str, nn.Module], graphs: dict[str, fx.Graph], path: str
+) -> Iterator[tuple[str, str]]:
     """Of a module that is known to run as a whole: which part of it reads which."""
     module = modules[path]
     if isinstance(module, nn.Sequential) and is_library(module):
         names = [join(path, name) for name in children_of(module)]
         between, inside = list(itertools.pairwise(names)), names
-    elif not is_library(module) and (graph := trace(module).graph) is not None:
-        between, inside = _in_graph(graph, path)
+    elif path in graphs:
+        between, inside = _in_graph(graphs[path], path)
     else:
         return
     for first, second in between:
@@ -74,7 +98,7 @@ def _links(modules: dict[str, nn.Module], path: str) -> Iterator[tuple[str, str]
         if last is not None and following is not None:
             yield last, following
     for name in inside:
-        yield from _links(modules, name)
+        yield from _links(modules, graphs, name)
 
 
 def _in_graph(graph: fx.Graph, path: str) -> tuple[list[tuple[str, str]], list[str]]:
