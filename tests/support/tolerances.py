@@ -31,8 +31,8 @@ FOLDED = {torch.float32: 1e-5, torch.float64: 1e-13}
 DEPLOYED = {torch.float32: 1e-6, torch.float64: 1e-12}
 # Another runtime's float32 kernels, on networks of a few layers; what ONNX's node tests allow, too.
 EXPORTED = 1e-5
-# 8 bits over a range of 2**3: half a step, 1 / 64, for weights and for activations, in each of three
-# layers, whose sums of a few such errors are up to twice one.
+# 8 bits over a range of 2**3: half a step, 1 / 64, for weights and for activations, in each of
+# three layers, whose sums of a few such errors are up to twice one.
 QUANTIZED = 0.2
 # What moments() promises, against 50 digits and more.
 MOMENTS_RELATIVE = 1e-12
