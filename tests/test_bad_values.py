@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import selfnorm
-from selfnorm import auditing, init, nn, tabular, theory, training, watch
+from selfnorm import auditing, init, nn, plots, tabular, theory, training, watch
 from selfnorm.errors import SelfNormError
 
 BAD = {
@@ -36,16 +36,30 @@ def model() -> nn.MLP:
 
 
 ROWS = torch.zeros(4, 8)
+DOMAIN = theory.Domain.of(mean=(0, 0), variance=("0.1", "0.12"), omega=(0, 0), tau=(1, 1))
 SETTINGS = vars(tabular.Settings())
 CALLS = {
-    "MLP": call(nn.MLP, in_features=8, out_features=2, width=16, depth=2, shape="conic", dropout=0),
+    "MLP": call(
+        nn.MLP, in_features=8, out_features=2, width=16, depth=2, shape="conic", dropout=0,
+        generator=None, dtype=None,
+    ),
     "AlphaDropout": call(nn.AlphaDropout, p=0.1),
     "SELUAlphaDropout": call(nn.SELUAlphaDropout, p=0.1),
     "hidden_widths": call(nn.hidden_widths, width=8, depth=2, shape="conic", out_features=1),
     "selu": call(selfnorm.selu, input=ROWS),
     "alpha_dropout": call(selfnorm.alpha_dropout, input=ROWS, p=0.1),
     "selu_alpha_dropout": call(selfnorm.selu_alpha_dropout, input=ROWS, p=0.1),
-    "lecun_normal_": call(init.lecun_normal_, tensor=torch.zeros(4, 4)),
+    "lecun_normal_": call(
+        init.lecun_normal_, tensor=torch.zeros(4, 4), fan_in=None, truncated=False, exact=False,
+        generator=None,
+    ),
+    "lecun_uniform_": call(
+        init.lecun_uniform_, tensor=torch.zeros(4, 4), fan_in=None, exact=False, generator=None
+    ),
+    "initialize_": call(
+        init.initialize_, module=model, distribution="normal", truncated=False, exact=False,
+        generator=None, skip=(),
+    ),
     "audit": call(selfnorm.audit, model=model, inputs=ROWS, loss=None, rules=None),
     "convert": call(
         selfnorm.convert, model=model, include=None, exclude=None, init=None, dropout="keep",
@@ -68,6 +82,17 @@ CALLS = {
     "dropout_budget": call(theory.dropout_budget, depth=3, tolerance=10),
     "alpha_dropout_affine": call(theory.alpha_dropout_affine, p=0.1, mean=0, variance=1),
     "correlation_map": call(theory.correlation_map, correlation=0.5, mean=0, variance=1),
+    "normalize_activation": call(theory.normalize_activation, activation="selu"),
+    "compare_activations": call(theory.compare_activations, activations=["selu"]),
+    "Domain": call(theory.Domain, **vars(DOMAIN)),
+    "Domain.of": call(theory.Domain.of, **vars(DOMAIN)),
+    "with_ranges": call(DOMAIN.with_ranges, **vars(DOMAIN)),
+    "widened": call(DOMAIN.widened, name="mean", side=1, end=1),
+    "holds": call(theory.THEOREM_1.holds, name="mean", values=0.1),
+    "interval": call(theory.THEOREM_1.interval, name="mean"),
+    "certify": call(theory.certify, theorem="3", domain=DOMAIN, most_boxes=9),
+    "theorem_domains": call(theory.theorem_domains, theorem="3"),
+    "darken": call(plots.darken, drawn=None),
     "Settings": call(tabular.Settings, **SETTINGS),
     "Options": call(training.Options, **vars(training.Options())),
     "load_model": call(tabular.load_model, folder="nothing"),

@@ -187,3 +187,26 @@ def test_a_generator_draws_on_the_tensors_device() -> None:
         weight = torch.empty(3, 3, device="cuda")
     with pytest.raises(ArgumentError, match=r"on cpu and the tensor on cuda:0. Pass torch.Gen"):
         lecun_normal_(weight, generator=seeded())
+
+
+@pytest.mark.parametrize("fill", [lecun_normal_, lecun_uniform_])
+@pytest.mark.parametrize(
+    ("dtype", "fan_in", "exact"),
+    [
+        (torch.float32, 1e-300, False),
+        (torch.float32, 1e-300, True),
+        (torch.float16, 1e-9, False),
+        (torch.bfloat16, 1e-80, True),
+    ],
+)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_fan_in_of_weights_beyond_the_dtype_is_told(fill, dtype, fan_in, exact, device) -> None:
+    weight = torch.zeros(2, 3, dtype=dtype, device=device)
+    with pytest.raises(ArgumentError, match=f"numbers that {dtype} holds; got fan_in={fan_in}"):
+        fill(weight, fan_in=fan_in, exact=exact)
+    assert device == "meta" or not weight.any()
+
+
+def test_a_small_fan_in_of_weights_that_the_dtype_holds_is_taken() -> None:
+    assert lecun_normal_(torch.empty(64, 64), fan_in=1e-74).isfinite().all()
+    assert lecun_normal_(torch.empty(64, 64, dtype=torch.float64), fan_in=1e-300).isfinite().all()

@@ -315,6 +315,13 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_after(model, tmp_pat
         load_model(tmp_path / ("x" * 300))
 
 
+@pytest.mark.parametrize("about", [{"columns": ["\ud800"]}, {"made": object()}])
+def test_a_record_that_json_cannot_hold_is_told(about: dict, model, tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="record is JSON in UTF-8; this one's cannot"):
+        save_model(replace(model, about=about), tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
 def test_other_files_in_the_folder_stay(model, tmp_path: Path) -> None:
     save_model(model, tmp_path)
     (tmp_path / "notes.txt").write_text("mine")

@@ -12,6 +12,7 @@ from itertools import chain
 import mpmath
 import numpy as np
 import pytest
+import torch
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -321,6 +322,41 @@ def test_slopes_are_the_derivatives_and_their_stretch_the_singular_value(
         assert float(stretch) == pytest.approx(np.linalg.norm(matrix, 2), rel=MOMENTS_RELATIVE)
 
 
+@pytest.mark.parametrize(
+    "ends",
+    [
+        np.array([0, 1]),
+        np.array([0.0, 1.0], np.float32),
+        (np.array(0), np.float64(1)),
+        torch.tensor([0, 1]),
+        (torch.tensor(0.0, requires_grad=True), torch.tensor(1.0, dtype=torch.bfloat16)),
+        ("0e99999", Decimal("1.0")),
+        (Decimal("0e99999"), "1"),
+        (" -0.00e-9999999999", "1"),
+    ],
+)
+def test_an_end_is_a_rational_of_pythons_integers(ends) -> None:
+    domain = Domain.of(mean=ends, variance=(1, 1), omega=(0, 0), tau=(1, 1))
+    assert domain.mean == (0, 1)
+    assert all(type(end.numerator) is type(end.denominator) is int for end in domain.mean)
+    assert BOX.widened("mean", np.int64(1), ends[1]).mean[1] == 1
+
+
+@pytest.mark.parametrize("end", ["1e99999", "0/1e9", "e99999", "0 e9", torch.tensor(0j)])
+def test_what_only_looks_like_0_is_none(end) -> None:
+    with pytest.raises(ArgumentError, match="mean must be"):
+        Domain.of(mean=(end, 1), variance=(1, 1), omega=(0, 0), tau=(1, 1))
+
+
+@pytest.mark.parametrize("variance", [("1e-20", "1e-19"), ("1e-300", "1e-299")])
+def test_a_slack_as_small_as_the_variance_gets_the_bits_that_show_it(
+    variance: tuple[str, str],
+) -> None:
+    """In 64 bits no halving would help, and 100,000 boxes would be used up."""
+    (certificate,) = certify("3", domain=box((0, 0), variance, (0, 0), (1, 1)), most_boxes=50)
+    assert certificate.verdict == "proved", certificate.reason
+
+
 def test_a_decimal_end_is_a_rational() -> None:
     domain = Domain.of(mean=(-0.1, 0.1), variance=("0.8", 1.5), omega=(0, 0), tau=(1, 1))
     assert domain.mean == (Fraction(-1, 10), Fraction(1, 10))
@@ -439,6 +475,7 @@ def test_impossible_domains(ranges: dict[str, object], words: str) -> None:
     [
         (("var", 0, 1), r"got \['var'\]"),
         (("mean", 2, 1), "side must be 0, the lower end, or 1, the upper; got 2"),
+        (("mean", np.array([0, 1]), 1), r"or 1, the upper; got array"),
         (("mean", 0, 1), r"low <= high; got \(1, 0.1\)"),
         (("tau", 0, Fraction(-1)), r"low > 0; got \(-1, 1.1\)"),
         (("tau", 1, math.nan), "tau must be a finite number; got nan"),

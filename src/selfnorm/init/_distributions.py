@@ -7,19 +7,21 @@ moments have their fixed point (Klambauer et al. 2017, section 3).
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.init._tensors import as_stored, blank, check_dtype, check_writable
+from selfnorm.theory._numbers import scalar
 
 Distribution = Literal["normal", "uniform"]
 
 _CUT = 2.0  # where the normal distribution is truncated, in its own standard deviations
 _INSIDE = math.erf(_CUT / math.sqrt(2.0))  # the probability that the cut keeps
 _DENSITY = math.exp(-(_CUT**2) / 2.0) / math.sqrt(2.0 * math.pi)
+_FARTHEST = 10.0  # deviations; float64's uniform numbers give normal ones within 8.6
 _TRUNCATED_STD = math.sqrt(1.0 - 2.0 * _CUT * _DENSITY / _INSIDE)
 
 
@@ -68,8 +70,9 @@ def lecun_normal_(
 
     Raises:
         ArgumentError: The tensor has fewer than two dimensions or is lazy, `fan_in` is not a
-            positive number, the generator is on another device, or `exact=True` and a unit has
-            one weight only, which cannot have both mean 0 and square 1.
+            positive number or so small that weights may overflow the dtype, the generator is on
+            another device, or `exact=True` and a unit has one weight only, which cannot have both
+            mean 0 and square 1.
         UnsupportedError: The tensor is not real floating point of 16 bits or more, not dense, has
             elements that share memory, or cannot be written here (`torch.inference_mode`).
 
@@ -129,10 +132,20 @@ class Draw:
     generator: torch.Generator | None = None
 
     def __post_init__(self) -> None:
-        if self.distribution not in ("normal", "uniform"):
+        named = isinstance(cast("object", self.distribution), str)
+        if not named or self.distribution not in ("normal", "uniform"):
             raise ArgumentError(
                 f"distribution is 'normal' or 'uniform'; got {self.distribution!r}. "
                 "Choose one of the two."
+            )
+        for name in ("truncated", "exact"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ArgumentError(f"{name} is True or False; got {value!r}. Choose one.")
+        source = cast("object", self.generator)
+        if source is not None and not isinstance(source, torch.Generator):
+            raise ArgumentError(
+                f"a generator is a torch.Generator; got {source!r}. "
+                "Pass torch.Generator().manual_seed(0), or None for torch's default."
             )
         if self.truncated and self.distribution == "uniform":
             raise ArgumentError(
@@ -192,20 +205,39 @@ def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw) -> Tensor:
             "a weight has a dimension of units and one or more of inputs; the tensor has shape "
             f"{tuple(tensor.shape)}. For one unit pass tensor.reshape(1, -1), a view of it."
         )
-    if fan_in is not None and not (math.isfinite(fan_in) and fan_in > 0):
-        raise ArgumentError(
-            f"fan_in is the number of terms in a pre-activation, so positive; got {fan_in}. "
-            "Leave it out to count the weights of a unit."
-        )
+    terms = math.prod(tensor.shape[1:])
+    if fan_in is not None:
+        fan_in = _positive(fan_in)
+        _check_holds(tensor.dtype, fan_in, math.sqrt(terms) if draw.exact else _FARTHEST)
     if tensor.is_meta or tensor.numel() == 0:
         return tensor
-    terms = math.prod(tensor.shape[1:])
     check_terms(terms, draw, what, "Leave exact out.")
     with torch.no_grad():
         values = blank(tensor, tensor.device)
         fill_(values, tuple(range(1, tensor.ndim)), terms if fan_in is None else fan_in, draw)
         tensor.copy_(as_stored(values, tensor, what))
     return tensor
+
+
+def _positive(fan_in: object) -> float:
+    """A fan-in as a float; of a tensor without dimensions, its number."""
+    value = scalar(fan_in, "fan_in")
+    if not (math.isfinite(value) and value > 0):
+        raise ArgumentError(
+            f"fan_in is the number of terms in a pre-activation, so positive; got {value:g}. "
+            "Leave it out to count the weights of a unit."
+        )
+    return value
+
+
+def _check_holds(dtype: torch.dtype, fan_in: float, farthest: float) -> None:
+    """Raise if weights of variance 1/fan_in, so many deviations out, leave a dtype's range."""
+    if farthest * fan_in**-0.5 > torch.finfo(dtype).max:
+        raise ArgumentError(
+            f"weights of variance 1/fan_in must be numbers that {dtype} holds; got fan_in="
+            f"{fan_in!r}, of deviation {fan_in**-0.5:.3g}. Leave it out to count the weights of a "
+            "unit."
+        )
 
 
 def _standard(shape: torch.Size, device: torch.device, draw: Draw) -> Tensor:

@@ -57,6 +57,7 @@ class Constant:
 
     name: str
     value: float = 0.0
+    counts: bool = False  # a whole number
 
     def mean_square(self, _tensor: Tensor) -> float:
         """The square of the value."""
@@ -215,7 +216,7 @@ def _(_module: nn.Module) -> list[Entry]:
         Constant("bias"),
         Constant("running_mean"),
         Constant("running_var", 1.0),
-        Constant("num_batches_tracked"),
+        Constant("num_batches_tracked", counts=True),
     ]
 
 

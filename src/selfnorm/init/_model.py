@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.init._distributions import Distribution, Draw, check_generator, check_terms
-from selfnorm.init._layers import Weight
+from selfnorm.init._layers import Constant, Weight
 from selfnorm.init._memory import Sharing, is_plain
 from selfnorm.init._places import Place, Slot, find, sharing_of, skipped
 from selfnorm.init._tensors import check_dtype, check_writable, reshard
@@ -88,11 +88,11 @@ def initialize_(
         The same module.
 
     Raises:
-        ArgumentError: Lazy modules, a name in `skip` that does not exist, a generator on another
-            device, an unknown distribution, or `exact=True` for a unit with one weight.
-        UnsupportedError: Weights that are complex, integers or of less than 16 bits, not dense,
-            overlapping in themselves, made in inference mode, of a class that does not take them,
-            or computed by a hook.
+        ArgumentError: No module, lazy modules, a name in `skip` that does not exist, a generator
+            on another device, an unknown distribution, or `exact=True` for a unit with one weight.
+        UnsupportedError: Weights or biases that are complex, integers or of less than 16 bits, not
+            dense, overlapping in themselves, made in inference mode, of a class that does not take
+            them, or computed by a hook; or a parametrization that cannot be tried on a copy.
 
     Source: LeCun et al. 1998, *Efficient BackProp*, Eq. 16; Klambauer et al. 2017, section 3.
 
@@ -110,6 +110,11 @@ def initialize_(
 
 def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -> list[str]:
     """`initialize_`, with what it would warn of as a result: warning filters are the process's."""
+    if not isinstance(cast("object", module), nn.Module):
+        raise ArgumentError(
+            f"initialize_ writes into a torch.nn.Module; got {type(module).__name__}. "
+            "Pass the model, or one layer."
+        )
     reshard(module)
     slots, unknown, quantized = find(module)
     sharing = sharing_of(module)
@@ -173,10 +178,12 @@ def _check(slot: Slot, draw: Draw) -> None:
                 f"a parametrized weight is computed from plain tensors; {place} is computed from "
                 f"a {type(tensor).__name__}. Initialize before it is sharded or quantized."
             )
-    if not isinstance(entry, Weight):
+    if isinstance(entry, Constant) and entry.counts:
         return
     outline = place.outline
     check_dtype(outline.dtype, str(place))
+    if not isinstance(entry, Weight):
+        return
     check_generator(place.stored[0], draw, str(place))
     if outline.ndim < 2:
         raise UnsupportedError(

@@ -38,7 +38,7 @@ def tensors_for(
     All is tried on a copy. None if the parametrization has no inverse, or keeps another weight.
 
     Raises:
-        UnsupportedError: there can be no copy.
+        UnsupportedError: there can be no copy, or the inverse raises what torch's own do not.
     """
     try:
         trial = copy.deepcopy(parametrization)
@@ -54,6 +54,11 @@ def tensors_for(
         pairs = list(zip(_tensors(parametrization), _tensors(trial), strict=True))
     except (RuntimeError, ValueError):  # torch's own; NotImplementedError is a RuntimeError
         return None
+    except Exception as error:
+        raise UnsupportedError(
+            f"initialize_ tries a parametrization on a copy; that of {what} raised "
+            f"{type(error).__name__}: {error}. Mend its right_inverse, or name it in skip."
+        ) from error
     if any(one.shape != new.shape or one.dtype != new.dtype for one, new in pairs):
         return None
     return [(one, new.detach()) for one, new in pairs if not torch.equal(one, new)]

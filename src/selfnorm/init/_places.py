@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -101,9 +102,16 @@ def skipped(
     """Whether `skip` names a place, a module around it, or a parameter of which it shares memory.
 
     Raises:
-        ArgumentError: a name is none of the model's.
+        ArgumentError: there are others than names, or one is none of the model's.
     """
-    skip = (skip,) if isinstance(skip, str) else tuple(skip)
+    given = cast("object", (skip,) if isinstance(skip, str) else skip)
+    named = tuple(cast("Iterable[object]", given)) if isinstance(given, Iterable) else (given,)
+    if not all(isinstance(name, str) for name in named):
+        raise ArgumentError(
+            f"skip holds names of the model's modules and parameters; got {given!r}. "
+            "named_modules() and named_parameters() list them."
+        )
+    skip = cast("tuple[str, ...]", named)
     tensors = list(_tensors(root))
     names = {name for name, _ in root.named_modules(remove_duplicate=False)} - {""}
     names |= {name for name, _ in root.named_parameters(remove_duplicate=False)}
@@ -115,11 +123,11 @@ def skipped(
             f"{', '.join(map(repr, absent))}. named_modules() and named_parameters() list them."
         )
 
-    def named(name: str) -> bool:
+    def is_named(name: str) -> bool:
         return any(name == skipped or name.startswith(f"{skipped}.") for skipped in skip)
 
-    kept = sharing.partners(tensor for name, tensor in tensors if named(name))
-    return lambda place: named(place.qualified) or any(id(t) in kept for t in place.stored)
+    kept = sharing.partners(tensor for name, tensor in tensors if is_named(name))
+    return lambda place: is_named(place.qualified) or any(id(t) in kept for t in place.stored)
 
 
 def sharing_of(root: nn.Module) -> Sharing:

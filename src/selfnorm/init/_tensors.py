@@ -4,7 +4,7 @@ Everything that a write could fail of is asked, or tried on a copy, before the f
 """
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,11 @@ def check_dtype(dtype: torch.dtype, what: str) -> None:
     Raises:
         UnsupportedError: it is not.
     """
+    if not isinstance(cast("object", dtype), torch.dtype):
+        raise UnsupportedError(
+            f"weights are real floating-point numbers; {what} was to have dtype {dtype!r}, which "
+            "is no torch.dtype. Give one, such as torch.float32."
+        )
     if dtype.is_floating_point and not _is_small(dtype):
         return
     hint = (

@@ -68,7 +68,7 @@ class MLP(nn.Sequential):
         dtype: torch.dtype | None = None,
     ) -> None:
         check_sizes(in_features=in_features, out_features=out_features)
-        check_dtype(dtype or torch.get_default_dtype(), "an MLP")
+        check_dtype(torch.get_default_dtype() if dtype is None else dtype, "an MLP")
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         fan_in = in_features
         for number, units in enumerate(hidden_widths(width, depth, shape, out_features), 1):

@@ -1,15 +1,16 @@
 """The dark form of a figure, for dark pages."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.collections import Collection
 from matplotlib.colors import to_hex, to_rgba
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
+from selfnorm.errors import ArgumentError
 from selfnorm.plots._style import COLORS, DIM, GRID, INK, PAPER, ZONE
 
 # Paper, ink and rules are those of a report's page in the dark.
@@ -45,12 +46,20 @@ def darken(drawn: Figure) -> Figure:
     Returns:
         The same figure.
 
+    Raises:
+        ArgumentError: It is no figure.
+
     Example:
         >>> from matplotlib.colors import to_hex
         >>> from selfnorm import plots
         >>> to_hex(plots.darken(plots.selu_shape()).get_facecolor())
         '#14171d'
     """
+    if not isinstance(cast("object", drawn), FigureBase):
+        raise ArgumentError(
+            f"darken takes a Matplotlib figure; got {type(drawn).__name__}. "
+            "Pass what a function of selfnorm.plots returns."
+        )
     for artist in drawn.findobj():
         for kind, names in _COLORED:
             if isinstance(artist, kind):

@@ -70,7 +70,8 @@ def save_model(model: TabularModel, folder: str | Path, *, force: bool = False) 
         force: Write over a model that is there. Other files stay.
 
     Raises:
-        ModelFolderError: the folder cannot be written to, or is not empty.
+        ModelFolderError: the folder cannot be written to, or is not empty; or the model holds
+            what JSON in UTF-8 does not.
     """
     folder = _path(folder)
     check_output(folder, force=force)
@@ -84,8 +85,14 @@ def save_model(model: TabularModel, folder: str | Path, *, force: bool = False) 
         "architecture": vars(model.architecture),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    record["sha256"] = _digest(record)
-    content = json.dumps(record, indent=1, ensure_ascii=False).encode()
+    try:
+        record["sha256"] = _digest(record)
+        content = json.dumps(record, indent=1, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelFolderError(
+            f"A model's record is JSON in UTF-8; this one's cannot be written ({error}). Mend "
+            "the model's names, classes or 'about'."
+        ) from error
     if len(content) > _LARGEST_RECORD:
         raise ModelFolderError(
             f"A model's record is of {_LARGEST_RECORD:,} bytes at most; this one has "

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
 
+from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._numbers import Number, exact, shown
 
@@ -75,7 +76,7 @@ class Domain:
             ArgumentError: If there is no such range or side, or what is left is no range.
         """
         _check_names([name])
-        if side not in (0, 1):
+        if not Whole(0, 2).holds(side):
             msg = f"side must be 0, the lower end, or 1, the upper; got {shown(side)}. Give one."
             raise ArgumentError(msg)
         end = exact(end, name)
@@ -98,7 +99,7 @@ class Domain:
 
 
 def _check_names(names: Iterable[object]) -> None:
-    unknown = [name for name in names if name not in _NAMES]
+    unknown = [name for name in names if not isinstance(name, str) or name not in _NAMES]
     if unknown:
         msg = (
             f"A domain has mean, variance, omega and tau; got {shown(unknown)}. Name one of these."

@@ -1,7 +1,8 @@
 """The affine version of an activation that keeps mean 0 and variance 1; does it attract?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +15,7 @@ from selfnorm.theory._activations import (
     shape_of,
     statistics,
 )
-from selfnorm.theory._numbers import finite_array
+from selfnorm.theory._numbers import finite_array, shown
 from selfnorm.theory._quadrature import evaluate
 from selfnorm.theory._types import ArrayFunction, FloatArray
 
@@ -146,8 +147,9 @@ def compare_activations(
         >>> [f.name for f in compare_activations(["selu", "relu", "sin"])]
         ['sin', 'selu', 'relu']
     """
-    if isinstance(activations, str):
-        msg = f"activations must be several; got {activations!r}. Write [{activations!r}]."
+    if isinstance(activations, str) or not isinstance(cast("object", activations), Iterable):
+        came = shown(activations)
+        msg = f"activations must be several; got {came}. Write a list, such as ['selu', 'relu']."
         raise ArgumentError(msg)
     table = [normalize_activation(activation) for activation in activations]
     return tuple(sorted(table, key=lambda one: abs(one.variance_slope)))

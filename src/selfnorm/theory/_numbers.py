@@ -24,23 +24,40 @@ _EXPONENT = re.compile(r"[eE]([+-]?\d+)\s*$")
 def exact(value: Number, name: str) -> Fraction:
     """The rational that a number names; a float is read as the decimal that Python prints for it.
 
-    So `0.1` is one tenth, as its author means, and not the binary neighbor of one tenth.
+    So `0.1` is one tenth, as its author means, and not the binary neighbor of one tenth. NumPy's
+    numbers, and tensors and arrays without dimensions, are numbers too.
 
     Raises:
         ArgumentError: If it is no number, or none that float64 holds with room to spare.
     """
-    moderate = not _is_extreme(value)
-    if moderate:
+    given = _without_wrapping(value)
+    if not _is_extreme(given):
         try:
-            number = Fraction(repr(float(value)) if _is_float(value) else value)
+            number = Fraction(repr(float(given)) if _is_float(given) else given)
         except (ValueError, OverflowError, TypeError, ZeroDivisionError):
             came = shown(value)
             msg = f"{name} must be a finite number; got {came}. Give one such as 0.1 or '1/3'."
             raise ArgumentError(msg) from None
         if number == 0 or _SMALLEST <= abs(number) <= _LARGEST:
-            return number
+            # A Fraction of another library's integers keeps them, and computes with their range.
+            return Fraction(int(number.numerator), int(number.denominator))
     msg = f"{name} must be 0 or of a size from 1e-300 to 1e300; got {shown(value)}. Rescale it."
     raise ArgumentError(msg)
+
+
+def _without_wrapping(value: object) -> Any:
+    """The number in a tensor or array without dimensions; a plain 0 for one with an exponent."""
+    number: Any = value
+    if getattr(value, "ndim", None) == 0:
+        with suppress(RuntimeError, TypeError, ValueError):  # a tensor may hold no value
+            number = number.item()
+    if isinstance(number, Decimal) and number.is_zero():
+        return 0
+    if isinstance(number, str) and (found := _EXPONENT.search(number)) is not None:
+        with suppress(ValueError):
+            if Fraction(f"{number[: found.start()]}e0") == 0:
+                return 0
+    return number
 
 
 def _is_extreme(value: object) -> bool:
@@ -80,7 +97,7 @@ def scalar(value: object, name: str) -> float:
         except OverflowError:
             msg = f"{name} must be a number that float64 holds; got {shown(value)}. Rescale it."
             raise ArgumentError(msg) from None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RuntimeError):  # the last of tensors that hold none
             pass
     raise ArgumentError(f"{name} must be a number; got {shown(value)}. Give one such as 0.1.")
 

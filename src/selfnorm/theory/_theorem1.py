@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import overload
+from typing import cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,8 +85,9 @@ class Theorem1:
         return f"[{low:g}, {high:g}]"
 
     def _range(self, name: str) -> tuple[float, float]:
-        if name not in EXACT:
-            msg = f"Theorem 1 has ranges of {', '.join(EXACT)}; got {name!r}. Name one of these."
+        if not isinstance(cast("object", name), str) or name not in EXACT:
+            known = ", ".join(EXACT)
+            msg = f"Theorem 1 has ranges of {known}; got {shown(name)}. Name one of these."
             raise ArgumentError(msg)
         return getattr(self, name)
 

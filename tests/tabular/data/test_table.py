@@ -225,3 +225,32 @@ def test_what_is_no_table_is_told_by_its_kind() -> None:
         as_table([[1, 2], [3]])
     with pytest.raises(TableError, match="holds something else"):
         as_table(np.array([[1, {}], [2, {}]], dtype=object))
+
+
+HALF = "\ud800"  # of a surrogate pair
+
+
+def arrow_bytes() -> pa.Table:
+    size, letters = pa.py_buffer(np.array([0, 3], np.int32)), pa.py_buffer(b"\xed\xa0\x80")
+    return pa.table({"kind": pa.StringArray.from_buffers(1, size, letters)})
+
+
+@pytest.mark.parametrize(
+    ("make", "column"),
+    [
+        (lambda: pd.DataFrame({"kind": np.array(["a", HALF], object)}, dtype=object), "kind"),
+        (lambda: pd.DataFrame([[1]], columns=pd.Index([HALF], dtype=object)), r"\\ud800"),
+        (lambda: np.array([[1, "a"], [2, HALF]], object), "x1"),
+        (lambda: np.array([["1", "a"], ["2", HALF]]), "x1"),
+        (arrow_bytes, "kind"),
+    ],
+)
+def test_text_that_utf8_cannot_write_is_told_with_its_column(make, column: str) -> None:
+    with pytest.raises(TableError, match=f"column '{column}' has some that it cannot"):
+        as_table(make())
+
+
+def test_bytes_of_a_file_that_are_not_utf8_are_told(tmp_path: Path) -> None:
+    pq.write_table(arrow_bytes(), tmp_path / "bytes.parquet")
+    with pytest.raises(TableError, match="column 'kind' has some"):
+        read_table(tmp_path / "bytes.parquet")

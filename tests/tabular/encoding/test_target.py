@@ -121,3 +121,8 @@ def test_numbers_that_cannot_be_squared_are_told() -> None:
 
 def test_a_constant_target_has_deviation_1() -> None:
     assert NumberTarget.fit("y", np.full(7, 0.1)).deviation == 1
+
+
+def test_classes_that_utf8_cannot_write_are_told_before_training() -> None:
+    with pytest.raises(TableError, match="column 'kind' has some that it cannot"):
+        ClassTarget.fit("kind", np.array(["a", "\ud800"]))

@@ -66,6 +66,15 @@ def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(column, ""), None, column)
 
 
+def not_utf8(name: str) -> TableError:
+    """What to raise where a column, or its name, is no text that a model's record can hold."""
+    return TableError(
+        f"Names and values must be text that UTF-8 can write; column {name!r} has some that it "
+        "cannot, such as half of a surrogate pair. Mend it by "
+        "text.encode('utf-8', 'replace').decode()."
+    )
+
+
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column without dictionary coding."""
     kind = column.type

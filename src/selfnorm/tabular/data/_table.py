@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from selfnorm.errors import TableError, UnsupportedError
 from selfnorm.tabular.data import _datasets
+from selfnorm.tabular.data._cells import is_text, not_utf8
 from selfnorm.tabular.data._csv import clean_names, read_csv
 
 _DELIMITED = (".csv", ".tsv", ".txt")
@@ -66,21 +67,21 @@ def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
 
     Raises:
         UnsupportedError: `data` is none of these.
-        TableError: one column name stands twice, or a column mixes kinds of values.
+        TableError: one column name stands twice, a column mixes kinds of values, or text cannot be
+            written in UTF-8.
     """
     try:
         if isinstance(data, pa.Table):
             return _with_names(data, "the table")
         if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas: names may be integers
-            frame = data.set_axis([str(name) for name in data.columns], axis=1)
-            return _with_names(pa.Table.from_pandas(frame, preserve_index=False), "the table")
+            return _with_names(_of_pandas(data), "the table")
         if hasattr(data, "__arrow_c_stream__"):
             return _with_names(pa.table(data), "the table")
         array = _as_array(data)
         if array.ndim == 2:
             names = names or [f"x{number}" for number in range(array.shape[1])]
-            table = pa.table([_arrow(values) for values in array.T], names=list(names))
-            return _with_names(table, "the array")
+            columns = [_arrow(*named) for named in zip(names, array.T, strict=True)]
+            return _with_names(pa.table(columns, names=list(names)), "the array")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise TableError(f"Each column holds values of one kind: {_reason(error)}") from error
     came = f"an array of shape {array.shape}" if array.ndim else f"{type(data).__name__}"
@@ -116,7 +117,17 @@ def _as_array(data: Any) -> np.ndarray:
         ) from error
 
 
-def _arrow(values: np.ndarray) -> pa.Array:
+def _of_pandas(data: Any) -> pa.Table:
+    try:
+        frame = data.set_axis([str(name) for name in data.columns], axis=1)
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except UnicodeError:
+        for name, values in data.items():
+            _encoded(str(name), values)
+        raise
+
+
+def _arrow(name: str, values: np.ndarray) -> pa.Array:
     if values.dtype == object and not any(isinstance(value, str) for value in values):
         try:
             values = values.astype(float)
@@ -125,7 +136,15 @@ def _arrow(values: np.ndarray) -> pa.Array:
                 f"Columns of an array hold numbers or text; one holds something else ({error}). "
                 "Convert it, or leave it out."
             ) from error
-    return pa.array(values, from_pandas=True)
+    return _encoded(name, values)
+
+
+def _encoded(name: str, values: Any) -> pa.Array:
+    try:
+        name.encode()
+        return pa.array(values, from_pandas=True)
+    except UnicodeError as error:
+        raise not_utf8(name) from error
 
 
 def _read_file(path: Path, text_columns: Collection[str]) -> pa.Table:
@@ -153,7 +172,18 @@ def _with_names(table: pa.Table, where: str) -> pa.Table:
         )
     if table.num_rows == 0:
         raise TableError(f"A table needs rows; {where} has {table.num_columns} columns and none.")
+    for name, column in zip(names, table.columns, strict=True):
+        _check_bytes(name, column)
     return pa.table([_tidy(column) for column in table.columns], names=names)
+
+
+def _check_bytes(name: str, column: pa.ChunkedArray) -> None:
+    """Raise if text that came as bytes is not UTF-8: Arrow looks only when it is asked."""
+    if is_text(column.type) or pa.types.is_dictionary(column.type):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise not_utf8(name) from error
 
 
 def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:

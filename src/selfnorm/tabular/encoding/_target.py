@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
-from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, numbers, text
+from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, not_utf8, numbers, text
 from selfnorm.tabular.encoding._columns import are_text, are_whole, is_finite, moments, require
 
 _MOST_NUMBERED_CLASSES = 20
@@ -48,8 +48,14 @@ class ClassTarget:
 
     @classmethod
     def fit(cls, name: str, values: np.ndarray) -> "ClassTarget":
-        """Learn the classes from the rows to train and to validate with."""
+        """Learn the classes from the rows to train and to validate with.
+
+        Raises:
+            TableError: they are text that UTF-8 cannot write.
+        """
         classes, counts = np.unique(values, return_counts=True)
+        if classes.dtype.kind == "U" and not are_text(*classes.tolist()):
+            raise not_utf8(name)
         return cls(name, tuple(classes.tolist()), tuple((counts / len(values)).tolist()))
 
     @property

@@ -20,7 +20,7 @@ Constants = tuple[arb, arb]
 _DEEPEST = 60  # halvings of one box; a claim that needs more holds with equality somewhere
 _PROBES = 4  # the first look for counterexamples is on a grid of 5 x 5 points
 _SHARP = 0.5  # go on until the proved slack is this share of the least slack at a point
-_BITS = 64
+_BITS = 64  # of a slack as small as the variance at least half of them are its own
 _MANY_BITS = 1024  # for single points; a slack of 0 to 300 digits is taken for equality
 
 
@@ -76,7 +76,7 @@ def bisect(
         An `Outcome`: `complete` if all is proved, a `point` if a claim is refuted, else a `reason`.
     """
     whole = domain.products()
-    with precision(_MANY_BITS if _is_point(whole) else _BITS):
+    with precision(_MANY_BITS if _is_point(whole) else _bits(whole)):
         return _bisect(whole, claims, most_boxes, report)
 
 
@@ -183,6 +183,16 @@ def _look(
             )
             continue
         outcome.attained[claim.name] = min(outcome.attained[claim.name], float(slack.upper()))
+
+
+def _bits(whole: Box) -> int:
+    """As many as tell a slack from 0: near a variance of 0 all slacks are of its size.
+
+    Without them no halving would help, as the balls' radii stay near `2**-bits`.
+    """
+    least = whole[1][0]
+    size = least.denominator.bit_length() - least.numerator.bit_length()
+    return min(max(_BITS, 2 * size), _MANY_BITS)
 
 
 def _spread(limits: tuple[Fraction, Fraction]) -> list[Fraction]:
