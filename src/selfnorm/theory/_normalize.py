@@ -149,7 +149,7 @@ def compare_activations(
     """
     if isinstance(activations, str) or not isinstance(cast("object", activations), Iterable):
         came = shown(activations)
-        msg = f"activations must be several; got {came}. Write a list, such as ['selu', 'relu']."
+        msg = f"activations must be several; got {came}. Write [{came}]."
         raise ArgumentError(msg)
     table = [normalize_activation(activation) for activation in activations]
     return tuple(sorted(table, key=lambda one: abs(one.variance_slope)))
