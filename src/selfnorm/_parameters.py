@@ -55,7 +55,7 @@ class Number:
         """Whether it is one."""
         if isinstance(value, bool) or not isinstance(value, Real):
             return False
-        number = float(value)
+        number: Any = value  # as it is: an integer may be larger than any float
         above = number > self.low if self.open_low else number >= self.low
         return above and (number < self.high if self.open_high else number <= self.high)
 

@@ -150,9 +150,10 @@ def test_counts_are_whole(name: str) -> None:
         Options(**{**vars(OPTIONS), name: 1.5})
 
 
-def test_a_learning_rate_above_1_is_told() -> None:
-    with pytest.raises(ArgumentError, match=r"in \(0, 1\]; 3 came"):
-        Options(**{**vars(OPTIONS), "learning_rate": 3})
+@pytest.mark.parametrize("rate", [3, 10**400, -(10**400), float("nan")], ids=lambda r: f"{r}"[:4])
+def test_a_learning_rate_outside_is_told(rate: float) -> None:
+    with pytest.raises(ArgumentError, match=rf"in \(0, 1\]; {rate} came"):
+        Options(**{**vars(OPTIONS), "learning_rate": rate})
 
 
 def test_weight_decay_may_be_0() -> None:
