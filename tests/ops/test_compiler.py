@@ -44,7 +44,7 @@ def operations(x: Tensor) -> dict[str, tuple[Any, ...]]:
     }
 
 
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "expanded"])
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "sliced", "empty", "channels last"])
 @pytest.mark.parametrize("name", operations(torch.zeros(0)))
 def test_opcheck(name: str, layout: str) -> None:
     arguments = operations(LAYOUTS[layout](torch.float32).requires_grad_())[name]

@@ -81,7 +81,7 @@ def test_masks_of_any_size(gpu_kernels: ModuleType, size: int) -> None:
 
 @pytest.mark.parametrize("inner", [2, 49, 1500])
 def test_channels_of_any_size(gpu_kernels: ModuleType, inner: int) -> None:
-    x = normal(3, 200, inner)
+    x = normal(3, 200 if inner < 1000 else 20, inner)  # an interpreter is slow
     out = torch.empty_like(x)
     gpu_kernels.alpha_dropout(out, x, SEED, P, 1, False)
     expected = _reference.alpha_dropout(x, SEED, P, 1, False)

@@ -61,7 +61,8 @@ def sample() -> Tensor:
 
 @pytest.mark.parametrize(
     ("backend", "name"),
-    [(backend, name) for backend in ("none", "eager", "aot_eager") for name in OURS]
+    [("none", name) for name in OURS]
+    + [(backend, name) for backend in ("eager", "aot_eager") for name in ("selu", "fused_")]
     + [("inductor", "selu")],
 )
 @pytest.mark.parametrize("derivative", DERIVATIVES)
