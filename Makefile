@@ -9,8 +9,10 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # For `make test-lowest`: what is at its floor has no wheels for a later one.
 PYTHON311 ?= $(PYTHON)
 V311 := (3, 11)
-# What takes minutes and asks for nothing but torch, which is the same at both ends.
-TORCH_ALONE := test_benchmarks.py ops/test_compiler.py ops/test_registered.py
+# What takes minutes and asks for nothing but torch and Triton, which are the same at both ends; and what runs
+# the whole, as the pages' blocks do, which stay.
+LEFT_OUT := test_benchmarks.py test_examples.py init/test_sharded.py \
+  $(addprefix ops/test_,compiler.py corners.py derivatives.py gpu.py inplace.py registered.py)
 
 # A virtual environment: where, with which Python, which versions do, and what to say to others.
 define new-venv
@@ -38,7 +40,7 @@ test: $(STAMP) ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto -q
 
 test-lowest: $(LOWEST)/.installed ## the tests with the lowest versions that pyproject.toml allows, on Python 3.11
-	$(LOWEST)/bin/python -m pytest -n auto -q $(TORCH_ALONE:%=--ignore=tests/%)
+	$(LOWEST)/bin/python -m pytest -n auto -q $(LEFT_OUT:%=--ignore=tests/%)
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(call new-venv,$(LOWEST),$(PYTHON311),[:2] == $(V311),the lowest versions need Python 3.11,PYTHON311=python3.11)
