@@ -18,6 +18,7 @@ NAMES = (
     "monitor",
     "false_alarms",
     "accuracy",
+    "derivatives",
 )
 
 
