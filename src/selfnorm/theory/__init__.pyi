@@ -10,6 +10,7 @@ from ._dropout import AlphaDropoutAffine as AlphaDropoutAffine
 from ._dropout import alpha_dropout_affine as alpha_dropout_affine
 from ._fixed_point import FixedPoint as FixedPoint
 from ._fixed_point import fixed_point as fixed_point
+from ._form import SELUForm as SELUForm
 from ._gradients import depth_budget as depth_budget
 from ._gradients import dropout_budget as dropout_budget
 from ._gradients import gradient_gain as gradient_gain
