@@ -185,8 +185,9 @@ def check_terms(terms: int, draw: Draw, what: str, remedy: str) -> None:
         )
 
 
-def fill_(weight: Tensor, terms: tuple[int, ...], fan_in: float, draw: Draw) -> None:
-    """Draw `weight` in place; the dimensions `terms` run over the weights of one unit."""
+def fill_(weight: Tensor, fan_in: float, draw: Draw) -> None:
+    """Draw a weight of shape `(matrices, units, *terms)` in place."""
+    terms = tuple(range(2, weight.ndim))
     # A fresh contiguous tensor: torch's generators draw otherwise for another memory format.
     values = _standard(weight.shape, weight.device, draw)
     if draw.exact:
@@ -214,7 +215,7 @@ def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw) -> Tensor:
     check_terms(terms, draw, what, "Leave exact out.")
     with torch.no_grad():
         values = blank(tensor, tensor.device)
-        fill_(values, tuple(range(1, tensor.ndim)), terms if fan_in is None else fan_in, draw)
+        fill_(values.unsqueeze(0), terms if fan_in is None else fan_in, draw)
         tensor.copy_(as_stored(values, tensor, what))
     return tensor
 

@@ -192,8 +192,8 @@ def _check(slot: Slot, draw: Draw) -> None:
             "keep a part of it. Initialize before that, or use fully_shard."
         )
     remedy = "Leave exact out, or name it in skip and initialize it yourself."
-    for _, _, terms in entry.groups(outline):
-        check_terms(terms, draw, str(place), remedy)
+    for group in entry.groups(outline):
+        check_terms(group.terms, draw, str(place), remedy)
 
 
 def _settle(rivals: Sequence[Slot], sharing: Sharing) -> tuple[list[Slot], list[Place]]:
