@@ -12,7 +12,7 @@ from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.init._distributions import Distribution, Draw, check_generator, check_terms
 from selfnorm.init._layers import Constant, Weight
 from selfnorm.init._memory import Sharing, is_plain
-from selfnorm.init._places import Place, Slot, find, sharing_of, skipped
+from selfnorm.init._places import Place, Slot, find, named, sharing_of
 from selfnorm.init._tensors import check_dtype, check_writable, reshard
 from selfnorm.init._writing import Writing, computed, write_all
 
@@ -119,7 +119,7 @@ def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -
     slots, unknown, quantized = find(module)
     sharing = sharing_of(module)
     places = [*(slot.place for slot in slots), *unknown, *quantized]
-    left = skipped(skip, module, places, sharing)
+    left = named(skip, module, places, sharing)
     slots = [slot for slot in slots if not left(slot.place)]
     claimed = sharing.partners(t for slot in slots for t in slot.place.stored)
     unknown, quantized = (

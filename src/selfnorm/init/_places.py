@@ -96,38 +96,43 @@ def find(root: nn.Module) -> tuple[list[Slot], list[Place], list[Place]]:
     return slots, unknown, quantized
 
 
-def skipped(
-    skip: str | Iterable[str], root: nn.Module, places: Sequence[Place], sharing: Sharing
+def named(
+    names: str | Iterable[str],
+    root: nn.Module,
+    places: Sequence[Place],
+    sharing: Sharing,
+    argument: str = "skip",
 ) -> Callable[[Place], bool]:
-    """Whether `skip` names a place, a module around it, or a parameter of which it shares memory.
+    """Whether names mean a place: itself, a module around it, or what shares its memory.
 
     Raises:
-        ArgumentError: there are others than names, or one is none of the model's.
+        ArgumentError: there are others than names, or one is none of the model's; `argument` is
+            what the caller calls them.
     """
-    given = cast("object", (skip,) if isinstance(skip, str) else skip)
-    named = tuple(cast("Iterable[object]", given)) if isinstance(given, Iterable) else (given,)
-    if not all(isinstance(name, str) for name in named):
+    given = cast("object", (names,) if isinstance(names, str) else names)
+    wanted = tuple(cast("Iterable[object]", given)) if isinstance(given, Iterable) else (given,)
+    if not all(isinstance(name, str) for name in wanted):
         raise ArgumentError(
-            f"skip holds names of the model's modules and parameters; got {given!r}. "
+            f"{argument} holds names of the model's modules and parameters; got {given!r}. "
             "named_modules() and named_parameters() list them."
         )
-    skip = cast("tuple[str, ...]", named)
+    wanted = cast("tuple[str, ...]", wanted)
     tensors = list(_tensors(root))
-    names = {name for name, _ in root.named_modules(remove_duplicate=False)} - {""}
-    names |= {name for name, _ in root.named_parameters(remove_duplicate=False)}
-    names |= {place.qualified for place in places}
-    absent = [name for name in skip if name not in names]
+    present = {name for name, _ in root.named_modules(remove_duplicate=False)} - {""}
+    present |= {name for name, _ in root.named_parameters(remove_duplicate=False)}
+    present |= {place.qualified for place in places}
+    absent = [name for name in wanted if name not in present]
     if absent:
         raise ArgumentError(
-            "skip holds names of the model's modules and parameters; it has none called "
+            f"{argument} holds names of the model's modules and parameters; it has none called "
             f"{', '.join(map(repr, absent))}. named_modules() and named_parameters() list them."
         )
 
-    def is_named(name: str) -> bool:
-        return any(name == skipped or name.startswith(f"{skipped}.") for skipped in skip)
+    def is_meant(name: str) -> bool:
+        return any(name == one or name.startswith(f"{one}.") for one in wanted)
 
-    kept = sharing.partners(tensor for name, tensor in tensors if is_named(name))
-    return lambda place: is_named(place.qualified) or any(id(t) in kept for t in place.stored)
+    shared = sharing.partners(tensor for name, tensor in tensors if is_meant(name))
+    return lambda place: is_meant(place.qualified) or any(id(t) in shared for t in place.stored)
 
 
 def sharing_of(root: nn.Module) -> Sharing:
