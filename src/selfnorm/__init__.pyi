@@ -4,6 +4,7 @@ from . import errors as errors
 from . import init as init
 from . import nn as nn
 from . import ops as ops
+from . import optim as optim
 from . import plots as plots
 from . import recording as recording
 from . import tabular as tabular

@@ -226,7 +226,7 @@ def test_lightning_calls_it(tmp_path: Path) -> None:
 
 
 def test_without_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("selfnorm.watch._lightning.importlib.import_module", _missing(ImportError))
+    monkeypatch.setattr("selfnorm._lightning.importlib.import_module", _missing(ImportError))
     with pytest.raises(UnsupportedError, match="neither lightning nor"):
         lightning_callback()
 

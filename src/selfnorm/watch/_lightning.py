@@ -1,11 +1,10 @@
 """A callback for Lightning, which calls `training_step` and not the model."""
 
-import importlib
 from typing import Any
 
 from torch import nn
 
-from selfnorm.errors import UnsupportedError
+from selfnorm._lightning import callback_class
 from selfnorm.recording._observation import EVERY
 from selfnorm.watch._monitor import Monitor, Writer
 
@@ -26,7 +25,7 @@ def lightning_callback(
     Raises:
         UnsupportedError: Neither package is installed.
     """
-    kind = type("MonitorCallback", (_Watching, _callback_class()), {})
+    kind = type("MonitorCallback", (_Watching, callback_class()), {})
     return kind(every, writer, module)
 
 
@@ -67,15 +66,3 @@ class _Watching:
     def on_exception(self, *_: object) -> None:
         """The same after an error."""
         self.on_train_end()
-
-
-def _callback_class() -> Any:
-    for package in ("lightning.pytorch", "pytorch_lightning"):
-        try:
-            return importlib.import_module(package).Callback
-        except ImportError:
-            continue
-    raise UnsupportedError(
-        "lightning_callback makes a callback for Lightning, and neither lightning nor "
-        "pytorch_lightning is installed. Install one, or use selfnorm.monitor in your loop."
-    )

@@ -1,0 +1,3 @@
+from ._keep import Kept as Kept
+from ._keep import keep_orthogonal as keep_orthogonal
+from ._lightning import lightning_callback as lightning_callback
