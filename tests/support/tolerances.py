@@ -60,6 +60,8 @@ COMMON_FACTOR = 1e-9
 FINITE_WIDTH = 0.1
 # The mean of at most some 40,000 numbers of [0, 1], each off by a rounding; NumPy sums in pairs.
 MEAN_OF_EXACT = 1e-14
+# Newton-Schulz ends at 1e-6; float32 sums of some dozen products add a few roundings of 6e-8.
+ORTHOGONAL = 4e-6
 # A page's positions have one decimal, and so do those of the two ticks that they are held against.
 PIXELS = 0.2
 # A sparkline's bars are written with one decimal.

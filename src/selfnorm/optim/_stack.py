@@ -79,8 +79,10 @@ def stacked(weights: Sequence[tuple[str, Sequence[Matrices]]]) -> list[Stack]:
 
 def error_of(several: Sequence[Matrices]) -> float:
     """The spectral norm of the Gram error, in double precision: the largest of some matrices."""
-    norms = [0.0]
+    worst = 0.0
     for m in several:
-        a = m.read().detach().double().div_(m.scale)
-        norms.append(float(torch.linalg.eigvalsh(gram_error(a)).abs().max()))
-    return max(norms)
+        error = gram_error(m.read().detach().double() / m.scale)
+        if not bool(error.isfinite().all()):
+            return math.nan
+        worst = max(worst, float(torch.linalg.eigvalsh(error).abs().max()))
+    return worst
