@@ -193,11 +193,20 @@ def test_a_layers_seed_gives_the_weights_of_the_function() -> None:
     assert torch.equal(gates.weight_ih, expected.flatten(0, 1))
 
 
-def test_a_parametrization_that_keeps_orthogonal_matrices_holds_them() -> None:
-    layer = parametrizations.orthogonal(nn.Linear(6, 6).double())
+@pytest.mark.parametrize("units", [6, 4])
+def test_a_parametrization_that_keeps_orthogonal_matrices_holds_them(units: int) -> None:
+    layer = parametrizations.orthogonal(nn.Linear(6, units).double())
     initialize_(layer, distribution="orthogonal", generator=seeded())
-    expected = lecun_orthogonal_(torch.empty(6, 6).double(), generator=seeded())
+    expected = lecun_orthogonal_(torch.empty(units, 6).double(), generator=seeded())
     torch.testing.assert_close(layer.weight.detach(), expected)
+
+
+def test_one_that_keeps_singular_values_of_1_does_not_hold_those_of_a_wide_layer() -> None:
+    layer = parametrizations.orthogonal(nn.Linear(4, 6))
+    before = layer.weight.detach().clone()
+    with pytest.warns(UserWarning, match=r"do not keep what they are given.*'weight'"):
+        initialize_(layer, distribution="orthogonal", generator=seeded())
+    assert torch.equal(layer.weight, before)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (4, 0), (2, 0, 3), (0, 3, 3)])
