@@ -7,6 +7,7 @@ moments have their fixed point (Klambauer et al. 2017, section 3).
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Literal, cast
 
 import torch
@@ -140,8 +141,8 @@ def lecun_orthogonal_(
       units is the mean of `x_i**2`, for *every* input x; tau is 1 on average over the units.
 
     For m = n both hold: no direction is amplified, whatever the inputs' correlations, forward or
-    backward. Independent weights have singular values from near 0 to `1 + sqrt(m / n)`, and keep
-    the mean square on average over weights only.
+    backward. Independent weights have singular values from `|1 - sqrt(m / n)|` to `1 + sqrt(m / n)`
+    (Marchenko and Pastur), and keep the mean square on average over the weights only.
 
     The matrix is Haar distributed: the Q of a normal matrix's QR decomposition, with signs that
     make R's diagonal positive. `torch.nn.init.orthogonal_` draws it so, too, and leaves its
@@ -289,7 +290,7 @@ def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw, batch_dims: int = 
 def _check_dims(tensor: Tensor, batch_dims: int) -> None:
     """Raise unless there are units and inputs behind the dimensions that count matrices."""
     given = cast("object", batch_dims)
-    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+    if isinstance(given, bool) or not isinstance(given, Integral) or given < 0:
         raise ArgumentError(
             f"batch_dims is the number of dimensions in front of the units'; got {given!r}. "
             "Leave it out for a single weight."
