@@ -67,6 +67,7 @@ class Weight:
     def write_(self, tensor: Tensor, draw: Draw) -> None:
         """Draw every group, in order."""
         tensor.zero_()
+        draw = draw if self.multiplies else draw.independent
         for group in self.groups(tensor):
             fill_(group.view, group.fan_in, draw)
 
