@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "converting": {
         *("ops", "nn", "init", "theory", "errors", "_seeded", "_given", "_torch_private"),
     },
-    "training": {"_lazy", "errors", "_parameters"},
+    "training": {"optim", "_lazy", "errors", "_parameters"},
     "tabular": {
         *("training", "watch", "recording", "plots", "nn", "_lazy", "errors", "_files"),
         *("_parameters", "_extras"),

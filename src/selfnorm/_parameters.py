@@ -79,6 +79,18 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """True or False."""
+
+    def holds(self, value: object) -> bool:
+        """Whether it is one of them; 1 is not."""
+        return isinstance(value, bool)
+
+    def __str__(self) -> str:
+        return "True or False"
+
+
+@dataclass(frozen=True)
 class Text:
     """Text that is not empty."""
 

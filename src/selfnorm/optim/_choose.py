@@ -40,6 +40,12 @@ class Choice:
         return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in self.left.items())
 
 
+def hidden_weights(model: nn.Module) -> list[Tensor]:
+    """The weights that an optimizer of all of a model's parameters keeps; none may be left."""
+    held = {id(parameter) for parameter in model.parameters()}
+    return [weight.parameter for weight in _sorted_out(model, held, None, None).weights]
+
+
 def choose(
     optimizer: torch.optim.Optimizer,
     model: nn.Module,
@@ -55,12 +61,21 @@ def choose(
         UnsupportedError: there is no model or no optimizer.
     """
     _check_types(optimizer, model)
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    choice = _sorted_out(model, held, include, exclude)
+    if not choice.weights:
+        raise ArgumentError(_nothing(model, choice, held))
+    return choice
+
+
+def _sorted_out(
+    model: nn.Module, held: set[int], include: Names | None, exclude: Names | None
+) -> Choice:
     slots, *_ = find(model)
     sharing = sharing_of(model)
     places = [slot.place for slot in slots]
     excluded = named(exclude or (), model, places, sharing, "exclude")
     included = None if include is None else named(include, model, places, sharing, "include")
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     slots = [slot for slot in slots if isinstance(slot.entry, Weight) and slot.place.stored]
     multiplied = [slot for slot in slots if _multiplies(slot)]
     looked_up = sharing.partners(
@@ -84,10 +99,7 @@ def choose(
         (parameter,) = place.stored
         weights.append(Chosen(place.qualified, parameter, cast("Weight", slot.entry)))
         taken |= sharing.partners([parameter])
-    choice = Choice(weights, left)
-    if not weights:
-        raise ArgumentError(_nothing(model, choice, held))
-    return choice
+    return Choice(weights, left)
 
 
 def _multiplies(slot: Slot) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from selfnorm._parameters import Number, OrNone, Whole, check, parameter
+from selfnorm._parameters import Flag, Number, OrNone, Whole, check, parameter
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,8 @@ class Options:
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         patience: Epochs without a better validation loss before training stops.
+        keep_orthogonal: Bring the hidden weights back to orthogonal ones after the optimizer's
+            steps, as `selfnorm.optim.keep_orthogonal`; they are not decayed then.
 
     Raises:
         ArgumentError: One of them is out of its range, or no number.
@@ -30,6 +32,7 @@ class Options:
     learning_rate: float = parameter(5e-4, Number(0, 1, open_low=True), "AdamW's, at the start.")
     weight_decay: float = parameter(1e-4, Number(0, 1), "AdamW's.")
     patience: int = parameter(20, Whole(1), "Epochs without gain before it stops.")
+    keep_orthogonal: bool = parameter(False, Flag(), "Keep the hidden weights orthogonal.")
 
     def __post_init__(self) -> None:
         check(self)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from selfnorm.optim import Kept, keep_orthogonal
+from selfnorm.optim._choose import hidden_weights
 from selfnorm.training._history import Epoch, History, Stop
 from selfnorm.training._options import Options
 
@@ -24,6 +26,7 @@ class State:
         epochs: Those that are done.
         best: The one with the least deciding loss; None if none was finite.
         least: That loss.
+        kept: What keeps hidden weights orthogonal; None if nothing does.
         weights: The model's after that epoch, or at the start.
     """
 
@@ -35,17 +38,25 @@ class State:
     epochs: list[Epoch] = field(default_factory=list[Epoch])
     best: Epoch | None = None
     least: float = math.inf
+    kept: Kept | None = None
 
     @classmethod
     def start(
         cls, model: nn.Module, options: Options, steps: int, generator: torch.Generator | None
     ) -> "State":
         """The state before the first of so many steps."""
+        hidden = hidden_weights(model) if options.keep_orthogonal else []
+        ids = {id(weight) for weight in hidden}
+        free = [parameter for parameter in model.parameters() if id(parameter) not in ids]
+        groups = [{"params": free}, {"params": hidden, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(
-            model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+            groups if hidden else free,
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        return cls(model, optimizer, schedule, generator, _weights(model))
+        kept = keep_orthogonal(optimizer, model) if options.keep_orthogonal else None
+        return cls(model, optimizer, schedule, generator, _weights(model), kept=kept)
 
     def add(self, epoch: Epoch, deciding: float) -> None:
         """An epoch is done; keep its weights if the deciding loss is the least so far."""
@@ -55,6 +66,8 @@ class State:
 
     def finish(self, stop: Stop) -> History:
         """Give the model the weights of the best epoch, in eval mode."""
+        if self.kept is not None:
+            self.kept.remove()
         self.model.load_state_dict(self.weights)
         self.model.eval()
         return History(tuple(self.epochs), self.best or self.epochs[0], stop)
