@@ -23,7 +23,7 @@ from selfnorm.ops._random import draw_seed
 from selfnorm.theory._form import SELUForm
 
 Run = Callable[..., Tensor]
-_OFF_BY_ROUNDING = 1e-9
+_ROUNDING = 1e-9
 
 
 def selu(x: Tensor, inplace: bool) -> Tensor:
@@ -73,8 +73,7 @@ def shaped_selu(
     if not _direct.possible(x):
         kept = x.clone() if inplace else x  # what would be written over
         if _direct.torch_serves(x, masks=p > 0):
-            z = _torch_shaped(kept, form)
-            z = _torch_dropout_of(z, p, form, generator=generator) if p else z
+            z = _torch_shaped(kept, p, form, generator=generator)
             return x.zero_().add_(z) if inplace else z
         seed = draw_seed(x.device, generator) if p else None
         return _written(OPS.shaped_selu.default(kept, seed, p, *form), x, inplace)
@@ -135,23 +134,20 @@ def _torch_selu(x: Tensor, inplace: bool) -> Tensor:
     return functional.selu(x, inplace)
 
 
-def _torch_shaped(x: Tensor, form: SELUForm) -> Tensor:
-    """A form of SELU in torch's operations; 0 times infinity would be nan."""
-    z = functional.selu(x) * form.factor
-    z = z + x * form.linear if form.linear else z
-    return z + form.shift if form.shift else z
-
-
-def _torch_dropout_of(
-    z: Tensor, p: float, form: SELUForm, *, generator: torch.Generator | None
+def _torch_shaped(
+    x: Tensor, p: float, form: SELUForm, *, generator: torch.Generator | None
 ) -> Tensor:
-    """Torch's alpha dropout of what a form gives: it keeps mean 0 and variance 1 alone."""
-    deviation = form.variance**0.5
-    if not form.shift and abs(deviation - 1) < _OFF_BY_ROUNDING:
-        return _torch_dropout(z, p, False, generator=generator)
-    standard = (z - form.shift) / deviation
-    dropped = _torch_dropout(standard, p, False, generator=generator)
-    return dropped * deviation + form.shift
+    """A form of SELU in torch's operations; its alpha dropout keeps mean 0 and variance 1 alone."""
+    u = functional.selu(x)
+    if not form.linear:  # 0 times infinity would be nan
+        u = _torch_dropout(u, p, False, generator=generator) if p else u
+        return u * form.factor + form.shift
+    z, deviation = u * form.factor + x * form.linear, form.variance**0.5
+    if p and abs(deviation - 1) < _ROUNDING:
+        z = _torch_dropout(z, p, False, generator=generator)
+    elif p:
+        z = _torch_dropout(z / deviation, p, False, generator=generator) * deviation
+    return z + form.shift if form.shift else z
 
 
 def _written(result: Tensor, x: Tensor, inplace: bool) -> Tensor:
