@@ -51,7 +51,9 @@ def written(kernels: ModuleType, case: str, x: torch.Tensor) -> torch.Tensor:
 # Of float16, and of the largest number times a scale above 1.
 @pytest.mark.filterwarnings("ignore:overflow encountered in (cast|multiply):RuntimeWarning")
 # Of infinity minus itself and times 0, on the side that is not chosen.
-@pytest.mark.filterwarnings("ignore:invalid value encountered in (add|subtract|multiply):RuntimeWarning")
+@pytest.mark.filterwarnings(
+    "ignore:invalid value encountered in (add|subtract|multiply):RuntimeWarning"
+)
 @each_dtype
 @each_case
 def test_the_same_bits_as_on_cpu(gpu_kernels: ModuleType, case: str, dtype: torch.dtype) -> None:

@@ -23,39 +23,37 @@ class SELU(torch.nn.SELU):
 
     It is a `torch.nn.SELU`, and what looks for one finds it. See `selfnorm.ops.selu`.
 
-    SELU lets gradients grow by about 7 % a layer. Two other forms of it do not:
+    Behind each layer the second moment of gradients is 1.07 times what it was. Two other forms of
+    SELU hold that growth:
 
-    - for a `depth`, SELU mixed with a line, as much as keeps that many layers from more than
-      `growth`; see `selfnorm.theory.shaped_selu`;
-    - `bidirectional`, SELU scaled and shifted so that the second moment of gradients is kept
-      exactly; mean and variance of the activations then settle elsewhere than at 0 and 1. See
-      `selfnorm.theory.selu_constants(gradient_gain=1)`.
+    - for a `depth`, SELU with a line mixed in, so that all layers together multiply it by `growth`;
+      (0, 1) stays the fixed point of mean and variance. See `selfnorm.theory.shaped_selu`;
+    - `bidirectional`, SELU scaled and shifted, which keeps it and a mean square of 1 at any depth;
+      the mean is -.26. See `selfnorm.theory.selu_constants`, `gradient_gain=1`.
 
-    In place, these work on a copy of the input where a gradient is wanted.
+    In place, they work on a copy of the input where a gradient is wanted.
 
     Args:
         inplace: Write the result into the input.
-        depth: How many such layers the network has, to mix in a line where they ask for it.
-        growth: With a depth, how often the second moment of gradients may double or so: the factor
-            by which it grows through all layers, above 1; infinite for SELU itself.
-        bidirectional: Keep the second moment of gradients exactly.
+        depth: How many layers of the network have this activation; where they are few, it is SELU.
+        growth: With a depth, the factor on the second moment of gradients over all of them, above
+            1; infinite for SELU itself.
+        bidirectional: Keep the second moment of gradients.
 
     Attributes:
         form: The form as a `selfnorm.theory.SELUForm`; None where it is SELU itself.
 
     Raises:
-        ArgumentError: If `depth` is no whole number of 1 or more, `growth` is out of its range, or
+        ArgumentError: If `depth` is no whole number from 1 to 10^9, `growth` is not above 1, or
             both `depth` and `bidirectional` are given.
 
-    Source: Klambauer et al. 2017, Eq. 2; Zhang et al. 2022, "Deep learning without shortcuts", for
-    shaping an activation by depth; Lu et al. 2021, "Bidirectional self-normalizing neural
-    networks".
+    Source: Klambauer et al. 2017, Eq. 2; as `shaped_selu` and `selu_constants` for the others.
 
     Example:
         >>> SELU()(torch.tensor([-torch.inf, -0.0, 1.0]))
         tensor([-1.7581, -0.0000,  1.0507])
         >>> SELU(depth=1000)
-        SELU(depth=1000, blend=0.0837)
+        SELU(depth=1000, blend=0.0983)
     """
 
     def __init__(
@@ -168,7 +166,7 @@ def form_of(depth: int | None, growth: float, *, bidirectional: bool) -> SELUFor
         return theory.selu_constants(gradient_gain=1)
     if depth is None or growth == math.inf:
         return None
-    form = theory.shaped_selu(depth, growth)
+    form = theory.shaped_selu(depth, growth=growth)
     return form if form != SELUForm() else None
 
 
@@ -179,7 +177,7 @@ def _told(module: SELU | SELUAlphaDropout) -> list[str]:
         told.append(f"depth={module.depth}")
         told += [f"growth={module.growth:g}"] if module.growth != GROWTH else []
     if form is not None and form.linear:
-        told.append(f"blend={form.factor / (form.linear + form.factor):.3g}")
+        told.append(f"blend={form.blend:.3g}")
     return told + (["bidirectional=True"] if form is not None and not form.linear else [])
 
 

@@ -85,7 +85,9 @@ class MLP(nn.Sequential):
         check_sizes(in_features=in_features, out_features=out_features)
         check_dtype(torch.get_default_dtype() if dtype is None else dtype, "an MLP")
         if not _WEIGHTS.holds(weights):
-            raise ArgumentError(f"weights must be {_WEIGHTS}; {weights!r} came. Choose one of them.")
+            raise ArgumentError(
+                f"weights must be {_WEIGHTS}; {weights!r} came. Choose one of them."
+            )
         orthogonal = weights == "orthogonal"
         if growth is None:
             growth = GROWTH if orthogonal else math.inf

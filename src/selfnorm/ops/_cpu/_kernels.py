@@ -243,9 +243,7 @@ def _shaped_dropout_loop(size: Any, bits: Any, x: Any, _grad: Any, out: Any, c: 
 
 
 @njit(inline="always")
-def _shaped_dropout_backward_loop(
-    size: Any, bits: Any, x: Any, grad: Any, out: Any, c: Any
-) -> Any:
+def _shaped_dropout_backward_loop(size: Any, bits: Any, x: Any, grad: Any, out: Any, c: Any) -> Any:
     none, linear, scale = constant(-0.0, out), constant(c.linear, out), constant(c.scale, out)
     slope, cut, halves = constant(c.slope, out), np.int16(c.cut), pointer(bits, np.int16(0))
     zero = constant(0.0, out)

@@ -1,4 +1,4 @@
-"""SELU of one number and its derivative, step by step as on CPU, so that both give the same bits."""
+"""SELU of one number and its slope, step by step as on CPU, so that both give the same bits."""
 
 # The parameters of these functions have no types that a checker would know.
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from selfnorm.ops._spec._formats import FLOAT32, Format
 from selfnorm.ops._spec._philox import LEVELS, dropped_levels
 from selfnorm.theory import alpha_dropout_affine, selu_constants
+from selfnorm.theory._dropout import affine_of
 from selfnorm.theory._form import SELUForm
 
 ALPHA, LAMBDA = map(Fraction, selu_constants(digits=50))
@@ -88,9 +89,7 @@ def derivative(p: float, kind: Format) -> Derivative:
 def shaped(p: float, form: SELUForm, kind: Format) -> Shaped:
     """A form of SELU with the affine map of its alpha dropout multiplied out, rounded once."""
     wide = kind.wide
-    found = alpha_dropout_affine(
-        dropped_levels(p) / LEVELS, form.shift, form.variance, dropped=form.dropped
-    )
+    found = affine_of(form, dropped_levels(p) / LEVELS)
     scale, shift = (value.as_integer_ratio() for value in found)
     linear, factor = (_times(scale, value.as_integer_ratio()) for value in form[:2])
     shift, dropped = (
