@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from selfnorm.ops import _reference
 from selfnorm.ops._constants import affine, shaped
+from selfnorm.ops._library import OPS
 from selfnorm.ops._random import draw_limits
 from selfnorm.ops._spec._constants import ALPHA, LAMBDA
 
@@ -65,11 +66,14 @@ def shaped_selu_backward(
     factor: float,
     shift: float,
 ) -> Tensor:
-    """The gradient of the same."""
+    """The gradient of the same, which takes its mask by an operation that has derivatives."""
     c = shaped(p, linear, factor, shift, x.dtype)
     wide, wide_grad = (t.to(torch.promote_types(x.dtype, torch.float32)) for t in (x, grad))
     result = selu_backward_from_input(wide, wide_grad) * c.scale + wide_grad * c.linear
-    return (result if seed is None else torch.where(_kept(x, seed, p), result, 0.0)).to(x.dtype)
+    if seed is not None:
+        scale = affine(p, x.dtype).scale or 1.0  # which it multiplies by; 0 if all are dropped
+        result = OPS.alpha_dropout.default(result / scale, seed, p, 0, True)
+    return result.to(x.dtype)
 
 
 def _drop(
