@@ -10,11 +10,13 @@ from torch.nn import functional
 
 from selfnorm.ops import alpha_dropout, selu, selu_alpha_dropout
 from selfnorm.ops._library import OPS
+from selfnorm.theory import selu_constants, shaped_selu
 from support.compare import assert_close, assert_same
 from support.samples import LAYOUTS, normal
 from support.tolerances import SAME_UP_TO_ROUNDING
 
 FLOAT = SAME_UP_TO_ROUNDING[torch.float32]
+FORM, SHIFTED = shaped_selu(100), selu_constants(gradient_gain=1)
 # What torch 2.13 says about itself while it traces an autograd.Function or exports.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
@@ -29,6 +31,9 @@ FUNCTIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "alpha_dropout_": lambda x, p: alpha_dropout(x * 1, p, training=True, inplace=True),
     "selu_alpha_dropout": lambda x, p: selu_alpha_dropout(x, p, training=True),
     "selu_alpha_dropout_": lambda x, p: selu_alpha_dropout(x * 1, p, training=True, inplace=True),
+    "shaped": lambda x, _: selu(x, form=FORM),
+    "shaped dropped_": lambda x, p: selu_alpha_dropout(x * 1, p, True, True, form=FORM),
+    "shifted dropped": lambda x, p: selu_alpha_dropout(x, p, True, form=SHIFTED),
 }
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -41,9 +46,13 @@ def operations(x: Tensor) -> dict[str, tuple[Any, ...]]:
         "selu_alpha_dropout": (x, seed, 0.3),
         "selu_backward": (x, torch.ones_like(x), 0.3),
         "alpha_dropout": (x, seed, 0.3, 0, False),
+        "shaped_selu": (x, seed, 0.3, *FORM),
+        "shaped_selu_backward": (x, torch.ones_like(x), seed, 0.3, *FORM),
     }
 
 
+# As torch makes fake tensors of results in the midst of a derivative.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 @pytest.mark.parametrize("layout", ["contiguous", "transposed", "sliced", "empty", "channels last"])
 @pytest.mark.parametrize("name", operations(torch.zeros(0)))
 def test_opcheck(name: str, layout: str) -> None:
@@ -99,7 +108,16 @@ TWINS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "selu": lambda x, _: functional.selu(x),
     "alpha_dropout": lambda x, p: functional.alpha_dropout(x, p, training=True),
     "selu_alpha_dropout": lambda x, p: functional.alpha_dropout(functional.selu(x), p, True),
+    "shaped": lambda x, _: blend(x),
+    "shaped dropped": lambda x, p: functional.alpha_dropout(blend(x), p, True),
+    "shifted dropped": lambda x, p: (
+        functional.alpha_dropout(functional.selu(x), p, True) * SHIFTED.factor + SHIFTED.shift
+    ),
 }
+
+
+def blend(x: Tensor) -> Tensor:
+    return FORM.linear * x + FORM.factor * functional.selu(x)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

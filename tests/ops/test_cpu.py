@@ -31,6 +31,7 @@ from support.tolerances import KERNEL_ULPS, SAME_UP_TO_ROUNDING, SLOPE_ULPS
 
 SEED = torch.tensor(0x0FEDCBA987654321)
 P = 0.3
+SHAPED, SHIFTED = (0.917, 0.0841, 0.0), (0.0, 0.966, -0.258)
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,11 @@ def cases(x: torch.Tensor) -> dict[str, tuple[object, ...]]:
         "alpha_dropout": (SEED, P, 0, False),
         "alpha_dropout linear": (SEED, P, 0, True),
         "alpha_dropout channels": (SEED, P, min(1, x.ndim), False),
+        "shaped_selu": (None, 0.0, *SHAPED),
+        "shaped_selu shifted": (None, 0.0, *SHIFTED),
+        "shaped_selu dropped": (SEED, P, *SHAPED),
+        "shaped_selu_backward": (grad, None, 0.0, *SHAPED),
+        "shaped_selu_backward shifted dropped": (grad, SEED, P, *SHIFTED),
     }
 
 
@@ -210,7 +216,12 @@ def test_every_half_is_correctly_rounded(dtype: torch.dtype) -> None:
     assert_same(slope.nan_to_num(), exact.to(dtype).nan_to_num())
 
 
-KERNELS = (*SCHEMAS, "feature_alpha_dropout")
+KERNELS = (
+    *SCHEMAS,
+    "feature_alpha_dropout",
+    "shaped_selu_alpha_dropout",
+    "shaped_selu_alpha_dropout_backward",
+)
 
 
 @pytest.mark.parametrize("element", ELEMENTS.values())

@@ -12,12 +12,14 @@ from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 from selfnorm.ops import _reference, alpha_dropout, selu, selu_alpha_dropout
 from selfnorm.ops._constants import derivative
 from selfnorm.ops._library import OPS
+from selfnorm.theory import SELUForm
 from support.compare import assert_close, assert_same
 from support.samples import DTYPES, normal
 from support.tolerances import SAME_UP_TO_ROUNDING
 
 SEED = torch.tensor(12)
 P = 0.4
+SHAPED, SHIFTED = SELUForm(0.5, 0.5), SELUForm(0.0, 0.966, -0.258)
 # torch's forward mode scripts its own decompositions when it is first used.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 
@@ -42,6 +44,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "alpha_dropout": lambda x: OPS.alpha_dropout(x, SEED, P, 0, False),
     "alpha_dropout_": in_place(OPS.alpha_dropout, SEED, P, 0, False),
     "feature_alpha_dropout": lambda x: OPS.alpha_dropout(x, SEED, P, 1, False),
+    "shaped_selu": lambda x: OPS.shaped_selu(x, None, 0.0, *SHAPED),
+    "shaped_selu dropped": lambda x: OPS.shaped_selu(x, SEED, P, *SHIFTED),
 }
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -58,6 +62,9 @@ EVERYDAY: dict[str, Callable[[Tensor], Tensor]] = {
     "selu_alpha_dropout_": lambda x: seeded(selu_alpha_dropout)(x.clone(), inplace=True),
     "alpha_dropout": seeded(alpha_dropout),
     "alpha_dropout_": lambda x: seeded(alpha_dropout)(x.clone(), inplace=True),
+    "shaped": lambda x: selu(x, form=SHAPED),
+    "shaped dropped": lambda x: seeded(selu_alpha_dropout)(x, form=SHAPED),
+    "shaped dropped_": lambda x: seeded(selu_alpha_dropout)(x.clone(), inplace=True, form=SHAPED),
 }
 each_in_reverse = pytest.mark.parametrize(
     "function",

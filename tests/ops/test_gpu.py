@@ -18,6 +18,7 @@ from support.tolerances import SAME_UP_TO_ROUNDING
 
 SEED = torch.tensor(0x0FEDCBA987654321)
 P = 0.3
+SHAPED, SHIFTED = (0.917, 0.0841, 0.0), (0.0, 0.966, -0.258)
 
 
 def cases(x: torch.Tensor) -> dict[str, tuple[object, ...]]:
@@ -30,6 +31,10 @@ def cases(x: torch.Tensor) -> dict[str, tuple[object, ...]]:
         "alpha_dropout": (SEED, P, 0, False),
         "alpha_dropout linear": (SEED, P, 0, True),
         "alpha_dropout channels": (SEED, P, min(1, x.ndim), False),
+        "shaped_selu shifted": (None, 0.0, *SHIFTED),
+        "shaped_selu dropped": (SEED, P, *SHAPED),
+        "shaped_selu_backward": (grad, None, 0.0, *SHIFTED),
+        "shaped_selu_backward dropped": (grad, SEED, P, *SHAPED),
     }
 
 
@@ -43,9 +48,12 @@ def written(kernels: ModuleType, case: str, x: torch.Tensor) -> torch.Tensor:
     return out
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")  # NumPy's float16
-# Of infinity minus itself, on the side that is not chosen.
-@pytest.mark.filterwarnings("ignore:invalid value encountered in (add|subtract):RuntimeWarning")
+# Of float16, and of the largest number times a scale above 1.
+@pytest.mark.filterwarnings("ignore:overflow encountered in (cast|multiply):RuntimeWarning")
+# Of infinity minus itself and times 0, on the side that is not chosen.
+@pytest.mark.filterwarnings(
+    "ignore:invalid value encountered in (add|subtract|multiply):RuntimeWarning"
+)
 @each_dtype
 @each_case
 def test_the_same_bits_as_on_cpu(gpu_kernels: ModuleType, case: str, dtype: torch.dtype) -> None:
@@ -119,6 +127,7 @@ known = {
     "selu_backward_from_input": {"SIZE": 1024},
     "by_blocks": {"SELU": True, "ONE": True, "EVEN": False, "BLOCKS": blocks},
     "by_channels": {"EVEN": True, "ROWS": 1, "COLUMNS": 1024},
+    "shaped": {"BACKWARD": True, "DROP": True, "ONE": True, "EVEN": False, "BLOCKS": blocks},
 }
 pointers = {"out": data, "x": data, "output": data, "grad": data, "seeds": "*i64"}
 for name, sizes in known.items():

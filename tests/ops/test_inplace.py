@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from selfnorm.ops import alpha_dropout, feature_alpha_dropout, selu, selu_alpha_dropout
+from selfnorm.theory import SELUForm
 from support.compare import assert_close, assert_same
 from support.samples import DTYPES, LAYOUTS, normal
 from support.tolerances import SAME_UP_TO_ROUNDING
@@ -19,6 +20,9 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     ),
     "feature_alpha_dropout": lambda x, inplace: feature_alpha_dropout(
         x, 0.5, training=True, inplace=inplace, spatial_dims=max(x.ndim - 1, 0)
+    ),
+    "shaped": lambda x, inplace: selu_alpha_dropout(
+        x, 0.5, training=True, inplace=inplace, form=SELUForm(0.5, 0.5)
     ),
 }
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)

@@ -12,6 +12,7 @@ import selfnorm
 from selfnorm.errors import ArgumentError
 from selfnorm.ops import _gpu, serving
 from selfnorm.ops._library import OPS, SCHEMAS
+from selfnorm.theory import shaped_selu
 from support.compare import assert_close, assert_same
 from support.require import require
 from support.samples import DTYPES, LAYOUTS, normal
@@ -20,6 +21,7 @@ from support.tolerances import SAME_UP_TO_ROUNDING
 
 P = 0.3
 SEED = 0x0FEDCBA987654321
+FORM = shaped_selu(100)
 # What torch says about itself while it traces an autograd.Function.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
@@ -41,6 +43,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "selu_alpha_dropout": lambda x: OPS.selu_alpha_dropout(x, seed_for(x), P),
     "alpha_dropout": lambda x: OPS.alpha_dropout(x, seed_for(x), P, 0, False),
     "feature_alpha_dropout": lambda x: OPS.alpha_dropout(x, seed_for(x), P, 1, False),
+    "shaped": lambda x: selfnorm.selu(x, form=FORM),
+    "shaped dropped": lambda x: OPS.shaped_selu(x, seed_for(x), P, *FORM),
 }
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -53,6 +57,8 @@ def operations(x: Tensor) -> dict[str, tuple[Any, ...]]:
         "selu_alpha_dropout": (x, seed, P),
         "selu_backward": (x, torch.ones_like(x), P),
         "alpha_dropout": (x, seed, P, 0, False),
+        "shaped_selu": (x, seed, P, *FORM),
+        "shaped_selu_backward": (x, torch.ones_like(x), seed, P, *FORM),
     }
 
 
@@ -157,6 +163,13 @@ def test_unaligned_memory_and_sizes_of_every_rest() -> None:
             assert_same(OPS.selu_backward(x, grad, P).cpu(), expected)
             expected = OPS.selu_backward_from_input(x.cpu(), grad.cpu())
             assert_same(OPS.selu_backward_from_input(x, grad).cpu(), expected)
+            for there in (None, seed):
+                how = (0.0, *FORM) if there is None else (P, *FORM)
+                on_gpu = None if there is None else there.cuda()
+                expected = OPS.shaped_selu(x.cpu(), there, *how)
+                assert_same(OPS.shaped_selu(x, on_gpu, *how).cpu(), expected)
+                expected = OPS.shaped_selu_backward(x.cpu(), grad.cpu(), there, *how)
+                assert_same(OPS.shaped_selu_backward(x, grad, on_gpu, *how).cpu(), expected)
 
 
 def test_a_stream_of_its_own() -> None:

@@ -292,6 +292,21 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ArgumentError,
         r"shape, dtype and device of its tensor, \(7,\) torch.float32 on meta; got \(3,\)",
     ),
+    "a form's smaller gradient": (
+        lambda: OPS.shaped_selu_backward(X, normal(3), None, 0.0, 0.5, 0.5, 0.0),
+        ArgumentError,
+        r"shape, dtype and device of its tensor, \(6, 4\).*; got \(3,\)",
+    ),
+    "a form's seeds that do not fit": (
+        lambda: OPS.shaped_selu_backward(X, X, torch.arange(3), 0.3, 0.5, 0.5, 0.0),
+        ArgumentError,
+        r"input's first dimensions.*got seeds \(3,\), an input \(6, 4\)",
+    ),
+    "a form's mask without a seed": (
+        lambda: OPS.shaped_selu(X, None, 0.3, 0.5, 0.5, 0.0),
+        ArgumentError,
+        r"Without a seed nothing is dropped.*got p=0.3",
+    ),
     "integers": (lambda: OPS.selu(torch.arange(3)), UnsupportedError, r"got torch.int64"),
 }
 

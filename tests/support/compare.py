@@ -16,11 +16,17 @@ def assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     _check(actual, expected, ~(error <= tolerance * expected_wide.abs().clamp(1)), error)
 
 
-def assert_within_ulps(actual: Tensor, oracle: Tensor, ulps: float) -> None:
-    """Within so many units in the last place of `actual`'s dtype; the oracle is exact enough."""
+def assert_within_ulps(
+    actual: Tensor, oracle: Tensor, ulps: float, *, of_at_least: float = 0.0
+) -> None:
+    """Within so many units in the last place of `actual`'s dtype; the oracle is exact enough.
+
+    A sum's terms may be larger than it is: units are those of numbers `of_at_least` that size.
+    """
     error, wide = _errors(actual, oracle)
     info = torch.finfo(actual.dtype)
-    unit = info.eps * torch.exp2(torch.floor(torch.log2(wide.abs().clamp(info.tiny))))
+    size = wide.abs().clamp(max(info.tiny, of_at_least))
+    unit = info.eps * torch.exp2(torch.floor(torch.log2(size)))
     _check(actual, oracle, ~(error <= ulps * unit), error / unit)
 
 

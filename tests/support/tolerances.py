@@ -8,6 +8,11 @@ SELU_ULPS = {torch.float64: 2.0, torch.float32: 2.0}
 KERNEL_ULPS = {torch.float64: 2.0, torch.float32: 1.0}
 # The derivative of plain SELU is within a unit in every dtype.
 SLOPE_ULPS = 1.0
+# A form of SELU: its factors are rounded (half a unit each, which may count twice across a power of
+# two), a product or SELU itself is within one, and the sum is rounded.
+SHAPED_ULPS = 3.5
+# Half precision: half a unit, and 3.5 of float32's, of which float16's has 2**13.
+HALF_ULPS = 0.5005
 # Half precision rounds once; torch's own kernel is the yardstick, and may be doubled.
 RIVAL_FACTOR = 2.0
 # Two implementations, or two orders of the same few operations on values of size up to 2**3.

@@ -16,7 +16,7 @@ import numpy as np
 from selfnorm.recording import Features, Layer
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._quiet import quiet
-from selfnorm.theory import ACTIVATIONS, Moments, moments
+from selfnorm.theory import ACTIVATIONS, Moments, SELUForm, moments
 from selfnorm.theory._dropout import alpha_dropout_moments
 from selfnorm.theory._types import FloatArray
 
@@ -114,7 +114,8 @@ def _activation(layer: Layer, before: Units) -> Units | None:
     if not ((before.variance < 1e12) & (np.abs(before.mean) < 1e6)).all():
         return None
     # As a layer of unit weights: z ~ N(mean, variance).
-    found = moments(before.mean, before.variance, omega=1.0, activation=name)
+    how = layer.settings.get("form") or name
+    found = moments(before.mean, before.variance, omega=1.0, activation=how)
     after = Units(np.asarray(found.mean), np.asarray(found.variance))
     return _alpha_dropout(layer, after) if layer.settings.get("p") else after
 
@@ -127,7 +128,8 @@ def _dropout(layer: Layer, before: Units) -> Units:
 
 
 def _alpha_dropout(layer: Layer, before: Units) -> Units:
-    return Units(*alpha_dropout_moments(before.mean, before.variance, float(layer.settings["p"])))
+    p, form = float(layer.settings["p"]), layer.settings.get("form") or SELUForm()
+    return Units(*alpha_dropout_moments(before.mean, before.variance, p, form))
 
 
 def _scale(layer: Layer, before: Units) -> Units | None:

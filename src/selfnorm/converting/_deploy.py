@@ -18,12 +18,13 @@ from selfnorm.converting._norms import FOLDS_INTO, exact
 from selfnorm.converting._readers import readers
 from selfnorm.errors import UnsupportedError
 from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
-from selfnorm.theory import selu_constants
+from selfnorm.theory import SELUForm, selu_constants
 
 _SELU = selu_constants()
 _SELUS = (nn.SELU, SELUAlphaDropout)
 _FORWARDS = (nn.SELU.forward, SELU.forward, SELUAlphaDropout.forward)
 _OURS = (ops.selu, ops.selu_alpha_dropout)  # called with an input alone, both are SELU
+_FORM = ("depth", "growth", "form")
 _FUNCTIONS = {"selu", "selu_alpha_dropout"}
 _DROPOUTS: dict[type[nn.Module], type[nn.Module]] = {
     AlphaDropout: nn.AlphaDropout,
@@ -41,6 +42,7 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
     | `SELU` | `torch.nn.SELU` |
     | `AlphaDropout`, `FeatureAlphaDropout` | torch's of the same name |
     | `SELUAlphaDropout` | `torch.nn.Sequential` of SELU and AlphaDropout; SELU alone if p = 0 |
+    | either in another form | `torch.nn.Sequential`, with a graph of that form in place of SELU |
     | `MLP` | `torch.nn.Sequential` |
 
     Parameters, their names in the state dict, sharing and hooks stay. Classes of the model's own
@@ -136,19 +138,32 @@ def _make_plain(module: nn.Module, *, elu: bool) -> None:
         return
     if kind is MLP:
         _become(module, nn.Sequential)
+    elif isinstance(module, SELU | SELUAlphaDropout) and module.form is not None:
+        if elu or kind in (SELU, SELUAlphaDropout):
+            _put_form(module, module.form, elu=elu)
     elif kind is SELU:
-        _become(module, nn.SELU)
+        _become(module, nn.SELU, without=_FORM)
     elif kind in _DROPOUTS:
         plain = nn.Identity if elu else _DROPOUTS[kind]
         _become(module, plain, without=("generator", "spatial_dims"))
     elif isinstance(module, SELUAlphaDropout) and (elu or kind is SELUAlphaDropout):
         p, inplace = module.p, module.inplace
         if p == 0 or elu:
-            _become(module, nn.SELU, without=("generator", "p"))
+            _become(module, nn.SELU, without=("generator", "p", *_FORM))
         else:
-            _become(module, nn.Sequential, without=("generator", "p", "inplace"))
+            _become(module, nn.Sequential, without=("generator", "p", "inplace", *_FORM))
             module.add_module("selu", nn.SELU(inplace).eval())
             module.add_module("dropout", nn.AlphaDropout(p, inplace).eval())
+
+
+def _put_form(module: SELU | SELUAlphaDropout, form: SELUForm, *, elu: bool) -> None:
+    """A graph of the form, and alpha dropout behind it where that is trained with."""
+    p = module.p if isinstance(module, SELUAlphaDropout) and not elu else 0.0
+    inplace = module.inplace
+    _become(module, nn.Sequential, without=("generator", "p", "inplace", *_FORM))
+    module.add_module("form", _form(form, elu=elu, inplace=inplace).eval())
+    if p:
+        module.add_module("dropout", nn.AlphaDropout(p).eval())
 
 
 def _put_elu(model: nn.Module) -> None:
@@ -184,6 +199,28 @@ def _become(module: nn.Module, kind: type[nn.Module], *, without: tuple[str, ...
 def _scale_weight(layer: nn.Module) -> None:
     weight = cast("Tensor", layer.weight)
     weight.copy_(exact(weight) * _SELU.scale)
+
+
+def _form(form: SELUForm, *, elu: bool, inplace: bool) -> nn.Module:
+    """`linear * x + factor * selu(x) + shift`, or the same by ELU."""
+    graph = fx.Graph()
+    x = given = graph.placeholder("x")
+    if inplace:
+        x = graph.call_method("clone", (x,))
+    factor = form.factor * _SELU.scale if elu else form.factor
+    u = (
+        graph.call_function(functional.elu, (x, _SELU.alpha))
+        if elu
+        else graph.call_function(functional.selu, (x,))
+    )
+    z = graph.call_function(operator.mul, (u, factor))
+    if form.linear:
+        line = graph.call_function(operator.mul, (x, form.linear))
+        z = graph.call_function(operator.add, (z, line))
+    if form.shift:
+        z = graph.call_function(operator.add, (z, form.shift))
+    graph.output(graph.call_method("copy_", (given, z)) if inplace else z)
+    return fx.GraphModule(nn.Module(), graph, class_name="Form")
 
 
 def _scale(*, inplace: bool) -> nn.Module:

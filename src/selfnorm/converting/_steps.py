@@ -20,7 +20,7 @@ from selfnorm.converting._modules import (
 from selfnorm.converting._work import Work
 from selfnorm.init._distributions import Draw
 from selfnorm.init._model import initialized
-from selfnorm.nn import SELUAlphaDropout
+from selfnorm.nn import SELU, SELUAlphaDropout
 
 _USUAL = {
     *("eps=1e-05", "momentum=0.1", "affine=True", "bias=True", "track_running_stats=True"),
@@ -116,6 +116,8 @@ def fuse(work: Work, traces: dict[str, Traced]) -> None:
         selu, drop = work.model.get_submodule(first), work.model.get_submodule(second)
         if isinstance(selu, nn.SELU) and isinstance(drop, nn.AlphaDropout):
             fused = SELUAlphaDropout(drop.p, inplace=selu.inplace)
+            if isinstance(selu, SELU):
+                fused.form, fused.depth, fused.growth = selu.form, selu.depth, selu.growth
             work.put(fused, selu)
             work.put(nn.Identity(), drop)
             before = f"{_kind(selu)}, {_kind(drop)} at {second}"

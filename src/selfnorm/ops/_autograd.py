@@ -3,7 +3,8 @@
 Whatever sees an operation of `torch.ops.selfnorm` (a compiler, a program, a tracer) finds its
 derivatives with it: reverse mode by a kernel, all else by `_composite`, and `vmap` by a seed of its
 own for each sample. Plain SELU keeps its input, from which its derivative is exact; in place and
-with alpha dropout the output is kept and nothing else; alpha dropout keeps its seed.
+with alpha dropout the output is kept and nothing else; alpha dropout keeps its seed. Other forms of
+SELU keep input and seed, as no output tells whether it was dropped.
 """
 
 from collections.abc import Callable
@@ -19,8 +20,10 @@ from selfnorm.errors import UnsupportedError
 from selfnorm.ops import _composite, _direct, _reference
 from selfnorm.ops._library import LIBRARY, OPS
 from selfnorm.ops._random import draw_seed
+from selfnorm.theory._form import SELUForm
 
 Run = Callable[..., Tensor]
+_ROUNDING = 1e-9
 
 
 def selu(x: Tensor, inplace: bool) -> Tensor:
@@ -56,6 +59,34 @@ def selu_alpha_dropout(
         return _apply_keeps_output(x, how, _direct.selu_alpha_dropout)
     _direct.note_change(x, inplace)
     return _direct.selu_alpha_dropout(x, *how)
+
+
+def shaped_selu(
+    x: Tensor,
+    p: float,
+    form: SELUForm,
+    inplace: bool,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """SELU in another form and, if p is not 0, alpha dropout, with derivatives."""
+    if not _direct.possible(x):
+        kept = x.clone() if inplace else x  # what would be written over
+        if _direct.torch_serves(x, masks=p > 0):
+            z = _torch_shaped(kept, p, form, generator=generator)
+            return x.zero_().add_(z) if inplace else z
+        seed = draw_seed(x.device, generator) if p else None
+        return _written(OPS.shaped_selu.default(kept, seed, p, *form), x, inplace)
+    graph = x.requires_grad and torch.is_grad_enabled()
+    if graph and inplace:
+        return x.copy_(shaped_selu(x.clone(), p, form, inplace=False, generator=generator))
+    _let_torch_refuse(x, inplace)
+    if graph:  # the seed is kept, so it is not drawn into memory that is used again
+        seed = draw_seed(x.device, generator) if p else None
+        return _apply_keeps_both(x, (seed, p, form), _direct.shaped_selu)
+    seed = _direct.draw_seed(x, generator) if p else None
+    _direct.note_change(x, inplace)
+    return _direct.shaped_selu(x, seed, p, form, inplace)
 
 
 def alpha_dropout(
@@ -101,6 +132,22 @@ def _torch_selu(x: Tensor, inplace: bool) -> Tensor:
     if inplace and compiled:
         return x.copy_(functional.selu(x.clone()))
     return functional.selu(x, inplace)
+
+
+def _torch_shaped(
+    x: Tensor, p: float, form: SELUForm, *, generator: torch.Generator | None
+) -> Tensor:
+    """A form of SELU in torch's operations; its alpha dropout keeps mean 0 and variance 1 alone."""
+    u = functional.selu(x)
+    if not form.linear:  # 0 times infinity would be nan
+        u = _torch_dropout(u, p, False, generator=generator) if p else u
+        return u * form.factor + form.shift
+    z, deviation = u * form.factor + x * form.linear, form.variance**0.5
+    if p and abs(deviation - 1) < _ROUNDING:
+        z = _torch_dropout(z, p, False, generator=generator)
+    elif p:
+        z = _torch_dropout(z / deviation, p, False, generator=generator) * deviation
+    return z + form.shift if form.shift else z
 
 
 def _written(result: Tensor, x: Tensor, inplace: bool) -> Tensor:
@@ -192,9 +239,29 @@ class _KeepsSeed(Function):
         return _direct.alpha_dropout(grad, seed, ctx.p, ctx.shared, True, False), None, None
 
 
+class _KeepsBoth(Function):
+    """SELU in another form, with alpha dropout if there is a seed; `how` is `(seed, p, form)`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, how: tuple[Tensor | None, float, SELUForm], run: Run
+    ) -> Tensor:
+        seed, ctx.p, ctx.form = how
+        ctx.save_for_backward(x, seed)
+        return run(x, *how)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (x, seed), (grad,) = ctx.saved_tensors, grads
+        if torch.is_grad_enabled() or not _direct.possible_for(x, grad):
+            back = OPS.shaped_selu_backward.default(x, grad, seed, ctx.p, *ctx.form)
+            return back, None, None
+        return _direct.shaped_selu_backward(x, grad, seed, ctx.p, ctx.form), None, None
+
+
 # Their `apply`, looked up once.
-_apply_keeps_input, _apply_keeps_output, _apply_keeps_seed = map(
-    _torch_private.quick, (_KeepsInput, _KeepsOutput, _KeepsSeed)
+_apply_keeps_input, _apply_keeps_output, _apply_keeps_seed, _apply_keeps_both = map(
+    _torch_private.quick, (_KeepsInput, _KeepsOutput, _KeepsSeed, _KeepsBoth)
 )
 
 # --- the registered operations ---------------------------------------------------------------
@@ -227,12 +294,21 @@ def _alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, linear: bool)
     return _KeepsSeed.apply(x, (seed, p, shared, linear, False), run)
 
 
+def _shaped_selu(x: Tensor, seed: Tensor | None, p: float, *form: float) -> Tensor:
+    def run(x: Tensor, seed: Tensor | None, p: float, form: SELUForm) -> Tensor:
+        return _below("shaped_selu", x, seed, p, *form)
+
+    return _KeepsBoth.apply(x, (seed, p, SELUForm(*form)), run)
+
+
 _REVERSE: dict[str, Run] = {
     "selu": _selu,
     "selu_alpha_dropout": _selu_alpha_dropout,
     "alpha_dropout": _alpha_dropout,
     "selu_backward": _composite.selu_backward,
     "selu_backward_from_input": _composite.selu_backward_from_input,
+    "shaped_selu": _shaped_selu,
+    "shaped_selu_backward": _composite.shaped_selu_backward,
 }
 
 

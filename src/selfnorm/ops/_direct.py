@@ -15,6 +15,7 @@ from torch import Tensor
 from selfnorm import _torch_private
 from selfnorm.ops import _cpu, _gpu, _random
 from selfnorm.ops._spec import _philox
+from selfnorm.theory._form import SELUForm
 
 _ON_CPU, _ON_GPU = _cpu.why_not() is None, _gpu.why_not() is None
 _TENSORS = (Tensor, torch.nn.Parameter)
@@ -96,6 +97,24 @@ def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
     """The gradient of SELU, with or without alpha dropout, by the kernels alone."""
     result = torch.empty_like(output)
     _run("selu_backward", result, output, grad, p)
+    return result
+
+
+def shaped_selu(
+    x: Tensor, seed: Tensor | None, p: float, form: SELUForm, inplace: bool = False
+) -> Tensor:
+    """SELU in another form, with its alpha dropout if there is a seed, by the kernels alone."""
+    out = x if inplace else torch.empty_like(x)
+    _run("shaped_selu", out, x, seed, p, *form)
+    return out
+
+
+def shaped_selu_backward(
+    x: Tensor, grad: Tensor, seed: Tensor | None, p: float, form: SELUForm
+) -> Tensor:
+    """The gradient of the same by the kernels alone."""
+    result = torch.empty_like(x)
+    _run("shaped_selu_backward", result, x, grad, seed, p, *form)
     return result
 
 

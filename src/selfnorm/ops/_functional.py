@@ -7,6 +7,8 @@ be overridden by `__torch_function__` of a tensor's class or of a mode.
 
 # ruff: noqa: A002 - `input` is what torch calls it
 
+import math
+
 import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
@@ -14,11 +16,13 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.ops import _autograd
 from selfnorm.theory._dropout import check_probability
+from selfnorm.theory._form import SELUForm
 
+_PLAIN = SELUForm()
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
-def selu(input: Tensor, inplace: bool = False) -> Tensor:
+def selu(input: Tensor, inplace: bool = False, *, form: SELUForm | None = None) -> Tensor:
     r"""The scaled exponential linear unit, with an exact derivative.
 
         selu(x) = lambda * x                      for x > 0
@@ -30,15 +34,24 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     every float32, and rounded correctly in half precision. In place it keeps its output and nothing
     else, and the derivative is that of the rounded output.
 
+    Another form of SELU,
+
+        f(x) = linear * x + factor * selu(x) + shift
+
+    keeps its input, and value and derivative are within 4 units in the last place of the largest of
+    the three terms. In place it works on a copy of the input where a gradient is wanted.
+
     Args:
         input: Any shape; float64, float32, bfloat16 or float16.
         inplace: Write the result into `input`.
+        form: Another form of SELU, of `selfnorm.theory.shaped_selu`, say; SELU itself if None.
 
     Returns:
         A tensor like `input`; `input` itself if in place.
 
     Raises:
         UnsupportedError: If `input` is not of one of the four dtypes.
+        ArgumentError: If `form` is no form of SELU.
 
     Source: Klambauer et al. 2017, Eq. 2.
 
@@ -47,11 +60,17 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
         >>> y = selu(x)
         >>> bool(y.mean().abs() < 0.01), bool((y.var() - 1).abs() < 0.01)
         (True, True)
+        >>> half = SELUForm(linear=0.5, factor=0.5)
+        >>> torch.allclose(selu(x, form=half), (x + y) / 2, atol=1e-6)
+        True
     """
     if has_torch_function_unary(input):
-        return handle_torch_function(selu, (input,), input, inplace=inplace)
+        more = {} if form is None else {"form": form}
+        return handle_torch_function(selu, (input,), input, inplace=inplace, **more)
     _check_dtype("selu", input)
-    return _autograd.selu(input, inplace)
+    if form is None or _is_plain(form):
+        return _autograd.selu(input, inplace)
+    return _autograd.shaped_selu(input, 0.0, form, inplace)
 
 
 def alpha_dropout(
@@ -111,6 +130,7 @@ def selu_alpha_dropout(
     training: bool = False,
     inplace: bool = False,
     *,
+    form: SELUForm | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     r"""SELU and alpha dropout in one, which keeps its output for backward and nothing else.
@@ -123,18 +143,24 @@ def selu_alpha_dropout(
 
     with `slope = scale * lambda` and `floor = shift - slope * alpha`.
 
+    Of another form of SELU, `f`, it gives `scale * f(x) + shift`, or `scale * form.dropped + shift`
+    where a unit is dropped, with the `scale` and `shift` that keep that form's mean and variance.
+    Then input and seed are kept; in place it works on a copy of the input where a gradient is
+    wanted. An exported program drops as torch does, which keeps both moments, too.
+
     Args:
         input: Any shape; float64, float32, bfloat16 or float16.
-        p: Probability that an element is dropped. With `p = 1` the result is 0.
-        training: If false, the result is `selu(input)`.
+        p: Probability that an element is dropped. With `p = 1` the result is 0, or the form's mean.
+        training: If false, the result is `selu(input, form=form)`.
         inplace: Write the result into `input`.
+        form: Another form of SELU, of `selfnorm.theory.shaped_selu`, say; SELU itself if None.
         generator: Where the seed comes from; torch's default generator if None.
 
     Returns:
         A tensor like `input`; `input` itself if in place.
 
     Raises:
-        ArgumentError: If `p` is not in [0, 1].
+        ArgumentError: If `p` is not in [0, 1], or `form` is no form of SELU.
         UnsupportedError: If `input` is not of one of the four dtypes.
 
     Source: Klambauer et al. 2017, Eq. 2 and section 2, "New Dropout Technique".
@@ -147,13 +173,16 @@ def selu_alpha_dropout(
         (True, True)
     """
     if has_torch_function_unary(input):
+        more = {} if form is None else {"form": form}
         return handle_torch_function(
-            selu_alpha_dropout, (input,), input, p, training, inplace, generator=generator
+            selu_alpha_dropout, (input,), input, p, training, inplace, generator=generator, **more
         )
     _check_dtype("selu_alpha_dropout", input)
     p = _probability(p)
     if not training:
         p = 0.0
+    if form is not None and not _is_plain(form):
+        return _autograd.shaped_selu(input, p, form, inplace, generator=generator)
     return _autograd.selu_alpha_dropout(input, p, inplace, generator=generator)
 
 
@@ -223,6 +252,22 @@ def _probability(p: float) -> float:
         )
     check_probability(p)
     return p if type(p) is float else float(p)
+
+
+def _is_plain(form: SELUForm) -> bool:
+    """Whether a form is SELU itself."""
+    if not isinstance(form, SELUForm):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(
+            f"form is a selfnorm.theory.SELUForm, or None for SELU itself; got {form!r}. "
+            "selfnorm.theory.shaped_selu(depth) makes one."
+        )
+    linear, factor, shift = form
+    if not (0 <= linear < math.inf and 0 < factor < math.inf and abs(shift) < math.inf):
+        raise ArgumentError(
+            "A form of SELU has a linear part of 0 or more, a positive factor and a shift, all "
+            f"finite; got {form}. selfnorm.theory.shaped_selu(depth) makes one."
+        )
+    return form == _PLAIN
 
 
 def _count_shared(ndim: int, spatial_dims: int | None) -> int:

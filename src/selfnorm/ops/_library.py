@@ -23,12 +23,15 @@ from selfnorm.theory._dropout import check_probability
 
 LIBRARY = torch.library.Library("selfnorm", "DEF")
 OPS = torch.ops.selfnorm
+_FORM = "float linear, float factor, float shift"
 SCHEMAS = {
     "selu": "Tensor x",
     "selu_backward_from_input": "Tensor x, Tensor grad",
     "selu_alpha_dropout": "Tensor x, Tensor? seed, float p",
     "selu_backward": "Tensor output, Tensor grad, float p",
     "alpha_dropout": "Tensor x, Tensor seed, float p, int shared, bool linear",
+    "shaped_selu": f"Tensor x, Tensor? seed, float p, {_FORM}",
+    "shaped_selu_backward": f"Tensor x, Tensor grad, Tensor? seed, float p, {_FORM}",
 }
 """Without a seed, `selu_alpha_dropout` is SELU alone, whose derivative follows from the output."""
 
@@ -91,6 +94,8 @@ _CHECKS: dict[str, Callable[..., None]] = {
     "selu_alpha_dropout": lambda x, seed, p: check(x, seed=seed, p=p),
     "selu_backward": lambda output, grad, p: check(output, grad=grad, p=p),
     "alpha_dropout": lambda x, seed, p, shared, _: check(x, seed=seed, p=p, shared=shared),
+    "shaped_selu": lambda x, seed, p, *_: check(x, seed=seed, p=p),
+    "shaped_selu_backward": lambda x, grad, seed, p, *_: check(x, grad=grad, seed=seed, p=p),
 }
 
 

@@ -10,6 +10,9 @@ SELU alone has `scale = 1` and `shift = 0`. A dropped unit sits where SELU satur
 
     dz/dx = scale * lambda if z > shift else z - floor
 
+In another form there is a line beside it, `linear * x + scale * u + shift`, which has no flat end:
+a dropped unit is set apart, and the derivative asks for the input and the mask.
+
 Half precision is computed in float32 and rounded once. `shift` and `floor` are compared as the
 output's dtype holds them, so saturated and dropped units have a derivative of exactly 0; to the
 others what the floor lost in rounding is given back.
@@ -27,7 +30,7 @@ import math
 import torch
 from torch import Tensor
 
-from selfnorm.ops._constants import affine, derivative
+from selfnorm.ops._constants import affine, derivative, shaped
 from selfnorm.ops._random import draw_limits
 from selfnorm.ops._spec._constants import BOTTOM, LAMBDA
 
@@ -74,6 +77,41 @@ def alpha_dropout(x: Tensor, seed: Tensor, p: float, shared: int, linear: bool) 
     limits = _limits(x, seed, p, shared).to(wide.dtype)
     kept = wide.clamp(limits.neg().clamp(max=dropped), limits.clamp(min=dropped)).mul_(scale)
     return (kept if linear else kept.add_(shift)).to(x.dtype)
+
+
+def shaped_selu(
+    x: Tensor, seed: Tensor | None, p: float, linear: float, factor: float, shift: float
+) -> Tensor:
+    """SELU in another form, then its alpha dropout if there is a seed; nan stays nan."""
+    c = shaped(p, linear, factor, shift, x.dtype)
+    wide = _widen(x)
+    below = torch.expm1(wide) * float(BOTTOM) * c.scale
+    if c.linear:
+        below += wide * c.linear
+    z = torch.where(wide > 0, wide * c.slope, below) + c.shift
+    return _kept(z, x, seed, p, c.dropped).to(x.dtype)
+
+
+def shaped_selu_backward(
+    x: Tensor,
+    grad: Tensor,
+    seed: Tensor | None,
+    p: float,
+    linear: float,
+    factor: float,
+    shift: float,
+) -> Tensor:
+    """The gradient of the same: 0 where a unit is dropped."""
+    c = shaped(p, linear, factor, shift, x.dtype)
+    wide = _widen(x)
+    slope = torch.where(wide > 0, c.slope, wide.exp() * float(BOTTOM) * c.scale + c.linear)
+    return (_kept(slope, x, seed, p, 0.0) * grad).to(x.dtype)
+
+
+def _kept(values: Tensor, x: Tensor, seed: Tensor | None, p: float, dropped: float) -> Tensor:
+    if seed is None:
+        return values
+    return torch.where(x.isnan() | (_limits(x, seed, p) > 0), values, dropped)
 
 
 def _selu(x: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class Layer:
         weights: Of linear, recurrent, attention and embedding layers.
         bias: Every bias, flattened; empty if there is none.
         settings: What else matters: `p`, `inplace`, `padding` (share of zeros that a convolution
-            sums), `factor`.
+            sums), `factor`; of a SELU in another form its `form`, a `selfnorm.theory.SELUForm`.
     """
 
     index: int

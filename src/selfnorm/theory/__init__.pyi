@@ -1,8 +1,6 @@
 from ._activations import ACTIVATIONS as ACTIVATIONS
 from ._activations import Activation as Activation
 from ._all_fixed_points import fixed_points as fixed_points
-from ._constants import CertifiedConstants as CertifiedConstants
-from ._constants import SELUConstants as SELUConstants
 from ._constants import selu_constants as selu_constants
 from ._correlation import correlation_map as correlation_map
 from ._domain import Domain as Domain
@@ -10,6 +8,7 @@ from ._dropout import AlphaDropoutAffine as AlphaDropoutAffine
 from ._dropout import alpha_dropout_affine as alpha_dropout_affine
 from ._fixed_point import FixedPoint as FixedPoint
 from ._fixed_point import fixed_point as fixed_point
+from ._form import CertifiedForm as CertifiedForm
 from ._form import SELUForm as SELUForm
 from ._gradients import depth_budget as depth_budget
 from ._gradients import dropout_budget as dropout_budget
@@ -29,5 +28,8 @@ from ._proof._extend import Extension as Extension
 from ._proof._extend import largest_domain as largest_domain
 from ._propagate import Propagation as Propagation
 from ._propagate import propagate as propagate
+from ._shaped import shaped_selu as shaped_selu
+from ._standard import CertifiedConstants as CertifiedConstants
+from ._standard import SELUConstants as SELUConstants
 from ._theorem1 import THEOREM_1 as THEOREM_1
 from ._theorem1 import Theorem1 as Theorem1

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from scipy.special import erf, expit, ndtr
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._constants import SELUConstants, selu_constants
+from selfnorm.theory._constants import selu_constants
+from selfnorm.theory._form import SELUForm
 from selfnorm.theory._numbers import finite_array, scalar
 from selfnorm.theory._quadrature import quadrature_statistics
-from selfnorm.theory._statistics import Statistics, selu_statistics
+from selfnorm.theory._standard import STANDARD, SELUConstants
+from selfnorm.theory._statistics import Statistics, form_statistics, selu_statistics
 from selfnorm.theory._types import ArrayFunction, FloatArray
 
 _LARGEST_MEAN, _LARGEST_VARIANCE = 1e150, 1e300  # so that squares are numbers
-Activation = str | SELUConstants | Callable[..., object]
+Activation = str | SELUConstants | SELUForm | Callable[..., object]
 
 
 class Shape(NamedTuple):
@@ -35,6 +37,16 @@ def selu_function(constants: SELUConstants) -> ArrayFunction:
         return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
 
     return selu
+
+
+def form_function(form: SELUForm) -> ArrayFunction:
+    """A form of SELU, on arrays."""
+    selu = selu_function(STANDARD)
+
+    def function(z: FloatArray) -> FloatArray:
+        return form.linear * z + form.factor * selu(z) + form.shift
+
+    return function
 
 
 def _softplus(z: FloatArray) -> FloatArray:
@@ -69,14 +81,18 @@ def name_of(activation: Activation) -> str:
     """What to call an activation in a table."""
     if isinstance(activation, SELUConstants):
         return f"selu({activation.alpha:.6g}, {activation.scale:.6g})"
+    if isinstance(activation, SELUForm):
+        linear, factor, shift = activation
+        return f"{linear:.6g} z + {factor:.6g} selu(z) + {shift:.6g}"
     return activation if isinstance(activation, str) else getattr(activation, "__name__", "f")
 
 
 def shape_of(activation: Activation, kinks: Sequence[float] = ()) -> Shape:
     """The function behind a name, SELU's constants or a callable."""
-    constants = _constants_of(activation)
-    if constants is not None:
-        return Shape(selu_function(constants), (0.0,))
+    closed = _closed_form(activation)
+    if closed is not None:
+        is_form = isinstance(closed, SELUForm)
+        return Shape(form_function(closed) if is_form else selu_function(closed), (0.0,))
     if isinstance(activation, str):
         return _SHAPES[activation]
     places = finite_array(kinks, "kinks")
@@ -91,11 +107,14 @@ def statistics(
 ) -> Statistics:
     """`Statistics` at `z ~ N(y, x)` for arrays of any one shape: closed form or quadrature."""
     flat_y, flat_x = np.ravel(y), np.ravel(x)
-    constants = _constants_of(activation)
+    closed = _closed_form(activation)
     _check_size(np.maximum(np.abs(flat_y) / _LARGEST_MEAN, flat_x / _LARGEST_VARIANCE) <= 1, y, x)
-    if constants is not None:
+    if closed is not None:
         with np.errstate(all="ignore"):  # 0 / 0 and the like, in a branch that is not taken
-            flat = selu_statistics(constants, flat_y, flat_x)
+            if isinstance(closed, SELUForm):
+                flat = form_statistics(closed, flat_y, flat_x)
+            else:
+                flat = selu_statistics(closed, flat_y, flat_x)
     else:
         flat = quadrature_statistics(
             *shape_of(activation, kinks), flat_y, flat_x, known=isinstance(activation, str)
@@ -118,11 +137,26 @@ def _check_size(holds: NDArray[np.bool_], y: FloatArray, x: FloatArray) -> None:
 
 def has_closed_form(activation: Activation) -> bool:
     """Whether the activation is of SELU's family, so that its integrals are cheap."""
-    return _constants_of(activation) is not None
+    return _closed_form(activation) is not None
 
 
-def _constants_of(activation: Activation) -> SELUConstants | None:
-    """The constants of a member of SELU's family, which has closed forms; None for all others."""
+def as_form(activation: Activation) -> SELUForm:
+    """The form that an activation is, or SELU, whose alpha dropout all others have."""
+    closed = _closed_form(activation)
+    return closed if isinstance(closed, SELUForm) else SELUForm()
+
+
+def _closed_form(activation: Activation) -> SELUConstants | SELUForm | None:
+    """A member of SELU's family, or a form of it, which has closed forms; None for all others."""
+    if isinstance(activation, SELUForm):
+        numbers = [scalar(number, "A number of a form") for number in activation]
+        if not (all(map(math.isfinite, numbers)) and numbers[0] >= 0 and numbers[1] > 0):
+            msg = (
+                "A form of SELU must have finite numbers, linear at least 0 and factor above 0; "
+                f"got {activation}. `shaped_selu` gives one."
+            )
+            raise ArgumentError(msg)
+        return activation
     if isinstance(activation, SELUConstants):
         if not all(math.isfinite(scalar(c, "A constant")) for c in activation):
             msg = f"SELU's constants must be finite; got {activation}. `selu_constants` gives some."

@@ -37,7 +37,8 @@ def fixed_points(
     Args:
         omega: Sum of a unit's weights (omega).
         tau: Sum of squares of a unit's weights (tau), positive.
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays.
 
     Returns:
         The fixed points by increasing variance.

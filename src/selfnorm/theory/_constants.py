@@ -1,43 +1,23 @@
 """SELU's two constants, from the fixed-point equations (Klambauer et al. 2017, Eq. 4, 5 and 14)."""
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context
 from fractions import Fraction
 from functools import lru_cache
 from types import ModuleType
 from typing import NamedTuple, overload
 
 from selfnorm import _extras
-from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._numbers import Number, exact
-
-_MOST_DIGITS = 5000
-# Alpha and lambda of the fixed point (0, 1), the paper's Eq. 14, which everything starts from; so
-# they are here, as `_proof` proves them digit by digit (`tests/theory/test_constants.py`).
-_STANDARD = (
-    Decimal("1.673263242354377284817042991671652038461155348281216270915244834"),
-    Decimal("1.050700987355480493419334985294606351958981204376404546977878388"),
+from selfnorm.theory._form import CertifiedForm, SELUForm
+from selfnorm.theory._numbers import Number, exact, shown
+from selfnorm.theory._shaped import check_digits, offset_selu
+from selfnorm.theory._standard import (
+    DIGITS,
+    ON_RECORD,
+    STANDARD,
+    CertifiedConstants,
+    SELUConstants,
 )
-_DIGITS = 60
-
-
-class SELUConstants(NamedTuple):
-    """The two parameters of SELU: `selu(x) = scale * (x if x > 0 else alpha * (exp(x) - 1))`."""
-
-    alpha: float
-    scale: float
-
-    @property
-    def saturation(self) -> float:
-        """`-scale * alpha`: what SELU tends to on the left, and alpha dropout sets units to."""
-        return -self.scale * self.alpha
-
-
-class CertifiedConstants(NamedTuple):
-    """`SELUConstants` as decimals whose every digit is proved."""
-
-    alpha: Decimal
-    scale: Decimal
 
 
 class _Wanted(NamedTuple):
@@ -57,6 +37,7 @@ def selu_constants(
     omega: Number = 1.0,
     tau: Number = 1.0,
     digits: None = None,
+    gradient_gain: None = None,
 ) -> SELUConstants: ...
 @overload
 def selu_constants(
@@ -66,7 +47,28 @@ def selu_constants(
     omega: Number = 1.0,
     tau: Number = 1.0,
     digits: int,
+    gradient_gain: None = None,
 ) -> CertifiedConstants: ...
+@overload
+def selu_constants(
+    mean: Number = 0.0,
+    variance: Number = 1.0,
+    *,
+    omega: Number = 1.0,
+    tau: Number = 1.0,
+    digits: None = None,
+    gradient_gain: Number,
+) -> SELUForm: ...
+@overload
+def selu_constants(
+    mean: Number = 0.0,
+    variance: Number = 1.0,
+    *,
+    omega: Number = 1.0,
+    tau: Number = 1.0,
+    digits: int,
+    gradient_gain: Number,
+) -> CertifiedForm: ...
 def selu_constants(
     mean: Number = 0.0,
     variance: Number = 1.0,
@@ -74,7 +76,8 @@ def selu_constants(
     omega: Number = 1.0,
     tau: Number = 1.0,
     digits: int | None = None,
-) -> SELUConstants | CertifiedConstants:
+    gradient_gain: Number | None = None,
+) -> SELUConstants | CertifiedConstants | SELUForm | CertifiedForm:
     r"""Alpha and scale for which a wanted mean and variance are a fixed point of the moment map.
 
     The pre-activation is `z ~ N(mean * omega, variance * tau)`. Let `u = max(z, 0)` and
@@ -93,6 +96,15 @@ def selu_constants(
         alpha = sqrt(2/pi) / (1 - c1)
         scale = (1 - c1) * sqrt(2*pi) / sqrt(2*c2 + pi*c1^2 - 2*(2 + pi)*c1 + pi + 2)
 
+    With `gradient_gain` it is the form `f = a selu + b` that is asked for, with a mean square of 1
+    and that gradient gain at `z ~ N(0, 1)`:
+
+        E f^2 = 1,  E f'^2 = gradient_gain:    a = sqrt(gradient_gain / chi),  b = -sqrt(1 - a^2)
+
+    where `chi = E selu'^2 = 1.0716`. The price is a mean of b, which is not 0, so this form keeps
+    the mean square of what orthogonal or random weights hand on; a unit whose weights have sum 0
+    hands on `a^2`, the variance, alone. The sign of b is free; the negative one is given.
+
     Args:
         mean: The mean that a layer shall keep. Floats are read as the decimals that they print.
         variance: The variance that a layer shall keep; positive.
@@ -100,37 +112,54 @@ def selu_constants(
             not 0: 1 passes the mean on to the pre-activation, centered weights have 0.
         tau: Sum of squares of a unit's weights; positive.
         digits: If given, the constants come as decimals of so many certified digits (1 to 5000).
+        gradient_gain: If given, a `SELUForm` comes with this factor on the second moment of
+            gradients; above 0 and at most SELU's own. For mean 0, variance 1 and tau 1 alone.
 
     Returns:
         `SELUConstants(alpha, scale)`, correctly rounded to float64; with `digits`,
         `CertifiedConstants`, correctly rounded to that many decimal digits. Both are computed in
         ball arithmetic, and no digit is returned that the ball does not prove; those of (0, 1) are
-        on record up to 60 digits, and need no python-flint.
+        on record up to 60 digits, and need no python-flint. With `gradient_gain`,
+        `SELUForm(0, a, b)`, and a `CertifiedForm` with `digits`.
 
     Raises:
-        ArgumentError: If no SELU with positive alpha has this fixed point, or an argument is out
-            of its range.
+        ArgumentError: If no SELU with positive alpha has this fixed point, an argument is out of
+            its range, or a gradient gain is asked for at another fixed point than (0, 1).
         MissingPackageError: If python-flint is needed and not installed.
 
     Source: Klambauer et al. 2017, Eq. 4 and 5, and Eq. 14 for (0, 1); `scale` is their lambda.
+    Lu, Gould and Ajanthan 2020 (arXiv 2006.12169) ask for a mean square and a gradient gain of 1.
 
     Example:
         >>> selu_constants()
         SELUConstants(alpha=1.6732632423543772, scale=1.0507009873554805)
         >>> selu_constants(digits=30).alpha
         Decimal('1.67326324235437728481704299167')
+        >>> form = selu_constants(gradient_gain=1)
+        >>> round(form.factor, 6), round(form.shift, 6), round(form.gradient_gain, 12)
+        (0.966026, -0.258446, 1.0)
     """
     named = {"mean": mean, "variance": variance, "omega": omega, "tau": tau}
     wanted = _Wanted(**{name: exact(value, name) for name, value in named.items()})
     standard = (wanted.mean, wanted.variance, wanted.tau) == (0, 1, 1)
+    if digits is not None:
+        check_digits(digits)
+    if gradient_gain is not None:
+        if not standard:
+            given = ", ".join(
+                f"{name}={shown(named[name])}" for name in ("mean", "variance", "tau")
+            )
+            msg = (
+                "A gradient gain is for mean 0, variance 1 and tau 1; got "
+                f"{given}. Leave these out, or `gradient_gain`."
+            )
+            raise ArgumentError(msg)
+        return offset_selu(gradient_gain, digits)
     if digits is None:
-        return SELUConstants(*map(float, _STANDARD)) if standard else _rounded(wanted)
-    if not Whole(1, below=_MOST_DIGITS + 1).holds(digits):
-        msg = f"digits must be a whole number from 1 to {_MOST_DIGITS}; got {digits!r}."
-        raise ArgumentError(msg)
-    if standard and digits <= _DIGITS:
+        return STANDARD if standard else _rounded(wanted)
+    if standard and digits <= DIGITS:
         context = Context(prec=digits, rounding=ROUND_HALF_EVEN)
-        return CertifiedConstants(*(context.plus(constant) for constant in _STANDARD))
+        return CertifiedConstants(*(context.plus(constant) for constant in ON_RECORD))
     proof = _proof()
     return CertifiedConstants(*proof.in_digits(proof.read(*wanted), digits))
 

@@ -32,7 +32,8 @@ def correlation_map(
         correlation: Correlation of the pre-activations, in [-1, 1].
         mean: Their mean.
         variance: Their variance, positive.
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays.
 
     Returns:
         The correlation of the outputs.

@@ -4,12 +4,12 @@ import math
 from typing import NamedTuple, overload
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._constants import selu_constants
+from selfnorm.theory._form import SELUForm
 from selfnorm.theory._numbers import scalar
 from selfnorm.theory._types import FloatArray
 
 _ENORMOUS = 1e150  # squares of what is smaller are numbers
-_DROPPED = selu_constants().saturation
+_SELU = SELUForm()
 
 
 class AlphaDropoutAffine(NamedTuple):
@@ -20,7 +20,7 @@ class AlphaDropoutAffine(NamedTuple):
 
 
 def alpha_dropout_affine(
-    p: float, mean: float = 0.0, variance: float = 1.0, *, dropped: float = _DROPPED
+    p: float, mean: float = 0.0, variance: float = 1.0, *, dropped: float = _SELU.dropped
 ) -> AlphaDropoutAffine:
     r"""Scale and shift that give units back the mean and variance they had before alpha dropout.
 
@@ -38,7 +38,8 @@ def alpha_dropout_affine(
         mean: Mean of the units before dropout.
         variance: Variance of the units before dropout.
         dropped: The value d of a dropped unit, `-lambda * alpha` by default. For constants of
-            another fixed point it is `-scale * alpha` with those.
+            another fixed point it is `-scale * alpha` with those; for a `SELUForm` it is its
+            `dropped`, with its `shift` for the mean and its `variance`.
 
     Returns:
         `AlphaDropoutAffine(scale, shift)`.
@@ -53,7 +54,7 @@ def alpha_dropout_affine(
         >>> scale, shift = alpha_dropout_affine(0.1)
         >>> round(scale, 6), round(shift, 6)
         (0.921285, 0.161971)
-        >>> dropped = selu_constants().saturation
+        >>> dropped = SELUForm().dropped
         >>> round(0.9 * (scale * 0 + shift) + 0.1 * (scale * dropped + shift), 12)
         0.0
     """
@@ -81,16 +82,23 @@ def alpha_dropout_affine(
     return AlphaDropoutAffine(scale, mean - scale * (q * mean + p * dropped))
 
 
-@overload
-def alpha_dropout_moments(mean: float, variance: float, p: float) -> tuple[float, float]: ...
+def affine_of(form: SELUForm, p: float) -> AlphaDropoutAffine:
+    """The affine map of a form of SELU, for what a pre-activation `N(0, 1)` becomes behind it."""
+    return alpha_dropout_affine(p, form.shift, form.variance, dropped=form.dropped)
+
+
 @overload
 def alpha_dropout_moments(
-    mean: FloatArray, variance: FloatArray, p: float
+    mean: float, variance: float, p: float, form: SELUForm = _SELU
+) -> tuple[float, float]: ...
+@overload
+def alpha_dropout_moments(
+    mean: FloatArray, variance: FloatArray, p: float, form: SELUForm = _SELU
 ) -> tuple[FloatArray, FloatArray]: ...
 def alpha_dropout_moments(
-    mean: float | FloatArray, variance: float | FloatArray, p: float
+    mean: float | FloatArray, variance: float | FloatArray, p: float, form: SELUForm = _SELU
 ) -> tuple[float | FloatArray, float | FloatArray]:
-    r"""Mean and variance behind alpha dropout with the affine map for (0, 1), of any units.
+    r"""Mean and variance behind alpha dropout with a form's affine map, of any units.
 
     With the map's scale a and shift b, and d the value of dropped units:
 
@@ -102,10 +110,10 @@ def alpha_dropout_moments(
         >>> round(mean, 12), round(variance, 12)
         (0.0, 1.0)
     """
-    scale, shift = alpha_dropout_affine(p)
+    scale, shift = affine_of(form, p)
     q = 1 - p
-    after = scale * (q * mean + p * _DROPPED) + shift
-    return after, scale**2 * q * (variance + p * (mean - _DROPPED) ** 2)
+    after = scale * (q * mean + p * form.dropped) + shift
+    return after, scale**2 * q * (variance + p * (mean - form.dropped) ** 2)
 
 
 def check_probability(p: float) -> None:

@@ -115,7 +115,8 @@ def fixed_point(
     Args:
         omega: Sum of a unit's weights.
         tau: Sum of squares of a unit's weights, positive.
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays.
         start: Mean and variance of the network's inputs.
         max_iterations: Layers after which to give up.
 

@@ -5,9 +5,8 @@ import math
 import numpy as np
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._activations import Activation, statistics
-from selfnorm.theory._constants import selu_constants
-from selfnorm.theory._dropout import alpha_dropout_affine, check_probability
+from selfnorm.theory._activations import Activation, as_form, statistics
+from selfnorm.theory._dropout import affine_of, check_probability
 from selfnorm.theory._numbers import scalar
 
 _ANY = 10.0  # a layer that may shrink gradients by e^-10 may drop all units
@@ -27,14 +26,16 @@ def gradient_gain(
 
         gain(p) = E f'(z)^2 * q * a^2
 
-    For SELU at (0, 1) this is `1.0716 / (1 + 3.0909 p)`. A layer with as many units as inputs
+    For SELU at (0, 1) this is `1.0716 / (1 + 3.0909 p)`. A `SELUForm` is dropped by the map of its
+    own (see `alpha_dropout_affine`), whatever else by SELU's. A layer with as many units as inputs
     and weights of sum of squares tau multiplies by tau once more.
 
     Args:
         p: Probability that a unit is dropped, below 1.
         mean: Mean of the pre-activation.
         variance: Variance of the pre-activation, positive.
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays.
 
     Returns:
         The gain; gradients keep their size at 1.
@@ -60,7 +61,7 @@ def gradient_gain(
         msg = f"mean must be finite and variance positive; got {mean=} and {variance=}."
         raise ArgumentError(msg)
     gain = statistics(activation, np.array([float(mean)]), np.array([float(variance)])).gain
-    return float(gain[0]) * (1 - p) * alpha_dropout_affine(p).scale ** 2
+    return float(gain[0]) * (1 - p) * affine_of(as_form(activation), p).scale ** 2
 
 
 def depth_budget(
@@ -74,8 +75,8 @@ def depth_budget(
     Args:
         p: Probability that alpha dropout drops a unit.
         tolerance: The factor allowed either way; above 1.
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays, at
-            a pre-activation of mean 0 and variance 1.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays; at a pre-activation of mean 0 and variance 1.
 
     Returns:
         A whole number, or infinity if gradients keep their size to rounding.
@@ -100,7 +101,9 @@ def depth_budget(
     return float(math.floor(math.log(tolerance) / change)) if change > 1e-15 else math.inf
 
 
-def dropout_budget(depth: float, tolerance: float = 10.0) -> float:
+def dropout_budget(
+    depth: float, tolerance: float = 10.0, *, activation: Activation = "selu"
+) -> float:
     r"""The most alpha dropout behind every SELU layer that gradients survive.
 
     Over `depth` layers the size of a gradient changes by `(chi / (1 + p d^2))^(depth/2)`, which is
@@ -108,14 +111,16 @@ def dropout_budget(depth: float, tolerance: float = 10.0) -> float:
 
         p = (chi * tolerance^(2/depth) - 1) / d^2
 
-    with chi and d as in `neutral_dropout`. The inverse of `depth_budget`.
+    with chi and d as in `neutral_dropout`. The inverse of `depth_budget`. It is 0 where gradients
+    shrink by more without dropout.
 
     Args:
         depth: Number of SELU layers, 1 or more.
         tolerance: The factor by which gradients may shrink; above 1.
+        activation: As for `depth_budget`.
 
     Returns:
-        A probability, at most 1.
+        A probability.
 
     Raises:
         ArgumentError: If an argument is out of its range.
@@ -137,18 +142,27 @@ def dropout_budget(depth: float, tolerance: float = 10.0) -> float:
         raise ArgumentError(msg)
     if 2 / depth * math.log(tolerance) > _ANY:
         return 1.0
-    most = (gradient_gain() * tolerance ** (2 / depth) - 1) / selu_constants().saturation ** 2
-    return min(most, 1.0)
+    gain = gradient_gain(activation=activation)
+    most = (gain * tolerance ** (2 / depth) - 1) / _reach(activation) ** 2
+    return min(max(most, 0.0), 1.0)
 
 
-def neutral_dropout() -> float:
+def neutral_dropout(activation: Activation = "selu") -> float:
     r"""The p at which SELU with alpha dropout neither grows nor shrinks gradients.
 
-    `gain(p) = chi / (1 + p d^2)` is 1 at `p = (chi - 1) / d^2`, with `chi = E selu'(z)^2` at
-    `z ~ N(0, 1)` and `d = -scale * alpha` the value that dropped units take.
+    `gain(p) = chi / (1 + p d^2)` is 1 at `p = (chi - 1) / d^2`, with `chi = E f'(z)^2` at
+    `z ~ N(0, 1)` and d the value that dropped units take, in deviations from the mean:
+    `-scale * alpha` for SELU. It is one and the same for SELU and all that `shaped_selu` gives, as
+    a blend t has `t^2 S^2` times SELU's `chi - 1` and `d^2`.
+
+    Args:
+        activation: As for `depth_budget`.
 
     Returns:
-        The probability.
+        The probability; negative where gradients shrink without dropout.
+
+    Raises:
+        ArgumentError: If the activation is none.
 
     Source: `gradient_gain`.
 
@@ -158,4 +172,10 @@ def neutral_dropout() -> float:
         >>> round(gradient_gain(neutral_dropout()), 12)
         1.0
     """
-    return (gradient_gain() - 1) / selu_constants().saturation ** 2
+    return (gradient_gain(activation=activation) - 1) / _reach(activation) ** 2
+
+
+def _reach(activation: Activation) -> float:
+    """How far from the mean alpha dropout sends a unit, in deviations."""
+    form = as_form(activation)
+    return (form.dropped - form.shift) / math.sqrt(form.variance)

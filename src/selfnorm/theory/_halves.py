@@ -72,6 +72,26 @@ def halves(y: FloatArray, x: FloatArray) -> Halves:
     return Halves(above, below, density / s, up, up_var, down, down_var, exp1, exp2)
 
 
+def exponential_by_x(y: FloatArray, x: FloatArray) -> FloatArray:
+    """`x d E[e^z; z < 0] / dx`, half of `x exp1 - (x - y) density`.
+
+    Where `u = t + s` is not negative it is taken as
+
+        phi(t) / 2 * (t^2 M_0(u) - (s - t) M_1(u)),
+
+    in which what is large and nearly equal in wide Gaussians has been subtracted.
+    """
+    s = np.sqrt(x)
+    t = y / s
+    u = t + s
+    m0, m1, _ = tail_integrals(np.maximum(u, 0))
+    gauss = np.exp(-(y**2) / (2 * x))
+    density = gauss / np.sqrt(2 * np.pi)
+    near = (t**2 * m0 - (s - t) * m1) * density
+    far = x * _exponential(y, x, gauss, 1) - (s - t) * density
+    return np.where(u < 0, far, near) / 2
+
+
 def _upper(
     y: FloatArray, x: FloatArray, t: FloatArray, above: FloatArray, density: FloatArray
 ) -> tuple[FloatArray, FloatArray]:

@@ -58,7 +58,8 @@ def moments(
         variance: Variance of the inputs, not negative.
         omega: Sum of a unit's weights.
         tau: Sum of squares of a unit's weights, positive.
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays.
 
     Returns:
         `Moments(mean, variance)` of the shape to which the arguments broadcast, float64.
@@ -110,7 +111,8 @@ def jacobian(
         variance: Variance of the inputs, positive (at 0 the derivative by variance need not exist).
         omega: Sum of a unit's weights.
         tau: Sum of squares of a unit's weights, positive.
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays.
 
     Returns:
         An array of the shape to which the arguments broadcast, with `(2, 2)` appended, float64.

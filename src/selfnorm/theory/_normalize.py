@@ -1,5 +1,6 @@
 """The affine version of an activation that keeps mean 0 and variance 1; does it attract?"""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -15,10 +16,12 @@ from selfnorm.theory._activations import (
     shape_of,
     statistics,
 )
-from selfnorm.theory._numbers import finite_array, shown
+from selfnorm.theory._numbers import finite_array, scalar, shown
 from selfnorm.theory._quadrature import evaluate
 from selfnorm.theory._types import ArrayFunction, FloatArray
 
+_ROUNDINGS = 1e-12  # of a line `E f'^2` is the variance
+_JUMPS = " Below 1 that says that f jumps; choose a continuous function."
 _MARGINAL = 1e-12  # nearer to 1 than rounding can tell: ReLU's slope is 1 exactly
 
 
@@ -26,14 +29,20 @@ _MARGINAL = 1e-12  # nearer to 1 than rounding can tell: ReLU's slope is 1 exact
 class NormalizedActivation:
     """`a * f(x) + b` with fixed point (0, 1) for weights of sum 0 and sum of squares 1.
 
+    Normalized for a gradient gain its mean is not 0. What is kept then is the mean square 1 that
+    orthogonal or random weights hand on, where the pre-activation is `z ~ N(0, mean square)`.
+    Weights of sum 0 hand on the variance alone, which is `1 - mean^2`. The slope and the stretch
+    are those of mean and mean square; at mean 0 they are those of mean and variance.
+
     Attributes:
         name: The activation's name.
         function: The activation f itself.
         factor: a.
         shift: b.
-        variance_slope: Derivative of the variance map at the fixed point, which is the Jacobian's
-            only nonzero eigenvalue: the share of a small error of the variance that is left
-            after one layer.
+        mean: What is kept of the mean: 0, or at most 0 if normalized for a gradient gain.
+        variance_slope: Derivative of the map of the mean square at the fixed point, which is the
+            Jacobian's only nonzero eigenvalue: the share of a small error that is left after one
+            layer. At mean 0 the mean square is the variance.
         stretch: Largest singular value of the Jacobian at the fixed point.
         gradient_gain: E (a f')^2, the factor a layer puts on the second moment of gradients. It is
             infinite where f' is not square integrable, as far as powers of the distance tell:
@@ -48,6 +57,7 @@ class NormalizedActivation:
     function: ArrayFunction
     factor: float
     shift: float
+    mean: float
     variance_slope: float
     stretch: float
     gradient_gain: float
@@ -69,9 +79,9 @@ class NormalizedActivation:
 
 
 def normalize_activation(
-    activation: Activation, *, kinks: Sequence[float] = ()
+    activation: Activation, gradient_gain: float | None = None, *, kinks: Sequence[float] = ()
 ) -> NormalizedActivation:
-    r"""Find a and b for which `a * f(x) + b` keeps mean 0 and variance 1.
+    r"""Find a and b for which `a * f(x) + b` keeps mean 0 and variance 1, or sizes both ways.
 
     With `z ~ N(0, 1)`, `m = E f(z)` and `v = Var f(z)`:
 
@@ -85,8 +95,20 @@ def normalize_activation(
     whose right side, by Gaussian integration by parts, needs no derivative and is what is computed.
     For every f the sign of a may be turned; that changes nothing here.
 
+    With a `gradient_gain` g it is the mean square and the gradients whose sizes are kept,
+
+        E (a f + b)^2 = 1,  E (a f')^2 = g:    a = sqrt(g / E f'^2),  b = -a m - sqrt(1 - a^2 v)
+
+    at the price of a mean, `-sqrt(1 - a^2 v)`; the other sign of the root would do, too. For g = 1
+    this is the Gaussian-Poincare normalization. It exists for every f that is absolutely
+    continuous, as then `v <= E f'^2` (Poincare's inequality). A jump has no slope and does not
+    count in `E f'^2`; so of functions that jump, some are refused and some are not.
+
     Args:
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays.
+        gradient_gain: If given, the factor g on the second moment of gradients, with a mean square
+            of 1; at most the `gradient_gain` that there is with mean 0.
         kinks: Where the slope of a function jumps. Kinks not given are found by bisection.
 
     Returns:
@@ -94,10 +116,11 @@ def normalize_activation(
 
     Raises:
         ArgumentError: If f is unknown, not elementwise, not finite, grows too fast to have a
-            variance, or is constant.
+            variance, or is constant; with a gradient gain also if it is not positive or more than
+            f has at mean 0, or if `E f'^2` is 0 or infinite.
 
-    Source: Klambauer et al. 2017, section 2, whose SELU needs `a = 1` and `b = 0`; Lu et al. 2020
-    (arXiv 2006.12169) for the demand that `gradient_gain` be 1 too.
+    Source: Klambauer et al. 2017, section 2, whose SELU needs `a = 1` and `b = 0`; Lu, Gould and
+    Ajanthan 2020 (arXiv 2006.12169) for a gradient gain of 1.
 
     Example:
         >>> selu, tanh = normalize_activation("selu"), normalize_activation(np.tanh)
@@ -105,6 +128,9 @@ def normalize_activation(
         (1.0, 0.782648, True)
         >>> round(tanh.factor, 6), round(tanh.variance_slope, 6), round(tanh.gradient_gain, 6)
         (1.592537, 0.461071, 1.177807)
+        >>> tanh = normalize_activation(np.tanh, gradient_gain=1)
+        >>> round(tanh.factor, 6), round(tanh.mean, 6), round(tanh.gradient_gain, 12)
+        (1.467412, -0.388545, 1.0)
     """
     values = statistics(activation, np.zeros(1), np.ones(1), kinks)
     variance, mean = float(values.variance[0]), float(values.mean[0])
@@ -114,17 +140,42 @@ def normalize_activation(
             f"{variance:g} at mean {mean:g}. Choose another function."
         )
         raise ArgumentError(msg)
-    slope = float(values.variance_by_x[0]) / variance
+    factor, kept = variance**-0.5, 0.0
+    if gradient_gain is not None:
+        factor, kept = _both_ways(gradient_gain, float(values.gain[0]), variance)
+    by_x = factor * float(values.mean_by_x[0])
+    slope = factor**2 * float(values.variance_by_x[0]) + 2 * kept * by_x
     return NormalizedActivation(
         name=name_of(activation),
         function=shape_of(activation, kinks).function,
-        factor=variance**-0.5,
-        shift=-mean * variance**-0.5,
+        factor=factor,
+        shift=kept - factor * mean,
+        mean=kept,
         variance_slope=slope,
-        stretch=float(np.hypot(slope, values.mean_by_x[0] * variance**-0.5)),
-        gradient_gain=float(values.gain[0]) / variance,
+        stretch=math.hypot(slope, by_x),
+        gradient_gain=float(values.gain[0]) * factor**2,
         error=float(values.error[0]),
     )
+
+
+def _both_ways(wanted: float, gain: float, variance: float) -> tuple[float, float]:
+    """The factor for a gradient gain, and the mean that then makes the mean square 1."""
+    wanted = scalar(wanted, "gradient_gain")
+    if not 0 < gain < math.inf:
+        msg = (
+            "An activation must have a slope whose square has a mean to be given a gradient gain; "
+            f"got E f'^2 = {gain:g}. Jumps have no slope; choose another function."
+        )
+        raise ArgumentError(msg)
+    share = wanted * (variance / gain)
+    if not 0 < share < 1 + _ROUNDINGS:
+        msg = (
+            "gradient_gain must be above 0 and at most what the activation has at mean 0 and "
+            f"variance 1, {gain / variance:.6g}; got {wanted:g}."
+            f"{_JUMPS if variance > gain else ' 1 keeps the size of gradients.'}"
+        )
+        raise ArgumentError(msg)
+    return math.sqrt(wanted / gain), -math.sqrt(max(1 - share, 0.0))
 
 
 def compare_activations(
@@ -133,7 +184,7 @@ def compare_activations(
     """Normalize several activations, and sort them by how strongly their fixed point attracts.
 
     Args:
-        activations: Names, `SELUConstants` or functions; by default all that have a name.
+        activations: Names, `SELUConstants`, `SELUForm`s or functions; by default all names.
 
     Returns:
         A `NormalizedActivation` each, by increasing `abs(variance_slope)`.

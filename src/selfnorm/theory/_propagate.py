@@ -8,10 +8,10 @@ import numpy as np
 
 from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._activations import Activation, has_closed_form, statistics
+from selfnorm.theory._activations import Activation, as_form, has_closed_form, statistics
 from selfnorm.theory._common_factor import mean_over
 from selfnorm.theory._dropout import (
-    alpha_dropout_affine,
+    affine_of,
     alpha_dropout_moments,
     check_probability,
 )
@@ -88,9 +88,10 @@ def propagate(
     two units `Var m(u)`. The integrals over u are by adaptive quadrature: about nine digits, and
     two where a large omega makes the map chaotic. Without correlation there is one u.
 
-    Alpha dropout with the affine map for (0, 1) follows every activation. The gradient's second
-    moment changes in a layer by `tau * E f'^2`, and by `q a^2` for dropout, given layers of equal
-    width and weights independent of the gradient; the product over layers is averaged over u.
+    Alpha dropout with the affine map for (0, 1), or with a form's own, follows every activation.
+    The gradient's second moment changes in a layer by `tau * E f'^2`, and by `q a^2` for dropout,
+    given layers of equal width and weights independent of the gradient; the product over layers is
+    averaged over u.
 
     Args:
         depth: Number of layers.
@@ -100,7 +101,8 @@ def propagate(
         tau: Sum of squares of each unit's weights, positive: one number, or one a layer.
         dropout: Probability that alpha dropout drops a unit, below 1.
         correlation: Equal correlation among the network's inputs, in [0, 1].
-        activation: A name (see `ACTIVATIONS`), `SELUConstants`, or a function on NumPy arrays.
+        activation: A name (see `ACTIVATIONS`), `SELUConstants`, `SELUForm`, or a function on NumPy
+            arrays.
 
     Returns:
         A `Propagation`.
@@ -176,8 +178,9 @@ def _step(
     gain = layer.tau * _slopes(layer.activation, y, x, values.gain)
     if not layer.dropout:
         return values.mean, values.variance, gain
-    after = alpha_dropout_moments(values.mean, values.variance, layer.dropout)
-    return *after, gain * (1 - layer.dropout) * alpha_dropout_affine(layer.dropout).scale ** 2
+    form = as_form(layer.activation)
+    after = alpha_dropout_moments(values.mean, values.variance, layer.dropout, form)
+    return *after, gain * (1 - layer.dropout) * affine_of(form, layer.dropout).scale ** 2
 
 
 def _pre_activation(

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfnorm.theory._constants import SELUConstants
-from selfnorm.theory._halves import halves
+from selfnorm.theory._form import SELUForm
+from selfnorm.theory._halves import exponential_by_x, halves
+from selfnorm.theory._standard import STANDARD, SELUConstants
 from selfnorm.theory._types import FloatArray
 
 
@@ -67,4 +68,32 @@ def selu_statistics(constants: SELUConstants, y: FloatArray, x: FloatArray) -> S
         ),
         gain=scale**2 * gain,
         error=0 * y,
+    )
+
+
+def form_statistics(form: SELUForm, y: FloatArray, x: FloatArray) -> Statistics:
+    """`Statistics` of `linear z + factor selu(z) + shift`, from those of SELU.
+
+    By Stein's lemma `Cov(z, selu) = x E selu'`, so that the variance is a sum of positive terms,
+    and `Cov(z, selu'') = x E selu''' = 2 x dE selu' / dx`.
+    """
+    linear, factor, shift = map(np.float64, form)
+    of = selu_statistics(STANDARD, y, x)
+    alpha, scale = STANDARD
+    mixed = 2 * linear * factor
+    slope_by_x = 0 * x  # times x
+    if linear:
+        density = np.exp(-(y**2) / (2 * x)) / np.sqrt(2 * np.pi * x)
+        slope_by_x = scale * (alpha * exponential_by_x(y, x) - y * density / 2)
+    return Statistics(
+        mean=linear * y + factor * of.mean + shift,
+        variance=linear**2 * x + mixed * x * of.mean_by_y + factor**2 * of.variance,
+        mean_by_y=linear + factor * of.mean_by_y,
+        mean_by_x=factor * of.mean_by_x,
+        variance_by_y=2 * mixed * x * of.mean_by_x + factor**2 * of.variance_by_y,
+        variance_by_x=linear**2
+        + mixed * (of.mean_by_y + slope_by_x)
+        + factor**2 * of.variance_by_x,
+        gain=linear**2 + mixed * of.mean_by_y + factor**2 * of.gain,
+        error=of.error,
     )

@@ -81,6 +81,8 @@ def describe(
     if role == "activation":
         settings["ours"] = str(getattr(function, "__module__", "")).startswith("selfnorm")
         settings["keeps_output"] = writes or "dropout" in name
+        if given.get("form") is not None:  # of SELU, which then keeps its input
+            settings |= {"form": given["form"], "keeps_output": False}
     if "dropout" in name:
         training = name not in {"alpha_dropout", "feature_alpha_dropout", "selu_alpha_dropout"}
         settings["p"] = _probability(given, args, owner, default_training=training)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from selfnorm.recording import Histogram
 from selfnorm.recording._quiet import quiet
-from selfnorm.theory import selu_constants
+from selfnorm.theory import SELUForm, selu_constants
 from selfnorm.theory._types import FloatArray
 
 _PART, _GPU_PARTS = 1 << 18, 16
@@ -134,7 +134,7 @@ NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]
 
 @quiet
 @torch.no_grad()
-def sample(values: Tensor, dim: int, activation: str) -> Sample:
+def sample(values: Tensor, dim: int, activation: str, form: SELUForm | None = None) -> Sample:
     """Shape of the distribution, from at most 64 units and 1,024 rows spread evenly."""
     rows = _rows(values, dim).numpy()
     rows = rows[np.isfinite(rows).all(1)]
@@ -143,7 +143,7 @@ def sample(values: Tensor, dim: int, activation: str) -> Sample:
         return NO_SAMPLE
     correlation, size = correlations(rows)
     shape = _histogram(flat)
-    return Sample(_saturated(flat, activation), kurtosis(flat), correlation, size, shape)
+    return Sample(_saturated(flat, activation, form), kurtosis(flat), correlation, size, shape)
 
 
 def _histogram(flat: FloatArray) -> Histogram:
@@ -207,7 +207,11 @@ def to_double(values: Tensor) -> Tensor:
     return values.detach().cpu().double()
 
 
-def _saturated(flat: FloatArray, activation: str) -> float:
+def _saturated(flat: FloatArray, activation: str, form: SELUForm | None) -> float:
+    if form is not None:
+        if form.linear:
+            return 0.0  # a line nowhere does
+        flat = (flat - form.shift) / form.factor
     if activation == "selu":
         return float(np.mean((flat < _SELU_FLOOR * (1 - _FLAT)) & (flat > _SELU_FLOOR * 1.001)))
     if activation in {"relu", "relu6"}:

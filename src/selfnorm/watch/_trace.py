@@ -280,7 +280,7 @@ class Trace(TorchFunctionMode):
                 shape=tuple(value.shape),
                 dtype=str(value.dtype).removeprefix("torch."),
                 dim=dim,
-                sample=NO_SAMPLE if self._light else sample(value, dim, call.activation),
+                sample=NO_SAMPLE if self._light else _sample(call, value, dim),
                 weights=weights,
                 bias=bias,
             )
@@ -346,6 +346,10 @@ def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
         elif isinstance(value, list | tuple):
             found |= {id(v): v for v in leaves(value) if isinstance(v, Tensor)}
     return list(found.values())
+
+
+def _sample(call: Call, value: Tensor, dim: int) -> Sample:
+    return sample(value, dim, call.activation, call.settings.get("form"))
 
 
 def _dimension(call: Call, value: Tensor, inherited: int | None) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from selfnorm.ops import _reference
-from selfnorm.ops._constants import PROBABILITIES, affine, derivative
+from selfnorm.ops._constants import PROBABILITIES, affine, derivative, shaped
 from selfnorm.ops._cpu._context import NUMBERS, head, numbers
 from selfnorm.ops._cpu._pool import address, parallel_for
 from selfnorm.ops._cpu._pool import why_not as why_not
@@ -106,7 +106,68 @@ def alpha_dropout(
     return _drop(plan, out, x, seed, inner)
 
 
-def _drop(plan: _Plan, out: Tensor, x: Tensor, seed: Tensor, inner: int = 1) -> None:
+def shaped_selu(
+    out: Tensor,
+    x: Tensor,
+    seed: Tensor | None,
+    p: float,
+    linear: float,
+    factor: float,
+    shift: float,
+) -> None:
+    """SELU in another form, then its alpha dropout if there is a seed."""
+    form = linear, factor, shift
+    if not (x.is_contiguous() and out.is_contiguous()):
+        run = in_memory_order if seed is None else on_copies
+        return run(shaped_selu, out, x, seed, p, *form)
+    drops = seed is not None and dropped_levels(p) > 0
+    name = "shaped_selu_alpha_dropout" if drops else "shaped_selu"
+    plan = _shaped_plan(name, p, form, x.dtype)
+    if plan.code is None:
+        return _fall_back(_reference.shaped_selu, out, x, seed, p, *form)
+    if seed is not None and drops:
+        return _drop(plan, out, x, seed)
+    context = head(x.data_ptr(), 0, out.data_ptr(), 0, 0, 0, 0) + plan.constants
+    plan.run(0, x.numel(), _ELEMENTS, plan.code, context)
+    return None
+
+
+def shaped_selu_backward(
+    out: Tensor,
+    x: Tensor,
+    grad: Tensor,
+    seed: Tensor | None,
+    p: float,
+    linear: float,
+    factor: float,
+    shift: float,
+) -> None:
+    """The gradient of the same."""
+    form = linear, factor, shift
+    if not (x.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
+        run = in_memory_order if seed is None else on_copies
+        return run(shaped_selu_backward, out, x, grad, seed, p, *form)
+    drops = seed is not None and dropped_levels(p) > 0
+    name = "shaped_selu_alpha_dropout_backward" if drops else "shaped_selu_backward"
+    plan = _shaped_plan(name, p, form, x.dtype)
+    if plan.code is None:
+        return _fall_back(_reference.shaped_selu_backward, out, x, grad, seed, p, *form)
+    if seed is not None and drops:
+        return _drop(plan, out, x, seed, grad=grad)
+    context = head(x.data_ptr(), grad.data_ptr(), out.data_ptr(), 0, 0, 0, 0) + plan.constants
+    plan.run(0, x.numel(), _ELEMENTS, plan.code, context)
+    return None
+
+
+def _drop(
+    plan: _Plan,
+    out: Tensor,
+    x: Tensor,
+    seed: Tensor,
+    inner: int = 1,
+    *,
+    grad: Tensor | None = None,
+) -> None:
     """Run a kernel that draws: a unit of its work is a block of elements, or a channel."""
     elements = x.numel()
     if not elements:
@@ -118,7 +179,8 @@ def _drop(plan: _Plan, out: Tensor, x: Tensor, seed: Tensor, inner: int = 1) -> 
     units, grain = -(-count // BLOCK), _BLOCKS
     if inner > 1:
         units, grain = count, max(1, _BLOCKS * BLOCK // inner)
-    context = head(x.data_ptr(), 0, out.data_ptr(), seeds.data_ptr(), count, inner, bits)
+    other = 0 if grad is None else grad.data_ptr()
+    context = head(x.data_ptr(), other, out.data_ptr(), seeds.data_ptr(), count, inner, bits)
     run(0, units * samples, grain, code, context + constants)
 
 
@@ -126,12 +188,23 @@ def _drop(plan: _Plan, out: Tensor, x: Tensor, seed: Tensor, inner: int = 1) -> 
 def _plan(name: str, p: float, dtype: torch.dtype, linear: bool = False) -> _Plan:
     code = address(name, dtype)
     if name.startswith("selu_backward"):  # the others have no use for what takes longest
-        constants = numbers(*_NOT_READ[:3], *derivative(p, dtype))
+        constants = numbers(*_NOT_READ[:3], *derivative(p, dtype), math.nan)
     else:
         scale, shift, dropped = affine(p, dtype)
         if linear:  # adding -0 leaves the sign of a zero alone
             shift, dropped = -0.0, 0.0
         constants = numbers(scale, shift, dropped, *_NOT_READ[3:])
+    run = None if code is None else parallel_for()
+    return _Plan(run, code, cut(dropped_levels(p)), constants)
+
+
+@lru_cache(PROBABILITIES)
+def _shaped_plan(
+    name: str, p: float, form: tuple[float, float, float], dtype: torch.dtype
+) -> _Plan:
+    code = address(name, dtype)
+    linear, scale, shift, dropped, slope = shaped(p, *form, dtype)
+    constants = numbers(scale, shift, dropped, slope, *_NOT_READ[4:-1], linear)
     run = None if code is None else parallel_for()
     return _Plan(run, code, cut(dropped_levels(p)), constants)
 

@@ -12,7 +12,7 @@ ELEMENTS = {
 }
 HEAD = ("x", "grad", "out", "seeds", "count", "inner", "cut")
 """A context begins with addresses and counts, which differ from call to call; int64."""
-NUMBERS = ("scale", "shift", "dropped", "slope", "threshold", "floor", "tail")
+NUMBERS = ("scale", "shift", "dropped", "slope", "threshold", "floor", "tail", "linear")
 """Behind them are constants, float64, and room for one element, which has the tensors' type."""
 
 head = struct.Struct(f"{len(HEAD)}q").pack

@@ -71,6 +71,22 @@ def _alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
     _each_block(begin, end, carray(context, 1)[0], _dropout_loop)
 
 
+def _shaped_kernel(begin: Any, end: Any, context: Any) -> None:
+    _each_pair(begin, end, carray(context, 1)[0], _shaped_loop)
+
+
+def _shaped_backward_kernel(begin: Any, end: Any, context: Any) -> None:
+    _each_pair(begin, end, carray(context, 1)[0], _shaped_backward_loop)
+
+
+def _shaped_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
+    _each_block(begin, end, carray(context, 1)[0], _shaped_dropout_loop)
+
+
+def _shaped_dropout_backward_kernel(begin: Any, end: Any, context: Any) -> None:
+    _each_block(begin, end, carray(context, 1)[0], _shaped_dropout_backward_loop)
+
+
 def _feature_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
     """A unit is one channel: `inner` elements that are kept or dropped as one."""
     c = carray(context, 1)[0]
@@ -97,6 +113,10 @@ _KERNELS = {
     "selu_alpha_dropout": _selu_alpha_dropout_kernel,
     "alpha_dropout": _alpha_dropout_kernel,
     "feature_alpha_dropout": _feature_alpha_dropout_kernel,
+    "shaped_selu": _shaped_kernel,
+    "shaped_selu_backward": _shaped_backward_kernel,
+    "shaped_selu_alpha_dropout": _shaped_dropout_kernel,
+    "shaped_selu_alpha_dropout_backward": _shaped_dropout_backward_kernel,
 }
 
 # --- loops -----------------------------------------------------------------------------------
@@ -106,6 +126,7 @@ _KERNELS = {
 def _each_block(begin: Any, end: Any, c: Any, loop: Any) -> Any:
     """Draw the bits of block after block of the samples, and run the loop over its elements."""
     x, out, bits = pointer(c.x, c.element), pointer(c.out, c.element), buffer()
+    grad = pointer(c.grad, c.element)
     seeds, blocks = pointer(c.seeds, np.int64(0)), (c.count + BLOCK - 1) // BLOCK
     for unit in range(begin, end):
         sample, block = divmod(unit, blocks)
@@ -113,14 +134,14 @@ def _each_block(begin: Any, end: Any, c: Any, loop: Any) -> Any:
         first = sample * c.count + block * BLOCK
         size = min(BLOCK, c.count - block * BLOCK)
         if c.x == c.out:
-            loop(size, bits, offset(out, first), offset(out, first), c)
+            loop(size, bits, offset(out, first), offset(grad, first), offset(out, first), c)
         else:
-            loop(size, bits, offset(x, first), offset(out, first), c)
+            loop(size, bits, offset(x, first), offset(grad, first), offset(out, first), c)
 
 
 @njit(inline="always")
 def _each_pair(begin: Any, end: Any, c: Any, loop: Any) -> Any:
-    """Run the loop over a tensor and its gradient, either of which may be written over."""
+    """Run the loop over a tensor and a gradient, if it has one; either may be written over."""
     x, out = pointer(c.x, c.element), pointer(c.out, c.element)
     grad = pointer(c.grad, c.element)
     if c.grad == c.out:
@@ -158,7 +179,7 @@ def _from_input_loop(begin: Any, end: Any, x: Any, grad: Any, out: Any, c: Any) 
 
 
 @njit(inline="always")
-def _selu_dropout_loop(size: Any, bits: Any, x: Any, out: Any, c: Any) -> Any:
+def _selu_dropout_loop(size: Any, bits: Any, x: Any, _grad: Any, out: Any, c: Any) -> Any:
     """A dropped unit is SELU at -inf; a nan is not above the limit, and so it is kept."""
     scale, shift = constant(c.scale, out), constant(c.shift, out)
     low, high = constant(-np.inf, out), constant(np.inf, out)
@@ -171,7 +192,7 @@ def _selu_dropout_loop(size: Any, bits: Any, x: Any, out: Any, c: Any) -> Any:
 
 
 @njit(inline="always")
-def _dropout_loop(size: Any, bits: Any, x: Any, out: Any, c: Any) -> Any:
+def _dropout_loop(size: Any, bits: Any, x: Any, _grad: Any, out: Any, c: Any) -> Any:
     scale, shift = constant(c.scale, out), constant(c.shift, out)
     dropped, cut = constant(c.dropped, out), np.int16(c.cut)
     halves = pointer(bits, np.int16(0))
@@ -189,6 +210,55 @@ def _channel_loop(size: Any, kept: Any, x: Any, out: Any, c: Any) -> Any:
         v = widen(load(x, i))
         stays = kept | (v != v)  # noqa: PLR0124
         store(out, i, fma(scale, v if stays else dropped, shift))
+
+
+@njit(inline="always")
+def _shaped_loop(begin: Any, end: Any, x: Any, _grad: Any, out: Any, c: Any) -> Any:
+    none, linear, scale = constant(-0.0, out), constant(c.linear, out), constant(c.scale, out)
+    shift, slope = constant(c.shift, out), constant(c.slope, out)
+    for i in range(begin, end):
+        store(out, i, _shape(widen(load(x, i)), linear, scale, shift, slope, none))
+
+
+@njit(inline="always")
+def _shaped_backward_loop(begin: Any, end: Any, x: Any, grad: Any, out: Any, c: Any) -> Any:
+    none, linear, scale = constant(-0.0, out), constant(c.linear, out), constant(c.scale, out)
+    slope = constant(c.slope, out)
+    for i in range(begin, end):
+        v = widen(load(x, i))
+        incline = slope if v > none else fma(scale, _bend(v), linear)
+        store(out, i, incline * widen(load(grad, i)))
+
+
+@njit(inline="always")
+def _shaped_dropout_loop(size: Any, bits: Any, x: Any, _grad: Any, out: Any, c: Any) -> Any:
+    none, linear, scale = constant(-0.0, out), constant(c.linear, out), constant(c.scale, out)
+    shift, slope = constant(c.shift, out), constant(c.slope, out)
+    dropped, cut = constant(c.dropped, out), np.int16(c.cut)
+    halves = pointer(bits, np.int16(0))
+    for i in range(size):
+        v = widen(load(x, i))
+        kept = (load(halves, i) > cut) | (v != v)  # noqa: PLR0124 - nan stays nan
+        store(out, i, _shape(v, linear, scale, shift, slope, none) if kept else dropped)
+
+
+@njit(inline="always")
+def _shaped_dropout_backward_loop(size: Any, bits: Any, x: Any, grad: Any, out: Any, c: Any) -> Any:
+    none, linear, scale = constant(-0.0, out), constant(c.linear, out), constant(c.scale, out)
+    slope, cut, halves = constant(c.slope, out), np.int16(c.cut), pointer(bits, np.int16(0))
+    zero = constant(0.0, out)
+    for i in range(size):
+        v = widen(load(x, i))
+        kept = (load(halves, i) > cut) | (v != v)  # noqa: PLR0124
+        incline = slope if v > none else fma(scale, _bend(v), linear)
+        store(out, i, (incline if kept else zero) * widen(load(grad, i)))
+
+
+@njit(inline="always")
+def _shape(v: Any, linear: Any, scale: Any, shift: Any, slope: Any, none: Any) -> Any:
+    """A form of SELU; without a line, 0 times infinity would be nan."""
+    line = linear * v if linear != none else none
+    return fma(slope, v, shift) if v > none else fma(scale, _selu(v), line + shift)
 
 
 # --- random bits -----------------------------------------------------------------------------

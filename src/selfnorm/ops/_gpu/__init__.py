@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfnorm.ops._constants import PROBABILITIES, affine, derivative
+from selfnorm.ops._constants import PROBABILITIES, affine, derivative, shaped
 from selfnorm.ops._layout import in_memory_order, on_copies
 from selfnorm.ops._spec._philox import BLOCK, cut, dropped_levels
 
@@ -76,21 +76,73 @@ def alpha_dropout(
     return _by_channels(out, x, seed, numbers, inner)
 
 
+def shaped_selu(
+    out: Tensor,
+    x: Tensor,
+    seed: Tensor | None,
+    p: float,
+    linear: float,
+    factor: float,
+    shift: float,
+) -> None:
+    """SELU in another form, then its alpha dropout if there is a seed."""
+    form = linear, factor, shift
+    if not (x.is_contiguous() and out.is_contiguous()):
+        run = in_memory_order if seed is None else on_copies
+        return run(shaped_selu, out, x, seed, p, *form)
+    return _shaped(out, x, None, seed, _form(p, form, x.dtype))
+
+
+def shaped_selu_backward(
+    out: Tensor,
+    x: Tensor,
+    grad: Tensor,
+    seed: Tensor | None,
+    p: float,
+    linear: float,
+    factor: float,
+    shift: float,
+) -> None:
+    """The gradient of the same."""
+    form = linear, factor, shift
+    if not (x.is_contiguous() and grad.is_contiguous() and out.is_contiguous()):
+        run = in_memory_order if seed is None else on_copies
+        return run(shaped_selu_backward, out, x, grad, seed, p, *form)
+    return _shaped(out, x, grad, seed, _form(p, form, x.dtype))
+
+
+def _shaped(
+    out: Tensor, x: Tensor, grad: Tensor | None, seed: Tensor | None, numbers: tuple[int, ...]
+) -> None:
+    """What is not there has another in its place, which is not read."""
+    drops = seed is not None and numbers[0] >= cut(1)
+    seeds = seed.contiguous() if seed is not None and drops else None
+    sizes, one, even, blocks = _in_blocks(x, 1 if seeds is None else seeds.numel())
+    tensors = (out, x, x if grad is None else grad, x if seeds is None else seeds)
+    known = (grad is not None, drops, one, even, blocks)
+    _launch("shaped", -(-sizes[2] // blocks), tensors, (*sizes, *numbers), known)
+
+
 def _by_blocks(
     out: Tensor, x: Tensor, seed: Tensor, numbers: tuple[int, ...], *, SELU: bool
 ) -> None:
     if not x.numel():
         return
     seeds = seed.contiguous()
-    count = x.numel() // seeds.numel()
+    sizes, one, even, blocks = _in_blocks(x, seeds.numel())
+    known = (SELU, one, even, blocks)
+    _launch("by_blocks", -(-sizes[2] // blocks), (out, x, seeds), (*sizes, *numbers), known)
+
+
+def _in_blocks(x: Tensor, samples: int) -> tuple[tuple[int, int, int], bool, bool, int]:
+    """Elements and blocks of a sample, blocks of all; what is known of them; blocks a program."""
+    count = x.numel() // max(samples, 1)
     blocks_each = -(-count // BLOCK)
-    units = seeds.numel() * blocks_each
+    one = samples == 1
     # So that each of a thread's four runs is 16 bytes long or more.
     blocks = 8 if x.element_size() == 2 else 4
-    sizes = (count, blocks_each, units)
-    one = seeds.numel() == 1
-    known = (SELU, one, not one and count % 16 == 0, blocks)
-    _launch("by_blocks", -(-units // blocks), (out, x, seeds), (*sizes, *numbers), known)
+    sizes = (count, blocks_each, samples * blocks_each)
+    return sizes, one, not one and count % 16 == 0, blocks
 
 
 def _by_channels(
@@ -156,6 +208,12 @@ def _mask(p: float, dtype: torch.dtype, *, linear: bool = False) -> tuple[int, .
 def _slopes(p: float, dtype: torch.dtype) -> tuple[int, ...]:
     """Slope, threshold, floor and tail."""
     return _bits(*derivative(p, dtype))
+
+
+@lru_cache(PROBABILITIES)
+def _form(p: float, form: tuple[float, float, float], dtype: torch.dtype) -> tuple[int, ...]:
+    """Cut, linear part, scale, shift, dropped value and slope."""
+    return cut(dropped_levels(p)), *_bits(*shaped(p, *form, dtype))
 
 
 def _bits(*numbers: float) -> tuple[int, ...]:

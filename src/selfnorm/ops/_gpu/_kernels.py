@@ -1,7 +1,6 @@
 """The kernels in Triton: one read and one write an element, of contiguous memory.
 
-SELU is computed step by step as on CPU, so that both give the same bits. Half precision is
-computed in float32 and rounded once. Offsets are 64 bits wide.
+Half precision is computed in float32 and rounded once. Offsets are 64 bits wide.
 """
 
 # The parameters of a kernel and of its helpers have no types that a checker would know.
@@ -13,21 +12,13 @@ computed in float32 and rounded once. Offsets are 64 bits wide.
 import triton
 import triton.language as tl
 
+from selfnorm.ops._gpu._formula import bend, selu_of
 from selfnorm.ops._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
-from selfnorm.ops._spec._polynomials import DOUBLE, SINGLE
 
 _BLOCK, _COUNTERS, _ROUNDS = tl.constexpr(BLOCK), tl.constexpr(COUNTERS), tl.constexpr(ROUNDS)
 _RUN = tl.constexpr(2 * COUNTERS)  # neighbors whose bits come from the same word
 _MULTIPLY_0, _MULTIPLY_1 = (tl.constexpr(m) for m in MULTIPLIERS)
 _STEP_0, _STEP_1 = (tl.constexpr(step) for step in KEY_STEPS)
-_F, _D = (tuple(tl.constexpr(value) for value in formula[1:]) for formula in (SINGLE, DOUBLE))
-_BOTTOM_F, _BOTTOM_TAIL_F, _SLOPE_F, _SLOPE_TAIL_F, _LOG2E_F, _OFFSET_F = _F[:6]
-_TO_INTEGER_F, _LOG2_F, _, _LOWEST_F, _FLAT_F, _LIFT_F, _SHORT_F, _REST_F = _F[6:]
-_BOTTOM_D, _BOTTOM_TAIL_D, _SLOPE_D, _SLOPE_TAIL_D, _LOG2E_D, _OFFSET_D = _D[:6]
-_TO_INTEGER_D, _LOG2_D, _LOG2_TAIL_D, _LOWEST_D, _FLAT_D, _LIFT_D, _SHORT_D, _REST_D = _D[6:]
-_DROP_F, _DROP_D = (tl.constexpr(2.0**-formula.lift) for formula in (SINGLE, DOUBLE))
-_Q_F, _Q_D = tl.constexpr(SINGLE.q), tl.constexpr(DOUBLE.q)
-_Q_F_LAST, _Q_D_LAST = tl.constexpr(len(SINGLE.q) - 1), tl.constexpr(len(DOUBLE.q) - 1)
 
 
 def _kernel(function):
@@ -49,7 +40,7 @@ def selu(out, x, count: tl.int64, SIZE: tl.constexpr):
 @triton.jit
 def _selu_program(out, x, first, count, SIZE: tl.constexpr, WHOLE: tl.constexpr):
     at = first + tl.arange(0, SIZE)
-    _store(out + at, _selu(_load(x + at, at < count, WHOLE)), at < count, WHOLE)
+    _store(out + at, selu_of(_load(x + at, at < count, WHOLE)), at < count, WHOLE)
 
 
 @_kernel
@@ -100,7 +91,7 @@ def selu_backward_from_input(out, x, grad, count: tl.int64, slope: tl.int64, SIZ
 def _from_input_program(out, x, grad, first, count, slope, SIZE: tl.constexpr, WHOLE: tl.constexpr):
     at = first + tl.arange(0, SIZE)
     v = _load(x + at, at < count, WHOLE)
-    factor = tl.where(v > 0, _number(slope, v.dtype), _bend(v))
+    factor = tl.where(v > 0, _number(slope, v.dtype), bend(v))
     _store(out + at, factor * _load(grad + at, at < count, WHOLE), at < count, WHOLE)
 
 
@@ -162,8 +153,101 @@ def _blocks_program(
         inside = (position < count) & (unit < units)
         at = sample * count + position
         v = _load(x + at, inside, WHOLE)
-        u = _selu(v) if SELU else v
+        u = selu_of(v) if SELU else v
         _store(out + at, _drop(v, u, half, numbers), inside, WHOLE)
+
+
+@_kernel
+def shaped(
+    out,
+    x,
+    grad,
+    seeds,
+    count: tl.int64,
+    blocks: tl.int64,
+    units: tl.int64,
+    cut: tl.int64,
+    linear: tl.int64,
+    scale: tl.int64,
+    shift: tl.int64,
+    dropped: tl.int64,
+    slope: tl.int64,
+    BACKWARD: tl.constexpr,
+    DROP: tl.constexpr,
+    ONE: tl.constexpr,
+    EVEN: tl.constexpr,
+    BLOCKS: tl.constexpr,
+):
+    """SELU in another form, with alpha dropout or without; or the gradient of that."""
+    if EVEN:
+        count = count // 16 * 16
+    first = tl.program_id(0).to(tl.int64) * BLOCKS
+    tensors, sizes = (out, x, grad, seeds), (count, blocks, units)
+    numbers = cut, linear, scale, shift, dropped, slope
+    if ONE and (first + BLOCKS) * _BLOCK <= count:
+        _shaped_program(tensors, first, sizes, numbers, BACKWARD, DROP, ONE, BLOCKS, WHOLE=True)
+    else:
+        _shaped_program(tensors, first, sizes, numbers, BACKWARD, DROP, ONE, BLOCKS, WHOLE=False)
+
+
+@triton.jit
+def _shaped_program(
+    tensors,
+    first,
+    sizes,
+    numbers,
+    BACKWARD: tl.constexpr,
+    DROP: tl.constexpr,
+    ONE: tl.constexpr,
+    BLOCKS: tl.constexpr,
+    WHOLE: tl.constexpr,
+):
+    out, x, grad, seeds = tensors
+    count, blocks, units = sizes
+    if DROP:
+        lane = tl.arange(0, BLOCKS * _COUNTERS)
+        sample, block, seed = _place(first + lane // _COUNTERS, blocks, units, seeds, ONE)
+        words = _philox(seed, block * _COUNTERS + lane % _COUNTERS)
+    element = tl.arange(0, BLOCKS * _RUN)
+    unit = first + element // _RUN
+    sample = tl.zeros_like(unit) if ONE else unit // blocks
+    block = unit if ONE else unit % blocks
+    for word in tl.static_range(4):
+        position = block * _BLOCK + word * _RUN + element % _RUN
+        inside = (position < count) & (unit < units)
+        at = sample * count + position
+        v = _load(x + at, inside, WHOLE)
+        result = _incline(v, numbers) if BACKWARD else _shape(v, numbers)
+        if DROP:
+            bits = words[word].to(tl.int32, bitcast=True)
+            half = tl.interleave((bits << 16) >> 16, bits >> 16)
+            kept = (half > numbers[0].to(tl.int32)) | (v != v)  # noqa: PLR0124
+            result = tl.where(kept, result, 0.0 if BACKWARD else _number(numbers[4], v.dtype))
+        if BACKWARD:
+            result *= _load(grad + at, inside, WHOLE)
+        _store(out + at, result, inside, WHOLE)
+
+
+@triton.jit
+def _shape(v, numbers):
+    """A form of SELU; without a line, 0 times infinity would be nan."""
+    linear, scale, shift = _full(v, numbers[1]), _full(v, numbers[2]), _full(v, numbers[3])
+    line = tl.where(linear != 0, linear * v, -0.0) + shift
+    below = tl.fma(scale, selu_of(v), line)
+    return tl.where(v > 0, tl.fma(_full(v, numbers[5]), v, shift), below)
+
+
+@triton.jit
+def _incline(v, numbers):
+    """Its slope."""
+    below = tl.fma(_full(v, numbers[2]), bend(v), _full(v, numbers[1]))
+    return tl.where(v > 0, _full(v, numbers[5]), below)
+
+
+@triton.jit
+def _full(v, bits):
+    """A number that came as its bits, as many times as `v` has elements."""
+    return tl.broadcast_to(_number(bits, v.dtype), v.shape)
 
 
 @_kernel
@@ -268,95 +352,3 @@ def _store(pointer, value, inside, WHOLE: tl.constexpr):
         tl.store(pointer, value)
     else:
         tl.store(pointer, value, mask=inside)
-
-
-@triton.jit
-def _selu(x):
-    return _selu_double(x) if x.dtype == tl.float64 else _selu_single(x)
-
-
-@triton.jit
-def _selu_single(x):
-    v = tl.where(x < _LOWEST_F, _LOWEST_F, x)
-    t = _fma(v, _LOG2E_F, _OFFSET_F) + _TO_INTEGER_F
-    power = ((t.to(tl.int32, bitcast=True) + 127) << 23).to(tl.float32, bitcast=True)
-    r = _fma(t - _TO_INTEGER_F, -_LOG2_F, v)
-    q = tl.full(x.shape, _Q_F[_Q_F_LAST], tl.float32)
-    for i in tl.static_range(1, _Q_F_LAST + 1):
-        q = _fma(q, r, _Q_F[_Q_F_LAST - i])
-    w = _fma(r, _BOTTOM_F, r * _fma(q, r, _BOTTOM_TAIL_F))
-    below = _fma(1.0 - power, -_BOTTOM_F, power * w)
-    return tl.where(x > 0, _fma(x, _SLOPE_F, x * _SLOPE_TAIL_F), below)
-
-
-@triton.jit
-def _selu_double(x):
-    v = tl.where(x < _LOWEST_D, _full(x, _LOWEST_D), x)
-    t = _fma(v, _LOG2E_D, _OFFSET_D) + _full(x, _TO_INTEGER_D)
-    power = ((t.to(tl.int64, bitcast=True) + 1023) << 52).to(tl.float64, bitcast=True)
-    k = t - _full(x, _TO_INTEGER_D)
-    r = _fma(k, -_LOG2_TAIL_D, _fma(k, -_LOG2_D, v))
-    q = _full(x, _Q_D[_Q_D_LAST])
-    for i in tl.static_range(1, _Q_D_LAST + 1):
-        q = _fma(q, r, _Q_D[_Q_D_LAST - i])
-    w = _fma(r, _BOTTOM_D, r * _fma(q, r, _BOTTOM_TAIL_D))
-    below = _fma(1.0 - power, -_BOTTOM_D, power * w)
-    return tl.where(x > 0, _fma(x, _SLOPE_D, x * _full(x, _SLOPE_TAIL_D)), below)
-
-
-@triton.jit
-def _bend(x):
-    return _bend_double(x) if x.dtype == tl.float64 else _bend_single(x)
-
-
-@triton.jit
-def _bend_single(x):
-    v = tl.where(x < _FLAT_F, _FLAT_F, x)
-    t = _fma(v, _LOG2E_F, _OFFSET_F) + _TO_INTEGER_F
-    power = ((t.to(tl.int32, bitcast=True) + (127 + _LIFT_F)) << 23).to(tl.float32, bitcast=True)
-    k = t - _TO_INTEGER_F
-    exact = _fma(k, -_SHORT_F, v)
-    r = _fma(k, -_REST_F, exact)
-    r_tail = _fma(k, -_REST_F, exact - r)
-    q = tl.full(x.shape, _Q_F[_Q_F_LAST], tl.float32)
-    for i in tl.static_range(1, _Q_F_LAST + 1):
-        q = _fma(q, r, _Q_F[_Q_F_LAST - i])
-    line = r * _BOTTOM_F
-    high = line + _BOTTOM_F
-    tail = _fma(r, _BOTTOM_F, -line) + ((_BOTTOM_F - high) + line)
-    above = _fma(_fma(q, r, _BOTTOM_TAIL_F), r, _BOTTOM_TAIL_F)
-    return (high + (_fma(high, r_tail, tail) + above)) * power * _DROP_F
-
-
-@triton.jit
-def _bend_double(x):
-    bottom, tail_of_bottom = _full(x, _BOTTOM_D), _full(x, _BOTTOM_TAIL_D)
-    v = tl.where(x < _FLAT_D, _full(x, _FLAT_D), x)
-    t = _fma(v, _LOG2E_D, _OFFSET_D) + _full(x, _TO_INTEGER_D)
-    power = ((t.to(tl.int64, bitcast=True) + (1023 + _LIFT_D)) << 52).to(tl.float64, bitcast=True)
-    k = t - _full(x, _TO_INTEGER_D)
-    exact = _fma(k, -_SHORT_D, v)
-    r = _fma(k, -_REST_D, exact)
-    r_tail = _fma(k, -_REST_D, exact - r)
-    q = _full(x, _Q_D[_Q_D_LAST])
-    for i in tl.static_range(1, _Q_D_LAST + 1):
-        q = _fma(q, r, _Q_D[_Q_D_LAST - i])
-    line = bottom * r
-    high = bottom + line
-    tail = _fma(bottom, r, -line) + ((bottom - high) + line)
-    above = _fma(_fma(q, r, tail_of_bottom), r, tail_of_bottom)
-    return (high + (_fma(high, r_tail, tail) + above)) * power * _full(x, _DROP_D)
-
-
-@triton.jit
-def _full(x, value):
-    """A constant of the type of `x`: as it is, Triton would take it for float32."""
-    return tl.full(x.shape, value, x.dtype)
-
-
-@triton.jit
-def _fma(a, b, c):
-    """`a * b + c`, rounded once; `b` or `c` may be a constant, and has the type of `a` then."""
-    b = b if isinstance(b, tl.tensor) else tl.full(a.shape, b, a.dtype)
-    c = c if isinstance(c, tl.tensor) else tl.full(a.shape, c, a.dtype)
-    return tl.fma(a, b, c)

@@ -15,6 +15,8 @@ from typing import NamedTuple
 from selfnorm.ops._spec._formats import FLOAT32, Format
 from selfnorm.ops._spec._philox import LEVELS, dropped_levels
 from selfnorm.theory import alpha_dropout_affine, selu_constants
+from selfnorm.theory._dropout import affine_of
+from selfnorm.theory._form import SELUForm
 
 ALPHA, LAMBDA = map(Fraction, selu_constants(digits=50))
 BOTTOM = ALPHA * LAMBDA
@@ -44,6 +46,19 @@ class Derivative(NamedTuple):
     tail: float
 
 
+class Shaped(NamedTuple):
+    """A form of SELU, and alpha dropout of it: `linear * x + scale * selu(x) + shift`.
+
+    That is `dropped` where a unit is dropped, and `slope * x + shift` where x is above 0.
+    """
+
+    linear: float
+    scale: float
+    shift: float
+    dropped: float
+    slope: float
+
+
 def affine(p: float, kind: Format) -> Affine:
     """The constants of the probability that is drawn, so that they fit it exactly."""
     scale, shift = alpha_dropout_affine(dropped_levels(p) / LEVELS)
@@ -68,6 +83,25 @@ def derivative(p: float, kind: Format) -> Derivative:
         threshold=_nearest(shift, kind),
         floor=floor,
         tail=_nearest(_plus(lost, _times(scale, BOTTOM.as_integer_ratio())), wide),
+    )
+
+
+def shaped(p: float, form: SELUForm, kind: Format) -> Shaped:
+    """A form of SELU with the affine map of its alpha dropout multiplied out, rounded once."""
+    wide = kind.wide
+    found = affine_of(form, dropped_levels(p) / LEVELS)
+    scale, shift = (value.as_integer_ratio() for value in found)
+    linear, factor = (_times(scale, value.as_integer_ratio()) for value in form[:2])
+    shift, dropped = (
+        _nearest(_plus(_times(scale, value.as_integer_ratio()), shift), wide)
+        for value in (form.shift, form.dropped)
+    )
+    return Shaped(
+        linear=_nearest(linear, wide),
+        scale=_nearest(factor, wide),
+        shift=shift or -0.0,  # adding -0 leaves the sign of a zero alone
+        dropped=dropped,
+        slope=_nearest(_plus(linear, _times(factor, LAMBDA.as_integer_ratio())), wide),
     )
 
 
