@@ -277,6 +277,16 @@ def test_other_dtypes(dtype: torch.dtype) -> None:
     assert model[0].weight.dtype == dtype
 
 
+def test_the_tolerance_goes_by_depth_and_dtype() -> None:
+    def found(depth: int, dtype: torch.dtype = torch.float32) -> float:
+        model = plain(4, depth).to(dtype)
+        return keep_orthogonal(torch.optim.SGD(model.parameters()), model).tolerance
+
+    assert found(3) == found(9) == 0.1
+    assert found(100) == pytest.approx(0.03)
+    assert found(100, torch.bfloat16) == 0.0625
+
+
 def test_names_choose() -> None:
     def names(**options: object) -> list[str]:
         model = plain()

@@ -16,11 +16,13 @@ from selfnorm.optim._choose import Chosen, Names, choose
 from selfnorm.optim._stack import Stack, error_of, stacked
 
 Every = int | Literal["auto"]
+Tolerance = float | Literal["auto"]
 
 _STATE = "selfnorm_keep_orthogonal"  # in the optimizer's state_dict
 _EXACT = 1e-6
 _LEFT = 0.25  # of the tolerance, by a correction
 _LONGEST = 100
+_MOST, _DEEP = 0.1, 0.3
 _ROUNDINGS = 8  # of the dtype, which the tolerance must exceed
 
 # Neither holds the other, so that both go when their owner lets them go.
@@ -33,7 +35,7 @@ def keep_orthogonal(
     *,
     include: Names | None = None,
     exclude: Names | None = None,
-    tolerance: float = 0.1,
+    tolerance: Tolerance = "auto",
     every: Every = "auto",
 ) -> "Kept":
     r"""Keep the weights of a model's hidden layers orthogonal while an optimizer trains it.
@@ -64,7 +66,9 @@ def keep_orthogonal(
             size is the network's to learn.
         exclude: Names of modules and parameters not to keep.
         tolerance: How far the squares of singular values, relative to `s**2`, may be from 1, at
-            most .5. An optimizer that moves them farther in one step is corrected after each.
+            most .5. An optimizer that moves them farther in one step is corrected after each. If
+            "auto", .1 for up to 9 weights and `.3 / sqrt(weights)` for more, as what the layers of
+            a deep network gain adds up: at 100 layers .1 lets variances reach 2, .03 holds 1.4.
         every: Correct after so many steps; or "auto".
 
     Returns:
@@ -96,6 +100,8 @@ def keep_orthogonal(
     """
     _check_numbers(tolerance, every)
     choice = choose(optimizer, model, include, exclude)
+    if tolerance == "auto":
+        tolerance = _tolerance_for(choice.weights)
     _check_weights(optimizer, choice.weights, tolerance)
     kept = Kept(optimizer, choice.weights, tolerance, every)
     if choice.left:
@@ -121,7 +127,7 @@ class Kept:
 
     Attributes:
         names: The weights' names in the model.
-        tolerance: As given.
+        tolerance: As given, or as was found for the network.
         interval: Steps from one correction to the next, at present.
         corrections: How many there were.
     """
@@ -245,6 +251,16 @@ class Kept:
         )
 
 
+def _tolerance_for(weights: Sequence[Chosen]) -> float:
+    """What holds the variance of so many layers, and what their dtype can hold."""
+    finest = max(_finest(weight) for weight in weights)
+    return max(min(_MOST, _DEEP / math.sqrt(len(weights))), finest)
+
+
+def _finest(weight: Chosen) -> float:
+    return _ROUNDINGS * torch.finfo(weight.parameter.dtype).eps
+
+
 def _was_skipped(optimizer: torch.optim.Optimizer) -> bool:
     """Whether a step did nothing, as gradients were infinite.
 
@@ -255,10 +271,10 @@ def _was_skipped(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def _check_numbers(tolerance: object, every: object) -> None:
-    if not Number(0.0, 0.5, open_low=True).holds(tolerance):
+    if tolerance != "auto" and not Number(0.0, 0.5, open_low=True).holds(tolerance):
         raise ArgumentError(
             f"tolerance is how far squares of singular values may be from 1, above 0 and at most "
-            f".5; got {tolerance!r}. .1 is the default."
+            f".5, or 'auto'; got {tolerance!r}. Leave it out for what the depth asks."
         )
     if every != "auto" and not Whole(1).holds(every):
         raise ArgumentError(
@@ -277,7 +293,7 @@ def _check_weights(
                 f"A weight is kept once; {weight.name!r} is kept already by this optimizer. "
                 "Call remove() on what the first call returned, or name other weights in include."
             )
-        finest = _ROUNDINGS * torch.finfo(weight.parameter.dtype).eps
+        finest = _finest(weight)
         if tolerance < finest:
             raise ArgumentError(
                 f"Weights of {weight.parameter.dtype} are rounded to within {finest:.3g} of "

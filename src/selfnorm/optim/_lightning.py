@@ -6,14 +6,14 @@ from torch import nn
 
 from selfnorm._lightning import callback_class
 from selfnorm.optim._choose import Names
-from selfnorm.optim._keep import Every, Kept, keep_orthogonal
+from selfnorm.optim._keep import Every, Kept, Tolerance, keep_orthogonal
 
 
 def lightning_callback(
     *,
     include: Names | None = None,
     exclude: Names | None = None,
-    tolerance: float = 0.1,
+    tolerance: Tolerance = "auto",
     every: Every = "auto",
     module: str = "",
 ) -> Any:
