@@ -34,6 +34,7 @@ from selfnorm.theory._proof._claims import contracts
 from selfnorm.theory._proof._constants import constants_in_balls
 from selfnorm.theory._proof._enclosure import image, largest_stretch
 from selfnorm.theory._proof._exact import hull, lower, precision, settle, upper
+from selfnorm.theory._proof._forms import plain
 from support.selu_oracle import selu_moments
 from support.tolerances import MOMENTS_RELATIVE
 
@@ -169,8 +170,7 @@ def test_the_largest_stretch_of_lemma_12_is_bracketed() -> None:
     domain = theorem_domains("12")[0]
     claim = contracts(domain)
     least = min(
-        float(claim.slack(box, image(box, *constants_in_balls())))
-        for box in points_of(domain.products(), 24)
+        float(claim.slack(box, image(box, plain()))) for box in points_of(domain.products(), 24)
     )
     assert 1 - least == pytest.approx(0.98903, abs=2e-4)
 
@@ -285,7 +285,7 @@ def test_enclosures_hold_the_exact_map(
     y: Fraction, x: Fraction, width: Fraction, share: float
 ) -> None:
     box = ((y, y + width), (x, x + width))
-    got = image(box, *constants_in_balls())
+    got = image(box, plain())
     with mpmath.workdps(60):
         inner = Fraction(share) * width
         at_y, at_x = (mpmath.mpf(v.numerator) / v.denominator for v in (y + inner, x + inner))
@@ -303,7 +303,7 @@ def test_slopes_are_the_derivatives_and_their_stretch_the_singular_value(
 ) -> None:
     with ctx.workprec(300):
         alpha, scale = constants_in_balls()
-        slopes = image(((y, y), (x, x)), alpha, scale).slopes
+        slopes = image(((y, y), (x, x)), plain()).slopes
         exact: list[list[mpmath.mpf]] = [[], []]
         with mpmath.workdps(80):
             constants = [mpmath.mpf(value.str(75, radius=False)) for value in (alpha, scale)]
