@@ -37,6 +37,7 @@ from support.tolerances import (
     DERIVATIVE_RELATIVE,
     FIXED_POINT,
     MOMENTS_RELATIVE,
+    ROOT_OF_ROUNDINGS,
     SLOPES_RELATIVE,
 )
 
@@ -158,10 +159,10 @@ def test_the_properties_are_those_of_the_moment_map(form: SELUForm) -> None:
     function = form_function(form)
     assert function(z[:1])[0] - form.linear * z[0] == pytest.approx(form.dropped, rel=CLOSED_FORM)
     rise = (function(np.zeros(1)) - function(z[1:]))[0] / 1e-9
-    assert rise == pytest.approx(form.largest_slope, rel=1e-6)  # noqa: from a difference of 1e-9
+    assert rise == pytest.approx(form.largest_slope, rel=ROOT_OF_ROUNDINGS)
 
 
-@pytest.mark.parametrize("form", [SELUForm(0.99, 0.02), SELUForm(0.7, 0.31, -0.1)], ids=by_name)
+@pytest.mark.parametrize("form", FORMS[2:4], ids=by_name)
 def test_twelve_digits_over_the_whole_range(form: SELUForm) -> None:
     for mean, variance in itertools.product(MEANS, VARIANCES):
         ours = moments(mean, variance, omega=1.0, activation=form)
@@ -173,8 +174,8 @@ def test_twelve_digits_over_the_whole_range(form: SELUForm) -> None:
                 assert off <= MOMENTS_RELATIVE * exact_variance, (mean, variance)
 
 
-@each_form()
-@pytest.mark.parametrize("y", [0.0, -0.7, 2.0, -12.0, 100.0])
+@pytest.mark.parametrize("form", [FORMS[2], FORMS[3], FORMS[5]], ids=by_name)
+@pytest.mark.parametrize("y", [0.0, -0.7, 2.0, -12.0])
 @pytest.mark.parametrize("x", [1e-8, 0.3, 1.0, 40.0, 1e5, 1e9])
 def test_the_jacobian_is_the_derivative(form: SELUForm, y: float, x: float) -> None:
     ours = jacobian(y, x, omega=1.0, activation=form)
