@@ -148,7 +148,7 @@ THEOREMS: dict[str, Statement] = {
     ),
     "shaped": Statement(
         "Theorem 1, shaped",
-        "the same for SELU and a line, for every blend t in (0, 1]; tau is 1 + t (tau - 1)",
+        "the map of every blend t of SELU and a line contracts the box; tau is 1 + t (tau - 1)",
         _every_blend,
         (_SHAPED,),
     ),
