@@ -45,6 +45,9 @@ def test_solve_prints_a_hundred_certified_digits() -> None:
         (["--activation", "tanh", "--tau", "2"], "0.3089824"),
         (["--activation", "identity"], "every variance is one"),
         (["--compare"], "softplus"),
+        (["--depth", "100"], "blend          0.31074699632880362"),
+        (["--depth", "100", "--growth", "1.2"], "attracting"),
+        (["--gradient-gain", "1", "--digits", "30"], "-0.258445735546111410242021767014"),
     ],
 )
 def test_solve_answers(arguments: list[str], words: str) -> None:
@@ -68,6 +71,16 @@ def test_solve_draws(tmp_path: Path) -> None:
         (["solve", "--activation", "nope"], "Choose among"),
         (["solve", "--compare", "--digits", "5"], "One question at a time"),
         (["solve", "--digits", "0"], "digits must be a whole number"),
+        (["solve", "--depth", "9", "--digits", "0"], "digits must be a whole number"),
+        (["solve", "--depth", "0"], "depth must be a whole number"),
+        (["solve", "--depth", "9", "--compare"], "One question at a time"),
+        (["solve", "--depth", "9", "--gradient-gain", "1"], "One question at a time"),
+        (["solve", "--growth", "3"], "--growth is over a depth; got 3 without one"),
+        (["solve", "--depth", "9", "--plot", "map.png"], "A form of SELU has no figure"),
+        (["solve", "--gradient-gain", "2"], "at most SELU's own"),
+        (["certify", "--blend", "0.5"], "A blend is for one of the paper's theorems"),
+        (["certify", "--theorem", "1", "--blend", "0"], "blend is the share of SELU"),
+        (["certify", "--largest", "--blend", "0.5"], "--largest is about theorem 1"),
         (["solve", "--plot", "figure.bmp"], "must end in .png"),
         (["solve", "--mean", "1e100000000"], "of a size from 1e-300 to 1e300"),
         (["solve", "--variance", "1e-100000000"], "of a size from 1e-300 to 1e300"),
@@ -91,6 +104,16 @@ def test_certify_proves_and_says_where() -> None:
     assert result.returncode == 0, result.stderr
     assert "proved" in result.stdout
     assert "variance in [0.8, 1.5]" in result.stdout
+
+
+def test_certify_of_blends() -> None:
+    options = ["--theorem", "shaped", "--variance", "0.5", "2", "--tau", "1", "1"]
+    result = run("certify", *options)
+    assert result.returncode == 0, result.stderr
+    assert "every blend t" in result.stdout
+    result = run("certify", "--theorem", "1", "--blend", "0.1")
+    assert result.returncode == 1, result.stderr
+    assert "variance 0.76471124 < 0.8" in result.stdout
 
 
 def test_certify_says_why_it_is_undecided() -> None:

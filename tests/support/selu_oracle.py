@@ -31,3 +31,29 @@ def selu_moments(y: Any, x: Any, alpha: Any = ALPHA, scale: Any = SCALE) -> tupl
     second += alpha**2 * (phi(-t) - 2 * exp1 + exp2)
     mean = scale * (up - alpha * down)
     return mean, scale**2 * second - mean**2, scale * (up + alpha * down)
+
+
+def form_moments(y: Any, x: Any, linear: Any, factor: Any, shift: Any) -> tuple[Any, Any, Any]:
+    """The same for `linear z + factor selu(z) + shift`; the covariance from E z selu(z) itself."""
+    mean, variance, size = selu_moments(y, x)
+    y, x, linear, factor, shift = (mpmath.mpf(value) for value in (y, x, linear, factor, shift))
+    alpha, scale = mpmath.mpf(ALPHA), mpmath.mpf(SCALE)
+    s = mpmath.sqrt(x)
+
+    def first_below(center: Any) -> Any:
+        """`E[z; z < 0]` for `z ~ N(center, x)`."""
+        u = center / s
+        return center * mpmath.erfc(u / mpmath.sqrt(2)) / 2 - s * mpmath.npdf(u)
+
+    below = first_below(y)
+    with_exp = mpmath.exp(y + x / 2) * first_below(y + x)
+    square_above = (y * y + x) * mpmath.erfc(-y / s / mpmath.sqrt(2)) / 2 + y * s * mpmath.npdf(
+        y / s
+    )
+    product = scale * (square_above - alpha * (below - with_exp))
+    covariance = product - y * mean
+    return (
+        linear * y + factor * mean + shift,
+        linear**2 * x + 2 * linear * factor * covariance + factor**2 * variance,
+        linear * abs(y) + factor * size + abs(shift),
+    )

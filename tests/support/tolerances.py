@@ -41,6 +41,12 @@ EXPORTED = 1e-5
 QUANTIZED = 0.2
 # What moments() promises, against 50 digits and more.
 MOMENTS_RELATIVE = 1e-12
+# A few dozen roundings of closed forms of size 1, two of which may cancel to a tenth.
+CLOSED_FORM = 1e-13
+# The square root of some hundred roundings, or a difference over a step of 1e-9.
+ROOT_OF_ROUNDINGS = 1e-6
+# A distribution on a grid of steps of a thousandth, to a million deviations out.
+FINE_GRID = 1e-5
 # Adaptive quadrature of E f'^2 uses slopes of interpolating polynomials, which cost digits.
 SLOPES_RELATIVE = 1e-11
 # Gauss-Hermite quadrature meets SELU's kink and converges only like 1 / nodes; at 150 nodes the

@@ -4,13 +4,16 @@ import doctest
 import re
 from pathlib import Path
 
+import pytest
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_examples_run() -> None:
-    failed, tried = doctest.testfile(str(DOCS / "theory.md"), module_relative=False)
+@pytest.mark.parametrize(("page", "least"), [("theory.md", 15), ("theory-training.md", 15)])
+def test_the_examples_run(page: str, least: int) -> None:
+    failed, tried = doctest.testfile(str(DOCS / page), module_relative=False)
     assert failed == 0
-    assert tried > 15
+    assert tried > least
 
 
 def test_the_figures_are_there() -> None:

@@ -77,6 +77,44 @@ CALLS: Mapping[str, tuple[Callable[..., Any], Mapping[str, Sequence[object]]]] =
             "digits": [None, 5],
         },
     ),
+    "shaped_selu": (
+        theory.shaped_selu,
+        {
+            "depth": [1, 2, 1000, 10**9, 10**10, 10**400, -3],
+            "growth": [1, "1.0000000000000000000001", 1.5, 1e8, 1e155, 1e308, "1e-100000000"],
+            "digits": [None, 5],
+        },
+    ),
+    "offset SELU": (
+        theory.selu_constants,
+        {"gradient_gain": [*SIGNED[:-1], "1e-300", 1, "1.07"], "digits": [None, 5]},
+    ),
+    "normalize_activation": (
+        theory.normalize_activation,
+        {"activation": ["tanh", "relu", np.sign], "gradient_gain": SIGNED},
+    ),
+    "worst_mean_square": (
+        theory.worst_mean_square,
+        {
+            "mean_square": SIZES,
+            "depth": [1, 1000],
+            "activation": ["selu", theory.SELUForm(1e-99, 1e-99), theory.SELUForm(1e100, 1e-20)],
+        },
+    ),
+    "SELUForm": (
+        lambda p, mean, variance, **numbers: (
+            theory.moments(mean, variance, omega=1.0, activation=theory.SELUForm(**numbers)),
+            theory.gradient_gain(p, activation=theory.SELUForm(**numbers)),
+        ),
+        {
+            "p": SHARES[:-1],
+            "mean": SIGNED,
+            "variance": SIZES,
+            "linear": SIZES,
+            "factor": SIZES,
+            "shift": [*SIGNED[:-1], math.nan],
+        },
+    ),
     "SELUConstants": (
         lambda alpha, scale: theory.normalize_activation(theory.SELUConstants(alpha, scale)),
         {"alpha": [*SIGNED[:-1], math.nan], "scale": [*SIGNED[:-1], math.inf]},

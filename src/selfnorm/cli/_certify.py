@@ -21,11 +21,15 @@ Ends = tuple[str, str] | None
 
 def certify(
     *,
-    theorem: Annotated[str, typer.Option(help="1, 2, 3, 12 (the lemma) or all.")] = "all",
+    theorem: Annotated[str, typer.Option(help="1, 2, 3, 12 (the lemma), shaped or all.")] = "all",
     mean: Annotated[Ends, typer.Option(help="Another range of means.")] = None,
     variance: Annotated[Ends, typer.Option(help="Another range of variances.")] = None,
     omega: Annotated[Ends, typer.Option(help="Another range of sums of weights.")] = None,
     tau: Annotated[Ends, typer.Option(help="Another range of sums of squares.")] = None,
+    blend: Annotated[
+        str | None,
+        typer.Option(help="Share of SELU in a blend with a line. [default: 1; shaped: every one]"),
+    ] = None,
     largest: Annotated[
         bool, typer.Option("--largest", help="Widen theorem 1's ranges until it fails (a minute).")
     ] = False,
@@ -33,8 +37,11 @@ def certify(
     """Prove the theorems of self-normalization in ball arithmetic; exit code 1 if one is not."""
     ranges = {"mean": mean, "variance": variance, "omega": omega, "tau": tau}
     given = {name: ends for name, ends in ranges.items() if ends is not None}
-    if largest and (given or theorem not in {"all", "1"}):
-        msg = "--largest is about theorem 1 on its own domain. Leave --theorem and ranges out."
+    if largest and (given or blend is not None or theorem not in {"all", "1"}):
+        msg = (
+            "--largest is about theorem 1 for SELU on its own domain. Leave --theorem, --blend and "
+            "ranges out."
+        )
         raise ArgumentError(msg)
     if given and theorem == "all":
         msg = f"A range is for one theorem; got --{next(iter(given))} for all. Add --theorem."
@@ -58,7 +65,7 @@ def certify(
             table = _extensions(show)
             proved = True
         else:
-            certificates = _certificates(theorem, given, show)
+            certificates = _certificates(theorem, given, blend or "1", show)
             table = _table(certificates)
             proved = all(certificate.proved for certificate in certificates)
     output.print(table)
@@ -67,16 +74,20 @@ def certify(
 
 
 def _certificates(
-    theorem: str, given: dict[str, tuple[str, str]], show: Callable[[str, float], None]
+    theorem: str,
+    given: dict[str, tuple[str, str]],
+    blend: str,
+    show: Callable[[str, float], None],
 ) -> "Sequence[Certificate]":
     from selfnorm.theory import certify as prove
     from selfnorm.theory import theorem_domains
 
     if not given:
-        return prove(theorem, progress=show)
+        return prove(theorem, blend=blend, progress=show)
     domains = theorem_domains(theorem)
     return [
-        prove(theorem, domain=domain.with_ranges(**given), progress=show)[0] for domain in domains
+        prove(theorem, domain=domain.with_ranges(**given), blend=blend, progress=show)[0]
+        for domain in domains
     ]
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from selfnorm.theory import FixedPoint, NormalizedActivation
 
 
+_DIGITS = 17
+_GROWTH = "2"
+
+
 def solve(
     *,
     mean: Annotated[str, typer.Option(help="The mean that a layer of SELU shall keep.")] = "0",
@@ -36,18 +40,39 @@ def solve(
     compare: Annotated[
         bool, typer.Option(help="Compare all activations that have a name.")
     ] = False,
+    depth: Annotated[
+        int | None, typer.Option(help="Shape SELU for so many layers: a line is mixed in.")
+    ] = None,
+    growth: Annotated[
+        str, typer.Option(help="Factor on the second moment of gradients over that depth.")
+    ] = _GROWTH,
+    gradient_gain: Annotated[
+        str | None, typer.Option(help="Offset SELU for this factor a layer, such as 1.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the moment map, or variance maps, to this file.")
     ] = None,
 ) -> None:
     """Solve for SELU's constants, or for the fixed points of any activation."""
-    asked = [mean != "0" or variance != "1" or digits is not None, activation is not None, compare]
-    if sum(asked) > 1:
+    forms = (depth is not None, gradient_gain is not None)
+    constants = mean != "0" or variance != "1" or (digits is not None and not any(forms))
+    if sum((constants, *forms, activation is not None, compare)) > 1:
         msg = (
-            "One question at a time: constants (--mean, --variance, --digits), one --activation, "
-            "--compare. Leave the others out."
+            "One question at a time: constants (--mean, --variance, --digits), --depth, "
+            "--gradient-gain, one --activation, --compare. Leave the others out."
         )
         raise ArgumentError(msg)
+    if growth != _GROWTH and depth is None:
+        msg = f"--growth is over a depth; got {growth} without one. Add --depth."
+        raise ArgumentError(msg)
+    if any(forms):
+        if plot is not None:
+            msg = "A form of SELU has no figure. Leave --plot out, or --depth and --gradient-gain."
+            raise ArgumentError(msg)
+        _print_form(
+            depth, growth, gradient_gain, _DIGITS if digits is None else digits, omega or 0.0, tau
+        )
+        return
     if plot is not None:
         from selfnorm.plots._style import check_path
 
@@ -67,7 +92,7 @@ def _print_constants(
 ) -> None:
     from selfnorm.theory import fixed_point, selu_constants
 
-    digits = 17 if digits is None else digits
+    digits = _DIGITS if digits is None else digits
     if omega is None:
         omega = 0.0 if mean == "0" else 1.0
     if mean == "0" and variance == "1":  # the standard constants, whatever weights they then meet
@@ -84,6 +109,28 @@ def _print_constants(
     output.print(f"alpha  {shown.alpha}", soft_wrap=True)
     output.print(f"scale  {shown.scale}", soft_wrap=True)
     _print_points([point], omega, tau)
+
+
+def _print_form(
+    depth: int | None,
+    growth: str,
+    gradient_gain: str | None,
+    digits: int,
+    omega: float,
+    tau: float,
+) -> None:
+    from selfnorm.theory import SELUForm, fixed_point, selu_constants, shaped_selu
+
+    if depth is not None:
+        form = shaped_selu(depth, growth=growth, digits=digits)
+    else:
+        form = selu_constants(gradient_gain=gradient_gain or "1", digits=digits)
+    output.print("linear * x + factor * selu(x) + shift")
+    for name, value in form._asdict().items():
+        output.print(f"{name:13}  {value}", soft_wrap=True)
+    if not form.shift:
+        point = fixed_point(omega=omega, tau=tau, activation=SELUForm(*map(float, form[:3])))
+        _print_points([point], omega, tau)
 
 
 def _print_activation(name: str, omega: float, tau: float) -> None:

@@ -33,3 +33,4 @@ from ._standard import CertifiedConstants as CertifiedConstants
 from ._standard import SELUConstants as SELUConstants
 from ._theorem1 import THEOREM_1 as THEOREM_1
 from ._theorem1 import Theorem1 as Theorem1
+from ._worst import worst_mean_square as worst_mean_square

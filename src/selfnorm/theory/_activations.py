@@ -18,6 +18,7 @@ from selfnorm.theory._standard import STANDARD, SELUConstants
 from selfnorm.theory._statistics import Statistics, form_statistics, selu_statistics
 from selfnorm.theory._types import ArrayFunction, FloatArray
 
+_STEEPEST = 1e100  # so that the variance of a form is a number
 _LARGEST_MEAN, _LARGEST_VARIANCE = 1e150, 1e300  # so that squares are numbers
 Activation = str | SELUConstants | SELUForm | Callable[..., object]
 
@@ -149,11 +150,13 @@ def as_form(activation: Activation) -> SELUForm:
 def _closed_form(activation: Activation) -> SELUConstants | SELUForm | None:
     """A member of SELU's family, or a form of it, which has closed forms; None for all others."""
     if isinstance(activation, SELUForm):
-        numbers = [scalar(number, "A number of a form") for number in activation]
-        if not (all(map(math.isfinite, numbers)) and numbers[0] >= 0 and numbers[1] > 0):
+        linear, factor, shift = (scalar(number, "A number of a form") for number in activation)
+        if not (0 <= linear <= _STEEPEST and 1 / _STEEPEST <= factor <= _STEEPEST) or not (
+            abs(shift) <= _STEEPEST
+        ):
             msg = (
-                "A form of SELU must have finite numbers, linear at least 0 and factor above 0; "
-                f"got {activation}. `shaped_selu` gives one."
+                "A form of SELU must have linear at least 0 and factor above 0, all of a size up "
+                f"to {_STEEPEST:g}; got {activation}. `shaped_selu` gives one."
             )
             raise ArgumentError(msg)
         return activation

@@ -130,7 +130,7 @@ def normalize_activation(
         (1.592537, 0.461071, 1.177807)
         >>> tanh = normalize_activation(np.tanh, gradient_gain=1)
         >>> round(tanh.factor, 6), round(tanh.mean, 6), round(tanh.gradient_gain, 12)
-        (1.467412, -0.388545, 1.0)
+        (1.467414, -0.388542, 1.0)
     """
     values = statistics(activation, np.zeros(1), np.ones(1), kinks)
     variance, mean = float(values.variance[0]), float(values.mean[0])

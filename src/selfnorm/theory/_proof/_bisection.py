@@ -7,15 +7,13 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import count, product
 
-from flint import arb
-
 from selfnorm.theory._domain import Domain
 from selfnorm.theory._proof._claims import Claim, Point
-from selfnorm.theory._proof._constants import constants_in_balls
 from selfnorm.theory._proof._enclosure import Box, image
 from selfnorm.theory._proof._exact import precision
+from selfnorm.theory._proof._forms import Curve, plain
 
-Constants = tuple[arb, arb]
+Curves = Callable[[], Curve]
 
 _DEEPEST = 60  # halvings of one box; a claim that needs more holds with equality somewhere
 _PROBES = 4  # the first look for counterexamples is on a grid of 5 x 5 points
@@ -59,6 +57,7 @@ def bisect(
     claims: Sequence[Claim],
     most_boxes: int,
     report: Callable[[float], object],
+    curve: Curves = plain,
 ) -> Outcome:
     """Split the rectangle of `(y, x)` until every claim is proved on every box, or one is refuted.
 
@@ -71,30 +70,34 @@ def bisect(
         claims: What shall hold.
         most_boxes: Boxes after which to give up.
         report: Called now and then with the share of the rectangle that is settled.
+        curve: The activation, at the precision in force.
 
     Returns:
         An `Outcome`: `complete` if all is proved, a `point` if a claim is refuted, else a `reason`.
     """
     whole = domain.products()
     with precision(_MANY_BITS if _is_point(whole) else _bits(whole)):
-        return _bisect(whole, claims, most_boxes, report)
+        return _bisect(whole, claims, most_boxes, report, curve)
 
 
-def _probe(claims: Sequence[Claim], whole: Box, constants: Constants, outcome: Outcome) -> None:
+def _probe(claims: Sequence[Claim], whole: Box, curve: Curves, outcome: Outcome) -> None:
     """A first look, on a grid."""
     for corner in product(_spread(whole[0]), _spread(whole[1])):
-        _look(claims, corner, constants, outcome)
+        _look(claims, corner, curve, outcome)
         if outcome.point is not None:
             return
 
 
 def _bisect(
-    whole: Box, claims: Sequence[Claim], most_boxes: int, report: Callable[[float], object]
+    whole: Box,
+    claims: Sequence[Claim],
+    most_boxes: int,
+    report: Callable[[float], object],
+    curve: Curves,
 ) -> Outcome:
     names = [claim.name for claim in claims]
     outcome = Outcome(dict.fromkeys(names, math.inf), dict.fromkeys(names, math.inf))
-    constants = constants_in_balls()
-    _probe(claims, whole, constants, outcome)
+    _probe(claims, whole, curve, outcome)
     if outcome.settled:
         return outcome
     order = count()
@@ -102,7 +105,7 @@ def _bisect(
     while pending and outcome.boxes < most_boxes:
         least, _, box, open_claims, depth = heappop(pending)
         outcome.boxes += 1
-        still_open, least = _examine(box, open_claims, constants, outcome)
+        still_open, least = _examine(box, open_claims, curve, outcome)
         if still_open and (depth == _DEEPEST or _is_point(box)):
             outcome.reason = (
                 f"{open_claims[0].name}: no slack is left near {_text(_middle(box))}, and no "
@@ -129,10 +132,10 @@ def _bisect(
 
 
 def _examine(
-    box: Box, claims: Sequence[Claim], constants: Constants, outcome: Outcome
+    box: Box, claims: Sequence[Claim], curve: Curves, outcome: Outcome
 ) -> tuple[tuple[Claim, ...], float]:
     """The claims that the box leaves open, and the worst lower bound of their slack."""
-    here = image(box, *constants)
+    here = image(box, curve())
     still_open: list[Claim] = []
     least = math.inf
     for claim in claims:
@@ -143,7 +146,7 @@ def _examine(
             outcome.margins[claim.name] = min(outcome.margins[claim.name], margin)
             continue
         if not float(slack.mid()) >= outcome.attained[claim.name]:
-            _look([claim], _middle(box), constants, outcome)
+            _look([claim], _middle(box), curve, outcome)
             if outcome.settled:
                 break
         still_open.append(claim)
@@ -154,12 +157,12 @@ def _examine(
 def _look(
     claims: Sequence[Claim],
     at: tuple[Fraction, Fraction],
-    constants: Constants,
+    curve: Curves,
     outcome: Outcome,
 ) -> None:
     """See how much slack is left at the worst point above `(y, x)`, or that a claim fails there."""
     y, x = at
-    there = image(((y, y), (x, x)), *constants)
+    there = image(((y, y), (x, x)), curve())
     for claim in claims:
         point = claim.worst(y, x)
         if point is None:
@@ -168,7 +171,7 @@ def _look(
         seen = there
         if not (slack > 0 or slack < 0):
             with precision(_MANY_BITS):
-                seen = image(((y, y), (x, x)), *constants_in_balls())
+                seen = image(((y, y), (x, x)), curve())
                 slack = claim.slack_at(point, seen)
         violation = claim.violation(point, seen)
         if violation is not None:

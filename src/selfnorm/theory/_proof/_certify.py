@@ -9,9 +9,11 @@ from typing import cast
 from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._domain import Domain
-from selfnorm.theory._numbers import shown
-from selfnorm.theory._proof._bisection import bisect
+from selfnorm.theory._numbers import Number, exact, shown
+from selfnorm.theory._proof._bisection import Outcome, bisect
 from selfnorm.theory._proof._claims import Claim, Point, contracts, grows, maps_into, shrinks
+from selfnorm.theory._proof._every_blend import bisect_blends
+from selfnorm.theory._proof._forms import Curve, blended
 from selfnorm.theory._theorem1 import EXACT
 
 Progress = Callable[[str, float], object]
@@ -27,16 +29,19 @@ _NARROWER = (
     (Fraction("0.80009"), Fraction("1.48617")),
 )
 
-Parts = tuple[tuple[Domain, Sequence[Claim]], ...]
+_SHAPED = _BOX.with_ranges(variance=("0.75", "1.6"))
+_SELU = Fraction(1)
+
+Prover = Callable[[int, Callable[[float], object]], Outcome]  # from the most boxes and who listens
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A theorem: a sentence, what there is to prove on a domain, and the paper's domains."""
+    """A theorem: a sentence, what there is to prove on a domain at a blend, and where it stands."""
 
     title: str
     text: str
-    parts: Callable[[Domain], Parts]
+    parts: Callable[[Domain, Fraction], tuple[Prover, ...]]
     domains: tuple[Domain, ...]
 
 
@@ -55,7 +60,8 @@ class Certificate:
             boxes reached. Empty unless undecided.
         margins: For each claim a proved lower bound of its slack, and no less than half the true
             slack: `1 - S` for a contraction, the distance of the image from the range's ends, the
-            change of the variance else. Empty unless proved.
+            change of the variance else. Empty unless proved. For every blend at once those of the
+            variance and of `1 - S` are per unit of blend, and the latter a lower bound alone.
         boxes: Boxes examined.
         seconds: Time taken.
     """
@@ -84,22 +90,27 @@ class Certificate:
         return min(self.margins.values()) if self.proved else float("nan")
 
 
-def _theorem1(domain: Domain) -> Parts:
+def _on(domain: Domain, claims: Sequence[Claim], curve: Callable[[], Curve]) -> Prover:
+    return lambda most_boxes, report: bisect(domain, claims, most_boxes, report, curve)
+
+
+def _theorem1(domain: Domain, blend: Fraction) -> tuple[Prover, ...]:
     """Two steps on the paper's own domain, where it also says how far the fixed point may go."""
-    if domain != THEOREMS["1"].domains[0]:
-        return ((domain, (maps_into(domain, domain.mean, domain.variance), contracts(domain))),)
+    into, curve = maps_into(domain, domain.mean, domain.variance), blended(blend)
+    if domain != _BOX or blend != _SELU:
+        return (_on(domain, (into, contracts(domain)), curve),)
     within = replace(domain, mean=_IMAGE[0], variance=_IMAGE[1])
-    return (
-        (
-            domain,
-            (
-                maps_into(domain, domain.mean, domain.variance),
-                maps_into(domain, *_IMAGE, name="confines the image"),
-                contracts(domain),
-            ),
-        ),
-        (within, (maps_into(within, *_NARROWER, name="confines the fixed point"),)),
-    )
+    image = maps_into(domain, *_IMAGE, name="confines the image")
+    fixed = maps_into(within, *_NARROWER, name="confines the fixed point")
+    return (_on(domain, (into, image, contracts(domain)), curve), _on(within, (fixed,), curve))
+
+
+def _one(claim: Callable[[Domain], Claim]) -> Callable[[Domain, Fraction], tuple[Prover, ...]]:
+    return lambda domain, blend: (_on(domain, (claim(domain),), blended(blend)),)
+
+
+def _every_blend(domain: Domain, _blend: Fraction) -> tuple[Prover, ...]:
+    return (lambda most_boxes, report: bisect_blends(domain, most_boxes, report),)
 
 
 def _box(mean: object, variance: tuple[str, str], tau: tuple[str, str]) -> Domain:
@@ -117,13 +128,13 @@ THEOREMS: dict[str, Statement] = {
     "2": Statement(
         "Theorem 2",
         "a large variance shrinks in every layer",
-        lambda domain: ((domain, (shrinks(domain),)),),
+        _one(shrinks),
         (_box("wide", ("3", "16"), ("0.8", "1.25")),),
     ),
     "3": Statement(
         "Theorem 3",
         "a small variance grows in every layer",
-        lambda domain: ((domain, (grows(domain),)),),
+        _one(grows),
         (
             _box("small", ("0.02", "0.16"), ("0.8", "1.25")),
             _box("small", ("0.02", "0.24"), ("0.9", "1.25")),
@@ -132,8 +143,14 @@ THEOREMS: dict[str, Statement] = {
     "12": Statement(
         "Lemma 12",
         "the map contracts: the largest singular value of its Jacobian is below 1",
-        lambda domain: ((domain, (contracts(domain),)),),
+        _one(contracts),
         (_BOX.with_ranges(tau=("0.8", "1.25")),),
+    ),
+    "shaped": Statement(
+        "Theorem 1, shaped",
+        "the map of every blend t of SELU and a line contracts the box; tau is 1 + t (tau - 1)",
+        _every_blend,
+        (_SHAPED,),
     ),
 }
 
@@ -146,6 +163,7 @@ def certify(
     theorem: str | int = "all",
     *,
     domain: Domain | None = None,
+    blend: Number = 1,
     most_boxes: int = 100_000,
     progress: Progress = silent,
 ) -> tuple[Certificate, ...]:
@@ -171,10 +189,20 @@ def certify(
     12. The Jacobian's largest singular value is below 1 on theorem 1's box with `tau` in
        [0.8, 1.25].
 
+    Beyond the paper, theorem 1 for SELU shaped for a depth (`shaped_selu`), all blends t in (0, 1]
+    at once:
+
+    shaped. `mean` and `omega` within 0.1, `variance` in [0.75, 1.6], `tau` in
+       [1 - 0.05 t, 1 + 0.1 t]: as theorem 1, and the largest singular value is at most
+       1 - 0.025 t. The domain's `tau` is that of t = 1. For fixed weights there is
+       again exactly one fixed point, and it attracts; `_proof/_every_blend.py` has the argument.
+
     Args:
-        theorem: '1', '2', '3', '12' (the lemma) or 'all'.
+        theorem: '1', '2', '3', '12' (the lemma), 'shaped' or 'all'.
         domain: Another domain for one theorem; for theorem 1 the image must then lie in the
             domain's own ranges of mean and variance.
+        blend: The share t of SELU for one of the paper's theorems, above 0 and at most 1; as a
+            `SELUForm` has it, but exact. 1 is SELU.
         most_boxes: Boxes after which a statement is left undecided.
         progress: Called with a title and the share of its rectangle that is settled.
 
@@ -184,14 +212,18 @@ def certify(
         why: a claim that holds with equality at a point, or boxes that ran out.
 
     Raises:
-        ArgumentError: If the theorem is unknown, or a domain is given for all.
+        ArgumentError: If the theorem is unknown, a domain or a blend is given for all, or a blend
+            for every blend.
 
-    Source: Klambauer et al. 2017, Theorems 1-3, Lemma 12.
+    Source: Klambauer et al. 2017, Theorems 1-3, Lemma 12; 'shaped' is this library's.
 
     Example:
         >>> (certificate,) = certify("2")
         >>> certificate.verdict
         'proved'
+        >>> certificate = certify("1", blend="0.1")[0]  # tau may miss 1 by a tenth as much
+        >>> certificate.verdict, certificate.violation
+        ('refuted', 'variance 0.76471124 < 0.8')
     """
     every = str(theorem) == "all"
     chosen = tuple(THEOREMS.values()) if every else (_statement(theorem),)
@@ -206,17 +238,33 @@ def certify(
             f"most_boxes must be a whole number, at least 1; got {shown(most_boxes)}. Try 100_000."
         )
         raise ArgumentError(msg)
+    share = exact(blend, "blend")
+    if not 0 < share <= 1:
+        msg = f"blend is the share of SELU, above 0 and at most 1; got {shown(blend)}. 1 is SELU."
+        raise ArgumentError(msg)
+    if share != 1 and (every or chosen[0] is THEOREMS["shaped"]):
+        msg = (
+            f"A blend is for one of the paper's theorems; got {shown(blend)} for {theorem}. "
+            "Name the theorem, such as '1'."
+        )
+        raise ArgumentError(msg)
     return tuple(
-        decide(statement, statement.domains if domain is None else (domain,), most_boxes, progress)
+        decide(
+            statement,
+            statement.domains if domain is None else (domain,),
+            most_boxes,
+            progress,
+            share,
+        )
         for statement in chosen
     )
 
 
 def theorem_domains(theorem: str | int) -> tuple[Domain, ...]:
-    """The domains on which the paper states a theorem, to begin from with one's own.
+    """The domains on which a theorem is stated, to begin from with one's own.
 
     Args:
-        theorem: '1', '2', '3' or '12'.
+        theorem: '1', '2', '3', '12' or 'shaped'.
 
     Returns:
         One domain, or two for theorem 3.
@@ -246,18 +294,19 @@ def decide(
     domains: tuple[Domain, ...],
     most_boxes: int,
     progress: Progress,
+    blend: Fraction,
 ) -> Certificate:
     """The certificate for one statement on some domains."""
     start = time.perf_counter()
     boxes, margins = 0, {}
     point, violation, reason = None, "", ""
-    parts = [part for domain in domains for part in statement.parts(domain)]
-    for number, (domain, claims) in enumerate(parts):
+    parts = [part for domain in domains for part in statement.parts(domain, blend)]
+    for number, prove in enumerate(parts):
 
         def report(done: float, number: int = number) -> None:
             progress(statement.title, (number + done) / len(parts))
 
-        outcome = bisect(domain, claims, most_boxes, report)
+        outcome = prove(most_boxes, report)
         boxes += outcome.boxes
         reason = reason or outcome.reason
         for name, margin in outcome.margins.items():

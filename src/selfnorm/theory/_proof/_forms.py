@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
-from flint import arb
+from flint import arb, ctx
 
 from selfnorm.theory._form import CertifiedForm
 from selfnorm.theory._proof._balls import pieces
@@ -30,6 +31,11 @@ class Own(NamedTuple):
 
 def own() -> Own:
     """`Own` at the precision in force."""
+    return _own(ctx.prec)
+
+
+@lru_cache(16)
+def _own(_bits: int) -> Own:
     alpha, scale = constants_in_balls()
     known = pieces(arb(0), arb(1))
     half = arb(1) / 2
@@ -41,17 +47,19 @@ def own() -> Own:
 
 def plain() -> Curve:
     """SELU itself."""
-    return Curve(*constants_in_balls(), arb(0), arb(1))
+    return _blended(Fraction(1), ctx.prec)
 
 
 def blended(blend: Fraction) -> Callable[[], Curve]:
     """`S ((1 - t) z + t selu(z))`, for each precision anew."""
+    return lambda: _blended(blend, ctx.prec)
 
-    def curve() -> Curve:
-        scale = norm(ball(blend), own().lacking)
-        return Curve(*constants_in_balls(), scale * ball(1 - blend), scale * ball(blend))
 
-    return plain if blend == 1 else curve
+@lru_cache(64)
+def _blended(blend: Fraction, _bits: int) -> Curve:
+    """The blend at the precision in force; remembered, as every box asks for it."""
+    scale = arb(1) if blend == 1 else norm(ball(blend), own().lacking)
+    return Curve(*constants_in_balls(), scale * ball(1 - blend), scale * ball(blend))
 
 
 def norm(blend: arb, lacking: arb) -> arb:
