@@ -32,7 +32,11 @@ def variances(model: nn.Sequential, values: Tensor) -> list[float]:
     return found
 
 
-OPTIONS = [{}, {"truncated": True}, {"distribution": "uniform"}, {"exact": True}]
+OPTIONS = [
+    *({"distribution": name} for name in ("normal", "uniform", "orthogonal")),
+    {"truncated": True},
+    {"exact": True},
+]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

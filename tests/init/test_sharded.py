@@ -66,7 +66,10 @@ NETWORKS: list[Callable[[], nn.Module]] = [
 ]
 
 
-@pytest.mark.parametrize("options", [{}, {"exact": True}, {"distribution": "uniform"}], ids=str)
+OPTIONS = [{}, {"exact": True}, {"distribution": "uniform"}, {"distribution": "orthogonal"}]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_one_seed_gives_the_weights_of_the_whole_model(network, options, mesh) -> None:
     model = initialize_(sharded(network(), mesh), generator=seeded(), **options)

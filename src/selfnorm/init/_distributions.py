@@ -6,17 +6,19 @@ moments have their fixed point (Klambauer et al. 2017, section 3).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
 from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.init._orthogonal import orthogonal
 from selfnorm.init._tensors import as_stored, blank, check_dtype, check_writable
 from selfnorm.theory._numbers import scalar
 
-Distribution = Literal["normal", "uniform"]
+Distribution = Literal["normal", "uniform", "orthogonal"]
 
 _CUT = 2.0  # where the normal distribution is truncated, in its own standard deviations
 _INSIDE = math.erf(_CUT / math.sqrt(2.0))  # the probability that the cut keeps
@@ -122,6 +124,61 @@ def lecun_uniform_(
     return _lecun_(tensor, fan_in, Draw("uniform", exact=exact, generator=generator))
 
 
+def lecun_orthogonal_(
+    tensor: Tensor,
+    *,
+    fan_in: float | None = None,
+    batch_dims: int = 0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Fill a weight in place with a random semi-orthogonal matrix of mean square 1/fan_in.
+
+    With m units of n weights each, all min(m, n) singular values are `sqrt(max(m, n) / fan_in)`.
+    So with the default fan-in, n:
+
+    * `m <= n`: the rows are orthonormal, `W W^T = I`. `tau = 1` for each unit, up to rounding.
+    * `m > n`: the columns are orthogonal, `W^T W = (m / n) I`. The mean of `(W x)_k**2` over the
+      units is the mean of `x_i**2`, for *every* input x; tau is 1 on average over the units.
+
+    For m = n both hold: no direction is amplified, whatever the inputs' correlations, forward or
+    backward. Independent weights have singular values from `|1 - sqrt(m / n)|` to `1 + sqrt(m / n)`
+    (Marchenko and Pastur), and keep the mean square on average over the weights only.
+
+    The matrix is Haar distributed: the Q of a normal matrix's QR decomposition, with signs that
+    make R's diagonal positive. `torch.nn.init.orthogonal_` draws it so, too, and leaves its
+    singular values at 1, with which m > n units have variance n/m.
+
+    Args:
+        tensor: Weight of shape `(*batch, units, inputs, *kernel)`; see `lecun_normal_`. The
+            decomposition is made in float64, so dtypes differ by rounding alone; another number of
+            threads or another LAPACK may change float64's last bits.
+        fan_in: Number of independent terms in one pre-activation; see `lecun_normal_`.
+        batch_dims: Number of dimensions in front that count matrices: 1 for members `(members,
+            out, in)` or the gates `(gates, hidden, in)`.
+        generator: Source of random numbers, on the tensor's device; torch's default if None.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        ArgumentError: As for `lecun_normal_`; or `batch_dims` is negative or no whole number, or
+            leaves fewer than two dimensions.
+        UnsupportedError: As for `lecun_normal_`.
+
+    Source: Mezzadri 2007, *How to generate random matrices from the classical compact groups*,
+    section 5; Saxe, McClelland, Ganguli 2014, *Exact solutions to the nonlinear dynamics of
+    learning in deep linear neural networks*, for orthogonal starts.
+
+    Example:
+        >>> weight = lecun_orthogonal_(torch.empty(48, 16))
+        >>> x = torch.arange(16.0)
+        >>> mean_square = (weight @ x).square().mean()
+        >>> bool((mean_square / x.square().mean() - 1).abs() < 1e-6)
+        True
+    """
+    return _lecun_(tensor, fan_in, Draw("orthogonal", generator=generator), batch_dims)
+
+
 @dataclass(frozen=True)
 class Draw:
     """How weights are drawn; `fill_` says what of."""
@@ -133,10 +190,10 @@ class Draw:
 
     def __post_init__(self) -> None:
         named = isinstance(cast("object", self.distribution), str)
-        if not named or self.distribution not in ("normal", "uniform"):
+        if not named or self.distribution not in ("normal", "uniform", "orthogonal"):
             raise ArgumentError(
-                f"distribution is 'normal' or 'uniform'; got {self.distribution!r}. "
-                "Choose one of the two."
+                f"distribution is 'normal', 'uniform' or 'orthogonal'; got {self.distribution!r}. "
+                "Choose one of the three."
             )
         for name in ("truncated", "exact"):
             if not isinstance(value := getattr(self, name), bool):
@@ -147,11 +204,21 @@ class Draw:
                 f"a generator is a torch.Generator; got {source!r}. "
                 "Pass torch.Generator().manual_seed(0), or None for torch's default."
             )
-        if self.truncated and self.distribution == "uniform":
+        if self.truncated and self.distribution != "normal":
             raise ArgumentError(
                 "truncated=True cuts the tails of a normal distribution; got "
-                "distribution='uniform', which has none. Leave one of the two out."
+                f"distribution={self.distribution!r}, which has none. Leave one of the two out."
             )
+        if self.exact and self.distribution == "orthogonal":
+            raise ArgumentError(
+                "exact=True centers and scales each unit by itself; got distribution='orthogonal', "
+                "whose units would not be orthogonal then. Leave one of the two out."
+            )
+
+    @property
+    def independent(self) -> "Draw":
+        """The same for weights that no input is multiplied with."""
+        return replace(self, distribution="normal") if self.distribution == "orthogonal" else self
 
 
 def check_drawable(tensor: Tensor, draw: Draw, what: str) -> None:
@@ -185,8 +252,9 @@ def check_terms(terms: int, draw: Draw, what: str, remedy: str) -> None:
         )
 
 
-def fill_(weight: Tensor, terms: tuple[int, ...], fan_in: float, draw: Draw) -> None:
-    """Draw `weight` in place; the dimensions `terms` run over the weights of one unit."""
+def fill_(weight: Tensor, fan_in: float, draw: Draw) -> None:
+    """Draw a weight of shape `(matrices, units, *terms)` in place."""
+    terms = tuple(range(2, weight.ndim))
     # A fresh contiguous tensor: torch's generators draw otherwise for another memory format.
     values = _standard(weight.shape, weight.device, draw)
     if draw.exact:
@@ -194,29 +262,45 @@ def fill_(weight: Tensor, terms: tuple[int, ...], fan_in: float, draw: Draw) -> 
         values *= values.square().mean(terms, keepdim=True).rsqrt()
         # Where a unit's draws are nearly equal, scaling magnifies the rounding of the centering.
         values -= values.mean(terms, keepdim=True)
+    if draw.distribution == "orthogonal":
+        matrices = orthogonal(values.flatten(2))
+        values = matrices.mul_(math.sqrt(max(matrices.shape[1:]))).reshape(weight.shape)
     weight.copy_(values.mul_(fan_in**-0.5))
 
 
-def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw) -> Tensor:
+def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw, batch_dims: int = 0) -> Tensor:
     what = "the tensor"
     check_drawable(tensor, draw, what)
-    if tensor.ndim < 2:
-        raise ArgumentError(
-            "a weight has a dimension of units and one or more of inputs; the tensor has shape "
-            f"{tuple(tensor.shape)}. For one unit pass tensor.reshape(1, -1), a view of it."
-        )
-    terms = math.prod(tensor.shape[1:])
+    _check_dims(tensor, batch_dims)
+    units, *inputs = tensor.shape[batch_dims:]
+    terms = math.prod(inputs)
     if fan_in is not None:
         fan_in = _positive(fan_in)
-        _check_holds(tensor.dtype, fan_in, math.sqrt(terms) if draw.exact else _FARTHEST)
+        _check_holds(tensor.dtype, fan_in, _farthest(draw, units, terms))
     if tensor.is_meta or tensor.numel() == 0:
         return tensor
     check_terms(terms, draw, what, "Leave exact out.")
     with torch.no_grad():
         values = blank(tensor, tensor.device)
-        fill_(values, tuple(range(1, tensor.ndim)), terms if fan_in is None else fan_in, draw)
+        fill_(values.view(-1, units, *inputs), terms if fan_in is None else fan_in, draw)
         tensor.copy_(as_stored(values, tensor, what))
     return tensor
+
+
+def _check_dims(tensor: Tensor, batch_dims: int) -> None:
+    """Raise unless there are units and inputs behind the dimensions that count matrices."""
+    given = cast("object", batch_dims)
+    if isinstance(given, bool) or not isinstance(given, Integral) or given < 0:
+        raise ArgumentError(
+            f"batch_dims is the number of dimensions in front of the units'; got {given!r}. "
+            "Leave it out for a single weight."
+        )
+    if tensor.ndim - batch_dims < 2:
+        after = f" of which batch_dims counts {batch_dims}" if batch_dims else ""
+        raise ArgumentError(
+            "a weight has a dimension of units and one or more of inputs; the tensor has shape "
+            f"{tuple(tensor.shape)}{after}. For one unit pass tensor.reshape(1, -1), a view of it."
+        )
 
 
 def _positive(fan_in: object) -> float:
@@ -228,6 +312,13 @@ def _positive(fan_in: object) -> float:
             "Leave it out to count the weights of a unit."
         )
     return value
+
+
+def _farthest(draw: Draw, units: int, terms: int) -> float:
+    """The most deviations that a weight may be from 0; a row or column may be one weight's."""
+    if draw.distribution == "orthogonal":
+        return math.sqrt(max(units, terms))
+    return math.sqrt(terms) if draw.exact else _FARTHEST
 
 
 def _check_holds(dtype: torch.dtype, fan_in: float, farthest: float) -> None:

@@ -14,13 +14,25 @@ from functools import singledispatch
 from torch import Tensor, nn
 
 from selfnorm.init._distributions import Draw, fill_
+from selfnorm.init._matrices import Matrices
 
-Units = tuple[Tensor, tuple[int, ...]]
-"""A view of a weight, and those of its dimensions that run over the weights of one unit."""
+Views = Callable[[Tensor], list[Tensor]]
+"""A weight as views of shape `(matrices, units, *terms)`."""
 
 
-def _rows(weight: Tensor) -> list[Units]:
-    return [(weight, tuple(range(1, weight.ndim)))]
+def _rows(weight: Tensor) -> list[Tensor]:
+    return [weight.unsqueeze(0)]
+
+
+def _blocks(units: int) -> Views:
+    """Matrices of so many units below each other; of a piece of a weight, its rows."""
+
+    def blocks(weight: Tensor) -> list[Tensor]:
+        if not weight.numel() or weight.shape[0] % units:
+            return _rows(weight)
+        return [weight.unflatten(0, (-1, units))]
+
+    return blocks
 
 
 @dataclass(frozen=True)
@@ -29,26 +41,35 @@ class Weight:
 
     name: str
     fan_in: int | None = None  # None: as many as a unit has weights
-    units: Callable[[Tensor], list[Units]] = _rows
+    views: Views = _rows
+    multiplies: bool = True  # False: its rows are looked up, or stand for themselves
 
-    def groups(self, tensor: Tensor) -> list[tuple[Tensor, tuple[int, ...], int]]:
-        """Units with equally many weights: their view, its dimensions of weights, how many."""
+    def groups(self, tensor: Tensor) -> list[Matrices]:
+        """Units with equally many weights."""
         return [
-            (view, dims, math.prod(view.shape[d] for d in dims))
-            for view, dims in self.units(tensor)
+            Matrices(view, self.fan_in or math.prod(view.shape[2:]))
+            for view in self.views(tensor)
             if view.numel()
         ]
 
+    def matrices(self, tensor: Tensor) -> list[Matrices]:
+        """What inputs are multiplied with: the groups, or none of a weight that is looked up.
+
+        Of a tensor of two dimensions or more. Every weight that a unit covers is in one of them.
+        """
+        return self.groups(tensor) if self.multiplies else []
+
     def mean_square(self, tensor: Tensor) -> float:
         """The variance that the weights will have, averaged over the groups."""
-        variances = [1 / (self.fan_in or terms) for _, _, terms in self.groups(tensor)]
+        variances = [1 / group.fan_in for group in self.groups(tensor)]
         return sum(variances) / max(len(variances), 1)
 
     def write_(self, tensor: Tensor, draw: Draw) -> None:
         """Draw every group, in order."""
         tensor.zero_()
-        for view, dims, terms in self.groups(tensor):
-            fill_(view, dims, self.fan_in or terms, draw)
+        draw = draw if self.multiplies else draw.independent
+        for group in self.groups(tensor):
+            fill_(group.view, group.fan_in, draw)
 
 
 @dataclass(frozen=True)
@@ -80,16 +101,25 @@ def entries(_module: nn.Module) -> list[Entry]:
     return []
 
 
-@entries.register(nn.Linear | nn.Bilinear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
+@entries.register(nn.Linear | nn.Bilinear)
 def _(_module: nn.Module) -> list[Entry]:
     """A row of the weight holds what one unit sums.
 
-    Convolution, `(out, in / groups, *kernel)`: in / groups * prod(kernel), dilated or not. Where
-    zero padding enters the window there are fewer terms, so the variance is lower along the border.
     Bilinear, `y_k = sum_ij W_kij x_i x'_j`: the product of independent standard inputs has variance
     1, so in1 * in2. (torch's default takes in1.)
     """
     return [Weight("weight"), Constant("bias")]
+
+
+@entries.register(nn.Conv1d | nn.Conv2d | nn.Conv3d)
+def _(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[Entry]:
+    """A unit sums in / groups * prod(kernel) terms, dilated or not; a group is a matrix.
+
+    The weight is `(out, in / groups, *kernel)`. Where zero padding enters the window there are
+    fewer terms, so the variance is lower along the border.
+    """
+    blocks = _blocks(module.out_channels // module.groups)
+    return [Weight("weight", views=blocks), Constant("bias")]
 
 
 @entries.register(nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
@@ -111,21 +141,20 @@ def _(module: nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) -> l
     stride, dilation, groups = module.stride, module.dilation, module.groups
     steps = [s // math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)]
 
-    def phases(weight: Tensor) -> list[Units]:
+    def phases(weight: Tensor) -> list[Tensor]:
         if not weight.numel():
             return []
-        # (groups, in / groups, out / groups, *kernel)
-        grouped = weight.unflatten(0, (groups, weight.shape[0] // groups))
-        terms = (1, *range(3, grouped.ndim))
+        # (groups, out / groups, in / groups, *kernel)
+        grouped = weight.unflatten(0, (groups, weight.shape[0] // groups)).transpose(1, 2)
         starts = itertools.product(
             *(range(min(p, k)) for p, k in zip(steps, weight.shape[2:], strict=True))
         )
         return [
-            (grouped[(..., *(slice(j, None, p) for j, p in zip(phase, steps, strict=True)))], terms)
+            grouped[(..., *(slice(j, None, p) for j, p in zip(phase, steps, strict=True)))]
             for phase in starts
         ]
 
-    return [Weight("weight", units=phases), Constant("bias")]
+    return [Weight("weight", views=phases), Constant("bias")]
 
 
 @entries.register(nn.Embedding | nn.EmbeddingBag)
@@ -139,11 +168,11 @@ def _(module: nn.Embedding | nn.EmbeddingBag) -> list[Entry]:
     """
     padding = module.padding_idx
 
-    def rows(weight: Tensor) -> list[Units]:
+    def rows(weight: Tensor) -> list[Tensor]:
         parts = [weight] if padding is None else [weight[:padding], weight[padding + 1 :]]
-        return [(part, (1,)) for part in parts]
+        return [part.unsqueeze(0) for part in parts]
 
-    return [Weight("weight", fan_in=1, units=rows)]
+    return [Weight("weight", fan_in=1, views=rows, multiplies=False)]
 
 
 @entries.register(nn.RNNBase)
@@ -158,16 +187,17 @@ def _(module: nn.RNNBase) -> list[Entry]:
             f"_l{layer}{direction}",
             states * len(directions) if layer else module.input_size,
             states,
+            module.hidden_size,
         )
     ]
 
 
 @entries.register(nn.RNNCellBase)
 def _(module: nn.RNNCellBase) -> list[Entry]:
-    return _gates("", module.input_size, module.hidden_size)
+    return _gates("", module.input_size, module.hidden_size, module.hidden_size)
 
 
-def _gates(suffix: str, inputs: int, states: int) -> list[Entry]:
+def _gates(suffix: str, inputs: int, states: int, hidden: int) -> list[Entry]:
     """A gate's unit reads the input and the state, so its fan-in is the sum of their sizes.
 
     `z = W_ih x + W_hh h` is one unit with one weight vector `(w_ih, w_hh)`. With each matrix scaled
@@ -177,9 +207,10 @@ def _gates(suffix: str, inputs: int, states: int) -> list[Entry]:
     squares that sum to `input / (input + state)` and `state / (input + state)`. An LSTM's
     projection `W_hr` reads the hidden units alone. All biases are zero, the forget gate's too.
     """
+    gates = _blocks(hidden)
     return [
-        Weight(f"weight_ih{suffix}", fan_in=inputs + states),
-        Weight(f"weight_hh{suffix}", fan_in=inputs + states),
+        Weight(f"weight_ih{suffix}", fan_in=inputs + states, views=gates),
+        Weight(f"weight_hh{suffix}", fan_in=inputs + states, views=gates),
         Weight(f"weight_hr{suffix}"),
         Constant(f"bias_ih{suffix}"),
         Constant(f"bias_hh{suffix}"),
@@ -187,7 +218,7 @@ def _gates(suffix: str, inputs: int, states: int) -> list[Entry]:
 
 
 @entries.register(nn.MultiheadAttention)
-def _(_module: nn.MultiheadAttention) -> list[Entry]:
+def _(module: nn.MultiheadAttention) -> list[Entry]:
     """Queries, keys and values get variance 1, whether their weights are packed or apart.
 
     The packed `in_proj_weight (3 E, E)` is three matrices of fan-in E; apart they read E, kdim and
@@ -195,11 +226,10 @@ def _(_module: nn.MultiheadAttention) -> list[Entry]:
     offsets, so they have the variance of those, 1. The output projection is a Linear of its own.
     Attention averages values, so its output has variance below 1 whatever the weights.
     """
-    packed = ["in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"]
     return [
-        *(Weight(name) for name in packed),
-        Weight("bias_k", fan_in=1),
-        Weight("bias_v", fan_in=1),
+        Weight("in_proj_weight", views=_blocks(module.embed_dim)),
+        *(Weight(f"{name}_proj_weight") for name in "qkv"),
+        *(Weight(name, fan_in=1, multiplies=False) for name in ("bias_k", "bias_v")),
         Constant("in_proj_bias"),
     ]
 

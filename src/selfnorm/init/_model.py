@@ -51,6 +51,12 @@ def initialize_(
     `SelfNormWarning` that lists them; `skip` says that this is wanted. It is a warning and not an
     error as most such parameters (a class token, a layer scale) come initialized by their author.
 
+    **Orthogonal weights**, `distribution="orthogonal"`, are those of `lecun_orthogonal_` for each
+    matrix that a weight holds: of a convolution's groups (`kernel * in/groups` columns), a
+    transposed one's phases, a recurrent layer's gates, queries, keys and values. Gates have fan-in
+    input + state, so `[W_ih, W_hh]` has orthonormal rows where neither is narrower than the state.
+    Rows of embeddings, `bias_k` and `bias_v` are multiplied with nothing and stay normal.
+
     **Shared weights** are written once. Where two layers want different variances the smaller wins,
     and a warning says so: of an embedding tied to a decoder that is the decoder's 1/dim. Logits of
     variance dim would saturate the softmax, while rows of variance 1/dim take one factor sqrt(dim)
@@ -76,7 +82,7 @@ def initialize_(
 
     Args:
         module: The model, or one layer.
-        distribution: "normal" or "uniform".
+        distribution: "normal", "uniform" or "orthogonal".
         truncated: Cut the normal distribution at two standard deviations; see `lecun_normal_`.
         exact: Center each unit's weights and scale their squares to 1 (`omega = 0`, `tau = 1`); see
             `lecun_normal_`. Of an embedding each row, to mean 0 and mean square 1.
@@ -192,8 +198,8 @@ def _check(slot: Slot, draw: Draw) -> None:
             "keep a part of it. Initialize before that, or use fully_shard."
         )
     remedy = "Leave exact out, or name it in skip and initialize it yourself."
-    for _, _, terms in entry.groups(outline):
-        check_terms(terms, draw, str(place), remedy)
+    for group in entry.groups(outline):
+        check_terms(group.terms, draw, str(place), remedy)
 
 
 def _settle(rivals: Sequence[Slot], sharing: Sharing) -> tuple[list[Slot], list[Place]]:

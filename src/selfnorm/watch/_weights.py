@@ -57,14 +57,15 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
     omega: list[FloatArray] = []
     tau: list[FloatArray] = []
     fan_in, most = 1, 1
-    for view, dims, terms in entry.groups(held):
-        scale = (entry.fan_in or terms) / terms
+    for group in entry.groups(held):
+        view, dims = group.view, group.dims
         wide = torch.promote_types(view.dtype, torch.float32)  # float64 would copy the weight
         omega.append(to_double(view.sum(dims, dtype=wide)).flatten().numpy())
         size = torch.linalg.vector_norm(view, dim=dims, dtype=wide)
+        scale = group.fan_in / group.terms
         tau.append(to_double(size).square().flatten().numpy() * scale)
-        if terms >= most:
-            fan_in, most = entry.fan_in or terms, terms
+        if group.terms >= most:
+            fan_in, most = group.fan_in, group.terms
     if not omega:
         omega, tau = [np.zeros(1)], [np.zeros(1)]
     return Weights(
