@@ -10,6 +10,7 @@ NAMES = (
     "startup",
     "memory",
     "ops",
+    "forms",
     "training",
     "compiled",
     "stress",

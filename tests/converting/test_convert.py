@@ -266,6 +266,19 @@ def test_in_place_tells_of_optimizers_and_new_objects() -> None:
     assert any("go on with the model that is returned" in change.why for change in changes)
 
 
+def test_forms_of_selu_stay() -> None:
+    """As they are; and fused with the dropout behind them."""
+    model = nn.Sequential(
+        nn.Linear(8, 8), selfnorm.nn.SELU(True, depth=100), nn.Linear(8, 8),
+        selfnorm.nn.SELU(bidirectional=True), nn.AlphaDropout(0.01), nn.Linear(8, 2),
+    )  # fmt: skip
+    new, _ = selfnorm.convert(model)
+    assert repr(new[1]) == repr(model[1])
+    assert new[1].form == model[1].form
+    assert repr(new[3]) == "SELUAlphaDropout(p=0.01, inplace=False, bidirectional=True)"
+    assert new[3].form == model[3].form
+
+
 def test_fused_only_where_nothing_else_reads() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:

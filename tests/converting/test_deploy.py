@@ -18,6 +18,7 @@ from selfnorm.errors import UnsupportedError
 from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
 from support.compare import assert_same
 from support.deployable import MODELS, Residual, build
+from support.statistics import assert_moments, kurtosis_of
 from support.tolerances import DEPLOYED
 
 SCALE = 1.0507009873554805
@@ -106,6 +107,16 @@ def test_dropout_is_torchs_and_stays() -> None:
     assert (type(plain[2]), plain[2].p) == (nn.AlphaDropout, 0.2)
     assert (type(plain[3]), plain[3].p) == (nn.FeatureAlphaDropout, 0.1)
     assert not any(hasattr(module, "generator") for module in plain.modules())
+
+
+@pytest.mark.parametrize("form", [{"depth": 100}, {"bidirectional": True}], ids=str)
+@pytest.mark.parametrize("inplace", [False, True])
+def test_dropout_of_a_form_keeps_its_moments(inplace: bool, form: dict[str, Any]) -> None:
+    module = SELUAlphaDropout(0.3, inplace, **form)
+    plain = selfnorm.deploy(module).train()
+    torch.manual_seed(0)
+    z = plain(torch.randn(1 << 18)).numpy()
+    assert_moments(z, module.form.shift, module.form.variance, kurtosis_of(z))
 
 
 def test_sharing_and_hooks_stay() -> None:

@@ -1,13 +1,18 @@
 """The deep plain network: its shape, its start, its depth."""
 
+import math
+
 import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.init import initialize_
-from selfnorm.nn import MLP, hidden_widths
+from selfnorm.nn import MLP, SELUAlphaDropout, hidden_widths
+from selfnorm.theory import shaped_selu
 from selfnorm.watch import observe
+from support.compare import assert_close
+from support.tolerances import FINITE_WIDTH, SAME_UP_TO_ROUNDING
 
 
 def test_a_thousand_layers_keep_mean_and_variance() -> None:
@@ -40,6 +45,49 @@ def test_torchs_own_start_would_fail_that_test() -> None:
             layer.reset_parameters()
     layers = observe(model, torch.randn(256, 64), roles=("activation",))
     assert layers[-1].variance < 0.1
+
+
+def test_orthogonal_weights_with_selu_shaped_for_the_depth() -> None:
+    """Mean and variance are kept, and gradients grow by what is allowed; plain SELU's by 10^9."""
+    torch.manual_seed(0)
+    model = MLP(64, 1, width=256, depth=300, weights="orthogonal")
+    assert {layer.form for layer in selus(model)} == {shaped_selu(300)}
+    weight = model.linear50.weight.detach()
+    assert_close(weight @ weight.T, torch.eye(256), SAME_UP_TO_ROUNDING[torch.float32])
+    gradients: list[torch.Tensor] = []
+    for k in (1, 300):
+        getattr(model, f"selu{k}").register_full_backward_hook(
+            lambda *seen: gradients.append(seen[1][0])
+        )
+    hidden = model[:-1](torch.randn(256, 64))
+    assert abs(hidden.mean()) < FINITE_WIDTH
+    assert abs(hidden.var() - 1) < FINITE_WIDTH
+    hidden.backward(torch.randn_like(hidden))
+    last, first = (float(gradient.square().mean()) for gradient in gradients)
+    assert abs(first / last / 2 - 1) < FINITE_WIDTH
+
+
+def test_which_form_of_selu_a_network_takes() -> None:
+    def form(**how: object) -> object:
+        (found,) = {layer.form for layer in selus(MLP(4, 1, width=4, **how))}
+        return found
+
+    assert form(depth=100) is None
+    assert form(depth=100, weights="orthogonal") == shaped_selu(100)
+    assert form(depth=8, weights="orthogonal") is None, "plain SELU is enough"
+    assert form(depth=100, weights="orthogonal", growth=math.inf) is None
+    assert form(depth=100, growth=3.0) == shaped_selu(100, growth=3)
+    assert not MLP(4, 1, depth=100, growth=3.0).selu1.inplace, "its input would be copied"
+    plain = MLP(4, 1, depth=100)
+    assert repr(plain.selu1) == "SELUAlphaDropout(p=0.0, inplace=True)"
+    with pytest.raises(ArgumentError, match="one of 'lecun', 'orthogonal'; 'square' came"):
+        MLP(4, 1, weights="square")
+    with pytest.raises(ArgumentError, match="growth must be above 1"):
+        MLP(4, 1, growth=1.0)
+
+
+def selus(model: MLP) -> list[SELUAlphaDropout]:
+    return [layer for layer in model if isinstance(layer, SELUAlphaDropout)]
 
 
 def test_layers_are_named_in_order() -> None:

@@ -2,12 +2,14 @@
 
 import copy
 import io
+import math
 
 import pytest
 import torch
 
 from selfnorm import nn, ops
 from selfnorm.errors import ArgumentError
+from selfnorm.theory import selu_constants, shaped_selu
 from support.compare import assert_same
 from support.samples import normal
 
@@ -96,3 +98,49 @@ def test_whole_channels_of_each_sample(shape: tuple[int, ...]) -> None:
     assert (z == z[..., :1]).all()
     assert len(z.unique()) == 2
     assert len({tuple(sample.tolist()) for sample in z[..., 0]}) > 1
+
+
+FORMS = {
+    "depth=1000, blend=0.0983": {"depth": 1000},
+    "depth=100, growth=3, blend=0.391": {"depth": 100, "growth": 3.0},
+    "depth=8": {"depth": 8},
+    "depth=1000, growth=inf": {"depth": 1000, "growth": math.inf},
+    "bidirectional=True": {"bidirectional": True},
+}
+
+
+@pytest.mark.parametrize("told", FORMS)
+def test_other_forms_of_selu(told: str) -> None:
+    """The function in that form, told as it was asked for; and so are copies."""
+    selu, both = nn.SELU(**FORMS[told]), nn.SELUAlphaDropout(0.3, **FORMS[told])
+    assert repr(selu) == f"SELU({told})"
+    assert repr(both) == f"SELUAlphaDropout(p=0.3, inplace=False, {told})"
+    assert repr(nn.SELU(True, **FORMS[told])) == f"SELU(inplace=True, {told})"
+    x = normal(40)
+    for module in (selu, copy.deepcopy(selu)):
+        assert module.form == both.form
+        assert_same(module(x), ops.selu(x, form=selu.form))
+    for module in (both, copy.deepcopy(both)):
+        torch.manual_seed(0)
+        z = module(x)
+        torch.manual_seed(0)
+        assert_same(z, ops.selu_alpha_dropout(x, 0.3, True, form=both.form))
+
+
+def test_which_form_a_depth_asks_for() -> None:
+    assert nn.SELU(depth=1000).form == shaped_selu(1000)
+    assert nn.SELU(depth=100, growth=3.0).form == shaped_selu(100, growth=3)
+    assert nn.SELU(bidirectional=True).form == selu_constants(gradient_gain=1)
+    assert nn.SELU().form is None
+    assert nn.SELU(depth=8).form is None, "plain SELU is enough"
+    assert nn.SELU(depth=1000, growth=math.inf).form is None
+
+
+@pytest.mark.parametrize("module", [nn.SELU, nn.SELUAlphaDropout])
+def test_wrong_forms_are_refused(module) -> None:
+    with pytest.raises(ArgumentError, match=r"got depth=9 and bidirectional=True\. Leave one"):
+        module(depth=9, bidirectional=True)
+    with pytest.raises(ArgumentError, match=r"depth must be a whole number.*got 0"):
+        module(depth=0)
+    with pytest.raises(ArgumentError, match=r"growth must be above 1.*got 0.5"):
+        module(depth=100, growth=0.5)

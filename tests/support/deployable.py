@@ -256,6 +256,14 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int]] = {
         lambda: nn.Sequential(Deciding(), nn.Linear(8, 8), SELU(), nn.Linear(8, 8)), ROWS, 0, 1,
     ),
     "patched": (_patched, ROWS, 0, 1),
+    "forms": (
+        lambda: nn.Sequential(
+            nn.Linear(8, 8), SELU(depth=100), AlphaDropout(0.1), nn.Linear(8, 8),
+            SELU(True, bidirectional=True), nn.Linear(8, 8), SELUAlphaDropout(0.1, depth=100),
+            nn.Linear(8, 8), SELU(depth=8), nn.Linear(8, 8), SELU(True, depth=50),
+        ),
+        ROWS, 1, 0,
+    ),
     "subclasses": (
         lambda: nn.Sequential(
             nn.Linear(8, 8), PlainSubclass(), nn.Linear(8, 8), OurSubclass(), nn.Linear(8, 8)

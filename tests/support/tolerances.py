@@ -67,7 +67,8 @@ FIXED_POINT = 1e-11
 # difference of two of them, at a few times its size.
 COMMON_FACTOR = 1e-9
 # A matrix of independent units has finite-width corrections of order depth / width to its
-# variance, here 10 / 1024, and a spread of the same order.
+# variance, here 10 / 1024, and a spread of the same order; of 300 orthogonal layers of 256, shaped
+# for their depth, variance and gradient are within 3 % over seeds.
 FINITE_WIDTH = 0.1
 # The mean of at most some 40,000 numbers of [0, 1], each off by a rounding; NumPy sums in pairs.
 MEAN_OF_EXACT = 1e-14

@@ -1,6 +1,7 @@
 """What an audit sees of models of every kind."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from selfnorm.auditing import Report
 from selfnorm.errors import ArgumentError, AuditError, UnsupportedError
 from selfnorm.init import initialize_
 from selfnorm.recording import Recording
+from selfnorm.theory import shaped_selu
 from support.networks import Functional, plain, reader, resnet
+from support.tolerances import FINITE_WIDTH
 
 
 def audited(model: nn.Module, inputs: object, **more: object) -> Report:
@@ -44,6 +47,8 @@ def test_functions_are_seen_as_modules_are() -> None:
         nn.SELU(),
         selfnorm.nn.SELU(inplace=True),
         lambda x: selfnorm.selu_alpha_dropout(x, 0.1, training=True),
+        lambda x: selfnorm.selu(x, form=shaped_selu(100)),
+        selfnorm.nn.SELU(depth=100),
     ],
 )
 def test_selu_is_selu_however_it_is_called(call: Callable[[Tensor], Tensor]) -> None:
@@ -60,6 +65,24 @@ def test_selu_is_selu_however_it_is_called(call: Callable[[Tensor], Tensor]) -> 
     assert [layer.role for layer in report.layers] == ["linear", "activation", "linear"]
     assert report.layers[1].activation == "selu"
     assert report.ok
+
+
+@pytest.mark.parametrize("form", [{"depth": 100}, {"bidirectional": True}], ids=str)
+@pytest.mark.parametrize("p", [0.0, 0.1])
+def test_a_form_of_selu_is_seen(p: float, form: dict[str, Any]) -> None:
+    """By the call: what is kept, what is saturated, and what the theory expects behind it."""
+    torch.manual_seed(0)
+    act = selfnorm.nn.SELUAlphaDropout(p, **form) if p else selfnorm.nn.SELU(True, **form)
+    net = initialize_(nn.Sequential(nn.Linear(256, 256), act, nn.Linear(256, 3)))
+    layer = audited(net, torch.randn(4096, 256)).layers[1]
+    assert (layer.activation, layer.settings["form"]) == ("selu", act.form)
+    assert not layer.settings["keeps_output"]
+    assert layer.predicted is not None
+    assert float(layer.predicted.mean) == pytest.approx(layer.mean, abs=FINITE_WIDTH)
+    assert float(layer.predicted.variance) == pytest.approx(layer.variance, rel=FINITE_WIDTH)
+    if not p:
+        saturated = audited(net, 20 * torch.randn(256, 256)).layers[1].saturated
+        assert saturated == 0 if act.form.linear else 0.2 < saturated < 0.6
 
 
 def test_reshapes_are_passed_over() -> None:

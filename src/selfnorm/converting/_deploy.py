@@ -42,7 +42,7 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
     | `SELU` | `torch.nn.SELU` |
     | `AlphaDropout`, `FeatureAlphaDropout` | torch's of the same name |
     | `SELUAlphaDropout` | `torch.nn.Sequential` of SELU and AlphaDropout; SELU alone if p = 0 |
-    | either in another form | `torch.nn.Sequential`, with a graph of that form in place of SELU |
+    | either in another form | `torch.nn.Sequential` with a graph of that form |
     | `MLP` | `torch.nn.Sequential` |
 
     Parameters, their names in the state dict, sharing and hooks stay. Classes of the model's own
@@ -157,13 +157,10 @@ def _make_plain(module: nn.Module, *, elu: bool) -> None:
 
 
 def _put_form(module: SELU | SELUAlphaDropout, form: SELUForm, *, elu: bool) -> None:
-    """A graph of the form, and alpha dropout behind it where that is trained with."""
     p = module.p if isinstance(module, SELUAlphaDropout) and not elu else 0.0
-    inplace = module.inplace
+    made = _form(form, p, elu=elu, inplace=module.inplace)
     _become(module, nn.Sequential, without=("generator", "p", "inplace", *_FORM))
-    module.add_module("form", _form(form, elu=elu, inplace=inplace).eval())
-    if p:
-        module.add_module("dropout", nn.AlphaDropout(p).eval())
+    module.add_module("form", made.eval())
 
 
 def _put_elu(model: nn.Module) -> None:
@@ -201,26 +198,32 @@ def _scale_weight(layer: nn.Module) -> None:
     weight.copy_(exact(weight) * _SELU.scale)
 
 
-def _form(form: SELUForm, *, elu: bool, inplace: bool) -> nn.Module:
-    """`linear * x + factor * selu(x) + shift`, or the same by ELU."""
-    graph = fx.Graph()
+def _form(form: SELUForm, p: float, *, elu: bool, inplace: bool) -> nn.Module:
+    """`linear * x + factor * selu(x) + shift`, or that by ELU.
+
+    With torch's alpha dropout where mean and variance are 0 and 1: behind SELU, or SELU and line.
+    """
+    root, graph = nn.Module(), fx.Graph()
+
+    def mapped(value: fx.Node, factor: float, term: fx.Node | float) -> fx.Node:
+        scaled = graph.call_function(operator.mul, (value, factor))
+        return graph.call_function(operator.add, (scaled, term)) if term else scaled
+
     x = given = graph.placeholder("x")
     if inplace:
         x = graph.call_method("clone", (x,))
-    factor = form.factor * _SELU.scale if elu else form.factor
-    u = (
-        graph.call_function(functional.elu, (x, _SELU.alpha))
-        if elu
-        else graph.call_function(functional.selu, (x,))
-    )
-    z = graph.call_function(operator.mul, (u, factor))
+    z, scale = graph.call_function(functional.selu, (x,)), form.factor
+    if elu:
+        z, scale = graph.call_function(functional.elu, (x, _SELU.alpha)), scale * _SELU.scale
     if form.linear:
-        line = graph.call_function(operator.mul, (x, form.linear))
-        z = graph.call_function(operator.add, (z, line))
-    if form.shift:
-        z = graph.call_function(operator.add, (z, form.shift))
+        z, scale = mapped(z, scale, mapped(x, form.linear, 0.0)), 1.0
+    if p:
+        root.add_module("dropout", nn.AlphaDropout(p))
+        z = graph.call_module("dropout", (z,))
+    if scale != 1 or form.shift:
+        z = mapped(z, scale, form.shift)
     graph.output(graph.call_method("copy_", (given, z)) if inplace else z)
-    return fx.GraphModule(nn.Module(), graph, class_name="Form")
+    return fx.GraphModule(root, graph, class_name="Form")
 
 
 def _scale(*, inplace: bool) -> nn.Module:
