@@ -21,6 +21,7 @@ PACKAGES = {
     "init",
     "nn",
     "ops",
+    "optim",
     "plots",
     "recording",
     "tabular",
