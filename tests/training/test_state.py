@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from selfnorm.errors import ArgumentError
 from selfnorm.training import Epoch, Options, Rows
 from selfnorm.training._loop import train_step
 from selfnorm.training._state import State
@@ -122,3 +123,29 @@ def test_without_a_finite_loss_the_weights_are_those_of_the_start() -> None:
     history = state.finish("diverged")
     assert torch.equal(model.weight, before)
     assert (history.best.number, history.stop) == (1, "diverged")
+
+
+def test_hidden_weights_are_kept_orthogonal_and_not_decayed() -> None:
+    """The output's are the network's own; after the training nothing follows the optimizer."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 8), nn.SELU(), nn.Linear(8, 8), nn.SELU(), nn.Linear(8, 1))
+    state = started(model, 100, learning_rate=0.1, weight_decay=0.25, keep_orthogonal=True)
+    decays = {id(p): g["weight_decay"] for g in state.optimizer.param_groups for p in g["params"]}
+    assert [decays[id(layer.weight)] for layer in model[::2]] == [0.0, 0.0, 0.25]
+    assert {decays[id(layer.bias)] for layer in model[::2]} == {0.25}
+    kept = state.kept
+    assert kept is not None
+    assert kept.names == ["0.weight", "2.weight"]
+    for _ in range(5):
+        train_step(state, rows(), lambda outputs, targets: (outputs - targets).square().mean())
+    assert kept.corrections == 5
+    assert max(kept.error.values()) < kept.tolerance
+    state.add(epoch(1, 1.0), 1.0)
+    state.finish("epochs")
+    state.optimizer.step()
+    assert kept.corrections == 5
+
+
+def test_keeping_is_true_or_false() -> None:
+    with pytest.raises(ArgumentError, match="keep_orthogonal must be True or False; 1 came"):
+        Options(keep_orthogonal=1)
