@@ -29,7 +29,7 @@ def about(
         "versions": {package: version(package) for package in ("selfnorm", "torch")},
         "columns": list(columns),
         "training": {
-            **vars(settings.options),
+            **{n: value for n, value in vars(settings.options).items() if hasattr(settings, n)},
             "validation": settings.validation,
             "seed": settings.seed,
         },
