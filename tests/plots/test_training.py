@@ -36,6 +36,24 @@ def test_the_depth_figure_draws_every_network() -> None:
     ]
 
 
+def test_losses_have_a_panel_and_depths_a_common_axis() -> None:
+    curves = [
+        Curve(f"net {n}", [1.0] * (4 + n), [2.0] * (4 + n), 0.5, [1.0 / n, 0.5])
+        for n in range(1, 9)
+    ]
+    figure = depth_figure(curves, title="", score="")
+    before, after, losses, bars = figure.axes
+    assert [list(line.get_ydata()) for line in losses.lines] == [curve.losses for curve in curves]
+    assert [list(line.get_xdata()) for line in losses.lines] == [[1, 2]] * 8
+    for axes in (before, after):
+        assert axes.get_xlabel() == "share of the depth"
+        assert [line.get_xdata()[-1] for line in axes.lines] == [1.0] * 8
+        assert axes.lines[0].get_xdata()[0] == 0.2
+    looks = {(line.get_color(), line.get_linestyle()) for line in before.lines}
+    assert len(looks) == 8, "no two networks look alike"
+    assert len(bars.patches) == 8
+
+
 def test_the_length_of_a_bar_is_the_score() -> None:
     bars = depth_figure(CURVES, title="", score="").axes[2]
     assert [bar.get_x() for bar in bars.patches] == [0, 0]

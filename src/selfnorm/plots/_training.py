@@ -2,60 +2,102 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import AutoLocator, MaxNLocator, NullFormatter
 
 from selfnorm.plots._style import BAND, COLORS, DIM, figure, plain_axes
 from selfnorm.theory import THEOREM_1
 
 _LOWEST, _HIGHEST = 1e-6, 1e6
+_COLUMNS = 5
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A network's activation variance by layer, before and after training, and its score."""
+    """A network's activation variance by layer, before and after training, and its score.
+
+    Attributes:
+        name: What it is called.
+        before: Variance of each layer's activations before training.
+        after: The same after it.
+        score: What it reached.
+        losses: The training loss of each epoch, if it is to be drawn.
+    """
 
     name: str
     before: Sequence[float]
     after: Sequence[float]
     score: float
+    losses: Sequence[float] = ()
 
 
 def depth_figure(curves: Sequence[Curve], *, title: str, score: str) -> Figure:
-    """Variance by layer of several networks, before and after training, and their scores.
+    """Variance by layer of several networks, before and after training, their losses and scores.
+
+    Where the networks are of several depths, a layer's place is its share of the depth.
 
     Args:
         curves: One a network.
         title: What was trained on what.
         score: Name of the score, such as `accuracy on 360 held-out rows`.
     """
-    drawn = figure(11, 4)
+    with_losses = any(len(curve.losses) for curve in curves)
+    drawn = figure(14 if with_losses else 11, 4.2 if len(curves) > _COLUMNS else 4)
     drawn.suptitle(title, fontsize=12, parse_math=False)
-    before, after, bars = drawn.subplots(1, 3, width_ratios=(1, 1, 0.8))
+    widths = (1, 1, *((0.8,) if with_losses else ()), 0.8)
+    before, after, *rest, bars = drawn.subplots(1, len(widths), width_ratios=widths)
     after.sharey(before)
+    of_depth = len({len(curve.before) for curve in curves}) > 1
+    looks = [_look(number) for number in range(len(curves))]
     for axes, moment, heading in (
         (before, "before", "Variance at the start"),
         (after, "after", "Variance after training"),
     ):
-        for color, curve in zip(COLORS, curves, strict=False):
-            _variance_line(axes, getattr(curve, moment), color, curve.name)
+        for look, curve in zip(looks, curves, strict=True):
+            _variance_line(axes, getattr(curve, moment), curve.name, look, of_depth=of_depth)
         _variance_axes(axes, heading)
+        if of_depth:
+            axes.set_xlabel("share of the depth")
+            axes.xaxis.set_major_locator(AutoLocator())
+    for axes in rest:
+        for look, curve in zip(looks, curves, strict=True):
+            axes.plot(range(1, len(curve.losses) + 1), curve.losses, **look)
+        plain_axes(axes, title="Training loss", x="epoch", y="")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     lines, names = before.get_legend_handles_labels()
-    drawn.legend(lines, names, loc="outside lower center", ncols=len(names), frameon=False)
+    columns = min(len(names), _COLUMNS)
+    drawn.legend(lines, names, loc="outside lower center", ncols=columns, frameon=False)
+    _score_bars(bars, curves, looks, score)
+    return drawn
+
+
+def _score_bars(
+    axes: Axes, curves: Sequence[Curve], looks: Sequence[dict[str, Any]], score: str
+) -> None:
     heights = [curve.score for curve in curves]
     rows = np.arange(len(curves))[::-1]
-    bars.barh(rows, heights, color=COLORS[: len(curves)], height=0.6)
-    for row, curve in zip(rows, curves, strict=True):
-        bars.text(0, row + 0.36, f" {curve.name}", fontsize=8, va="bottom")
-        bars.text(curve.score, row, f" {curve.score:.3g}", fontsize=9, va="center")
-    plain_axes(bars, title=score, x="", y="")
-    bars.set_xlim(0, 1.2 * max(heights))
-    bars.set_ylim(-0.5, len(curves) - 0.3)
-    bars.set_yticks([])
-    return drawn
+    for row, curve, look in zip(rows, curves, looks, strict=True):
+        later = look["linestyle"] != "-"
+        axes.barh(row, curve.score, color=look["color"], height=0.5, alpha=0.6 if later else 1)
+        axes.text(0, row + 0.26, f" {curve.name}", fontsize=8, va="bottom")
+        axes.text(curve.score, row, f" {curve.score:.3g}", fontsize=9, va="center")
+    plain_axes(axes, title=score, x="", y="")
+    axes.set_xlim(0, 1.2 * max(heights))
+    axes.set_ylim(-0.5, len(curves) - 0.3)
+    axes.set_yticks([])
+
+
+def _look(number: int) -> dict[str, Any]:
+    """A color of its own for each line; where colors end, they begin again dashed."""
+    colors = COLORS[:-1]  # the last is ink
+    styles = ("-", "--", ":")
+    style = styles[min(number // len(colors), len(styles) - 1)]
+    return {"color": colors[number % len(colors)], "linestyle": style}
 
 
 def training_figure(
@@ -80,8 +122,8 @@ def training_figure(
     drawn = figure(9, 3.6)
     drawn.suptitle(title, fontsize=12, parse_math=False)
     layers, epochs = drawn.subplots(1, 2)
-    _variance_line(layers, before, COLORS[1], "at the start")
-    _variance_line(layers, after, COLORS[0], "after training")
+    _variance_line(layers, before, "at the start", _look(1))
+    _variance_line(layers, after, "after training", _look(0))
     _variance_axes(layers, "Variance of the activations")
     layers.legend(frameon=False, fontsize=8)
     numbers = np.arange(1, len(loss) + 1)
@@ -96,13 +138,18 @@ def training_figure(
     return drawn
 
 
-def _variance_line(axes: Axes, variances: Sequence[float], color: str, name: str) -> None:
-    values = np.nan_to_num(np.asarray(variances, float), nan=np.inf)
-    layers = np.arange(1, len(values) + 1)
+def _variance_line(
+    axes: Axes,
+    variances: Sequence[float],
+    name: str,
+    look: dict[str, Any],
+    *,
+    of_depth: bool = False,
+) -> None:
+    values = np.nan_to_num(np.asarray(variances, float), nan=np.inf).clip(_LOWEST, _HIGHEST)
+    layers = np.arange(1, len(values) + 1) / (len(values) if of_depth else 1)
     mark = "o" if len(values) <= 16 else None
-    axes.plot(
-        layers, values.clip(_LOWEST, _HIGHEST), color=color, label=name, marker=mark, markersize=3
-    )
+    axes.plot(layers, values, label=name, marker=mark, markersize=3, **look)
 
 
 def _variance_axes(axes: Axes, heading: str) -> None:
