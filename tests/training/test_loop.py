@@ -172,7 +172,10 @@ def by_hand(
     """The training as torch's own parts: the weights after each epoch."""
     steps = math.ceil(len(rows) / options.batch_rows(len(rows)))
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        model.parameters(),
+        lr=options.learning_rate,
+        weight_decay=options.weight_decay,
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs * steps)
     kept: list[dict[str, torch.Tensor]] = []
