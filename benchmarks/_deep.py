@@ -4,7 +4,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,7 +16,9 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 import selfnorm
+from benchmarks._harness import Row
 from selfnorm.init import lecun_normal_, lecun_orthogonal_
+from selfnorm.theory import THEOREM_1
 from selfnorm.training import Options, Progress, Rows, Shuffled
 
 HTRU2 = Path(__file__).parents[2] / "shared" / "data" / "htru2.csv"
@@ -82,6 +84,7 @@ WAYS = {
     "tanh + orthogonal start": Way(plain(nn.Tanh), lecun_orthogonal_),
 }
 OURS = "SELU shaped, kept"
+RIVALS = [name for name in WAYS if name not in (OURS, "bidirectional, kept")]
 
 
 @dataclass(frozen=True)
@@ -304,3 +307,40 @@ def spread(values: Sequence[float]) -> str:
     """The median, and between which figures the others are."""
     middle, low, high = (f"{v:.3f}".lstrip("0") for v in (median(values), min(values), max(values)))
     return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def outcomes(task: Task, names: list[str], count: int) -> dict[str, list[Outcome]]:
+    """Networks by name, each from every seed."""
+    tasks = [one for name in names for one in seeds(replace(task, way=name), count)]
+    done = list(train_all(tasks))
+    return {name: [one for one in done if one.task.way == name] for name in names}
+
+
+def seeds(task: Task, count: int) -> list[Task]:
+    """The same from several seeds."""
+    return [replace(task, seed=seed) for seed in range(count)]
+
+
+def named(task: Task) -> str:
+    """What is trained on what."""
+    kind = "convolutions of 3 x 3 and" if task.data == "images" else "layers of"
+    units = f"{task.width} channels" if task.data == "images" else f"{task.width}"
+    return f"{task.data}: {task.depth:,} {kind} {units}"
+
+
+def row(what: str, ours: list[Outcome], rival: str, theirs: list[Outcome]) -> Row:
+    """Accuracy and variances side by side."""
+    low, high = THEOREM_1.variance
+    kept = all(low <= one.ever_low and one.ever_high <= high for one in ours)
+    wrong = "" if kept else f"a variance left {low:g} to {high:g}"
+    return Row(what, rival, told(ours), told(theirs) if theirs else "", wrong=wrong)
+
+
+def told(runs: list[Outcome]) -> str:
+    """Accuracy; the layers' variances at the end; at any time."""
+    low, high = min(one.low for one in runs), max(one.high for one in runs)
+    first, last = min(one.ever_low for one in runs), max(one.ever_high for one in runs)
+    return (
+        f"{spread([one.accuracy for one in runs])}; layers {low:.2g} to {high:.2g}, "
+        f"at any time {first:.2g} to {last:.2g}"
+    )
