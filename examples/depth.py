@@ -7,7 +7,7 @@ that are kept orthogonal cannot amplify any direction, so every layer stays in t
 and with SELU shaped for the depth the network learns well. Same rows, width, optimizer and seed for
 all; each is trained at the same learning rates, and the one that validates better is shown.
 
-`make demo` runs this with `--epochs 15 --deep 1000 --output demo`, which adds a network of 1,000
+`make demo` runs this with `--epochs 10 --deep 1000 --output demo`, which adds a network of 1,000
 layers and draws demo/depth.png.
 """
 
@@ -201,8 +201,8 @@ def main() -> None:
     train_rows, _, test_rows = (len(part) for part in digits())
     rates = " and ".join(f"{rate:g}" for rate in RATES)
     print(
-        f"Digits, {train_rows:,} rows, {asked.epochs} epochs: plain networks of {asked.depth} layers"
-        f" of {WIDTH};\nof learning rates {rates} the one that validates better\n"
+        f"Digits, {train_rows:,} rows, {asked.epochs} epochs: plain networks, {asked.depth} layers of "
+        f"{WIDTH};\nof learning rates {rates} the one that validates better\n"
     )
     print(f"{'':22}{'':7}{'accuracy':>9}{'loss':>7}{'variance':>10}{'at the end, layer':>26}")
     ends = f"{1:>8}{asked.depth // 2:>8}{asked.depth:>8}"
