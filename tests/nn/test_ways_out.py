@@ -256,8 +256,8 @@ FORMS = {name for name in CASES if "for a depth" in name or "bidirectional" in n
 ON |= {"export strict": CASES.keys() - FORMS, "onnx": CASES.keys() - FORMS | {min(FORMS)}}
 PAIRS = [(way, name) for way in WAYS for name in CASES if name in ON.get(way, CASES)]
 # What a file for ONNX consists of, node by node.
-NODES = dict.fromkeys(("SELU", "SELU in place", "SELUAlphaDropout"), ["Selu"])
-NODES |= {"MLP": ["Gemm", "Selu", "Gemm", "Selu", "Gemm"]}
+NODES = {name: ["Selu"] for name in ("SELU", "SELU in place", "SELUAlphaDropout")}
+NODES["MLP"] = ["Gemm", "Selu", "Gemm", "Selu", "Gemm"]
 # Where masks are torch's, so that the same seed gives the same.
 OF_TORCH = ("script", "trace", "export", "export strict")
 # What dropout is in evaluation; what says that a result was written in place; shapes and choices.
