@@ -63,10 +63,13 @@ def both_ways(
 
 
 def network(quick: bool, wrong: str) -> list[Row]:
-    """A network of eight layers, forward and backward."""
+    """A network of eight layers, two if quick, forward and backward."""
+    depth = 2 if quick else 8
     x = torch.randn(256, 64)
-    torch_layers = [m for _ in range(8) for m in (nn.Linear(64, 64), nn.SELU(), nn.AlphaDropout(P))]
-    plain = MLP(64, 10, width=64, depth=8, dropout=P)
+    torch_layers = [
+        m for _ in range(depth) for m in (nn.Linear(64, 64), nn.SELU(), nn.AlphaDropout(P))
+    ]
+    plain = MLP(64, 10, width=64, depth=depth, dropout=P)
     models = {
         "ours": torch.compile(plain),
         "torch.compile": torch.compile(nn.Sequential(*torch_layers, nn.Linear(64, 10))),
@@ -74,7 +77,7 @@ def network(quick: bool, wrong: str) -> list[Row]:
     }
     runs = {name: lambda model=model: model(x).sum().backward() for name, model in models.items()}
     return compare(
-        "compiled network 256 x 64 x 8, forward + backward",
+        f"compiled network 256 x 64 x {depth}, forward + backward",
         runs.pop("ours"),
         runs,
         budget(quick),

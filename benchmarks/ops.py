@@ -40,7 +40,7 @@ def measure(quick: bool) -> Iterator[Row]:
         )
     yield from backward(million, within, wrong)
     with torch.no_grad():
-        yield from pairs(million, within, wrong)
+        yield from pairs(million, within, wrong, quick)
     for size in (4 * KI, 256):
         yield from both_ways(size, within, wrong)
     yield from share_of_copy(KI * KI if quick else 16 * MI, within, wrong)
@@ -64,9 +64,9 @@ def backward(x: Tensor, within: Budget, wrong: str) -> list[Row]:
     )
 
 
-def pairs(x: Tensor, within: Budget, wrong: str) -> Iterator[Row]:
+def pairs(x: Tensor, within: Budget, wrong: str, quick: bool) -> Iterator[Row]:
     """SELU and alpha dropout forward: against three rivals, in other dtypes, on one thread."""
-    by_compiler = compiled(torch_pair)
+    by_compiler = None if quick else compiled(torch_pair)
     rivals = {
         "torch": lambda: torch_pair(x),
         "torch.compile": by_compiler and (lambda: by_compiler(x)),

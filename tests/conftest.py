@@ -19,8 +19,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     _compiled = tempfile.TemporaryDirectory(prefix="selfnorm-tests-", ignore_cleanup_errors=True)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = _compiled.name
 
-# Tests run side by side, a process a core: threads within them would only wait for each other.
+# Tests run side by side, a process a core: threads within them, and in what they start, would only
+# wait for each other, busily.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # The same examples in every run, and no clock that a busy machine could miss.
 settings.register_profile("selfnorm", derandomize=True, deadline=None)

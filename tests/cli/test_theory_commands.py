@@ -1,24 +1,54 @@
 """`selfnorm solve` and `selfnorm certify` as a user runs them."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from selfnorm.cli._app import app
 from support.strict import STRICT
 
+WIDE = {"COLUMNS": "200"}
+Done = subprocess.CompletedProcess[str]
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "from selfnorm.cli import main; main()"
+
+def run(*arguments: str) -> Done:
+    """The command in this process; one of its own takes a second or two to import SciPy."""
+    outcome = CliRunner(env=WIDE).invoke(app, list(arguments))
+    if outcome.exception and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    return Done(arguments, outcome.exit_code, outcome.stdout, outcome.stderr)
+
+
+def run_fresh(*arguments: str) -> Done:
     return subprocess.run(
-        [sys.executable, *STRICT, "-c", program, *arguments],
+        [sys.executable, *STRICT, "-c", "from selfnorm.cli import main; main()", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "COLUMNS": "200"},
+        env=os.environ | WIDE,
     )
+
+
+def test_a_process_of_its_own_says_the_same() -> None:
+    for arguments, code in (
+        (["solve"], 0),
+        (["solve", "--variance", "-1"], 2),
+        (["certify", "--theorem", "12", "--tau", "0.8", "1.3"], 1),
+    ):
+        fresh, here = run_fresh(*arguments), run(*arguments)
+        assert fresh.returncode == here.returncode == code, fresh.stderr
+        assert timeless(fresh.stdout) == timeless(here.stdout)
+        assert fresh.stderr == here.stderr
+
+
+def timeless(printed: str) -> list[str]:
+    """Without the last column of `certify`, seconds."""
+    return [re.sub(r"  +\d+\.\d\d$", "", line) for line in printed.splitlines()]
 
 
 def test_solve_prints_the_constants_and_their_fixed_point() -> None:

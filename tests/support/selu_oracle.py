@@ -23,12 +23,13 @@ def selu_moments(y: Any, x: Any, alpha: Any = ALPHA, scale: Any = SCALE) -> tupl
     def phi(v: Any) -> Any:
         return mpmath.erfc(-v / mpmath.sqrt(2)) / 2
 
+    above, below, density = phi(t), phi(-t), mpmath.npdf(t)
     exp1 = mpmath.exp(y + x / 2) * phi(-t - s)
     exp2 = mpmath.exp(2 * (y + x)) * phi(-t - 2 * s)
-    up = s * mpmath.npdf(t) + y * phi(t)
-    down = phi(-t) - exp1
-    second = (y * y + x) * phi(t) + y * s * mpmath.npdf(t)
-    second += alpha**2 * (phi(-t) - 2 * exp1 + exp2)
+    up = s * density + y * above
+    down = below - exp1
+    second = (y * y + x) * above + y * s * density
+    second += alpha**2 * (below - 2 * exp1 + exp2)
     mean = scale * (up - alpha * down)
     return mean, scale**2 * second - mean**2, scale * (up + alpha * down)
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.special import erf, expit, ndtr
 
 from selfnorm.errors import ArgumentError
-from selfnorm.theory._constants import selu_constants
 from selfnorm.theory._form import SELUForm
 from selfnorm.theory._numbers import finite_array, scalar
 from selfnorm.theory._quadrature import quadrature_statistics
@@ -55,7 +54,7 @@ def _softplus(z: FloatArray) -> FloatArray:
 
 
 _SELU_FAMILY: Mapping[str, Callable[[], SELUConstants]] = {
-    "selu": selu_constants,
+    "selu": lambda: STANDARD,
     "elu": lambda: SELUConstants(1.0, 1.0),
     "relu": lambda: SELUConstants(0.0, 1.0),
 }
