@@ -45,7 +45,9 @@ def _mean_of_taps(name: str, given: Mapping[str, Any]) -> Tensor:
     """A kernel of one channel: each tap by how many of them an output sums."""
     kernel = given["weight"].shape[2:]
     stride, dilation = (
-        (value,) * len(kernel) if isinstance(value, int) else tuple(value) * (len(kernel) // len(value))
+        (value,) * len(kernel)
+        if isinstance(value, int)
+        else tuple(value) * (len(kernel) // len(value))
         for value in (given.get("stride", 1), given.get("dilation", 1))
     )
     taps = torch.ones(1, 1, *kernel, dtype=torch.float64)

@@ -230,9 +230,7 @@ class Trace(TorchFunctionMode):
         first = floats[0]
         if call.role == "linear" and not self._light:
             given = bound(call.name, args, kwargs)
-            draft.terms += terms_square(call.name, given, tracked[0]) * first.numel()
-            if before == (INPUT,):
-                self._read_input(tracked[0], draft)
+            self._read_terms(given, tracked[0], first, draft)
         if not self._light and (call.role == "embedding" or not first.requires_grad):
             output = self._anchored(output, first)
             floats[0] = output if isinstance(output, Tensor) else first
@@ -293,6 +291,14 @@ class Trace(TorchFunctionMode):
             self._layers.append(draft)
         draft.moments.update(value, draft.dim)
         return draft
+
+    def _read_terms(
+        self, given: Mapping[str, Any], value: Tensor, output: Tensor, draft: Draft
+    ) -> None:
+        """The moments of what a layer with weights reads, in full if that is the model's input."""
+        draft.terms += terms_square(draft.call.name, given, value) * output.numel()
+        if draft.inputs == (INPUT,):
+            self._read_input(value, draft)
 
     def _read_input(self, value: Tensor, draft: Draft) -> None:
         """The moments of the model's input, where a layer with weights reads it."""
