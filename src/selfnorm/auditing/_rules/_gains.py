@@ -70,14 +70,19 @@ def _largest(recording: Recording) -> Layer | None:
 
 
 def _excess(recording: Recording, layer: Layer) -> float:
-    """Gain on the data by `(nu tau + mu^2 omega^2) / (nu + mu^2)`, which Eq. 3 expects."""
+    """Gain on the data by what theory expects: that of omega and tau is nobody's alignment.
+
+    `(nu (1 - rho) tau + (nu rho + mu^2) omega^2) / (nu + mu^2)`, with the mean correlation rho.
+    """
     if len(layer.weights) != 1:
         return math.nan
     read = _read(recording, layer)
     tau, omega = layer.tau, layer.omega_size
     if read is not None and read.variance > 0:
-        square = read.mean**2
-        tau = (read.variance * tau + square * omega**2) / (read.variance + square)
+        shared = read.variance * max(read.correlation, 0.0) + read.mean**2
+        size = read.variance + read.mean**2
+        if math.isfinite(shared):  # of less than four rows no correlation is known
+            tau = ((size - shared) * tau + shared * omega**2) / size
     return layer.data_gain / tau if tau > 0 else math.nan
 
 
