@@ -36,9 +36,9 @@ class Weights:
         fan_in: How many terms a unit sums.
         terms: How many weights of this parameter a unit has.
         kurtosis: Of the weights: 3 if normal, 1.8 if uniform, 2.4 if cut at two deviations.
-        gram_error: How far the weight is from orthogonal: about the spectral norm of
-            `A^T A / s**2 - I`, as `selfnorm.optim.keep_orthogonal` sizes it up, the largest of its
-            matrices; nan above .5, and for what is looked up.
+        gram_error: How far the weight is from orthogonal: the spectral norm of
+            `A^T A / s**2 - I`, as in `selfnorm.optim.keep_orthogonal`, .92 to 1 of it; the largest
+            of its matrices. nan above .5, and for what is looked up.
         frozen: Whether the parameter is kept from training.
     """
 

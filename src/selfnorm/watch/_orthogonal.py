@@ -1,4 +1,4 @@
-"""How far a weight is from orthogonal, by what `selfnorm.optim` goes by."""
+"""How far a weight is from orthogonal: the error that `selfnorm.optim` keeps small."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from selfnorm.init._matrices import Matrices
-from selfnorm.optim._correct import gram_error, size_of
+from selfnorm.optim._correct import gram_error, norm_of
 
 _FAR = 0.5  # the largest tolerance of `keep_orthogonal`
-_PROBES = 4
+_PROBES, _STEPS = 4, 16
 
 
 @torch.no_grad()
 def gram_size(matrices: Sequence[Matrices]) -> float:
-    """About the spectral norm of `A^T A / s**2 - I`, the largest; nan if above .5."""
+    """The spectral norm of `A^T A / s**2 - I`, the largest; nan if above .5."""
     worst = -math.inf
     for several in matrices:
         view = several.view
@@ -24,7 +24,7 @@ def gram_size(matrices: Sequence[Matrices]) -> float:
             a = several.read().to(wide) / several.scale
             if not _least(a) <= _FAR:
                 return math.nan
-            worst = max(worst, float(size_of(gram_error(a)).max()))
+            worst = max(worst, float(norm_of(gram_error(a), _STEPS).max()))
     return worst if 0 <= worst <= _FAR else math.nan
 
 

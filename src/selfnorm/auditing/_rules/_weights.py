@@ -170,7 +170,7 @@ def aligned_weights(recording: Recording) -> Iterator[Finding]:
     named = ", ".join(
         f"{layer.name} ({layer.data_gain:.3g} at tau = {layer.tau:.3g})" for layer in layers[:3]
     )
-    many = len(layers)
+    many = f"the {len(layers)} layers before it multiply"
     kept = all(w.gram_error <= _KEPT for layer in layers[:3] for w in layer.weights)
     severity: Severity = "note" if kept else "error" if worst.variance > 4 else "warning"
     yield Finding(
@@ -178,8 +178,8 @@ def aligned_weights(recording: Recording) -> Iterator[Finding]:
         severity,
         layers[0].module,
         f"variance {worst.variance:.3g} behind {worst.name}, where omega and tau make the theory "
-        f"expect {float(worst.predicted.variance) if worst.predicted else np.nan:.3g}: the "
-        f"{many} layer{'s' if many != 1 else ''} before it multiply the mean square of this data "
+        f"expect {float(worst.predicted.variance) if worst.predicted else np.nan:.3g}: "
+        f"{many if layers[1:] else 'the layer before it multiplies'} the mean square of this data "
         f"by {found.mean:.3g} times what their size tells (geometric mean); most {named}",
         "a gain on the data, |Wx|^2/|x|^2 * fan_in/fan_out, near tau: weights independent of the "
         "directions in which their inputs vary together",
