@@ -180,13 +180,20 @@ def test_weights_that_grew_with_their_gain_have_one_cause(size: float) -> None:
 
 
 def test_size_is_to_blame_where_it_explains_more() -> None:
+    """One layer is aligned, beyond any chance; but what grows behind it grows by tau = 1.6."""
     torch.manual_seed(0)
     model = plain(16)
+    direction = 1.0 - 2.0 * (torch.randperm(WIDTH) % 2)
+    x = 0.9 * standard(ROWS, WIDTH) + 0.44 * standard(ROWS, 1) * direction
     with torch.no_grad():
-        for layer in model[::2]:
-            layer.weight.mul_(1.3)  # pyright: ignore
-    found = findings(model, standard(ROWS, WIDTH))
-    assert "weight-drift" in found
+        weight = model[0].weight  # pyright: ignore
+        weight.mul_(0.8**0.5).add_(torch.outer(direction, direction) * (0.2 / WIDTH) ** 0.5)  # pyright: ignore
+        for layer in model[2:-1:2]:
+            layer.weight.mul_(1.6**0.5)  # pyright: ignore
+    report = selfnorm.audit(model, x)
+    assert report.layers[0].data_gain > 2.5 * report.layers[0].tau
+    found = findings(model, x)
+    assert "selu-without-lecun" in found
     assert "aligned-weights" not in found
 
 
@@ -206,7 +213,7 @@ def test_kept_weights_that_narrow_get_a_note() -> None:
     """Orthonormal rows of which the first is the one direction: the others see nothing."""
     torch.manual_seed(0)
     direction = 1.0 - 2.0 * (torch.randperm(128) % 2)
-    first = nn.Linear(128, 32)
+    first = nn.Linear(128, 32).double()
     with torch.no_grad():
         q = torch.linalg.qr(torch.cat([direction[:, None], torch.randn(128, 31)], 1).double())[0]
         first.weight.copy_(q.T)
@@ -214,7 +221,8 @@ def test_kept_weights_that_narrow_get_a_note() -> None:
     rest = initialize_(
         nn.Sequential(nn.Linear(32, 32), nn.SELU(), nn.Linear(32, 2)), distribution="orthogonal"
     )
-    report = selfnorm.audit(nn.Sequential(first, nn.SELU(), rest), standard(ROWS, 1) * direction)
+    model = nn.Sequential(first, nn.SELU(), rest).double()
+    report = selfnorm.audit(model, standard(ROWS, 1).double() * direction)
     assert report.layers[0].data_gain == pytest.approx(4.0, rel=EXACT_MOMENTS)
     (found,) = [f for f in report.findings if f.rule == "aligned-weights"]
     assert found.severity == "note"
