@@ -18,6 +18,7 @@ NAMES = (
     "audit",
     "monitor",
     "false_alarms",
+    "trained_alarms",
     "accuracy",
     "derivatives",
 )

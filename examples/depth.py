@@ -201,8 +201,8 @@ def main() -> None:
     train_rows, _, test_rows = (len(part) for part in digits())
     rates = " and ".join(f"{rate:g}" for rate in RATES)
     print(
-        f"Digits, {train_rows:,} rows, {asked.epochs} epochs: plain networks, {asked.depth} layers of "
-        f"{WIDTH};\nof learning rates {rates} the one that validates better\n"
+        f"Digits, {train_rows:,} rows, {asked.epochs} epochs: plain networks, {asked.depth} layers "
+        f"of {WIDTH};\nof learning rates {rates} the one that validates better\n"
     )
     print(f"{'':22}{'':7}{'accuracy':>9}{'loss':>7}{'variance':>10}{'at the end, layer':>26}")
     ends = f"{1:>8}{asked.depth // 2:>8}{asked.depth:>8}"

@@ -28,7 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"theory", "errors"},
     "plots": {"report", "theory", "errors", "_files"},
     "watch": {
-        *("recording", "plots", "init", "theory", "errors", "_seeded", "_torch_private"),
+        *("recording", "plots", "optim", "init", "theory", "errors", "_seeded"),
+        "_torch_private",
         *("_extras", "_given", "_lightning", "_parameters"),
     },
     "auditing": {

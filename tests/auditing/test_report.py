@@ -135,6 +135,7 @@ def test_the_cells_of_the_page_are_the_figures(report: Report) -> None:
             "theory": short(float(layer.predicted.variance)) if layer.predicted else "-",
             "gradient": short(layer.gradient),
             "tau": short(layer.tau),
+            "gain": short(layer.data_gain),
             "omega, rms": short(layer.omega_size),
             "dead": f"{layer.dead:.0%}",
             "kurtosis": short(layer.kurtosis),

@@ -75,6 +75,21 @@ def together() -> Made:
     return model, x
 
 
+def rank_one(size: float = 1.0) -> tuple[nn.Sequential, torch.Tensor]:
+    """A network whose first layer sees one direction alone, with tau = size; the direction."""
+    model = plain(3)
+    direction = 1.0 - 2.0 * (torch.randperm(WIDTH) % 2)
+    with torch.no_grad():
+        model[0].weight.copy_(torch.outer(direction, direction) * (size / WIDTH) ** 0.5)  # pyright: ignore
+    return model, direction
+
+
+def aligned(size: float = 1.0) -> Made:
+    """All that the input does it does along that direction."""
+    model, direction = rank_one(size)
+    return model, standard(ROWS, 1) * direction
+
+
 class Unknown(nn.Module):
     def __init__(self, power: float) -> None:
         super().__init__()
@@ -121,6 +136,7 @@ def small_bias() -> Made:
 
 
 TRIGGERS: dict[str, Callable[[], Made]] = {
+    "aligned-weights": aligned,
     "correlated-inputs": correlated,
     "small-batch": lambda: (plain(), standard(8, WIDTH)),
     "small-fan-in": narrow,
@@ -139,6 +155,7 @@ TWINS: dict[str, Callable[[], Made]] = {
     "selu-without-lecun": right,
     "wrong-init": convolutional,
     "weight-drift": right,
+    "aligned-weights": lambda: (rank_one()[0], standard(ROWS, WIDTH)),
     "nonzero-bias": small_bias,
     "small-fan-in": right,
     "wrong-activation": gated,
@@ -292,9 +309,10 @@ def test_causes_come_before_effects() -> None:
         (lambda: (plain(10, init=None), standard(ROWS, WIDTH)), "Placed: the weights"),
         (lambda: (plain(10), 30 * standard(ROWS, WIDTH)), "Placed: the input"),
         (together, "Placed: correlation"),
+        (aligned, "Placed: alignment"),
         (dropped(nn.Dropout, 0.5), "Placed: the structure"),
     ],
-    ids=["weights", "input", "correlation", "structure"],
+    ids=["weights", "input", "correlation", "alignment", "structure"],
 )
 def test_a_departure_is_placed(make: Callable[[], Made], says: str) -> None:
     found = selfnorm.audit(*seeded(make), rules=["variance-drift"]).findings

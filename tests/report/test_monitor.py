@@ -60,7 +60,7 @@ def test_many_records_take_time_in_proportion() -> None:
 
         def __init__(self, step: int, layer: str) -> None:
             self.step, self.name = step, layer
-            self.variance = self.tau = self.gain = 1.0
+            self.variance = self.tau = self.gain = self.gram_error = 1.0
 
         @property
         def layer(self) -> str:

@@ -61,6 +61,7 @@ def test_every_nth_step_is_seen() -> None:
     frame = monitor.history
     assert list(frame.columns) == [
         *("step", "layer", "kind", "mean", "variance", "omega", "tau", "gradient", "gain"),
+        "gram_error",
     ]
     assert len(frame) == 3 * 7
     assert frame["gradient"].gt(0).all()
@@ -289,3 +290,26 @@ def test_memory_stays_flat() -> None:
 def test_wrong_arguments(model: nn.Module, every: int, error: type[Exception]) -> None:
     with pytest.raises(error, match="got"):
         selfnorm.monitor(model, every)
+
+
+def test_kept_weights_are_seen_to_stay_orthogonal(tmp_path: Path) -> None:
+    """Of hidden layers alone, and a panel of their own."""
+    torch.manual_seed(0)
+    model = selfnorm.nn.MLP(64, 3, width=64, depth=3, weights="orthogonal")
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    kept = selfnorm.optim.keep_orthogonal(optimizer, model)
+    with selfnorm.monitor(model, every=5) as monitor:
+        for _ in range(11):
+            now = kept.error
+            optimizer.zero_grad()
+            model(torch.randn(64, 64)).square().mean().backward()
+            optimizer.step()
+    last = {r.layer: r.gram_error for r in monitor.records if r.step == 10}
+    hidden = [f"linear{k}" for k in (1, 2, 3)]
+    assert [name for name, error in last.items() if np.isfinite(error)] == hidden
+    for name in hidden:
+        assert 0.9 * now[f"{name}.weight"] < last[name] < 1.001 * now[f"{name}.weight"] + 1e-6
+    assert len(monitor.plot().axes) == 5  # four panels and a scale of colors
+    free, _ = trained(plain(3), 2, every=1)
+    assert not free.history["gram_error"].notna().any()
+    assert len(free.plot().axes) == 4

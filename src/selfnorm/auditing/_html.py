@@ -62,6 +62,7 @@ def _cells(layer: Layer) -> list[tuple[str, str]]:
         ("theory", short(float(layer.predicted.variance)) if layer.predicted else "-"),
         ("gradient", short(layer.gradient)),
         ("tau", short(layer.tau)),
+        ("gain", short(layer.data_gain)),
         ("omega, rms", short(layer.omega_size)),
         ("dead", f"{layer.dead:.0%}" if layer.dead == layer.dead else "-"),
         ("kurtosis", short(layer.kurtosis)),

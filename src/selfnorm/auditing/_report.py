@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SCALARS = (
     "name", "module", "kind", "role", "activation", "use", "inputs", "shape", "dtype", "mean",
     "variance", "dead", "saturated", "kurtosis", "correlation", "correlation_size", "non_finite",
-    "gradient", "gradient_in", "gradient_norm",
+    "gradient", "gradient_in", "gradient_norm", "data_gain",
 )  # fmt: skip
 
 
@@ -171,6 +171,7 @@ def _layer_dict(layer: Layer) -> dict[str, Any]:
             "omega_rms": _plain(np.sqrt(np.mean(weights.omega**2))),
             "tau_mean": _plain(weights.tau.mean()),
             "tau_deviation": _plain(weights.tau.std()),
+            "gram_error": _plain(weights.gram_error),
         }
         for weights in layer.weights
     ]

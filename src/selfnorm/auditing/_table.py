@@ -88,7 +88,7 @@ def _layers(recording: Recording, findings: Sequence[Finding]) -> Table:
     )
     for name, width in (("layer", 18), ("kind", 12)):
         table.add_column(name, no_wrap=True, min_width=5, max_width=width)
-    for name in ("mean", "variance", "theory", "gradient", "tau"):
+    for name in ("mean", "variance", "theory", "gradient", "tau", "gain"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     table.add_column("", no_wrap=True, min_width=2)
     marked = marks(recording.layers, findings)
@@ -102,6 +102,7 @@ def _layers(recording: Recording, findings: Sequence[Finding]) -> Table:
             short(float(layer.predicted.variance)) if layer.predicted is not None else "-",
             short(layer.gradient),
             short(layer.tau),
+            short(layer.data_gain),
             Text(_SIGNS.get(severity or "", ""), style=_COLORS.get(severity or "", "")),
         )
     return table

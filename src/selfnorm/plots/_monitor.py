@@ -9,7 +9,9 @@ from selfnorm.report._monitor import Observed, monitor_charts
 
 
 def plot_monitor(records: Sequence[Observed], *, title: str = "") -> Figure:
-    """Three panels over the steps, a line a layer: variance, tau, and gradient gain.
+    """Panels over the steps, a line a layer: variance, tau, and gradient gain.
+
+    A fourth, how far weights are from orthogonal, stands there if any are near.
 
     Args:
         records: What `selfnorm.monitor` recorded.

@@ -36,6 +36,9 @@ class Weights:
         fan_in: How many terms a unit sums.
         terms: How many weights of this parameter a unit has.
         kurtosis: Of the weights: 3 if normal, 1.8 if uniform, 2.4 if cut at two deviations.
+        gram_error: How far the weight is from orthogonal: the spectral norm of
+            `A^T A / s**2 - I`, as in `selfnorm.optim.keep_orthogonal`, .92 to 1 of it; the largest
+            of its matrices. nan above .5, and for what is looked up.
         frozen: Whether the parameter is kept from training.
     """
 
@@ -47,6 +50,7 @@ class Weights:
     terms: int
     kurtosis: float
     frozen: bool
+    gram_error: float = np.nan
 
     @property
     def count(self) -> int:
@@ -96,6 +100,13 @@ class Layer:
             activations and dropout on the way; None where the theory cannot follow.
         local: The same from the measured moments of the layers that it reads.
         histogram: Of a sample of values.
+        data_gain: What a linear layer or a convolution does to the mean square of this very data,
+            `|Wx|^2 / |x|^2 * fan_in / fan_out` as a ratio of sums: the mean square of its output
+            without the bias, by that of the terms that its units sum. Of a convolution these are
+            the values in its windows, zeros from padding included, of a transposed one those that
+            the taps of an output's phase reach. tau where inputs are independent, more where
+            weights are aligned with directions in which they vary together. nan for other layers
+            (bilinear, recurrent, attention), and where all inputs are 0.
         weights: Of linear, recurrent, attention and embedding layers.
         bias: Every bias, flattened; empty if there is none.
         settings: What else matters: `p`, `inplace`, `padding` (share of zeros that a convolution
@@ -128,6 +139,7 @@ class Layer:
     histogram: Histogram = field(repr=False)
     predicted: "Moments | None" = None
     local: "Moments | None" = None
+    data_gain: float = np.nan
     weights: tuple[Weights, ...] = field(default=(), repr=False)
     bias: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -1,6 +1,7 @@
 """What is seen of one layer in one step: few figures, so that a training can keep many."""
 
 from dataclasses import dataclass
+from math import nan
 
 EVERY = 100
 """Every how many steps a training is observed, if nothing else is asked for."""
@@ -20,6 +21,8 @@ class Observation:
         tau: Mean sum of squares of its units' weights; nan without weights.
         gradient: Root mean square of the gradient by its output.
         gain: Factor on the squared norm of the gradient from its output to its input.
+        gram_error: How far its weights are from orthogonal, as in `Weights.gram_error`; nan where
+            that is more than .5, and for a layer behind which no other has weights.
     """
 
     step: int
@@ -31,3 +34,4 @@ class Observation:
     tau: float
     gradient: float
     gain: float
+    gram_error: float = nan

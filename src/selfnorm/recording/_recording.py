@@ -63,6 +63,17 @@ class Recording:
             if layer.role not in PASSING:
                 return layer
 
+    def before(self, layer: Layer) -> list[Layer]:
+        """All layers that it depends on, itself first."""
+        found: dict[int, Layer] = {}
+        waiting = [layer]
+        while waiting:
+            layer = waiting.pop()
+            if layer.index not in found:
+                found[layer.index] = layer
+                waiting += self.sources(layer)
+        return list(found.values())
+
     def followers(self, layer: Layer) -> list[Layer]:
         """The nearest layers behind it that weigh, bend or join."""
         found: list[Layer] = []

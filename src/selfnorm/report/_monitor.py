@@ -38,9 +38,16 @@ class Observed(Protocol):
         """Factor on the squared norm of the gradient."""
         ...
 
+    @property
+    def gram_error(self) -> float:
+        """How far weights are from orthogonal; nan where they are not near."""
+        ...
 
-def monitor_charts(records: Sequence[Observed]) -> tuple[Chart, Chart, Chart]:
+
+def monitor_charts(records: Sequence[Observed]) -> tuple[Chart, ...]:
     """Variance, tau and gradient gain over the steps, a line a layer.
+
+    If any weights are near orthogonal, how far they are stands between tau and gain.
 
     Args:
         records: What `selfnorm.monitor` recorded.
@@ -50,9 +57,11 @@ def monitor_charts(records: Sequence[Observed]) -> tuple[Chart, Chart, Chart]:
         layers[record.layer].append(record)
     steps = [record.step for record in records] or [0]
     ends = min(steps), max(steps)
+    apart = _chart("Weights from orthogonal", layers, "gram_error", ends)
     return (
         _chart("Variance", layers, "variance", ends, THEOREM_1.variance),
         _chart("tau of the weights", layers, "tau", ends, THEOREM_1.tau),
+        *(() if apart.empty else (apart,)),
         _chart("Gradient gain", layers, "gain", ends, scale=Scale("layer", 1, max(len(layers), 2))),
     )
 

@@ -75,7 +75,7 @@ def describe(
     role = ROLE_BY_NAME.get(name, "unknown")
     if not role:
         return None
-    given = _bound(name, args, kwargs)
+    given = bound(name, args, kwargs)
     writes = in_place(function, given)
     settings: dict[str, Any] = {"inplace": writes}
     if role == "activation":
@@ -143,7 +143,7 @@ def call_weights(
     """
     if call.role not in {"linear", "embedding", "recurrent", "attention"}:
         return (), biases([])
-    given = _bound(call.name, args, kwargs)
+    given = bound(call.name, args, kwargs)
     own = given.get("weight")
     if owner is not None and (own is None or own is getattr(owner, "weight", own)):
         weights = module_weights(owner, path, light=light)
@@ -192,7 +192,7 @@ def _transposed(name: str, weight: Tensor, given: Mapping[str, Any]) -> nn.Modul
     return shell
 
 
-def _bound(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def bound(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by name, as far as the rules ask for them."""
     for prefix in ("conv_transpose", "conv", "bilinear", "linear", "addmm", "pad", "batch_norm"):
         if name.startswith(prefix):
@@ -281,4 +281,4 @@ def is_float(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point() and value.layout == torch.strided
 
 
-__all__ = ["ACTIVATIONS", "Call", "call_weights", "describe", "is_float", "is_library"]
+__all__ = ["ACTIVATIONS", "Call", "bound", "call_weights", "describe", "is_float", "is_library"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_WRITTEN = ("mean", "variance", "omega", "tau", "gradient", "gain")
+_WRITTEN = ("mean", "variance", "omega", "tau", "gradient", "gain", "gram_error")
 
 
 class Writer(Protocol):
@@ -112,7 +112,10 @@ class Monitor:
         )
 
     def plot(self) -> "Figure":
-        """Variance, tau and gradient gain of each layer over the steps: a matplotlib figure."""
+        """Variance, tau and gradient gain of each layer over the steps: a matplotlib figure.
+
+        Where weights are near orthogonal, how far they are, too.
+        """
         with _extras.told():
             from selfnorm.plots._monitor import plot_monitor  # noqa: PLC0415 - matplotlib is slow
         self.collect()
@@ -207,7 +210,8 @@ def monitor(model: nn.Module, every: int = EVERY, *, writer: Writer | None = Non
 
     A step is a call of the model in training mode with gradients. The n-th one runs as in an
     `audit`, its gradients are those of the training itself; the others cost one hook. Nothing that
-    the training computes changes.
+    the training computes changes. Of weights near orthogonal ones, as `selfnorm.optim` keeps them,
+    `|A^T A / s**2 - I|` is recorded too.
 
     Args:
         model: The network; compiled and parallel ones are looked at from inside.

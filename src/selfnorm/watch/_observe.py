@@ -1,7 +1,7 @@
 """The layers of one pass in few figures: moments, weights, gradients."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.recording import Observation
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._quiet import quiet
+from selfnorm.recording._recording import WEIGHTED
 from selfnorm.watch._batches import batches, check_inputs, tensors_of
 from selfnorm.watch._trace import Draft, Trace
 from selfnorm.watch._untouched import untouched
@@ -81,11 +82,25 @@ def observations(trace: Trace, step: int, roles: frozenset[str] = ROLES) -> list
     """What a trace has seen, once gradients, if there are any, have arrived."""
     drafts = list(trace.drafts.values())
     norms = {draft.index: draft.moments.gradient()[1] for draft in drafts}
-    return [_observation(draft, step, norms) for draft in drafts if draft.call.role in roles]
+    hidden = _hidden(drafts)
+    return [
+        _observation(draft, step, norms, hidden=draft.index in hidden)
+        for draft in drafts
+        if draft.call.role in roles
+    ]
+
+
+def _hidden(drafts: Sequence[Draft]) -> set[int]:
+    """Layers behind which, however far, another has weights."""
+    found: set[int] = set()
+    for draft in reversed(drafts):
+        if draft.call.role in WEIGHTED or draft.index in found:
+            found |= set(draft.inputs)
+    return found
 
 
 @quiet
-def _observation(draft: Draft, step: int, norms: dict[int, float]) -> Observation:
+def _observation(draft: Draft, step: int, norms: dict[int, float], *, hidden: bool) -> Observation:
     mean, variance = draft.moments.overall()
     rms, norm = draft.moments.gradient()
     sources = [norms[i] for i in draft.inputs if i != INPUT]
@@ -101,9 +116,16 @@ def _observation(draft: Draft, step: int, norms: dict[int, float]) -> Observatio
         tau=_mean(float(w.tau.sum()) / w.tau.size for w in weights),
         gradient=rms,
         gain=ratio * ratio,
+        gram_error=_largest(w.gram_error for w in weights) if hidden else math.nan,
     )
 
 
 def _mean(values: Iterable[float]) -> float:
     found = list(values)
     return sum(found) / len(found) if found else math.nan
+
+
+def _largest(values: Iterable[float]) -> float:
+    """The largest; nan if there is none, or one is nan."""
+    found = list(values)
+    return max(found) if found and not any(map(math.isnan, found)) else math.nan

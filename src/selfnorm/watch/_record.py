@@ -14,6 +14,7 @@ from selfnorm.errors import ArgumentError
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._quiet import quiet
+from selfnorm.theory._types import FloatArray
 from selfnorm.watch._batches import Batch, batches, check_inputs, tensors_of
 from selfnorm.watch._calls import is_float
 from selfnorm.watch._trace import Draft, Trace
@@ -201,7 +202,17 @@ def _layer(draft: Draft, gradient: float, norm: float, by_index: dict[int, float
         gradient_in=float(np.sqrt(np.mean(np.square(arriving)))) if arriving else np.nan,
         gradient_norm=norm,
         histogram=draft.sample.histogram,
+        data_gain=_data_gain(draft, means, variances),
         weights=draft.weights,
         bias=draft.bias,
         settings=settings,
     )
+
+
+def _data_gain(draft: Draft, means: FloatArray, variances: FloatArray) -> float:
+    """From the moments of each unit, so that the output need not be gone through once more."""
+    if draft.call.role != "linear":
+        return np.nan
+    bias = draft.bias if len(draft.bias) == len(means) else np.zeros(len(means))
+    terms = np.float64(draft.terms) / (draft.moments.rows * len(means))
+    return float(np.mean(variances + (means - bias) ** 2) / terms)

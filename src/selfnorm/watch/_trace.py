@@ -22,7 +22,8 @@ from selfnorm._torch_private import COMPILED
 from selfnorm.recording import Features, Weights
 from selfnorm.recording._layer import INPUT
 from selfnorm.theory._types import FloatArray
-from selfnorm.watch._calls import Call, call_weights, describe, is_float, is_library
+from selfnorm.watch._calls import Call, bound, call_weights, describe, is_float, is_library
+from selfnorm.watch._gain import terms_square
 from selfnorm.watch._moments import (
     NO_SAMPLE,
     Accumulator,
@@ -53,6 +54,7 @@ class Draft:
     bias: FloatArray
     moments: Accumulator = field(default_factory=Accumulator)
     overwritten_by: int | None = None
+    terms: float = 0.0  # squares of what its units sum: a mean over them for each output, together
 
 
 @dataclass
@@ -225,9 +227,10 @@ class Trace(TorchFunctionMode):
         draft = self._record(call, owner, before, floats[0], args, kwargs, inherited=dim)
         if call.in_place and before[0] != INPUT:
             self._layers[before[0]].overwritten_by = draft.index
-        if call.role == "linear" and before == (INPUT,) and not self._light:
-            self._read_input(tracked[0], draft)
         first = floats[0]
+        if call.role == "linear" and not self._light:
+            given = bound(call.name, args, kwargs)
+            self._read_terms(given, tracked[0], first, draft)
         if not self._light and (call.role == "embedding" or not first.requires_grad):
             output = self._anchored(output, first)
             floats[0] = output if isinstance(output, Tensor) else first
@@ -288,6 +291,14 @@ class Trace(TorchFunctionMode):
             self._layers.append(draft)
         draft.moments.update(value, draft.dim)
         return draft
+
+    def _read_terms(
+        self, given: Mapping[str, Any], value: Tensor, output: Tensor, draft: Draft
+    ) -> None:
+        """The moments of what a layer with weights reads, in full if that is the model's input."""
+        draft.terms += terms_square(draft.call.name, given, value) * output.numel()
+        if draft.inputs == (INPUT,):
+            self._read_input(value, draft)
 
     def _read_input(self, value: Tensor, draft: Draft) -> None:
         """The moments of the model's input, where a layer with weights reads it."""

@@ -10,6 +10,7 @@ from selfnorm.init._layers import Weight, entries
 from selfnorm.recording import Weights
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._moments import kurtosis, to_double
+from selfnorm.watch._orthogonal import gram_size
 
 _SAMPLE = 1 << 16
 
@@ -77,6 +78,7 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
         terms=most,
         kurtosis=float("nan") if light else _kurtosis(held),
         frozen=not tensor.requires_grad,
+        gram_error=gram_size(entry.matrices(held)) if held.ndim > 1 else float("nan"),
     )
 
 

@@ -8,16 +8,17 @@ import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._predict import STANDARD, predict
+from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.auditing._rules._weights import is_wrong, weighted
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import WEIGHTED
-from selfnorm.theory import THEOREM_1, gradient_gain
+from selfnorm.theory import THEOREM_1, SELUForm, gradient_gain
 
 _JUDGED_ELSEWHERE = {"linear", "embedding", "recurrent", "attention", "pooling", "concatenation"}
 """Roles that a rule of their own judges, or that SELU follows."""
-Place = Literal["weights", "input", "correlation", "structure"]
+Place = Literal["weights", "alignment", "input", "correlation", "structure"]
 
 # Calibrated together with the factors below (2 and 4 of the variance, 0.3 of the mean, 5 of the
 # gradient): wide enough that benchmarks/false_alarms.py, 3,900 audits of right networks of 5 kinds,
@@ -70,6 +71,8 @@ def variance_drift(recording: Recording) -> Iterator[Finding]:
         {
             "weights": "Placed: the weights. Their omega, tau and biases alone make the theory "
             "expect this (Klambauer et al. 2017, Eq. 4 and 5).",
+            "alignment": "Placed: alignment. Weights of the right size amplify the directions in "
+            "which their inputs vary together (aligned-weights).",
             "input": "Placed: the input. It is not standardized, and the layers carry that on "
             "(Klambauer et al. 2017, section 3).",
             "correlation": "Placed: correlation. Units that move together add up instead of "
@@ -79,6 +82,7 @@ def variance_drift(recording: Recording) -> Iterator[Finding]:
         }[place],
         {
             "weights": "selfnorm.init.initialize_(model).",
+            "alignment": "Mend aligned-weights.",
             "input": "Standardize the input.",
             "correlation": "Decorrelate the input, or widen the first layers.",
             "structure": "See the other findings; selfnorm.convert(model) mends most of them.",
@@ -108,9 +112,10 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
     ratio = first.gradient_norm / last.gradient_norm
     noise = GRADIENT_NOISE * math.sqrt(sum(1 / _width(layer) for layer in hidden))
     depth = len(hidden)
-    natural = depth * math.log(gradient_gain()) / 2
+    forms = (layer.settings.get("form") or SELUForm() for layer in hidden)
+    natural = sum(math.log(form.gradient_gain) for form in forms) / 2
     grown = math.log(first.gradient_norm) - math.log(last.gradient_norm)  # the ratio may be 0
-    away = abs(grown - (natural if ratio > 1 else 0.0))
+    away = max(grown - natural, -grown)
     if away > math.log(5) + noise:
         yield _gradient_finding(first, ratio, depth)
 
@@ -220,9 +225,11 @@ def _width(layer: Layer) -> int:
 
 def _place(recording: Recording, layer: Layer) -> Place:
     """Where the cause lies: what would the theory expect, and what of a standard input?"""
+    if layer.variance > 1 and alignment(recording) is not None:
+        return "alignment"
     near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
     wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
-    before = _before(recording, layer)
+    before = recording.before(layer)
     used = {w.name for found in before for w in found.weights}
     biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in before)
     if near and (wrong & used or biased) and not _kept_from_a_standard_input(recording, layer):
@@ -238,18 +245,6 @@ def _kept_from_a_standard_input(recording: Recording, layer: Layer) -> bool:
     """Whether the theory expects a right variance there if the input were right."""
     found = predict(recording.layers, STANDARD)[layer.index].predicted
     return found is not None and abs(math.log(max(float(found.variance), 1e-30))) < math.log(2)
-
-
-def _before(recording: Recording, layer: Layer) -> list[Layer]:
-    """All layers that this one depends on, itself too."""
-    found: dict[int, Layer] = {}
-    waiting = [layer]
-    while waiting:
-        layer = waiting.pop()
-        if layer.index not in found:
-            found[layer.index] = layer
-            waiting += recording.sources(layer)
-    return list(found.values())
 
 
 def _agree(layer: Layer, expected: float) -> bool:

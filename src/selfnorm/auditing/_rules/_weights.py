@@ -7,6 +7,7 @@ from scipy.stats import chi2
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._culprits import culprit
+from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._recording import WEIGHTED
@@ -19,6 +20,17 @@ _LEVEL = 1e-6
 An audit of a thousand layers asks a thousand times; so it is wrong once in a thousand such audits.
 """
 _SMALL = 32
+_KEPT = 0.1
+"""The largest tolerance that `selfnorm.optim.keep_orthogonal` chooses; tau is as near to 1."""
+
+_KEEPING = (
+    'selfnorm.init.initialize_(model, distribution="orthogonal"), then '
+    "selfnorm.optim.keep_orthogonal(optimizer, model), and train anew."
+)
+_NARROWING = (
+    "They are orthogonal, but have fewer units than inputs, so that the mean square is kept on "
+    "average alone. Layers as wide as what they read, or wider, keep that of every input."
+)
 
 
 def gain_interval(weights: Weights) -> tuple[float, float]:
@@ -39,12 +51,24 @@ def weighted(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
 
 
 def is_wrong(weights: Weights) -> bool:
-    """Whether their size is neither LeCun's by chance nor within theorem 1's range."""
+    """Whether their size is neither LeCun's by chance, nor theorem 1's, nor orthogonal ones'."""
     tau = float(weights.tau.mean())
     if not np.isfinite(tau) or THEOREM_1.holds("tau", tau):
         return False  # `non-finite` tells of the others
+    if weights.gram_error <= _KEPT:
+        return False
     low, high = gain_interval(weights)
     return not low <= tau <= high
+
+
+def _wrong(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
+    """Weights of a wrong size, but for those that grew as they became aligned with their inputs."""
+    wrong = [(layer, w) for layer, w in weighted(recording) if is_wrong(w)]
+    aligned = alignment(recording) if wrong else None
+    excess = aligned.excess if aligned is not None else {}
+    for layer, weights in wrong:
+        if not excess.get(layer.index, 0.0) > layer.tau > 1:
+            yield layer, weights
 
 
 def _expected(weights: Weights) -> str:
@@ -70,7 +94,7 @@ def _severity(recording: Recording, layer: Layer) -> Severity:
 def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
     """SELU layers whose weights, most of them, were never initialized for SELU."""
     pairs = [(layer, w) for layer, w in weighted(recording) if recording.feeds_selu(layer)]
-    wrong = [(layer, w) for layer, w in pairs if is_wrong(w)]
+    wrong = [(layer, w) for layer, w in _wrong(recording) if recording.feeds_selu(layer)]
     if len(pairs) < 2 or 2 * len(wrong) <= len(pairs):
         return
     tau = float(np.median([w.tau.mean() for _, w in wrong]))
@@ -92,9 +116,7 @@ def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
 @rule("wrong-init")
 def wrong_init(recording: Recording) -> Iterator[Finding]:
     """A weight of the size that another initialization gives."""
-    for layer, weights in weighted(recording):
-        if not is_wrong(weights):
-            continue
+    for layer, weights in _wrong(recording):
         whose = culprit(weights, layer)
         if whose is None:
             continue
@@ -115,9 +137,9 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
 @rule("weight-drift")
 def weight_drift(recording: Recording) -> Iterator[Finding]:
     """A weight of a size that no initialization gives: training or decay moved it."""
-    for layer, weights in weighted(recording):
+    for layer, weights in _wrong(recording):
         tau = float(weights.tau.mean())
-        if not is_wrong(weights) or culprit(weights, layer) is not None:
+        if culprit(weights, layer) is not None:
             continue
         far = not 0.5 <= tau <= 2
         severity = _severity(recording, layer)
@@ -136,6 +158,36 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
             "Lower the weight decay of hidden layers, or the learning rate; before training, "
             "selfnorm.init.initialize_(model).",
         )
+
+
+@rule("aligned-weights")
+def aligned_weights(recording: Recording) -> Iterator[Finding]:
+    """Weights of the right size that amplify the directions in which their inputs vary together."""
+    found = alignment(recording)
+    if found is None:
+        return
+    worst, layers = found.worst, found.layers
+    named = ", ".join(
+        f"{layer.name} ({layer.data_gain:.3g} at tau = {layer.tau:.3g})" for layer in layers[:3]
+    )
+    many = f"the {len(layers)} layers before it multiply"
+    kept = all(w.gram_error <= _KEPT for layer in layers[:3] for w in layer.weights)
+    severity: Severity = "note" if kept else "error" if worst.variance > 4 else "warning"
+    yield Finding(
+        "aligned-weights",
+        severity,
+        layers[0].module,
+        f"variance {worst.variance:.3g} behind {worst.name}, where omega and tau make the theory "
+        f"expect {float(worst.predicted.variance) if worst.predicted else np.nan:.3g}: "
+        f"{many if layers[1:] else 'the layer before it multiplies'} the mean square of this data "
+        f"by {found.mean:.3g} times what their size tells (geometric mean); most {named}",
+        "a gain on the data, |Wx|^2/|x|^2 * fan_in/fan_out, near tau: weights independent of the "
+        "directions in which their inputs vary together",
+        "Training aligns weights with these directions, and the variance follows the gain, not "
+        "tau. Orthogonal weights amplify no direction (Klambauer et al. 2017, section 2, take "
+        "inputs as independent; Pennington et al. 2017 on isometry).",
+        _NARROWING if kept else _KEEPING,
+    )
 
 
 @rule("nonzero-bias")
