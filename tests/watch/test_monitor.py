@@ -14,6 +14,7 @@ import selfnorm
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.plots._monitor import plot_monitor
 from selfnorm.recording import Observation
+from selfnorm.theory import THEOREM_1
 from selfnorm.watch import Monitor, lightning_callback
 from support.networks import NETWORKS, Functional, plain
 
@@ -151,6 +152,25 @@ def test_it_warns_once() -> None:
     with pytest.warns(SelfNormWarning, match=r"left at step 0: tau of '0' is [12]\.") as caught:
         trained(model, 4, every=1)
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("orthogonal", [True, False])
+def test_behind_orthogonal_weights_the_mean_is_no_condition(orthogonal: bool) -> None:
+    model = nn.Sequential(nn.Linear(64, 64), nn.SELU(), nn.Linear(64, 2))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.eye(64))
+        if not orthogonal:
+            model[0].weight.copy_(torch.eye(64).roll(1, 0).index_fill_(0, torch.arange(32), 0.0))
+            model[0].weight[:32, 0] = 1.0  # of norm 1 as well, and all alike
+        model[0].bias.zero_()
+    torch.manual_seed(0)
+    x = 0.2 + torch.randn(256, 64)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SelfNormWarning)
+        with selfnorm.monitor(model) as monitor:
+            model(x).sum().backward()
+    assert ["mean of '1'" in str(one.message) for one in caught] == ([] if orthogonal else [True])
+    assert THEOREM_1.holds("variance", monitor.records[1].variance)
 
 
 def test_a_right_network_is_within_the_conditions() -> None:

@@ -187,7 +187,10 @@ class Monitor:
         last: Observation | None = None
         for record in new:
             before = last if record.layer in selus else None
-            checked = [(record, "mean"), (record, "variance")] if record.layer in selus else []
+            checked = [(record, "variance")] if record.layer in selus else []
+            # Orthogonal weights hand the mean square on, whatever part of it the mean has.
+            if checked and not (before is not None and np.isfinite(before.gram_error)):
+                checked.insert(0, (record, "mean"))
             if before is not None and np.isfinite(before.tau):
                 checked.insert(0, (before, "tau"))
             for of, name in checked:
