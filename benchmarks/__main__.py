@@ -21,6 +21,9 @@ NAMES = (
     "trained_alarms",
     "accuracy",
     "derivatives",
+    "keep",
+    "depth",
+    "plain",
 )
 
 

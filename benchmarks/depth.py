@@ -34,7 +34,7 @@ def by_rate(task: Task, count: int, rates: tuple[float, ...], rivals: list[str])
     """All networks at each rate."""
     for rate in rates:
         at = replace(task, rate=rate)
-        found = outcomes(at, [OURS], count) | outcomes(at, rivals, RIVALS_SEEDS)
+        found = outcomes(at, [OURS], count) | outcomes(at, rivals, min(count, RIVALS_SEEDS))
         for rival in rivals:
             yield row(f"{named(task)}, rate {rate:g}", found[OURS], rival, found[rival])
 

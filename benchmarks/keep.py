@@ -13,7 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from benchmarks._deep import WAYS, accuracy, build, data, median, spread, variances
+from benchmarks._deep import (
+    WAYS,
+    accuracy,
+    build,
+    data,
+    median,
+    one_thread,
+    spread,
+    variances,
+)
 from benchmarks._harness import Row, budget, compare, duration, main
 from selfnorm.optim import keep_orthogonal
 from selfnorm.training import Shuffled
@@ -121,9 +130,9 @@ def told(runs: list[Trained]) -> str:
     )
 
 
+@one_thread()
 def trained(begin: Begin, depth: int, width: int, epochs: int, seed: int) -> Trained:
     """Train a network so, with one cosine, on one thread."""
-    torch.set_num_threads(1)
     torch.manual_seed(seed)
     rows = data("digits")
     model = build(WAYS["SELU, kept"], depth, width, 64, CLASSES)

@@ -5,20 +5,24 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from rich.console import Console, ConsoleDimensions
 from typer.testing import CliRunner
 
 from selfnorm.cli._app import app
 from support.strict import STRICT
 
-WIDE = {"COLUMNS": "200"}
+SIZE = ConsoleDimensions(200, 25)
+WIDE = {"COLUMNS": str(SIZE.width)}
 Done = subprocess.CompletedProcess[str]
 
 
 def run(*arguments: str) -> Done:
     """The command in this process; one of its own takes a second or two to import SciPy."""
-    outcome = CliRunner(env=WIDE).invoke(app, list(arguments))
+    with patch.object(Console, "size", SIZE):  # a console may have taken COLUMNS when it was made
+        outcome = CliRunner().invoke(app, list(arguments))
     if outcome.exception and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
     return Done(arguments, outcome.exit_code, outcome.stdout, outcome.stderr)
