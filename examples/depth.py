@@ -163,8 +163,8 @@ def show(run: Run) -> None:
     """A line: the rate, accuracy, the last loss, and the variance at the start and the end."""
     middle, last = len(run.after) // 2 - 1, len(run.after) - 1
     layers = "".join(f"{run.after[layer]:>8.2g}" for layer in (0, middle, last))
-    figures = f"{run.rate:>7g}{run.accuracy:>9.3f}{run.losses[-1]:>7.2g}{run.before[-1]:>10.2g}"
-    print(f"{run.name:<22}{figures} {layers}", flush=True)
+    figures = f"{run.rate:>6g}{run.accuracy:>9.3f}{run.losses[-1]:>7.2g}{run.before[-1]:>9.2g}"
+    print(f"{run.name:<24}{figures}{layers}", flush=True)
 
 
 def in_range(variances: list[float]) -> bool:
@@ -182,8 +182,8 @@ def said(best: list[Run]) -> str:
     assert shaped.accuracy > max(run.accuracy for run in (free, *others[:3]))
     rival = max(others, key=lambda run: run.accuracy)
     return (
-        f"Kept orthogonal, every SELU layer ends in theorem 1's range; with LeCun's weights\n"
-        f"alone variances end up to {worst:.2g} times off. The best other network is\n"
+        f"Kept orthogonal, every SELU layer ends in theorem 1's range; with LeCun's\n"
+        f"weights alone variances end up to {worst:.2g} times off. The best other network is\n"
         f"{rival.name!r}: accuracy {rival.accuracy:.3f}, variance of its last layer "
         f"{rival.after[-1]:.2g}."
     )
@@ -204,9 +204,9 @@ def main() -> None:
         f"Digits, {train_rows:,} rows, {asked.epochs} epochs: plain networks, {asked.depth} layers "
         f"of {WIDTH};\nof learning rates {rates} the one that validates better\n"
     )
-    print(f"{'':22}{'':7}{'accuracy':>9}{'loss':>7}{'variance':>10}{'at the end, layer':>26}")
+    print(f"{'':30}{'accuracy':>9}{'loss':>7}{'variance':>9}{'at the end, layer':>24}")
     ends = f"{1:>8}{asked.depth // 2:>8}{asked.depth:>8}"
-    print(f"{'network':<22}{'rate':>7}{f'{test_rows} rows':>9}{'':7}{'at start':>10} {ends}")
+    print(f"{'network':<24}{'rate':>6}{f'{test_rows} rows':>9}{'':7}{'at start':>9}{ends}")
     numbers = range(len(contenders(asked.depth)))
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         deep = asked.deep and pool.submit(train, (0, asked.deep, RATES[0], asked.epochs))

@@ -50,11 +50,11 @@ def _mean_of_taps(name: str, given: Mapping[str, Any]) -> Tensor:
         else tuple(value) * (len(kernel) // len(value))
         for value in (given.get("stride", 1), given.get("dilation", 1))
     )
-    taps = torch.ones(1, 1, *kernel, dtype=torch.float64)
+    taps = torch.ones(1, 1, *kernel, dtype=torch.float64, device="cpu")
     for dim, (size, step, apart) in enumerate(zip(kernel, stride, dilation, strict=True), 2):
         period = step // math.gcd(step, apart) if "transpose" in name else 1
         counts = [len(range(k % period, size, period)) for k in range(size)]
         shape = [1] * taps.ndim
         shape[dim] = size
-        taps /= torch.tensor(counts, dtype=torch.float64).view(shape)
+        taps /= torch.tensor(counts, dtype=torch.float64, device="cpu").view(shape)
     return taps

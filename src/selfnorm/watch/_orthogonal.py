@@ -32,6 +32,7 @@ def _least(a: Tensor) -> float:
     """What the norm is at least: by products with some vectors, as most weights are far away."""
     rows, columns = a.shape[1:]
     a = a if rows <= columns else a.mT
-    v = torch.randn(a.shape[1], _PROBES, generator=torch.Generator().manual_seed(0)).to(a)
+    drawn = torch.Generator("cpu").manual_seed(0)
+    v = torch.randn(a.shape[1], _PROBES, generator=drawn, device="cpu").to(a)
     error = a @ (a.mT @ v) - v
     return float((error.norm(dim=(1, 2)) / v.norm()).max())
