@@ -40,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## train plain networks of 100 and 1,000 layers on real data; draws demo/depth.png
-	$(BIN)/python examples/depth.py --epochs 10 --deep 1000 --output demo
+	$(BIN)/python examples/depth.py --epochs 6 --deep 1000 --output demo
 
 test: $(STAMP) ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto -q

@@ -7,7 +7,7 @@ that are kept orthogonal cannot amplify any direction, so every layer stays in t
 and with SELU shaped for the depth the network learns well. Same rows, width, optimizer and seed for
 all; each is trained at the same learning rates, and the one that validates better is shown.
 
-`make demo` runs this with `--epochs 10 --deep 1000 --output demo`, which adds a network of 1,000
+`make demo` runs this with `--epochs 6 --deep 1000 --output demo`, which adds a network of 1,000
 layers and draws demo/depth.png.
 """
 
