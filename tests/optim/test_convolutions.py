@@ -166,13 +166,13 @@ def test_the_grid_finds_nearly_the_largest_error() -> None:
         fine = gram_error(torch.fft.fft2(weight, s=(60, 60)).flatten(3).movedim(3, 1).flatten(0, 1))
         largest = torch.linalg.eigvalsh(fine).abs().max().item()
         assert kept.error[f"{index}.weight"] <= largest * (1 + ORTHOGONAL)
-        assert kept.error[f"{index}.weight"] > largest / 1.15
+        assert kept.error[f"{index}.weight"] > largest / 1.1
 
 
 def test_half_of_the_frequencies_are_all() -> None:
     weight = torch.randn(2, 3, 4, 3, 2, generator=seeded())
     half = torch.linalg.svdvals(spectrum(weight)).unflatten(0, (2, -1))
-    whole = torch.linalg.svdvals(torch.fft.fft2(weight, s=(7, 4)).flatten(3).movedim(3, 1))
+    whole = torch.linalg.svdvals(torch.fft.fft2(weight, s=(5, 3)).flatten(3).movedim(3, 1))
     torch.testing.assert_close(half.amax(1), whole.amax(1))
     torch.testing.assert_close(half.amin(1), whole.amin(1))
 
@@ -182,7 +182,7 @@ def test_kernels_from_far_away_are_refused_before_anything_is_written() -> None:
     before = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.Adam(model.parameters())
     with pytest.raises(
-        ArgumentError, match=r"'0\.weight' .*initialize_\(model, distribution=\"iso"
+        ArgumentError, match=r"'2\.weight' .*initialize_\(model, distribution=\"iso"
     ):
         keep_orthogonal(optimizer, model, convolutions="operators")
     assert all(torch.equal(value, model.state_dict()[n]) for n, value in before.items())
@@ -247,5 +247,5 @@ def test_kernels_of_one_size_are_corrected_together_as_far_as_memory_allows() ->
 
     alike = [("a", [kernels(4, 2, 3, 3)]), ("b", [kernels(4, 2, 3, 3)]), ("c", [kernels(4, 6, 3)])]
     assert len(stacked(alike)) == 2
-    large = [(name, [kernels(256, 128, 3, 3)]) for name in "abc"]
+    large = [(name, [kernels(512, 128, 3, 3)]) for name in "abc"]
     assert len(stacked(large)) == 3

@@ -5,14 +5,17 @@ A convolution multiplies a wave of frequency w by `F(w) = sum_t K_t e^{-i w t}`.
 
     F <- F - F (F^H F - I) / 2
 
-is a polynomial of degree 3 in F, so of a kernel of k taps the result has 3 k - 2. As many
-frequencies a dimension hold it without aliasing. Cut to the k taps it is no longer orthogonal up to
-the error's square: of 16 channels and 3 x 3 taps, after a step of Adam, a third of the error is
-left, then six tenths of that, and then less and less goes. From far away it finds none: orthogonal
-kernels are few among all, unlike matrices.
+is a polynomial of degree 3 in F, so of a kernel with taps 0 to k - 1 it has taps -(k - 1) to
+2 (k - 1). On 2 k - 1 frequencies a dimension those outside fall upon each other and upon none of
+the k, to which it is cut. Cut, it is no longer orthogonal up to the error's square: of 16 channels
+and 3 x 3 taps, after a step of Adam, a third of the error is left, then six tenths of that, and
+then less and less goes. From far away it finds none: orthogonal kernels are few among all, unlike
+matrices.
 
-`F^H F - I` has 2 k - 1 taps, so 3 k - 2 frequencies determine it. What it is between them was up to
-a tenth more than on them.
+`F^H F - I` has 2 k - 1 taps, so as many frequencies determine it. Between them it was up to a
+quarter more; between twice as many it is at most sqrt 2 times as much a dimension, as
+`u^H (F^H F - I) v` is a trigonometric polynomial of degree k - 1 (Ehlich and Zeller 1964,
+*Schwankung von Polynomen zwischen Gitterpunkten*).
 """
 
 import math
@@ -26,12 +29,13 @@ _FAR = 0.8
 _LONG = 30
 
 
-def spectrum(kernels: Tensor) -> Tensor:
+def spectrum(kernels: Tensor, density: int = 1) -> Tensor:
     """`(count, rows, columns, *kernel)` as matrices `(count * frequencies, rows, columns)`.
 
-    Half of the frequencies: at the others the matrices are the conjugates.
+    At `density * (2 k - 1)` frequencies along a dimension of k taps, and at half of all: at the
+    others the matrices are the conjugates.
     """
-    grid, dims = _grid(kernels)
+    grid, dims = _grid(kernels, density)
     waves = torch.fft.rfftn(kernels, s=grid, dim=dims)
     return waves.flatten(3).movedim(3, 1).flatten(0, 1)
 
@@ -67,9 +71,9 @@ def corrected_kernels(kernels: Tensor, sizes: Tensor, tolerance: float) -> Tenso
     return best
 
 
-def _grid(kernels: Tensor) -> tuple[list[int], list[int]]:
+def _grid(kernels: Tensor, density: int = 1) -> tuple[list[int], list[int]]:
     """How many frequencies, and of which dimensions."""
-    return [3 * taps - 2 for taps in kernels.shape[3:]], list(range(3, kernels.ndim))
+    return [density * (2 * taps - 1) for taps in kernels.shape[3:]], list(range(3, kernels.ndim))
 
 
 def _cut(a: Tensor, like: Tensor) -> Tensor:

@@ -178,8 +178,8 @@ class Kept:
     def error(self) -> dict[str, float]:
         """The spectral norm of `A^T A / s**2 - I` by weight, the largest of its matrices.
 
-        Of operators `F(w)^H F(w) / s**2 - I`, the largest of `3 k - 2` frequencies along each
-        dimension of k taps, which determine it; between them up to a tenth more was found.
+        Of operators `F(w)^H F(w) / s**2 - I`, the largest of `2 (2 k - 1)` frequencies along each
+        dimension of k taps. Between them it is at most sqrt(2) times that for each dimension.
         """
         return {weight.name: error_of(weight.matrices()) for weight in self._weights}
 

@@ -11,7 +11,7 @@ from selfnorm.optim._correct import corrected, gram_error, polar, size_of
 from selfnorm.optim._frequency import corrected_kernels, sizes_of, spectrum
 
 _LARGEST = 1 << 22  # numbers a stack; some copies of them are held while it is corrected
-_WAVES = 3  # times the taps of each dimension, at most, are the frequencies of a kernel
+_WAVES = 2  # times the taps of each dimension, at most, are the frequencies of a kernel
 
 Named = tuple[str, Matrices]
 
@@ -116,7 +116,7 @@ def error_of(several: Sequence[Matrices]) -> float:
     worst = 0.0
     for m in several:
         values = m.read().detach().double() / m.scale
-        error = gram_error(spectrum(values) if isinstance(m, Kernels) else values)
+        error = gram_error(spectrum(values, density=2) if isinstance(m, Kernels) else values)
         if not bool(error.isfinite().all()):
             return math.nan
         worst = max(worst, float(torch.linalg.eigvalsh(error).abs().max()))
