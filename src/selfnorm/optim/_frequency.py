@@ -25,7 +25,7 @@ from torch import Tensor
 
 from selfnorm.optim._correct import gram_error, iterated, size_of
 
-_FAR = 0.8
+_FAR = 0.8  # from here on kernels are shrunk first, into where the iteration converges
 _LONG = 30
 
 
