@@ -409,7 +409,7 @@ def test_complex_and_integer_weights_are_refused() -> None:
 
 
 def test_distribution_is_one_of_two() -> None:
-    with pytest.raises(ArgumentError, match="'uniform' or 'orthogonal'; got 'cauchy'"):
+    with pytest.raises(ArgumentError, match="'orthogonal' or 'isometric'; got 'cauchy'"):
         initialize_(nn.Linear(2, 2), distribution="cauchy")
     with pytest.raises(ArgumentError, match="cuts the tails of a normal distribution"):
         initialize_(nn.Linear(2, 2), distribution="uniform", truncated=True)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from selfnorm.errors import ArgumentError
+from selfnorm.init import initialize_
 from selfnorm.training import Epoch, Options, Rows
 from selfnorm.training._loop import train_step
 from selfnorm.training._state import State
-from support.tolerances import CLIPPED, LEARNING_RATE
+from support.tolerances import CLIPPED, LEARNING_RATE, ORTHOGONAL
 
 
 def started(model: nn.Module, steps: int, **changes: object) -> State:
@@ -144,6 +145,18 @@ def test_hidden_weights_are_kept_orthogonal_and_not_decayed() -> None:
     state.finish("epochs")
     state.optimizer.step()
     assert kept.corrections == 5
+
+
+def test_convolutions_are_kept_as_asked() -> None:
+    model = nn.Sequential(nn.Conv1d(2, 4, 3), nn.SELU(), nn.Conv1d(4, 1, 3))
+    initialize_(model, distribution="orthogonal")
+    started(model, 100, keep_orthogonal=True)
+    with pytest.raises(ArgumentError, match=r"distribution=\"isometric\""):
+        started(model, 100, keep_orthogonal=True, convolutions="operators")
+    initialize_(model, distribution="isometric")
+    kept = started(model, 100, keep_orthogonal=True, convolutions="operators").kept
+    assert kept is not None
+    assert max(kept.error.values()) < ORTHOGONAL
 
 
 def test_keeping_is_true_or_false() -> None:

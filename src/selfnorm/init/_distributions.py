@@ -8,7 +8,7 @@ moments have their fixed point (Klambauer et al. 2017, section 3).
 import math
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from selfnorm.init._orthogonal import orthogonal
 from selfnorm.init._tensors import as_stored, blank, check_dtype, check_writable
 from selfnorm.theory._numbers import scalar
 
-Distribution = Literal["normal", "uniform", "orthogonal"]
+Distribution = Literal["normal", "uniform", "orthogonal", "isometric"]
 
 _CUT = 2.0  # where the normal distribution is truncated, in its own standard deviations
 _INSIDE = math.erf(_CUT / math.sqrt(2.0))  # the probability that the cut keeps
@@ -190,10 +190,10 @@ class Draw:
 
     def __post_init__(self) -> None:
         named = isinstance(cast("object", self.distribution), str)
-        if not named or self.distribution not in ("normal", "uniform", "orthogonal"):
+        if not named or self.distribution not in get_args(Distribution):
             raise ArgumentError(
-                f"distribution is 'normal', 'uniform' or 'orthogonal'; got {self.distribution!r}. "
-                "Choose one of the three."
+                "distribution is 'normal', 'uniform', 'orthogonal' or 'isometric'; got "
+                f"{self.distribution!r}. Choose one of the four."
             )
         for name in ("truncated", "exact"):
             if not isinstance(value := getattr(self, name), bool):
@@ -209,16 +209,22 @@ class Draw:
                 "truncated=True cuts the tails of a normal distribution; got "
                 f"distribution={self.distribution!r}, which has none. Leave one of the two out."
             )
-        if self.exact and self.distribution == "orthogonal":
+        if self.exact and self.orthogonal:
             raise ArgumentError(
-                "exact=True centers and scales each unit by itself; got distribution='orthogonal', "
-                "whose units would not be orthogonal then. Leave one of the two out."
+                "exact=True centers and scales each unit by itself; got distribution="
+                f"{self.distribution!r}, whose units would not be orthogonal then. Leave one of "
+                "the two out."
             )
+
+    @property
+    def orthogonal(self) -> bool:
+        """Whether a unit's weights depend on other units'."""
+        return self.distribution in ("orthogonal", "isometric")
 
     @property
     def independent(self) -> "Draw":
         """The same for weights that no input is multiplied with."""
-        return replace(self, distribution="normal") if self.distribution == "orthogonal" else self
+        return replace(self, distribution="normal") if self.orthogonal else self
 
 
 def check_drawable(tensor: Tensor, draw: Draw, what: str) -> None:
@@ -256,13 +262,13 @@ def fill_(weight: Tensor, fan_in: float, draw: Draw) -> None:
     """Draw a weight of shape `(matrices, units, *terms)` in place."""
     terms = tuple(range(2, weight.ndim))
     # A fresh contiguous tensor: torch's generators draw otherwise for another memory format.
-    values = _standard(weight.shape, weight.device, draw)
+    values = standard(weight.shape, weight.device, draw)
     if draw.exact:
         values -= values.mean(terms, keepdim=True)
         values *= values.square().mean(terms, keepdim=True).rsqrt()
         # Where a unit's draws are nearly equal, scaling magnifies the rounding of the centering.
         values -= values.mean(terms, keepdim=True)
-    if draw.distribution == "orthogonal":
+    if draw.orthogonal:
         matrices = orthogonal(values.flatten(2))
         values = matrices.mul_(math.sqrt(max(matrices.shape[1:]))).reshape(weight.shape)
     weight.copy_(values.mul_(fan_in**-0.5))
@@ -271,7 +277,7 @@ def fill_(weight: Tensor, fan_in: float, draw: Draw) -> None:
 def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw, batch_dims: int = 0) -> Tensor:
     what = "the tensor"
     check_drawable(tensor, draw, what)
-    _check_dims(tensor, batch_dims)
+    check_dims(tensor, batch_dims)
     units, *inputs = tensor.shape[batch_dims:]
     terms = math.prod(inputs)
     if fan_in is not None:
@@ -287,7 +293,7 @@ def _lecun_(tensor: Tensor, fan_in: float | None, draw: Draw, batch_dims: int = 
     return tensor
 
 
-def _check_dims(tensor: Tensor, batch_dims: int) -> None:
+def check_dims(tensor: Tensor, batch_dims: int) -> None:
     """Raise unless there are units and inputs behind the dimensions that count matrices."""
     given = cast("object", batch_dims)
     if isinstance(given, bool) or not isinstance(given, Integral) or given < 0:
@@ -331,7 +337,7 @@ def _check_holds(dtype: torch.dtype, fan_in: float, farthest: float) -> None:
         )
 
 
-def _standard(shape: torch.Size, device: torch.device, draw: Draw) -> Tensor:
+def standard(shape: torch.Size, device: torch.device, draw: Draw) -> Tensor:
     """Independent draws of mean 0 and variance 1."""
     dtype = torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
     values = torch.empty(shape, dtype=dtype, device=device)

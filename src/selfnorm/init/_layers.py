@@ -13,6 +13,7 @@ from functools import singledispatch
 
 from torch import Tensor, nn
 
+from selfnorm.init._convolutions import fill_operators_
 from selfnorm.init._distributions import Draw, fill_
 from selfnorm.init._matrices import Matrices
 
@@ -43,6 +44,7 @@ class Weight:
     fan_in: int | None = None  # None: as many as a unit has weights
     views: Views = _rows
     multiplies: bool = True  # False: its rows are looked up, or stand for themselves
+    overlaps: bool = False  # a kernel of windows that all of its taps share with others
 
     def groups(self, tensor: Tensor) -> list[Matrices]:
         """Units with equally many weights."""
@@ -69,7 +71,10 @@ class Weight:
         tensor.zero_()
         draw = draw if self.multiplies else draw.independent
         for group in self.groups(tensor):
-            fill_(group.view, group.fan_in, draw)
+            if self.overlaps and draw.distribution == "isometric":
+                fill_operators_(group.view, draw)
+            else:
+                fill_(group.view, group.fan_in, draw)
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ def _(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[Entry]:
     fewer terms, so the variance is lower along the border.
     """
     blocks = _blocks(module.out_channels // module.groups)
-    return [Weight("weight", views=blocks), Constant("bias")]
+    overlaps = math.prod(module.stride) == 1 < math.prod(module.kernel_size)
+    return [Weight("weight", views=blocks, overlaps=overlaps), Constant("bias")]
 
 
 @entries.register(nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)

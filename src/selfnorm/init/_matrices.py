@@ -24,6 +24,11 @@ class Matrices:
         return tuple(range(2, self.view.ndim))
 
     @property
+    def size(self) -> tuple[int, ...]:
+        """Of one matrix."""
+        return self.view.shape[1], self.terms
+
+    @property
     def terms(self) -> int:
         """How many weights a unit has: the number of columns."""
         return math.prod(self.view.shape[2:])
@@ -48,3 +53,28 @@ class Matrices:
     def write_(self, values: Tensor) -> None:
         """Put matrices of the shape that `read` gives into the weight, in its dtype."""
         self.view.copy_(values.reshape(self.view.shape))
+
+
+class Kernels(Matrices):
+    """Equally large kernels of convolutions with stride 1: `(groups, units, inputs, *kernel)`.
+
+    Each stands for the matrices by which it multiplies waves, `units x inputs` at each frequency.
+    """
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Of one kernel."""
+        return tuple(self.view.shape[1:])
+
+    @property
+    def scale(self) -> float:
+        """The singular value that all frequencies have if the operator is orthogonal.
+
+        The squares of a unit's weights sum to 1, or do so on average: variance 1/fan_in again.
+        """
+        units, inputs = self.view.shape[1:3]
+        return math.sqrt(max(units, inputs) / inputs)
+
+    def read(self) -> Tensor:
+        """The view."""
+        return self.view

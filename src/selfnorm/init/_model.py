@@ -56,6 +56,8 @@ def initialize_(
     transposed one's phases, a recurrent layer's gates, queries, keys and values. Gates have fan-in
     input + state, so `[W_ih, W_hh]` has orthonormal rows where neither is narrower than the state.
     Rows of embeddings, `bias_k` and `bias_v` are multiplied with nothing and stay normal.
+    `distribution="isometric"` is the same but for convolutions of stride 1, which are orthogonal on
+    the whole image, and not on one window alone: those of `orthogonal_convolution_`, by group.
 
     **Shared weights** are written once. Where two layers want different variances the smaller wins,
     and a warning says so: of an embedding tied to a decoder that is the decoder's 1/dim. Logits of
@@ -82,7 +84,7 @@ def initialize_(
 
     Args:
         module: The model, or one layer.
-        distribution: "normal", "uniform" or "orthogonal".
+        distribution: "normal", "uniform", "orthogonal" or "isometric".
         truncated: Cut the normal distribution at two standard deviations; see `lecun_normal_`.
         exact: Center each unit's weights and scale their squares to 1 (`omega = 0`, `tau = 1`); see
             `lecun_normal_`. Of an embedding each row, to mean 0 and mean square 1.

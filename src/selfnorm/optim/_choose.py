@@ -1,7 +1,7 @@
 """Which of a model's weights are kept orthogonal, and why the others are not."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.init._layers import Weight
-from selfnorm.init._matrices import Matrices
+from selfnorm.init._matrices import Kernels, Matrices
 from selfnorm.init._memory import is_plain
 from selfnorm.init._places import Place, Slot, find, named, sharing_of
 
@@ -23,10 +23,12 @@ class Chosen:
     name: str
     parameter: Tensor
     entry: Weight
+    operator: bool = False  # a kernel, to be orthogonal as a convolution of the image
 
     def matrices(self) -> list[Matrices]:
-        """Its matrices, as views of where it lies now."""
-        return self.entry.matrices(self.parameter.detach())
+        """Its matrices, or kernels, as views of where it lies now."""
+        found = self.entry.matrices(self.parameter.detach())
+        return [Kernels(m.view, m.fan_in) for m in found] if self.operator else found
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,13 @@ def choose(
     model: nn.Module,
     include: Names | None,
     exclude: Names | None,
+    *,
+    operators: bool = False,
 ) -> Choice:
     """Every weight that the optimizer changes, but the output's.
 
     The output's is the last of `named_modules` that has one: its size is the network's to learn.
+    With `operators`, kernels whose windows overlap are kept as such.
 
     Raises:
         ArgumentError: a name is none of the model's, or nothing is left to keep.
@@ -65,6 +70,9 @@ def choose(
     choice = _sorted_out(model, held, include, exclude)
     if not choice.weights:
         raise ArgumentError(_nothing(model, choice, held))
+    if operators:
+        weights = [replace(w, operator=w.entry.overlaps) for w in choice.weights]
+        return replace(choice, weights=weights)
     return choice
 
 

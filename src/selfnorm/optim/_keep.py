@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -13,15 +13,17 @@ from torch import Tensor, nn
 from selfnorm._parameters import Number, Whole
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.optim._choose import Chosen, Names, choose
-from selfnorm.optim._stack import Stack, error_of, stacked
+from selfnorm.optim._stack import Stack, error_of, size_of_kernels, stacked
 
 Every = int | Literal["auto"]
 Tolerance = float | Literal["auto"]
+Convolutions = Literal["matrices", "operators"]
 
 _STATE = "selfnorm_keep_orthogonal"  # in the optimizer's state_dict
 _EXACT = 1e-6
 _LEFT = 0.25  # of the tolerance, by a correction
 _LONGEST = 100
+_FAR = 0.5  # of a kernel, at the call
 _MOST, _DEEP = 0.1, 0.3
 _ROUNDINGS = 8  # of the dtype, which the tolerance must exceed
 
@@ -37,6 +39,7 @@ def keep_orthogonal(
     exclude: Names | None = None,
     tolerance: Tolerance = "auto",
     every: Every = "auto",
+    convolutions: Convolutions = "matrices",
 ) -> "Kept":
     r"""Keep the weights of a model's hidden layers orthogonal while an optimizer trains it.
 
@@ -51,8 +54,16 @@ def keep_orthogonal(
     `tolerance`: what it had become by the last correction tells how many. All matrices of one shape
     are corrected together. At the call itself weights become the nearest orthogonal ones, so
     LeCun-normal weights need nothing more; `selfnorm.init.initialize_(distribution="orthogonal")`
-    starts there. Convolutions count as `out x (in * kernel)` by group; recurrent weights gate by
-    gate; attention's projection by projection.
+    starts there. Recurrent weights count gate by gate, attention's projection by projection.
+
+    Convolutions count as matrices `out x (in * kernel)` by group. This is no isometry of the image,
+    as windows overlap: patterns that repeat may be amplified. With `convolutions="operators"` those
+    of stride 1 are kept orthogonal as operators: `F(w) = sum_t K_t exp(-i w t)`, by which a kernel
+    multiplies waves, is corrected at every frequency, and cut to the kernel's taps again. `s**2` is
+    `max(out, in) / in` then. With circular padding `|Wx| = s |x|` holds for every image if `out` is
+    not below `in`; with zeros, or none, `|Wx| <= s |x|`, as what leaves over the border is lost. It
+    has to start there, from `selfnorm.init.initialize_(distribution="isometric")`: from square
+    kernels at random 1,000 iterations find no orthogonal operator.
 
     What remembers the interval is in the optimizer's `state_dict`, so a training goes on after a
     checkpoint as it would have without: make the optimizer, call this, then load. A step that a
@@ -70,14 +81,16 @@ def keep_orthogonal(
             "auto", .1 for up to 9 weights and `.3 / sqrt(weights)` for more, as what the layers of
             a deep network gain adds up: at 100 layers .1 lets variances reach 2, .03 holds 1.4.
         every: Correct after so many steps; or "auto".
+        convolutions: Keep those of stride 1, and not transposed, as "matrices" or "operators".
 
     Returns:
         A `Kept`: `error` is how far each weight is, `remove()` ends it.
 
     Raises:
         ArgumentError: Nothing is left to keep, a name is none of the model's, a weight is kept
-            already, weights are not finite, or `tolerance` or `every` is out of range; or the
-            tolerance is finer than a weight's dtype can hold (bfloat16: .0625).
+            already, weights are not finite, or `tolerance`, `every` or `convolutions` is none of
+            those above; the tolerance is finer than a weight's dtype can hold (bfloat16: .0625); or
+            a kernel is about .5 or more from an orthogonal operator.
         UnsupportedError: Another thing than an optimizer and a model came.
 
     Warns:
@@ -86,7 +99,8 @@ def keep_orthogonal(
             size is restored. In training: weights are no longer finite, and are left as they are.
 
     Source: Björck and Bowie 1971, *An iterative algorithm for computing the best estimate of an
-    orthogonal matrix*; Saxe et al. 2014 and Pennington et al. 2017, for what orthogonal weights do.
+    orthogonal matrix*; Saxe et al. 2014 and Pennington et al. 2017, for what orthogonal weights do;
+    Xiao et al. 2018 and Li et al. 2019 (arXiv 1806.05393, 1911.00937), for convolutions.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(16, 32), nn.SELU(), nn.Linear(32, 2))
@@ -98,8 +112,9 @@ def keep_orthogonal(
         >>> list(kept.error), max(kept.error.values()) < 0.1
         (['0.weight'], True)
     """
-    _check_numbers(tolerance, every)
-    choice = choose(optimizer, model, include, exclude)
+    _check_options(tolerance, every, convolutions)
+    operators = convolutions == "operators"
+    choice = choose(optimizer, model, include, exclude, operators=operators)
     if tolerance == "auto":
         tolerance = _tolerance_for(choice.weights)
     _check_weights(optimizer, choice.weights, tolerance)
@@ -161,7 +176,11 @@ class Kept:
 
     @property
     def error(self) -> dict[str, float]:
-        """The spectral norm of `A^T A / s**2 - I` by weight, the largest of its matrices."""
+        """The spectral norm of `A^T A / s**2 - I` by weight, the largest of its matrices.
+
+        Of operators `F(w)^H F(w) / s**2 - I`, the largest of `2 (2 k - 1)` frequencies along each
+        dimension of k taps. Between them it is at most sqrt(2) times that for each dimension.
+        """
         return {weight.name: error_of(weight.matrices()) for weight in self._weights}
 
     def correct(self) -> None:
@@ -270,7 +289,7 @@ def _was_skipped(optimizer: torch.optim.Optimizer) -> bool:
     return isinstance(found, Tensor) and bool(found.item())
 
 
-def _check_numbers(tolerance: object, every: object) -> None:
+def _check_options(tolerance: object, every: object, convolutions: object) -> None:
     if tolerance != "auto" and not Number(0.0, 0.5, open_low=True).holds(tolerance):
         raise ArgumentError(
             f"tolerance is how far squares of singular values may be from 1, above 0 and at most "
@@ -279,6 +298,10 @@ def _check_numbers(tolerance: object, every: object) -> None:
     if every != "auto" and not Whole(1).holds(every):
         raise ArgumentError(
             f"every is a whole number of steps, 1 or more, or 'auto'; got {every!r}. Choose one."
+        )
+    if convolutions not in get_args(Convolutions):
+        raise ArgumentError(
+            f"convolutions are kept as 'matrices' or 'operators'; got {convolutions!r}. Choose one."
         )
 
 
@@ -304,4 +327,11 @@ def _check_weights(
             raise ArgumentError(
                 f"Weights that are kept are finite numbers; {weight.name!r} holds others. "
                 "Initialize the model anew with selfnorm.init.initialize_."
+            )
+        if weight.operator and (far := size_of_kernels(weight.matrices())) >= _FAR:
+            raise ArgumentError(
+                "From far away the nearest orthogonal convolution cannot be found; the squares of "
+                f"singular values of {weight.name!r} are about {far:.2g} from 1. Start from "
+                'selfnorm.init.initialize_(model, distribution="isometric"), load weights that '
+                "were kept so before this call, or leave convolutions out."
             )

@@ -6,7 +6,7 @@ from torch import nn
 
 from selfnorm._lightning import callback_class
 from selfnorm.optim._choose import Names
-from selfnorm.optim._keep import Every, Kept, Tolerance, keep_orthogonal
+from selfnorm.optim._keep import Convolutions, Every, Kept, Tolerance, keep_orthogonal
 
 
 def lightning_callback(
@@ -15,6 +15,7 @@ def lightning_callback(
     exclude: Names | None = None,
     tolerance: Tolerance = "auto",
     every: Every = "auto",
+    convolutions: Convolutions = "matrices",
     module: str = "",
 ) -> Any:
     """A Lightning callback that keeps the weights of the hidden layers orthogonal.
@@ -27,13 +28,20 @@ def lightning_callback(
         exclude: Likewise.
         tolerance: Likewise.
         every: Likewise.
+        convolutions: Likewise.
         module: Keep this part of the LightningModule; all of it if empty.
 
     Raises:
         UnsupportedError: Neither package is installed.
     """
     kind = type("KeepOrthogonalCallback", (_Keeping, callback_class()), {})
-    options = {"include": include, "exclude": exclude, "tolerance": tolerance, "every": every}
+    options = {
+        "include": include,
+        "exclude": exclude,
+        "tolerance": tolerance,
+        "every": every,
+        "convolutions": convolutions,
+    }
     return kind(options, module)
 
 

@@ -1,8 +1,10 @@
 """How to train: the numbers that a user may set."""
 
 from dataclasses import dataclass
+from typing import get_args
 
-from selfnorm._parameters import Flag, Number, OrNone, Whole, check, parameter
+from selfnorm._parameters import Choice, Flag, Number, OrNone, Whole, check, parameter
+from selfnorm.optim._keep import Convolutions
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Options:
         patience: Epochs without a better validation loss before training stops.
         keep_orthogonal: Bring the hidden weights back to orthogonal ones after the optimizer's
             steps, as `selfnorm.optim.keep_orthogonal`; they are not decayed then.
+        convolutions: Keep convolutions of stride 1 as "matrices" or as "operators", likewise.
 
     Raises:
         ArgumentError: One of them is out of its range, or no number.
@@ -33,6 +36,9 @@ class Options:
     weight_decay: float = parameter(1e-4, Number(0, 1), "AdamW's.")
     patience: int = parameter(20, Whole(1), "Epochs without gain before it stops.")
     keep_orthogonal: bool = parameter(False, Flag(), "Keep the hidden weights orthogonal.")
+    convolutions: Convolutions = parameter(
+        "matrices", Choice(get_args(Convolutions)), "What they are kept as."
+    )
 
     def __post_init__(self) -> None:
         check(self)

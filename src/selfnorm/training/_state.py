@@ -58,7 +58,9 @@ class State:
             fused=_fuses(model),
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        kept = keep_orthogonal(optimizer, model) if options.keep_orthogonal else None
+        kept = None
+        if options.keep_orthogonal:
+            kept = keep_orthogonal(optimizer, model, convolutions=options.convolutions)
         return cls(model, optimizer, schedule, generator, _weights(model), kept=kept)
 
     def add(self, epoch: Epoch, deciding: float) -> None:
