@@ -8,12 +8,10 @@ weights kept orthogonal; it is wrong if a variance leaves theorem 1's range at a
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks._deep import OURS, RIVALS, Task, median, named, outcomes, row
+from benchmarks._deep import OURS, RIVALS, Task, named, outcomes, row
 from benchmarks._harness import Row, main
 
 RATES = (1e-3, 3e-3)
-FAST = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-LEARNED = 0.9
 RIVALS_SEEDS = 2
 
 
@@ -26,8 +24,6 @@ def measure(quick: bool) -> Iterator[Row]:
     yield from by_rate(digits, 5, RATES, RIVALS)
     deep = replace(digits, depth=1000, width=64)
     yield from deepest(deep, 5, ["bidirectional, kept", "SELU, kept", "tanh, kept"])
-    yield from deepest(replace(deep, depth=10_000, epochs=8, rate=3e-4), 1, [])
-    yield from fastest(replace(digits, depth=32, epochs=10), 3)
 
 
 def by_rate(task: Task, count: int, rates: tuple[float, ...], rivals: list[str]) -> Iterator[Row]:
@@ -46,31 +42,6 @@ def deepest(task: Task, count: int, rivals: list[str]) -> Iterator[Row]:
     what = f"{named(task)}, rate {task.rate:g}"
     for rival in rivals:
         yield row(what, ours, rival, others[rival])
-    if not rivals:
-        yield row(what, ours, "", [])
-
-
-def fastest(task: Task, count: int) -> Iterator[Row]:
-    """The largest rate with which the median of test accuracies is .9."""
-    names = [OURS, "SELU, kept", "SELU + LeCun"]
-    largest = dict.fromkeys(names, 0.0)
-    for rate in FAST:
-        for name, runs in outcomes(replace(task, rate=rate), names, count).items():
-            if median([one.accuracy for one in runs]) >= LEARNED:
-                largest[name] = rate
-    for rival in names[1:]:
-        factor = largest[OURS] / largest[rival] if largest[rival] else float("inf")
-        yield Row(
-            f"{named(task)}: largest rate that reaches {LEARNED}",
-            rival,
-            f"{largest[OURS]:g}",
-            f"{largest[rival]:g}",
-            factor,
-            factor,
-            factor,
-            3.0,
-            10.0,
-        )
 
 
 if __name__ == "__main__":
