@@ -38,7 +38,8 @@ class Weights:
         kurtosis: Of the weights: 3 if normal, 1.8 if uniform, 2.4 if cut at two deviations.
         gram_error: How far the weight is from orthogonal: the spectral norm of
             `A^T A / s**2 - I`, as in `selfnorm.optim.keep_orthogonal`, .92 to 1 of it; the largest
-            of its matrices. nan above .5, and for what is looked up.
+            of its matrices; a convolution is one of out x (in * kernel). nan above .5, and for what
+            is looked up.
         frozen: Whether the parameter is kept from training.
     """
 
