@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from selfnorm._parameters import Number, Whole
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.optim._choose import Chosen, Names, choose
+from selfnorm.optim._convolutions import Convolutions
 from selfnorm.optim._stack import Stack, error_of, size_of_kernels, stacked
 
 Every = int | Literal["auto"]
 Tolerance = float | Literal["auto"]
-Convolutions = Literal["matrices", "operators"]
 
 _STATE = "selfnorm_keep_orthogonal"  # in the optimizer's state_dict
 _EXACT = 1e-6

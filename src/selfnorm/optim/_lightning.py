@@ -6,7 +6,8 @@ from torch import nn
 
 from selfnorm._lightning import callback_class
 from selfnorm.optim._choose import Names
-from selfnorm.optim._keep import Convolutions, Every, Kept, Tolerance, keep_orthogonal
+from selfnorm.optim._convolutions import Convolutions
+from selfnorm.optim._keep import Every, Kept, Tolerance, keep_orthogonal
 
 
 def lightning_callback(

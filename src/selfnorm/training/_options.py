@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from selfnorm._parameters import Choice, Flag, Number, OrNone, Whole, check, parameter
-from selfnorm.optim._keep import Convolutions
+from selfnorm.optim._convolutions import Convolutions
 
 
 @dataclass(frozen=True)
