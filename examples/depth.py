@@ -194,7 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--depth", type=int, default=100)
     parser.add_argument("--deep", type=int, help="layers of one more network of the first kind")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--output", type=Path, help="folder for depth.png and depth-dark.png")
     asked = parser.parse_args()
 
