@@ -107,7 +107,7 @@ def ways(depth: int, width: int, epochs: int, seeds: int) -> Iterator[Row]:
     begins: dict[str, Begin] = {
         "after each step": by_correction(1),
         "after each 8th step": by_correction(8),
-        f"a penalty of {PENALTY} |W'W - I|^2": by_penalty,
+        f"a penalty: {PENALTY} times the squares of W'W - I": by_penalty,
         "torch's parametrizations.orthogonal (matrix_exp)": by_parametrization("matrix_exp"),
         "torch's parametrizations.orthogonal (cayley)": by_parametrization("cayley"),
         "momentum on the group, Cayley": on_the_group,
