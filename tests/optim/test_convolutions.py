@@ -82,7 +82,7 @@ def test_a_training_stays_within_the_tolerance_and_kernels_stay_kernels() -> Non
 def test_without_it_they_are_not() -> None:
     model, _, kept = started(every=1)
     train(model, torch.optim.Adam(model.parameters(), lr=3e-3))
-    assert max(kept.error.values()) > 3 * kept.tolerance
+    assert max(kept.error.values()) > 1.5 * kept.tolerance
 
 
 def test_kept_as_matrices_they_amplify() -> None:

@@ -24,7 +24,7 @@ _EXACT = 1e-6
 _LEFT = 0.25  # of the tolerance, by a correction
 _LONGEST = 100
 _FAR = 0.5  # of a kernel, at the call
-_MOST, _DEEP = 0.1, 0.3
+_MOST, _SHALLOW, _DEEP = 0.3, 4.0, 0.3
 _ROUNDINGS = 8  # of the dtype, which the tolerance must exceed
 
 # Neither holds the other, so that both go when their owner lets them go.
@@ -78,8 +78,9 @@ def keep_orthogonal(
         exclude: Names of modules and parameters not to keep.
         tolerance: How far the squares of singular values, relative to `s**2`, may be from 1, at
             most .5. An optimizer that moves them farther in one step is corrected after each. If
-            "auto", .1 for up to 9 weights and `.3 / sqrt(weights)` for more, as what the layers of
-            a deep network gain adds up: at 100 layers .1 lets variances reach 2, .03 holds 1.4.
+            "auto", `4 / weights`, but at most .3, and `.3 / sqrt(weights)` beyond 178, as what the
+            layers of a deep network gain adds up: at 100 layers .1 lets variances reach 2, .04
+            holds 1.4.
         every: Correct after so many steps; or "auto".
         convolutions: Keep those of stride 1, and not transposed, as "matrices" or "operators".
 
@@ -273,7 +274,8 @@ class Kept:
 def _tolerance_for(weights: Sequence[Chosen]) -> float:
     """What holds the variance of so many layers, and what their dtype can hold."""
     finest = max(_finest(weight) for weight in weights)
-    return max(min(_MOST, _DEEP / math.sqrt(len(weights))), finest)
+    count = len(weights)
+    return max(min(_MOST, max(_SHALLOW / count, _DEEP / math.sqrt(count))), finest)
 
 
 def _finest(weight: Chosen) -> float:
