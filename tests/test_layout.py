@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "ops": {"_lazy", "theory", "errors", "_files", "_torch_private"},
     "init": {"theory", "errors"},
     "optim": {"init", "_lazy", "_lightning", "_parameters", "errors"},
-    "nn": {"_lazy", "ops", "init", "theory", "errors", "_parameters"},
+    "nn": {"_lazy", "ops", "init", "theory", "errors", "_parameters", "_torch_private"},
     "recording": {"_lazy", "theory"},
     "report": {"theory", "errors"},
     "plots": {"report", "theory", "errors", "_files"},

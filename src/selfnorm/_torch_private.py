@@ -28,6 +28,8 @@ class Private(NamedTuple):
 
 
 _LONG_WAY = "every call takes the way through the dispatcher"
+_ONE_BY_ONE = "a network's layers are called one by one"
+_HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
 NAMES = {
     "transforms_active": Private("torch._C", "_are_functorch_transforms_active", _LONG_WAY),
     "has_storage": Private("torch._C", "_has_storage", _LONG_WAY),
@@ -54,6 +56,7 @@ NAMES = {
     "creation": Private(
         "torch._C", "_autograd._get_creation_meta", "a pass more over views that are written"
     ),
+    **{name: Private("torch.nn.modules.module", f"_global_{name}", _ONE_BY_ONE) for name in _HOOKS},
     "tree_leaves": Private("torch.utils._pytree", "tree_leaves", "lists and mappings, taken apart"),
     "tree_map": Private("torch.utils._pytree", "tree_map", "the same"),
 }
@@ -73,6 +76,8 @@ class Ways(NamedTuple):
     """Inside, an operation is computed without its derivative; None where torch has no such way."""
     in_backward: Callable[[], bool]
     """Whether this is part of a backward pass, as what checkpointing computes again is."""
+    nobody_hears: Callable[[Iterable[nn.Module]], bool]
+    """Whether calling modules is nothing but their class's `forward`: no hooks, nothing put in."""
     may_be_refused: Callable[[Tensor], bool]
     """Whether torch might not let a tensor of a graph be written over: a leaf, or some views."""
     tree_leaves: Callable[[Any], list[Any]]
@@ -109,6 +114,11 @@ def build(have: Mapping[str, Any]) -> Ways:
         is_profiled=have.get("is_profiled", lambda: False),
         below_autograd=have.get("below_autograd"),
         in_backward=_asked_of(have["graph_task"]) if "graph_task" in have else lambda: False,
+        nobody_hears=(
+            partial(_nobody_hears, [have[name] for name in _HOOKS])
+            if all(name in have for name in _HOOKS)
+            else lambda _: False
+        ),
         may_be_refused=(
             partial(_may_be_refused, have.get("creation")) if "base" in have else lambda _: True
         ),
@@ -148,6 +158,19 @@ def _asking(have: Mapping[str, Any]) -> Callable[[Tensor], bool]:
         )
 
     return nobody_listens
+
+
+def _nobody_hears(hooks_of_all: list[Mapping[int, Any]], modules: Iterable[nn.Module]) -> bool:
+    if any(hooks_of_all):
+        return False
+    for module in modules:
+        own = vars(module)
+        if "forward" in own or own.get(_COMPILED_CALL) is not None:
+            return False
+        for name in _OWN_HOOKS:
+            if own.get(name, True):  # where torch has no such attribute, who knows
+                return False
+    return True
 
 
 def _in_forward_mode() -> bool:
@@ -192,6 +215,7 @@ def _map(function: Callable[[Any], Any], tree: Any) -> Any:
     return function(tree)
 
 
+_OWN_HOOKS = [f"_{name}" for name in _HOOKS]
 _ORDINARY_VIEW = 0  # CreationMeta.DEFAULT
 _HAVE = look_up()
 ways = build(_HAVE)

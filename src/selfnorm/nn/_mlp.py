@@ -12,13 +12,14 @@ from selfnorm.errors import ArgumentError
 from selfnorm.init import initialize_
 from selfnorm.init._tensors import check_dtype
 from selfnorm.nn._activations import GROWTH, SELUAlphaDropout
+from selfnorm.nn._fused import FusedSequential
 from selfnorm.nn._widths import Shape, check_sizes, hidden_widths
 
 Weights = Literal["lecun", "orthogonal"]
 _WEIGHTS = Choice(get_args(Weights))
 
 
-class MLP(nn.Sequential):
+class MLP(FusedSequential):
     """A self-normalizing network: `depth` times linear, SELU, alpha dropout; then a linear output.
 
     Weights are LeCun-normal and biases zero, so on inputs of mean 0 and variance 1 the activations

@@ -93,9 +93,16 @@ def selu_alpha_dropout(x: Tensor, seed: Tensor | None, p: float, inplace: bool) 
     return out
 
 
-def selu_backward(output: Tensor, grad: Tensor, p: float) -> Tensor:
-    """The gradient of SELU, with or without alpha dropout, by the kernels alone."""
-    result = torch.empty_like(output)
+def selu_backward(output: Tensor, grad: Tensor, p: float, into: Tensor | None = None) -> Tensor:
+    """The gradient of SELU, with or without alpha dropout, by the kernels alone.
+
+    Args:
+        output: What the forward pass gave.
+        grad: Its gradient.
+        p: Of the forward pass.
+        into: Where to write; `grad` itself, say.
+    """
+    result = torch.empty_like(output) if into is None else into
     _run("selu_backward", result, output, grad, p)
     return result
 
@@ -110,10 +117,15 @@ def shaped_selu(
 
 
 def shaped_selu_backward(
-    x: Tensor, grad: Tensor, seed: Tensor | None, p: float, form: SELUForm
+    x: Tensor,
+    grad: Tensor,
+    seed: Tensor | None,
+    p: float,
+    form: SELUForm,
+    into: Tensor | None = None,
 ) -> Tensor:
     """The gradient of the same by the kernels alone."""
-    result = torch.empty_like(x)
+    result = torch.empty_like(x) if into is None else into
     _run("shaped_selu_backward", result, x, grad, seed, p, *form)
     return result
 

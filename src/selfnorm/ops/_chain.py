@@ -1,0 +1,247 @@
+"""Linear layers and SELUs, one behind the other, as one node of autograd's graph.
+
+Layer by layer each call makes a node, keeps tensors, and is called back; at 256 rows of 64 units
+that takes longer than the numbers. Here the forward pass runs product and kernel in turn and keeps
+each layer's output, from which the backward pass follows (`_autograd`); SELU in another form keeps
+its input too. The forward pass has the bits of the layers one by one.
+
+Where something listens, or a derivative of the derivative is wanted, the layers are run one by one.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.nn import functional
+from torch.overrides import has_torch_function
+
+from selfnorm import _torch_private
+from selfnorm.ops import _direct, _random
+from selfnorm.ops._library import OPS
+from selfnorm.ops._spec import _philox
+from selfnorm.theory._form import SELUForm
+
+
+class Activation(NamedTuple):
+    """SELU and alpha dropout behind a linear layer."""
+
+    form: SELUForm | None = None
+    """Another form of SELU; None for SELU itself."""
+    p: float = 0.0
+    """Probability that a unit is dropped in this call."""
+    generator: torch.Generator | None = None
+
+
+class Link(NamedTuple):
+    """A linear layer, and the SELU behind it."""
+
+    weight: Tensor
+    bias: Tensor | None
+    activation: Activation | None
+
+
+def possible(x: Tensor, links: Sequence[Link]) -> bool:
+    """Whether products and kernels may be called without telling anyone.
+
+    Of tensors in memory on the CPU alone: on a GPU what a node saves has not been measured.
+    """
+    if not (x.is_cpu and x.ndim >= 2 and _direct.possible(x)):
+        return False
+    if torch.is_autocast_enabled("cpu") or has_torch_function((x,)):
+        return False
+    if x.ndim > 2 and not x.is_contiguous():
+        return False
+    inputs = x.shape[-1]
+    for weight, bias, _ in links:
+        if not _fits(weight, (weight.shape[0], inputs), x.dtype):
+            return False
+        if bias is not None and not _fits(bias, (weight.shape[0],), x.dtype):
+            return False
+        inputs = weight.shape[0]
+    return True
+
+
+def _fits(tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+    return (
+        type(tensor) in (Tensor, torch.nn.Parameter)
+        and tensor.is_cpu
+        and tensor.dtype == dtype
+        and tensor.layout == torch.strided
+        and tensor.shape == shape
+    )
+
+
+def chain(x: Tensor, links: Sequence[Link]) -> Tensor:
+    """Run the links in turn, `possible` being true.
+
+    Args:
+        x: `(*, inputs)`, two dimensions or more.
+        links: Each reads what the one before gives.
+
+    Returns:
+        `(*, outputs)` of the last link.
+    """
+    tensors = [tensor for weight, bias, _ in links for tensor in (weight, bias)]
+    activations = [link.activation for link in links]
+    seeds = _draw_seeds(activations)
+    rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    graph = torch.is_grad_enabled() and (
+        x.requires_grad or any(t is not None and t.requires_grad for t in tensors)
+    )
+    how = activations, seeds
+    result = _apply(rows, how, *tensors) if graph else _run(rows, how, tensors, None)
+    return result if x.ndim == 2 else result.view(*x.shape[:-1], result.shape[-1])
+
+
+How = tuple[list[Activation | None], Tensor | None]
+
+
+class _Kept(NamedTuple):
+    """What the backward pass reads."""
+
+    inputs: list[Tensor]
+    """Of each link; behind them the last one's output."""
+    read: list[Tensor]
+    """What SELUs in another form read, from the first to the last."""
+
+
+def _draw_seeds(activations: list[Activation | None]) -> Tensor | None:
+    """One for each link that drops, in their order, as one by one they would be drawn."""
+    dropping = [a.generator for a in activations if a is not None and a.p]
+    if not dropping:
+        return None
+    seeds = torch.empty(len(dropping), dtype=torch.int64, device="cpu")
+    if all(generator is None for generator in dropping):
+        return seeds.random_(0, _philox.SEEDS)
+    for seed, generator in zip(seeds.unbind(), dropping, strict=True):
+        if generator is not None:
+            _random.refuse_again(generator)
+        seed.random_(0, _philox.SEEDS, generator=generator)
+    return seeds
+
+
+def _each_seed(how: How) -> list[Tensor | None]:
+    """Of each link, None where none is dropped."""
+    activations, seeds = how
+    drawn = iter(() if seeds is None else seeds.unbind())
+    return [next(drawn) if a is not None and a.p else None for a in activations]
+
+
+def _run(x: Tensor, how: How, tensors: Sequence[Any], kept: _Kept | None) -> Tensor:
+    """The forward pass."""
+    for number, (activation, seed) in enumerate(zip(how[0], _each_seed(how), strict=True)):
+        weight, bias = tensors[2 * number : 2 * number + 2]
+        if kept is not None:
+            kept.inputs.append(x)
+        x = functional.linear(x, weight, bias)
+        if activation is None:
+            continue
+        if activation.form is None:
+            x = _direct.selu_alpha_dropout(x, seed, activation.p, inplace=True)
+            continue
+        if kept is not None:
+            kept.read.append(x)
+        x = _direct.shaped_selu(x, seed, activation.p, activation.form, inplace=kept is None)
+    return x
+
+
+class _Chain(Function):
+    """The links; `how` is `(activations, seeds)`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, how: How, *tensors: Tensor | None) -> Tensor:
+        kept = _Kept([], [])
+        result = _run(x, how, tensors, kept)
+        ctx.activations = how[0]
+        ctx.save_for_backward(how[1], *tensors, *kept.inputs, result, *kept.read)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        seeds, *saved = ctx.saved_tensors
+        count = len(ctx.activations)
+        tensors, outputs, read = (
+            saved[: 2 * count],
+            saved[2 * count : 3 * count + 1],
+            saved[3 * count + 1 :],
+        )
+        wanted = [ctx.needs_input_grad[0], *ctx.needs_input_grad[2:]]
+        back = _again if torch.is_grad_enabled() or not _as_it_was(grad, saved) else _back
+        first, *others = back(grad, (ctx.activations, seeds), tensors, _Kept(outputs, read), wanted)
+        return first, None, *others
+
+
+_apply = _torch_private.quick(_Chain)
+
+
+def _as_it_was(grad: Tensor, saved: list[Tensor | None]) -> bool:
+    """Whether no hook has put something else for what was saved."""
+    return _direct.possible(grad) and all(
+        one is None or (type(one) in (Tensor, torch.nn.Parameter) and one.dtype == grad.dtype)
+        for one in saved
+    )
+
+
+def _back(
+    grad: Tensor, how: How, tensors: list[Any], kept: _Kept, wanted: list[bool]
+) -> list[Tensor | None]:
+    """The backward pass, from the last link to the first that has a gradient to give."""
+    found: list[Tensor | None] = [None] * len(wanted)
+    first = wanted.index(True)  # of x, weight, bias, weight, ...
+    read, seeds = list(kept.read), _each_seed(how)
+    own = False  # whether `grad` may be written over
+    for number in range(len(how[0]) - 1, -1, -1):
+        activation, at = how[0][number], 2 * number + 1
+        if activation is not None:
+            into = grad if own else torch.empty(grad.shape, dtype=grad.dtype)
+            if activation.form is None:
+                _direct.selu_backward(kept.inputs[number + 1], grad, activation.p, into)
+            else:
+                _direct.shaped_selu_backward(
+                    read.pop(), grad, seeds[number], activation.p, activation.form, into
+                )
+            grad = into
+        if wanted[at]:
+            found[at] = torch.mm(grad.t(), kept.inputs[number])
+        if wanted[at + 1]:
+            found[at + 1] = grad.sum(0)
+        if first >= at:
+            break
+        grad, own = torch.mm(grad, tensors[2 * number]), True
+    else:
+        found[0] = grad
+    return found
+
+
+def _again(
+    grad: Tensor, how: How, tensors: list[Any], kept: _Kept, wanted: list[bool]
+) -> list[Tensor | None]:
+    """The same by torch, of the links one by one: it has a derivative in turn."""
+    graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Each under a name of its own, as one tensor may serve twice.
+        given: list[Any] = [
+            None if one is None else _named(one, want)
+            for one, want in zip((kept.inputs[0], *tensors), wanted, strict=True)
+        ]
+        x: Tensor = given[0]
+        for number, (activation, seed) in enumerate(zip(how[0], _each_seed(how), strict=True)):
+            x = functional.linear(x, given[2 * number + 1], given[2 * number + 2])
+            if activation is None:
+                continue
+            if activation.form is None:
+                x = OPS.selu_alpha_dropout.default(x, seed, activation.p)
+            else:
+                x = OPS.shaped_selu.default(x, seed, activation.p, *activation.form)
+        asked = [one for one, want in zip(given, wanted, strict=True) if want]
+        grads = iter(torch.autograd.grad(x, asked, grad, create_graph=graph))
+    return [next(grads) if want else None for want in wanted]
+
+
+def _named(tensor: Tensor, want: bool) -> Tensor:
+    if want and not tensor.requires_grad:  # a hook put it there
+        return tensor.detach().requires_grad_()
+    return tensor.view_as(tensor)
