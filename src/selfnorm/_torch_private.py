@@ -163,13 +163,20 @@ def _asking(have: Mapping[str, Any]) -> Callable[[Tensor], bool]:
 def _nobody_hears(hooks_of_all: list[Mapping[int, Any]], modules: Iterable[nn.Module]) -> bool:
     if any(hooks_of_all):
         return False
-    for module in modules:
-        own = vars(module)
-        if "forward" in own or own.get(_COMPILED_CALL) is not None:
-            return False
-        for name in _OWN_HOOKS:
-            if own.get(name, True):  # where torch has no such attribute, who knows
+    try:
+        for module in modules:
+            own = vars(module)
+            if (
+                own["_forward_hooks"]
+                or own["_forward_pre_hooks"]
+                or own["_backward_hooks"]
+                or own["_backward_pre_hooks"]
+                or "forward" in own
+                or own.get(_COMPILED_CALL) is not None
+            ):
                 return False
+    except KeyError:  # where torch has no such attribute, who knows
+        return False
     return True
 
 
@@ -215,7 +222,6 @@ def _map(function: Callable[[Any], Any], tree: Any) -> Any:
     return function(tree)
 
 
-_OWN_HOOKS = [f"_{name}" for name in _HOOKS]
 _ORDINARY_VIEW = 0  # CreationMeta.DEFAULT
 _HAVE = look_up()
 ways = build(_HAVE)

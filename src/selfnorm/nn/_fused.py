@@ -108,14 +108,14 @@ def _is_worth_it(modules: list[nn.Module]) -> bool:
 def _links(modules: Sequence[nn.Module], at: int) -> tuple[list[Link], int]:
     """The links that begin at a place, and where they end."""
     links: list[Link] = []
-    while at < len(modules):
-        linear = modules[at]
-        if type(linear) is not nn.Linear:
-            break
+    count, nobody_hears = len(modules), _torch_private.ways.nobody_hears
+    while at < count and type(linear := modules[at]) is nn.Linear:
         activation, after = _activation(modules, at + 1)
-        if not _torch_private.ways.nobody_hears(modules[at:after]):
+        own = vars(linear)["_parameters"]  # as attributes they cost three times as much
+        weight = own.get("weight")
+        if weight is None or not nobody_hears(modules[at:after]):
             break
-        links.append(Link(linear.weight, linear.bias, activation))
+        links.append(Link(weight, own.get("bias"), activation))
         at = after
     return links, at
 

@@ -23,6 +23,8 @@ from selfnorm.ops._library import OPS
 from selfnorm.ops._spec import _philox
 from selfnorm.theory._form import SELUForm
 
+_TENSORS = (Tensor, torch.nn.Parameter)
+
 
 class Activation(NamedTuple):
     """SELU and alpha dropout behind a linear layer."""
@@ -53,23 +55,19 @@ def possible(x: Tensor, links: Sequence[Link]) -> bool:
         return False
     if x.ndim > 2 and not x.is_contiguous():
         return False
-    inputs = x.shape[-1]
-    for weight, bias, _ in links:
-        if not _fits(weight, (weight.shape[0], inputs), x.dtype):
-            return False
-        if bias is not None and not _fits(bias, (weight.shape[0],), x.dtype):
-            return False
-        inputs = weight.shape[0]
-    return True
+    # Sizes that do not fit are torch's to refuse, at the product.
+    return all(
+        _fits(weight, x.dtype) and (bias is None or _fits(bias, x.dtype))
+        for weight, bias, _ in links
+    )
 
 
-def _fits(tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+def _fits(tensor: Tensor, dtype: torch.dtype) -> bool:
     return (
-        type(tensor) in (Tensor, torch.nn.Parameter)
+        tensor.dtype is dtype
         and tensor.is_cpu
-        and tensor.dtype == dtype
-        and tensor.layout == torch.strided
-        and tensor.shape == shape
+        and type(tensor) in _TENSORS
+        and tensor.layout is torch.strided
     )
 
 
@@ -180,8 +178,7 @@ _apply = _torch_private.quick(_Chain)
 def _as_it_was(grad: Tensor, saved: list[Tensor | None]) -> bool:
     """Whether no hook has put something else for what was saved."""
     return _direct.possible(grad) and all(
-        one is None or (type(one) in (Tensor, torch.nn.Parameter) and one.dtype == grad.dtype)
-        for one in saved
+        one is None or (type(one) in _TENSORS and one.dtype is grad.dtype) for one in saved
     )
 
 
