@@ -161,6 +161,14 @@ def test_one_sample_without_rows_and_strides() -> None:
     assert torch.equal(model(odd), layers(odd))
 
 
+def test_the_gradient_that_comes_in_is_left_as_it_is() -> None:
+    model = made("by hand")
+    output = model(rows(model))
+    given = torch.ones_like(output)
+    output.backward(given)
+    assert torch.equal(given, torch.ones_like(output))
+
+
 def test_what_is_kept_is_one_output_a_layer() -> None:
     model = made("dropout")
     kept: list[Tensor] = []
@@ -174,7 +182,7 @@ def test_what_is_kept_is_one_output_a_layer() -> None:
     floats = [x for x in kept if x.is_floating_point()]
     weights = [p.data_ptr() for p in model.parameters()]
     activations = [x for x in floats if x.data_ptr() not in weights]
-    assert [tuple(x.shape) for x in activations] == [(6, 5), *[(6, 16)] * 4, (6, 3)]
+    assert [tuple(x.shape) for x in activations] == [(6, 5), *[(6, 16)] * 4]
 
 
 # --- whoever wants the layers one by one -------------------------------------------------------
@@ -278,7 +286,9 @@ def test_classes_of_tensors_modes_and_autocast() -> None:
         model(x)
     assert names.count("aten.addmm.default") == 5
     with torch.autocast("cpu", torch.bfloat16):
-        assert model(x).dtype == torch.bfloat16
+        output = model(x)
+    assert output.dtype == torch.bfloat16
+    assert not is_one(output)
 
 
 def test_transforms_and_forward_mode() -> None:
@@ -393,6 +403,18 @@ def test_what_was_changed_since_is_refused(changed: str) -> None:
         {"weight": model[3].weight, "input": x, "output": output}[changed].add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         output.sum().backward()
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 3)])
+def test_what_a_linear_layer_gave_may_be_written_over(shape: tuple[int, ...]) -> None:
+    model = made("dropout")
+    found = []
+    for one in (model, by_layers(model)):
+        x = rows(model, *shape)
+        torch.manual_seed(1)
+        found.append(torch.autograd.grad(one(x).mul_(2).exp_().sum(), [x, *model.parameters()]))
+    for one, other in zip(*found, strict=True):
+        assert_close(one, other, EXACT)
 
 
 def test_checkpoints_and_hooks_on_what_is_kept() -> None:

@@ -26,7 +26,8 @@ class MLP(FusedSequential):
     of wide layers have mean near 0 and variance near 1, at any depth. Narrow layers stray, as a
     unit's few weights do: 16 layers down the variance is within .9 to 1.07 at width 128, .7 to 1.26
     at 32, and anywhere from .01 to 2.1 at 3 (95 % of networks). A conic network ends in such layers
-    if it has few outputs. The layers are named `linear1`, `selu1`, ..., `output`.
+    if it has few outputs. The layers are named `linear1`, `selu1`, ..., `output`, and run as one
+    node of autograd's graph, as of every `FusedSequential`.
 
     Orthogonal weights keep lengths, so that of the layers SELU alone lets gradients grow; with them
     it is shaped for the depth where that asks for it, as `selfnorm.nn.SELU(depth=depth)`.

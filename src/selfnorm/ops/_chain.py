@@ -100,7 +100,7 @@ class _Kept(NamedTuple):
     """What the backward pass reads."""
 
     inputs: list[Tensor]
-    """Of each link; behind them the last one's output."""
+    """Of each link; behind them the last one's output, if that is a SELU's."""
     read: list[Tensor]
     """What SELUs in another form read, from the first to the last."""
 
@@ -153,22 +153,22 @@ class _Chain(Function):
         kept = _Kept([], [])
         result = _run(x, how, tensors, kept)
         ctx.activations = how[0]
-        ctx.save_for_backward(how[1], *tensors, *kept.inputs, result, *kept.read)
+        if how[0][-1] is not None:  # of a product nothing is kept, and it may be written over
+            kept.inputs.append(result)
+        ctx.inputs = len(kept.inputs)
+        ctx.save_for_backward(how[1], *tensors, *kept.inputs, *kept.read)
         return result
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         seeds, *saved = ctx.saved_tensors
-        count = len(ctx.activations)
-        tensors, outputs, read = (
-            saved[: 2 * count],
-            saved[2 * count : 3 * count + 1],
-            saved[3 * count + 1 :],
-        )
+        split = 2 * len(ctx.activations)
+        read = split + ctx.inputs
+        tensors, kept = saved[:split], _Kept(saved[split:read], saved[read:])
         wanted = [ctx.needs_input_grad[0], *ctx.needs_input_grad[2:]]
         back = _again if torch.is_grad_enabled() or not _as_it_was(grad, saved) else _back
-        first, *others = back(grad, (ctx.activations, seeds), tensors, _Kept(outputs, read), wanted)
+        first, *others = back(grad, (ctx.activations, seeds), tensors, kept, wanted)
         return first, None, *others
 
 
