@@ -10,31 +10,90 @@ from torch.nn import functional as F
 from benchmarks._harness import Row, budget, compare, main
 from benchmarks._rivals import HAS_COMPILER, HAS_JAX, jax_alpha_dropout
 from selfnorm.init import initialize_
-from selfnorm.nn import MLP
+from selfnorm.nn import MLP, MemberLinear
 
 P, CLASSES, RATE = 0.1, 10, 1e-3
-SHAPES = {(256, 64, 8): (1.5, 2.0), (256, 256, 8): (2.0, 2.5), (512, 512, 16): (1.35, 1.5)}
-QUICK = {(32, 16, 2): (1.5, 2.0)}
+PAIR, RELU = "torch SELU + AlphaDropout", "torch ReLU, no dropout"
+COMPILED, COMPILED_RELU = "torch.compile of the pair", "torch.compile of ReLU"
+# Rows, width, depth: what is aimed at beside the pair, and beside ReLU.
+SHAPES = {
+    (256, 64, 8): ((2.4, 3.0), (1.2, 1.5)),
+    (64, 128, 8): ((2.0, 2.5), (1.2, 1.5)),
+    (256, 256, 8): ((1.7, 2.0), (1.0, 1.15)),
+    (512, 512, 16): ((1.4, 1.5), (0.98, 1.05)),
+}
+QUICK = {(32, 16, 2): ((1.5, 2.0), (1.0, 1.5))}
+FASTER = (1.0, 1.3)
+# Members, rows, width, depth: what is aimed at beside ReLU networks one after another.
+MEMBERS = {(16, 64, 128, 4): (2.6, 4.0), (16, 32, 64, 8): (4.5, 8.0)}
+ONE_BY_ONE, BATCHED = (
+    "torch ReLU networks one after another",
+    "batched, torch's SELU + AlphaDropout",
+)
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """Rows for each shape; JAX by itself, as its threads and torch's would share the cores."""
+    """Rows for each shape, with all threads and with one."""
     wrong = what_is_wrong()
-    for (batch, width, depth), aims in (QUICK if quick else SHAPES).items():
-        what = f"training step, batch {batch} x width {width} x depth {depth}"
-        ours = step_of(MLP(width, CLASSES, width=width, depth=depth, dropout=P), batch, width)
-        rivals = {
-            "torch SELU + AlphaDropout": step_of(stack(width, depth, torch_layers), batch, width),
-            "torch ReLU, no dropout": step_of(stack(width, depth, relu_layers), batch, width),
-        }
-        if HAS_COMPILER and not quick:
-            model = torch.compile(stack(width, depth, torch_layers))
-            rivals["torch.compile of the pair"] = step_of(model, batch, width)
-        goals = {"torch SELU + AlphaDropout": aims, "torch ReLU, no dropout": (1 / 1.1, 1.0)}
-        yield from compare(what, ours, rivals, budget(quick), goals, wrong)
-        if HAS_JAX:
-            rival = {"jax.jit": jax_step(batch, width, depth)}
-            yield from compare(what, ours, rival, budget(quick), {"jax.jit": (1.0, 1.3)}, wrong)
+    all_threads = torch.get_num_threads()
+    for threads in (all_threads,) if quick else (all_threads, 1):
+        torch.set_num_threads(threads)
+        for (batch, width, depth), (pair, relu) in (QUICK if quick else SHAPES).items():
+            what = f"training step, batch {batch} x width {width} x depth {depth}"
+            what += ", one thread" if threads == 1 else ""
+            goals = {PAIR: pair, RELU: relu, COMPILED: FASTER, COMPILED_RELU: FASTER}
+            yield from steps(what, (batch, width, depth), goals, wrong, quick=quick)
+        for (members, batch, width, depth), aims in ({} if quick else MEMBERS).items():
+            what = f"training step of {members} members, {batch} x width {width} x depth {depth}"
+            what += ", one thread" if threads == 1 else ""
+            yield from together(what, (members, batch, width, depth), aims, wrong)
+    torch.set_num_threads(all_threads)
+
+
+def steps(
+    what: str,
+    shape: tuple[int, int, int],
+    goals: dict[str, tuple[float, float]],
+    wrong: str,
+    *,
+    quick: bool,
+) -> Iterator[Row]:
+    """Rows for one shape; JAX by itself, as its threads and torch's would share the cores."""
+    batch, width, depth = shape
+    ours = step_of(MLP(width, CLASSES, width=width, depth=depth, dropout=P), batch, width)
+    rivals = {
+        PAIR: step_of(stack(width, depth, torch_layers), batch, width),
+        RELU: step_of(stack(width, depth, relu_layers), batch, width),
+    }
+    if HAS_COMPILER and not quick:
+        for name, layers in ((COMPILED, torch_layers), (COMPILED_RELU, relu_layers)):
+            rivals[name] = step_of(torch.compile(stack(width, depth, layers)), batch, width)
+    yield from compare(what, ours, rivals, budget(quick), goals, wrong)
+    if HAS_JAX and torch.get_num_threads() > 1:  # JAX has no word for one thread
+        rival = {"jax.jit": jax_step(batch, width, depth)}
+        yield from compare(what, ours, rival, budget(quick), {"jax.jit": FASTER}, wrong)
+
+
+def together(
+    what: str, shape: tuple[int, int, int, int], aims: tuple[float, float], wrong: str
+) -> Iterator[Row]:
+    """Rows for members that are trained as one."""
+    members, batch, width, depth = shape
+    ours = MLP(width, CLASSES, width=width, depth=depth, dropout=P, members=members)
+    hidden = [
+        layer
+        for _ in range(depth)
+        for layer in (MemberLinear(members, width, width), nn.SELU(), nn.AlphaDropout(P))
+    ]
+    batched = nn.Sequential(*hidden, MemberLinear(members, width, CLASSES))
+    alone = [step_of(stack(width, depth, relu_layers), batch, width) for _ in range(members)]
+
+    def one_by_one() -> object:
+        return [step() for step in alone]
+
+    rivals = {ONE_BY_ONE: one_by_one, BATCHED: step_of(batched, batch, width)}
+    goals = {ONE_BY_ONE: aims, BATCHED: (1.5, 2.5)}
+    yield from compare(what, step_of(ours, batch, width), rivals, budget(quick=False), goals, wrong)
 
 
 def torch_layers(width: int) -> list[nn.Module]:
@@ -58,15 +117,19 @@ def stack(width: int, depth: int, layers: Callable[[int], list[nn.Module]]) -> n
 def step_of(
     model: nn.Module, batch: int, width: int, *, capturable: bool = False
 ) -> Callable[[], object]:
-    """One step of AdamW with torch's default settings, the same for all, where the model lies."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, capturable=capturable)
+    """One step of AdamW, the same for all, where the model lies; on a CPU the fused one."""
     like = next(model.parameters())
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=RATE, capturable=capturable, fused=True if like.is_cpu else None
+    )
     x = torch.randn(batch, width, device=like.device, dtype=like.dtype)
     y = torch.randint(CLASSES, (batch,), device=like.device)
 
     def step() -> object:
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
+        outputs = model(x)
+        targets = y.expand(outputs.shape[:-1]).flatten()
+        loss = F.cross_entropy(outputs.flatten(0, -2), targets) * (len(targets) // batch)
         loss.backward()
         optimizer.step()
         return loss

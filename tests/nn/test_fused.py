@@ -24,7 +24,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 import selfnorm
-from selfnorm.nn import MLP, SELU, AlphaDropout, FusedSequential, SELUAlphaDropout, fuse
+from selfnorm.nn import (
+    MLP,
+    SELU,
+    AlphaDropout,
+    FusedSequential,
+    MemberLinear,
+    SELUAlphaDropout,
+    fuse,
+)
 from support.compare import assert_close
 from support.tolerances import RIVAL_FACTOR, SAME_UP_TO_ROUNDING
 
@@ -50,6 +58,11 @@ NETWORKS: dict[str, Callable[..., nn.Sequential]] = {
     "conic": lambda **how: MLP(5, 3, width=32, depth=3, shape="conic", **how),
     "one layer": lambda **how: MLP(5, 1, width=7, depth=1, **how),
     "width one": lambda **how: MLP(1, 1, width=1, depth=3, **how),
+    "members": lambda **how: MLP(5, 2, width=8, depth=3, members=3, dropout=0.2, **how),
+    "members, shaped": lambda **how: MLP(5, 2, width=8, depth=3, members=3, growth=1.05, **how),
+    "members, no bias": lambda **how: FusedSequential(
+        MemberLinear(3, 5, 8, False, **how), SELU(), MemberLinear(3, 8, 1, False, **how), SELU()
+    ),
     "by hand": by_hand,
     "bidirectional": lambda **how: FusedSequential(
         nn.Linear(5, 8, **how), SELU(bidirectional=True), nn.Linear(8, 8, bias=False, **how)
@@ -88,14 +101,14 @@ def made(name: str, dtype: torch.dtype = torch.float64) -> nn.Sequential:
     torch.manual_seed(0)
     model = NETWORKS[name](dtype=dtype)
     for parameter in model.parameters():
-        if parameter.ndim == 1:
+        if not parameter.any():
             nn.init.normal_(parameter, std=0.1)
     return model
 
 
 def rows(model: nn.Sequential, *shape: int, seed: int = 2) -> Tensor:
     first = model[0]
-    assert isinstance(first, nn.Linear)
+    assert isinstance(first, nn.Linear | MemberLinear)
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(*(shape or (6,)), first.in_features, generator=generator, dtype=torch.float64)
     return x.to(first.weight.dtype).requires_grad_()
@@ -135,6 +148,21 @@ def test_in_float32_it_is_as_near_as_torch(name: str) -> None:
     ours, layers = gradients(model, x), gradients(by_layers(model), x)
     for truth, one, other in zip(exact[1], ours[1], layers[1], strict=True):
         assert (one - truth).norm() <= RIVAL_FACTOR * (other - truth).norm() + 1e-12
+
+
+@pytest.mark.parametrize("name", ["members", "members, shaped", "members, no bias"])
+def test_members_with_inputs_of_their_own(name: str) -> None:
+    model = made(name)
+    for shape in ((3, 6), (3, 0)):
+        x = rows(model, *shape)
+        assert is_one(model(x))
+        output, found = gradients(model, x)
+        expected, others = gradients(by_layers(model), x)
+        assert torch.equal(output, expected)
+        for one, other in zip(found, others, strict=True):
+            assert_close(one, other, EXACT)
+    with pytest.raises(selfnorm.errors.ArgumentError, match="got \\(2, 6, 5\\) for 3 members"):
+        model(rows(model, 2, 6))
 
 
 @pytest.mark.parametrize("shape", [(0,), (1,), (2, 3), (2, 1, 3), (0, 3)])
@@ -318,7 +346,7 @@ def renamed(values: dict[str, Tensor], layers: nn.Module) -> dict[str, Tensor]:
 
 
 def test_second_derivatives_of_weights() -> None:
-    for name in ("dropout", "shaped, dropout", "bidirectional"):
+    for name in ("dropout", "shaped, dropout", "bidirectional", "members"):
         model = made(name)
         x, found = rows(model), []
         for one in (model, by_layers(model)):

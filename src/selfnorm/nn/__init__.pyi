@@ -4,6 +4,7 @@ from ._dropout import AlphaDropout as AlphaDropout
 from ._dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from ._fused import FusedSequential as FusedSequential
 from ._fused import fuse as fuse
+from ._members import MemberLinear as MemberLinear
 from ._mlp import MLP as MLP
 from ._widths import Shape as Shape
 from ._widths import hidden_widths as hidden_widths

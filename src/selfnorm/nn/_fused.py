@@ -11,8 +11,10 @@ from torch.jit import is_scripting  # pyright: ignore[reportPrivateImportUsage]
 from selfnorm import _torch_private
 from selfnorm.nn._activations import SELU, SELUAlphaDropout
 from selfnorm.nn._dropout import AlphaDropout
+from selfnorm.nn._members import MemberLinear
 from selfnorm.ops._chain import Activation, Link, chain, possible
 
+_LINEAR = (nn.Linear, MemberLinear)
 _DROPOUTS = (AlphaDropout, nn.AlphaDropout)
 
 
@@ -109,7 +111,8 @@ def _links(modules: Sequence[nn.Module], at: int) -> tuple[list[Link], int]:
     """The links that begin at a place, and where they end."""
     links: list[Link] = []
     count, nobody_hears = len(modules), _torch_private.ways.nobody_hears
-    while at < count and type(linear := modules[at]) is nn.Linear:
+    kind = type(modules[at])
+    while at < count and type(linear := modules[at]) is kind and kind in _LINEAR:
         activation, after = _activation(modules, at + 1)
         own = vars(linear)["_parameters"]  # as attributes they cost three times as much
         weight = own.get("weight")

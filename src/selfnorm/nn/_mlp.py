@@ -1,18 +1,21 @@
 """The deep plain network that self-normalization makes trainable."""
 
+import copy
 import math
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-from selfnorm._parameters import Choice
+from selfnorm._parameters import Choice, Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.init import initialize_
 from selfnorm.init._tensors import check_dtype
 from selfnorm.nn._activations import GROWTH, SELUAlphaDropout
 from selfnorm.nn._fused import FusedSequential
+from selfnorm.nn._members import MemberLinear
 from selfnorm.nn._widths import Shape, check_sizes, hidden_widths
 
 Weights = Literal["lecun", "orthogonal"]
@@ -43,6 +46,8 @@ class MLP(FusedSequential):
         growth: How much the second moment of gradients may grow through the SELUs: each is shaped
             for that. If None it is 2 with orthogonal weights, and SELU is SELU with LeCun's;
             infinite for SELU itself with either.
+        members: If given, so many networks in one: every linear layer is a `MemberLinear`, and each
+            member has weights and masks of its own. `member(k)` is the k-th as an `MLP`.
         dropout: Rate p of alpha dropout behind every hidden layer. Depth and p have a budget: at
             p = .0232 the gradient keeps its size, at .1 thirty layers shrink it to a twentieth.
         generator: Source of the weights, on their device; torch's default generator if None.
@@ -51,8 +56,13 @@ class MLP(FusedSequential):
         dtype: Real floating-point dtype of the parameters, 16 bits or more; torch's default if
             None.
 
+    Attributes:
+        members: As given.
+
     Shape:
-        Input (*, in_features), output (*, out_features).
+        Input (*, in_features), output (*, out_features). With members the input is (members, rows,
+        in_features), or (rows, in_features) that all read, and the output (members, rows,
+        out_features).
 
     Raises:
         ArgumentError: a size is no whole number of 1 or more, the shape or the weights are unknown,
@@ -80,11 +90,13 @@ class MLP(FusedSequential):
         dropout: float = 0.0,
         weights: Weights = "lecun",
         growth: float | None = None,
+        members: int | None = None,
         generator: torch.Generator | None = None,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_sizes(in_features=in_features, out_features=out_features)
+        sizes = {} if members is None else {"members": members}
+        check_sizes(in_features=in_features, out_features=out_features, **sizes)
         check_dtype(torch.get_default_dtype() if dtype is None else dtype, "an MLP")
         if not _WEIGHTS.holds(weights):
             raise ArgumentError(
@@ -96,20 +108,48 @@ class MLP(FusedSequential):
         shaped_for = None if growth == math.inf else depth
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         fan_in = in_features
+        linear = _Linears(members, device, dtype)
         for number, units in enumerate(hidden_widths(width, depth, shape, out_features), 1):
-            layers[f"linear{number}"] = _linear(fan_in, units, device, dtype)
+            layers[f"linear{number}"] = linear(fan_in, units)
             selu = SELUAlphaDropout(dropout, depth=shaped_for, growth=growth)
             # The linear layer needs no output of its own for the backward pass: write over it. A
             # SELU in another form needs it, and would copy it.
             selu.inplace = selu.form is None
             layers[f"selu{number}"] = selu
             fan_in = units
-        layers["output"] = _linear(fan_in, out_features, device, dtype)
+        layers["output"] = linear(fan_in, out_features)
         super().__init__(layers)
+        self.members = members
         if orthogonal:
             initialize_(self, distribution="orthogonal", generator=generator)
         else:
             initialize_(self, generator=generator)
+
+    def member(self, number: int) -> "MLP":
+        """One member as a network of its own, with values of its own; it predicts the same.
+
+        Raises:
+            ArgumentError: there is no such member.
+        """
+        count = self.members
+        if count is None or not Whole(0, count).holds(number):
+            raise ArgumentError(
+                f"A member is a whole number from 0 to {(count or 0) - 1}; {number!r} came. "
+                if count
+                else f"This MLP is one network, without members; member({number!r}) was asked for. "
+                "Make it with members=."
+            )
+        layers = OrderedDict(
+            (
+                name,
+                layer.member(number) if isinstance(layer, MemberLinear) else copy.deepcopy(layer),
+            )
+            for name, layer in self._modules.items()
+        )
+        one = MLP.__new__(MLP)
+        nn.Sequential.__init__(one, layers)
+        one.members = None
+        return one.train(self.training)
 
     def __getitem__(self, index: Any) -> Any:
         """A layer, or for a slice the `torch.nn.Sequential` of its layers."""
@@ -118,11 +158,24 @@ class MLP(FusedSequential):
         return super().__getitem__(index)
 
 
-def _linear(
-    inputs: int, units: int, device: torch.device | str | int | None, dtype: torch.dtype | None
-) -> nn.Linear:
-    """A linear layer without values: they would be drawn, and drawn anew by `initialize_`."""
-    layer = nn.Linear(inputs, units, device="meta", dtype=dtype)
-    layer.weight = nn.Parameter(torch.empty(units, inputs, device=device, dtype=dtype))
-    layer.bias = nn.Parameter(torch.empty(units, device=device, dtype=dtype))
-    return layer
+@dataclass
+class _Linears:
+    """Makes linear layers without values, which would be drawn, and drawn anew by `initialize_`."""
+
+    members: int | None
+    device: torch.device | str | int | None
+    dtype: torch.dtype | None
+
+    def __call__(self, inputs: int, units: int) -> nn.Module:
+        """One of so many inputs and units, of each member."""
+        if self.members is None:
+            layer, lead = nn.Linear(inputs, units, device="meta", dtype=self.dtype), ()
+        else:
+            layer = MemberLinear(self.members, inputs, units, device="meta", dtype=self.dtype)
+            lead = (self.members,)
+        layer.weight = self._parameter(*lead, units, inputs)
+        layer.bias = self._parameter(*lead, units)
+        return layer
+
+    def _parameter(self, *shape: int) -> nn.Parameter:
+        return nn.Parameter(torch.empty(shape, device=self.device, dtype=self.dtype))

@@ -40,8 +40,21 @@ class Link(NamedTuple):
     """A linear layer, and the SELU behind it."""
 
     weight: Tensor
+    """`(outputs, inputs)`, or `(members, outputs, inputs)`."""
     bias: Tensor | None
+    """`(outputs,)`, or `(members, outputs)`."""
     activation: Activation | None
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A linear layer, or one of several members, which may read one input. TorchScript knows it."""
+    if weight.dim() == 2:
+        return functional.linear(x, weight, bias)
+    if x.dim() == 2:
+        x = x.expand(weight.shape[0], x.shape[0], x.shape[1])
+    if bias is None:
+        return torch.bmm(x, weight.transpose(1, 2))
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
 
 def possible(x: Tensor, links: Sequence[Link]) -> bool:
@@ -53,7 +66,11 @@ def possible(x: Tensor, links: Sequence[Link]) -> bool:
         return False
     if torch.is_autocast_enabled("cpu") or has_torch_function((x,)):
         return False
-    if x.ndim > 2 and not x.is_contiguous():
+    first = links[0].weight
+    if first.ndim == 3:
+        if x.ndim > 2 and (x.ndim, x.shape[0]) != (3, first.shape[0]):
+            return False  # the layer says what is wrong
+    elif x.ndim > 2 and not x.is_contiguous():
         return False
     # Sizes that do not fit are torch's to refuse, at the product.
     return all(
@@ -75,8 +92,9 @@ def chain(x: Tensor, links: Sequence[Link]) -> Tensor:
     """Run the links in turn, `possible` being true.
 
     Args:
-        x: `(*, inputs)`, two dimensions or more.
-        links: Each reads what the one before gives.
+        x: `(*, inputs)`, two dimensions or more; of members `(members, rows, inputs)`, or
+            `(rows, inputs)` for all.
+        links: Each reads what the one before gives; all of them of members, or none.
 
     Returns:
         `(*, outputs)` of the last link.
@@ -84,13 +102,14 @@ def chain(x: Tensor, links: Sequence[Link]) -> Tensor:
     tensors = [tensor for weight, bias, _ in links for tensor in (weight, bias)]
     activations = [link.activation for link in links]
     seeds = _draw_seeds(activations)
-    rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    flat = x.ndim > 2 and links[0].weight.ndim == 2
+    rows = x.reshape(-1, x.shape[-1]) if flat else x
     graph = torch.is_grad_enabled() and (
         x.requires_grad or any(t is not None and t.requires_grad for t in tensors)
     )
     how = activations, seeds
     result = _apply(rows, how, *tensors) if graph else _run(rows, how, tensors, None)
-    return result if x.ndim == 2 else result.view(*x.shape[:-1], result.shape[-1])
+    return result.view(*x.shape[:-1], result.shape[-1]) if flat else result
 
 
 How = tuple[list[Activation | None], Tensor | None]
@@ -133,7 +152,7 @@ def _run(x: Tensor, how: How, tensors: Sequence[Any], kept: _Kept | None) -> Ten
         weight, bias = tensors[2 * number : 2 * number + 2]
         if kept is not None:
             kept.inputs.append(x)
-        x = functional.linear(x, weight, bias)
+        x = product(x, weight, bias)
         if activation is None:
             continue
         if activation.form is None:
@@ -202,14 +221,14 @@ def _back(
                 )
             grad = into
         if wanted[at]:
-            found[at] = torch.mm(grad.t(), kept.inputs[number])
+            found[at] = torch.matmul(grad.mT, kept.inputs[number])  # an input of all members' too
         if wanted[at + 1]:
-            found[at + 1] = grad.sum(0)
+            found[at + 1] = grad.sum(-2)
         if first >= at:
             break
-        grad, own = torch.mm(grad, tensors[2 * number]), True
+        grad, own = torch.matmul(grad, tensors[2 * number]), True
     else:
-        found[0] = grad
+        found[0] = grad.sum(0) if grad.ndim > kept.inputs[0].ndim else grad
     return found
 
 
@@ -226,7 +245,7 @@ def _again(
         ]
         x: Tensor = given[0]
         for number, (activation, seed) in enumerate(zip(how[0], _each_seed(how), strict=True)):
-            x = functional.linear(x, given[2 * number + 1], given[2 * number + 2])
+            x = product(x, given[2 * number + 1], given[2 * number + 2])
             if activation is None:
                 continue
             if activation.form is None:

@@ -28,6 +28,7 @@ _PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "linear": ("input", "weight", "bias"),
     "bilinear": ("input1", "input2", "weight", "bias"),
     "addmm": ("bias", "input", "weight"),
+    "baddbmm": ("bias", "input"),  # whose weight is a view of a module's
     "dropout": ("input", "p", "training", "inplace"),
     "pad": ("input", "pad", "mode", "value"),
     "batch_norm": ("input", "running_mean", "running_var", "weight", "bias"),
@@ -194,7 +195,16 @@ def _transposed(name: str, weight: Tensor, given: Mapping[str, Any]) -> nn.Modul
 
 def bound(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by name, as far as the rules ask for them."""
-    for prefix in ("conv_transpose", "conv", "bilinear", "linear", "addmm", "pad", "batch_norm"):
+    for prefix in (
+        "conv_transpose",
+        "conv",
+        "bilinear",
+        "linear",
+        "addmm",
+        "baddbmm",
+        "pad",
+        "batch_norm",
+    ):
         if name.startswith(prefix):
             return dict(zip(_PARAMETERS[prefix], args, strict=False)) | dict(kwargs)
     if "dropout" in name:

@@ -40,7 +40,7 @@ ACTIVATIONS = frozenset(
 _ROLES = {
     "linear": (
         "linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d "
-        "addmm"
+        "addmm baddbmm"
     ),
     "matmul": "matmul rmatmul mm bmm einsum",
     "embedding": "embedding embedding_bag",
