@@ -548,7 +548,7 @@ class Interleaved(RuleBasedStateMachine):
 
 def test_any_order_of_passes() -> None:
     run_state_machine_as_test(
-        Interleaved, settings=settings(max_examples=60, stateful_step_count=25, deadline=None)
+        Interleaved, settings=settings(max_examples=30, stateful_step_count=25, deadline=None)
     )
 
 
