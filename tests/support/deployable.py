@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 import selfnorm
-from selfnorm.nn import MLP, SELU, AlphaDropout, SELUAlphaDropout
+from selfnorm.nn import MLP, SELU, AlphaDropout, SELUAlphaDropout, fuse
 
 
 class Residual(nn.Module):
@@ -209,6 +209,8 @@ IMAGES, ROWS = (4, 3, 9, 9), (4, 8)
 # A model, the shape of its input, and how many SELUs go into the next layer and how many do not.
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int]] = {
     "mlp": (lambda: MLP(8, 3, width=16, depth=4, dropout=0.1), ROWS, 4, 0),
+    "members": (lambda: MLP(8, 3, width=16, depth=2, members=2), ROWS, 0, 2),
+    "fused": (lambda: fuse(nn.Sequential(nn.Linear(8, 8), SELU(), nn.Linear(8, 8))), ROWS, 1, 0),
     "activation": (SELU, ROWS, 0, 1),
     "activation at the end": (lambda: nn.Sequential(nn.Linear(8, 8), SELU()), ROWS, 0, 1),
     "torch's own": (

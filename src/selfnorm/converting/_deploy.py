@@ -17,7 +17,15 @@ from selfnorm.converting._functional import function_name
 from selfnorm.converting._norms import FOLDS_INTO, exact
 from selfnorm.converting._readers import readers
 from selfnorm.errors import UnsupportedError
-from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
+from selfnorm.nn import (
+    MLP,
+    SELU,
+    AlphaDropout,
+    FeatureAlphaDropout,
+    FusedSequential,
+    MemberLinear,
+    SELUAlphaDropout,
+)
 from selfnorm.theory import SELUForm, selu_constants
 
 _SELU = selu_constants()
@@ -43,7 +51,8 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
     | `AlphaDropout`, `FeatureAlphaDropout` | torch's of the same name |
     | `SELUAlphaDropout` | `torch.nn.Sequential` of SELU and AlphaDropout; SELU alone if p = 0 |
     | either in another form | `torch.nn.Sequential` with a graph of that form |
-    | `MLP` | `torch.nn.Sequential` |
+    | `MLP`, `FusedSequential` | `torch.nn.Sequential` |
+    | `MemberLinear` | a graph of its product, under its name; its hooks are gone |
 
     Parameters, their names in the state dict, sharing and hooks stay. Classes of the model's own
     stay, too, with their `forward`, and so does a module that had a `forward` put on the object;
@@ -95,7 +104,7 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
         _make_plain(module, elu=elu)
     if elu:
         _put_elu(new)
-    return new
+    return _without_members(new)
 
 
 def _refuse_other_selus(model: nn.Module) -> None:
@@ -136,8 +145,8 @@ def _make_plain(module: nn.Module, *, elu: bool) -> None:
         vars(module).update(dict.fromkeys(given, functional.selu))
     if is_patched(module):  # it may need its attributes
         return
-    if kind is MLP:
-        _become(module, nn.Sequential)
+    if kind in (MLP, FusedSequential):
+        _become(module, nn.Sequential, without=("members",))
     elif isinstance(module, SELU | SELUAlphaDropout) and module.form is not None:
         if elu or kind in (SELU, SELUAlphaDropout):
             _put_form(module, module.form, elu=elu)
@@ -161,6 +170,20 @@ def _put_form(module: SELU | SELUAlphaDropout, form: SELUForm, *, elu: bool) -> 
     made = _form(form, p, elu=elu, inplace=module.inplace)
     _become(module, nn.Sequential, without=("generator", "p", "inplace", *_FORM))
     module.add_module("form", made.eval())
+
+
+def _without_members(model: nn.Module) -> nn.Module:
+    """The model with each layer of several members as a graph, or that in its place."""
+    made = {
+        module: _product(module)
+        for module in model.modules()
+        if type(module) is MemberLinear and not is_patched(module)
+    }
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, MemberLinear) and child in made:
+                setattr(module, name, made[child])
+    return made[model] if isinstance(model, MemberLinear) and model in made else model
 
 
 def _put_elu(model: nn.Module) -> None:
@@ -224,6 +247,21 @@ def _form(form: SELUForm, p: float, *, elu: bool, inplace: bool) -> nn.Module:
         z = mapped(z, scale, form.shift)
     graph.output(graph.call_method("copy_", (given, z)) if inplace else z)
     return fx.GraphModule(root, graph, class_name="Form")
+
+
+def _product(layer: MemberLinear) -> nn.Module:
+    """`x @ weight^T + bias` of every member; parameters and their names are the layer's."""
+    root, graph = nn.Module(), fx.Graph()
+    for name, parameter in layer.named_parameters():
+        root.register_parameter(name, parameter)
+    x = graph.placeholder("x")
+    turned = graph.call_method("transpose", (graph.get_attr("weight"), 1, 2))
+    z = graph.call_function(torch.matmul, (x, turned))
+    if layer.bias is not None:
+        bias = graph.call_method("unsqueeze", (graph.get_attr("bias"), 1))
+        z = graph.call_function(operator.add, (z, bias))
+    graph.output(z)
+    return fx.GraphModule(root, graph, class_name="Members").eval()
 
 
 def _scale(*, inplace: bool) -> nn.Module:

@@ -46,8 +46,9 @@ def keep_orthogonal(
     A layer whose weights are orthogonal keeps the mean square of *every* input, whatever the
     correlations, if it has no fewer units than inputs; so in training it can amplify no direction,
     and SELU's map holds step after step, not at the start only. With fewer units it keeps the mean
-    square on average over directions, and of one at most `inputs / units` times. With singular values s, each matrix A of a layer (units x inputs, at
-    LeCun's scale: `s**2 = max(units, inputs) / fan_in`) is brought back by
+    square on average over directions, and multiplies that of one by `inputs / units` at most. With
+    singular values s, each matrix A of a layer (units x inputs, at LeCun's scale: `s**2 =
+    max(units, inputs) / fan_in`) is brought back by
 
         A <- A - A (A^T A / s**2 - I) / 2
 
