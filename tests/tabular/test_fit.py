@@ -32,6 +32,20 @@ def test_it_learns_what_the_columns_tell(task: str, metric: str) -> None:
     assert len(result.before) == len(result.after) == 3
 
 
+def test_orthogonal_weights_are_kept_so() -> None:
+    """Four times the rate at which LeCun-normal weights leave the box."""
+    how = settings(**LONGER, depth=24, width=48, dropout=0.0)
+    kept, free = (
+        fitted(small_source("classification"), replace(how, weights=kind))
+        for kind in ("orthogonal", "lecun")
+    )
+    assert kept.settings.options.keep_orthogonal
+    assert max(layer.gram_error for layer in kept.after) < 4 / 24
+    assert max(layer.variance for layer in kept.after) < 1.5
+    assert all(np.isnan(layer.gram_error) for layer in free.after)
+    assert max(layer.variance for layer in free.after) > 1.5
+
+
 def test_training_leaves_torchs_random_numbers_alone() -> None:
     torch.manual_seed(5)
     state = torch.get_rng_state()

@@ -45,6 +45,25 @@ def test_a_model_comes_back_as_it_was(model, tmp_path: Path) -> None:
     ]
 
 
+def test_orthogonal_weights_come_back_with_their_selu(tmp_path: Path) -> None:
+    result = fitted(small_source("regression"), settings(weights="orthogonal", depth=20))
+    result.save(tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    assert again.architecture.weights == "orthogonal"
+    assert again.network.selu1.form == result.model.network.selu1.form is not None
+    table = small_source("regression").table
+    np.testing.assert_array_equal(again.predict(table).values, result.model.predict(table).values)
+    kept = [layer["gram_error"] for layer in again.about["layers"]["after"]]
+    assert len(kept) == 20
+    assert kept == [layer.gram_error for layer in result.after]
+
+
+def test_a_folder_that_does_not_tell_the_kind_of_weights(model, tmp_path: Path) -> None:
+    save_model(model, tmp_path)
+    rewrite(tmp_path, lambda record: record["architecture"].pop("weights"))
+    assert load_model(tmp_path).architecture == model.architecture
+
+
 def test_loading_leaves_torchs_random_numbers_alone(model, tmp_path: Path) -> None:
     save_model(model, tmp_path)
     state = torch.get_rng_state()
@@ -198,6 +217,8 @@ NONSENSE = {
     "width too long": change("architecture/width", 10**400),
     "depth of a billion": change("architecture/depth", 10**9),
     "shape unknown": change("architecture/shape", "round"),
+    "weights unknown": change("architecture/weights", "square"),
+    "weights a list": change("architecture/weights", []),
     "dropout nan": change("architecture/dropout", float("nan")),
     "dropout true": change("architecture/dropout", True),
     "about null": change("about", None),

@@ -9,7 +9,7 @@ import typer
 from selfnorm._parameters import text_of
 from selfnorm.cli._console import fail, output, tell
 from selfnorm.cli._interrupt import interruptible, undisturbed
-from selfnorm.nn._widths import Shape
+from selfnorm.nn._widths import Shape, Weights
 from selfnorm.recording._observation import EVERY
 from selfnorm.tabular._settings import Settings, Task
 
@@ -41,6 +41,7 @@ def fit(
     width: Annotated[int, _option("width")] = Settings.width,
     shape: Annotated[Shape, _option("shape")] = Settings.shape,
     dropout: Annotated[float, _option("dropout")] = Settings.dropout,
+    weights: Annotated[Weights, _option("weights")] = Settings.weights,
     epochs: Annotated[int, _option("epochs")] = Settings.epochs,
     patience: Annotated[int, _option("patience")] = Settings.patience,
     batch_size: Annotated[int | None, _option("batch_size")] = Settings.batch_size,
@@ -77,6 +78,7 @@ def fit(
         depth=depth,
         shape=shape,
         dropout=dropout,
+        weights=weights,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -107,7 +109,7 @@ def _trained(table: str, settings: Settings) -> "Result":
     from selfnorm.cli._progress import Bar
 
     with ExitStack() as stack:
-        bar = Bar(settings.epochs)
+        bar = Bar(settings.epochs, settings.weights)
 
         def begin(ready: "Prepared") -> None:
             output.print(_show.understood(table, ready))

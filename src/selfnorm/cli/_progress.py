@@ -6,18 +6,25 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from selfnorm.cli._console import problems
+from selfnorm.nn._widths import Weights
 from selfnorm.training import Epoch
 from selfnorm.training import Progress as Listener
+
+_NAMES: dict[Weights, str] = {"lecun": "SELU + LeCun", "orthogonal": "SELU, orthogonal"}
 
 
 class Bar(Listener):
     """A training's bar, drawn while inside `with`.
 
+    Args:
+        epochs: At most so many.
+        weights: Of which kind they are, as in the settings.
+
     Attributes:
         score_name: What to call the validation score.
     """
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, weights: Weights) -> None:
         self.score_name = "score"
         self._epochs = epochs
         self._progress = Progress(
@@ -27,7 +34,7 @@ class Bar(Listener):
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=problems,
         )
-        self._task = self._progress.add_task("SELU + LeCun", total=None, figures="")
+        self._task = self._progress.add_task(_NAMES[weights], total=None, figures="")
 
     def __enter__(self) -> Self:
         self._progress.start()

@@ -1,5 +1,6 @@
 """Results as tables for a terminal 80 columns wide."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -68,6 +69,9 @@ def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group
     for when in ("start", "end"):
         table.add_column(f"mean, {when}", justify="right")
         table.add_column(f"variance, {when}", justify="right")
+    kept = any(math.isfinite(layer.gram_error) for layer in after)
+    if kept:
+        table.add_column("|W'W - I|", justify="right")
     for number in _sampled(len(before)):
         start, end = before[number], after[number]
         table.add_row(
@@ -76,6 +80,7 @@ def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group
             short(start.variance),
             signed(end.mean),
             short(end.variance),
+            *([short(end.gram_error)] if kept else []),
         )
     inside = sum(THEOREM_1.holds("variance", layer.variance) for layer in before)
     note = (

@@ -4,22 +4,19 @@ import copy
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import nn
 
-from selfnorm._parameters import Choice, Whole
+from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.init import initialize_
 from selfnorm.init._tensors import check_dtype
 from selfnorm.nn._activations import GROWTH, SELUAlphaDropout
 from selfnorm.nn._fused import FusedSequential
 from selfnorm.nn._members import MemberLinear
-from selfnorm.nn._widths import Shape, check_sizes, hidden_widths
-
-Weights = Literal["lecun", "orthogonal"]
-_WEIGHTS = Choice(get_args(Weights))
+from selfnorm.nn._widths import WEIGHTS, Shape, Weights, check_sizes, hidden_widths
 
 
 class MLP(FusedSequential):
@@ -98,10 +95,8 @@ class MLP(FusedSequential):
         sizes = {} if members is None else {"members": members}
         check_sizes(in_features=in_features, out_features=out_features, **sizes)
         check_dtype(torch.get_default_dtype() if dtype is None else dtype, "an MLP")
-        if not _WEIGHTS.holds(weights):
-            raise ArgumentError(
-                f"weights must be {_WEIGHTS}; {weights!r} came. Choose one of them."
-            )
+        if not WEIGHTS.holds(weights):
+            raise ArgumentError(f"weights must be {WEIGHTS}; {weights!r} came. Choose one of them.")
         orthogonal = weights == "orthogonal"
         if growth is None:
             growth = GROWTH if orthogonal else math.inf

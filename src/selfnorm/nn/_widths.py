@@ -1,4 +1,4 @@
-"""How wide the layers of a plain network are."""
+"""How wide the layers of a plain network are, and of which kind their weights."""
 
 from typing import Literal, get_args
 
@@ -8,6 +8,8 @@ from selfnorm.errors import ArgumentError
 Shape = Literal["rectangular", "conic"]
 SHAPE = Choice(get_args(Shape))
 SIZE = Whole(1)
+Weights = Literal["lecun", "orthogonal"]
+WEIGHTS = Choice(get_args(Weights))
 
 
 def hidden_widths(width: int, depth: int, shape: Shape, out_features: int) -> list[int]:

@@ -58,16 +58,27 @@ def layers_of(recorded: Mapping[str, Any], when: str) -> tuple[Observation, ...]
     """The layers' moments `before` or `after` the training that a record tells of."""
     unknown = dict.fromkeys(("omega", "tau", "gradient", "gain"), math.nan)
     return tuple(
-        Observation(0, one["name"], "", _float(one["mean"]), _float(one["variance"]), **unknown)
+        Observation(
+            0,
+            one["name"],
+            "",
+            _float(one["mean"]),
+            _float(one["variance"]),
+            **unknown,
+            gram_error=_float(one.get("gram_error")),
+        )
         for one in recorded["layers"][when]
     )
 
 
 def _layers(moments: Sequence[Observation]) -> list[dict[str, Any]]:
-    return [
-        {"name": one.layer, "mean": _number(one.mean), "variance": _number(one.variance)}
-        for one in moments
-    ]
+    found: list[dict[str, Any]] = []
+    for one in moments:
+        layer = {"name": one.layer, "mean": _number(one.mean), "variance": _number(one.variance)}
+        if math.isfinite(one.gram_error):
+            layer["gram_error"] = one.gram_error
+        found.append(layer)
+    return found
 
 
 def _number(value: float) -> float | None:

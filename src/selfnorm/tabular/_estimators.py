@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from selfnorm.errors import ArgumentError, ModelFolderError, SelfNormWarning
 from selfnorm.nn import Shape
+from selfnorm.nn._widths import Weights
 from selfnorm.recording import Observation
 from selfnorm.tabular._about import history_of, layers_of
 from selfnorm.tabular._fit import fit_prepared, prepare
@@ -45,6 +46,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         width: int = Settings.width,
         shape: Shape = Settings.shape,
         dropout: float = Settings.dropout,
+        weights: Weights = Settings.weights,
         epochs: int = Settings.epochs,
         patience: int = Settings.patience,
         batch_size: int | Literal["auto"] = "auto",
@@ -60,6 +62,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         self.width = width
         self.shape = shape
         self.dropout = dropout
+        self.weights = weights
         self.epochs = epochs
         self.patience = patience
         self.batch_size = batch_size
@@ -196,6 +199,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
             width=self.width,
             shape=self.shape,
             dropout=self.dropout,
+            weights=self.weights,
             epochs=self.epochs,
             patience=self.patience,
             batch_size=None if self.batch_size == "auto" else self.batch_size,
@@ -230,6 +234,8 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
         width: Units of a hidden layer (of the first one, if `shape` is `conic`).
         shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
         dropout: Rate of alpha dropout. Near .0232 gradients keep their size at any depth.
+        weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
+            training, with SELU shaped for the depth.
         epochs: Most passes over the training rows.
         patience: Epochs without a better validation loss before training stops.
         batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
@@ -299,6 +305,8 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
         width: Units of a hidden layer (of the first one, if `shape` is `conic`).
         shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
         dropout: Rate of alpha dropout. Near .0232 gradients keep their size at any depth.
+        weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
+            training, with SELU shaped for the depth.
         epochs: Most passes over the training rows.
         patience: Epochs without a better validation loss before training stops.
         batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.

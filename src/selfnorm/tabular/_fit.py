@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from selfnorm.errors import ArgumentError, SelfNormError
 from selfnorm.nn import MLP, SELUAlphaDropout
@@ -29,7 +29,6 @@ from selfnorm.watch import monitor, observe
 
 _WATCHED_ROWS = 1024
 _FEWEST_ROWS = 2
-_ACTIVATIONS = ("activation",)
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def _train(
     """
     stride = -(-len(ready.training) // _WATCHED_ROWS)  # a table may be sorted
     watched = ready.training.inputs[::stride]
-    before = observe(network, watched, roles=_ACTIVATIONS, own_random=True)
+    before = _observed(network, watched)
     watcher = monitor(network, max(monitored, 1))
     with watcher if monitored else nullcontext():
         history = train(
@@ -180,8 +179,17 @@ def _train(
             generator=generator,
             progress=progress,
         )
-    after = observe(network, watched, roles=_ACTIVATIONS, own_random=True)
+    after = _observed(network, watched)
     return history, before, after, tuple(watcher.records)
+
+
+def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
+    """Every activation, with how far the weights before it are from orthogonal."""
+    found = observe(network, rows, roles=("linear", "activation"), own_random=True)
+    return tuple(
+        replace(activation, gram_error=linear.gram_error)
+        for linear, activation in zip(found[:-1:2], found[1::2], strict=True)
+    )
 
 
 @contextmanager

@@ -143,6 +143,7 @@ def build_network(
         depth=architecture.depth,
         shape=architecture.shape,
         dropout=architecture.dropout,
+        weights=architecture.weights,
         generator=generator,
         device="cpu",  # as the encoder's matrices are, whatever torch's defaults
         dtype=torch.float32,

@@ -15,7 +15,7 @@ from selfnorm._parameters import (
     parameter,
     same,
 )
-from selfnorm.nn._widths import SHAPE, SIZE, Shape
+from selfnorm.nn._widths import SHAPE, SIZE, WEIGHTS, Shape, Weights
 from selfnorm.training._options import Options
 
 Task = Literal["classification", "regression"]
@@ -31,6 +31,7 @@ class Architecture:
     depth: int = parameter(8, SIZE, "Hidden layers.")
     shape: Shape = parameter("rectangular", SHAPE, "Widths of the layers.")
     dropout: float = parameter(0.02, Number(0, 1, open_high=True), "Rate of alpha dropout.")
+    weights: Weights = parameter("lecun", WEIGHTS, "Orthogonal ones are kept so.")
 
     def __post_init__(self) -> None:
         check(self)
@@ -47,6 +48,8 @@ class Settings:
         depth: Hidden layers.
         shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
         dropout: Rate of alpha dropout, below 1.
+        weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
+            training, with SELU shaped for the depth.
         epochs: Most passes over the training rows.
         batch_size: Rows of a mini-batch; None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
@@ -84,6 +87,7 @@ class Settings:
     depth: int = same(Architecture, "depth")
     shape: Shape = same(Architecture, "shape")
     dropout: float = same(Architecture, "dropout")
+    weights: Weights = same(Architecture, "weights")
     epochs: int = same(Options, "epochs")
     batch_size: int | None = same(Options, "batch_size")
     learning_rate: float = same(Options, "learning_rate")
@@ -105,11 +109,16 @@ class Settings:
     @property
     def architecture(self) -> Architecture:
         """The part that says what the network is."""
-        return Architecture(self.width, self.depth, self.shape, self.dropout)
+        return Architecture(self.width, self.depth, self.shape, self.dropout, self.weights)
 
     @property
     def options(self) -> Options:
         """The part that says how it is trained."""
         return Options(
-            self.epochs, self.batch_size, self.learning_rate, self.weight_decay, self.patience
+            self.epochs,
+            self.batch_size,
+            self.learning_rate,
+            self.weight_decay,
+            self.patience,
+            keep_orthogonal=self.weights == "orthogonal",
         )

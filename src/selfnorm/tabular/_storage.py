@@ -17,6 +17,7 @@ from torch import Tensor
 from selfnorm._files import write_file
 from selfnorm.errors import ModelFolderError
 from selfnorm.nn import Shape, hidden_widths
+from selfnorm.nn._widths import WEIGHTS
 from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular.encoding._columns import is_finite, require
@@ -133,6 +134,7 @@ def load_model(folder: str | Path) -> TabularModel:
         encoder = Encoder.from_dict(record["encoder"])
         target = target_from_dict(record["target"])
         sizes, about, digest = record["architecture"], record["about"], record["weights_sha256"]
+        sizes = {"weights": "lecun"} | sizes  # which older folders do not tell
         _check_sizes(sizes)
         require(isinstance(about, dict), "'about' is not a record")
     except _NONSENSE as error:
@@ -220,10 +222,12 @@ def _size(path: Path) -> int:
 
 def _check_sizes(sizes: Mapping[str, Any]) -> None:
     """Raise ValueError unless `Architecture` can take the sizes."""
-    require(set(sizes) == {"width", "depth", "shape", "dropout"}, "the architecture lacks a size")
+    names = {"width", "depth", "shape", "dropout", "weights"}
+    require(set(sizes) == names, "the architecture lacks a size")
     for name in ("width", "depth"):
         require(type(sizes[name]) is int and sizes[name] > 0, f"{name} is no size")
     require(sizes["shape"] in get_args(Shape), "the shape is unknown")
+    require(WEIGHTS.holds(sizes["weights"]), "the kind of weights is unknown")
     require(is_finite(sizes["dropout"]) and 0 <= sizes["dropout"] <= 1, "dropout is no share")
 
 
