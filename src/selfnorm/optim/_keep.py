@@ -24,7 +24,7 @@ _EXACT = 1e-6
 _LEFT = 0.25  # of the tolerance, by a correction
 _LONGEST = 100
 _FAR = 0.5  # of a kernel, at the call
-_MOST, _SHALLOW, _DEEP = 0.3, 4.0, 0.3
+_SHALLOW = 16  # weights
 _ROUNDINGS = 8  # of the dtype, which the tolerance must exceed
 
 # Neither holds the other, so that both go when their owner lets them go.
@@ -80,9 +80,9 @@ def keep_orthogonal(
         exclude: Names of modules and parameters not to keep.
         tolerance: How far the squares of singular values, relative to `s**2`, may be from 1, at
             most .5. An optimizer that moves them farther in one step is corrected after each. If
-            "auto", `4 / weights`, but at most .3, and `.3 / sqrt(weights)` beyond 178, as what the
-            layers of a deep network gain adds up: at 100 layers .1 lets variances reach 2, .04
-            holds 1.4.
+            "auto", .25 for up to 16 weights, and for more `4 / weights`, at most .09; beyond 178
+            `.3 / sqrt(weights)`. What the layers of a deep network gain adds up: at 100 layers .1
+            lets variances reach 2, .04 holds 1.3.
         every: Correct after so many steps; or "auto".
         convolutions: Keep those of stride 1, and not transposed, as "matrices" or "operators".
 
@@ -277,7 +277,9 @@ def _tolerance_for(weights: Sequence[Chosen]) -> float:
     """What holds the variance of so many layers, and what their dtype can hold."""
     finest = max(_finest(weight) for weight in weights)
     count = len(weights)
-    return max(min(_MOST, max(_SHALLOW / count, _DEEP / math.sqrt(count))), finest)
+    if count <= _SHALLOW:
+        return max(0.25, finest)
+    return max(min(0.09, max(4 / count, 0.3 / math.sqrt(count))), finest)
 
 
 def _finest(weight: Chosen) -> float:
