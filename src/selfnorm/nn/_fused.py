@@ -31,10 +31,7 @@ class FusedSequential(nn.Sequential):
 
     Behind plain SELU the derivative is that of the rounded output, as in place. Where SELU is
     torch's own, the last bits are selfnorm's, and where alpha dropout is, masks are others, drawn
-    from a seed of torch's generator.
-
-    Args:
-        args: As of `torch.nn.Sequential`: layers, or an `OrderedDict` of them.
+    from a seed of torch's generator. It is made as a `torch.nn.Sequential` is.
 
     Shape:
         As its layers.
