@@ -20,7 +20,7 @@ _LEVEL = 1e-6
 An audit of a thousand layers asks a thousand times; so it is wrong once in a thousand such audits.
 """
 _SMALL = 32
-_KEPT = 0.1
+_KEPT = 0.25
 """The largest tolerance that `selfnorm.optim.keep_orthogonal` chooses; tau is as near to 1."""
 
 _KEEPING = (
