@@ -37,7 +37,7 @@ from support.compare import assert_close
 from support.tolerances import RIVAL_FACTOR, SAME_UP_TO_ROUNDING
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
-EXACT = 1e-12  # in float64, relative to the largest: what the issue asks
+EXACT = 1e-12  # in float64, relative to the largest
 
 
 def by_hand(**how: Any) -> nn.Sequential:

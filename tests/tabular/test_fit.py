@@ -33,7 +33,7 @@ def test_it_learns_what_the_columns_tell(task: str, metric: str) -> None:
 
 
 def test_orthogonal_weights_are_kept_so() -> None:
-    """Four times the rate at which LeCun-normal weights leave the box."""
+    """At a rate and depth at which LeCun-normal ones leave theorem 1's box."""
     how = settings(**LONGER, depth=24, width=48, dropout=0.0)
     kept, free = (
         fitted(small_source("classification"), replace(how, weights=kind))

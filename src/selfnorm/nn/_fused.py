@@ -22,7 +22,7 @@ class FusedSequential(nn.Sequential):
     """A `torch.nn.Sequential` that runs linear layers and SELUs as one node of autograd's graph.
 
     It computes what its layers compute one by one, with the same bits in the forward pass, in less
-    time and memory: each run of `Linear`, `SELU` and `SELUAlphaDropout` (or `AlphaDropout` behind a
+    time: each run of `Linear`, `SELU` and `SELUAlphaDropout` (or `AlphaDropout` behind a
     SELU) keeps one output a layer, and nothing between them calls back. The layers stay where they
     are, under their names; whoever asks for them one by one gets them so: hooks on one of them,
     `selfnorm.audit` and `selfnorm.monitor`, transforms of `torch.func`, forward mode, derivatives
@@ -37,7 +37,7 @@ class FusedSequential(nn.Sequential):
         As its layers.
 
     Example:
-        >>> model = FusedSequential(nn.Linear(8, 16), nn.SELU(), nn.Linear(16, 2))
+        >>> model = FusedSequential(nn.Linear(8, 16), SELU(), nn.Linear(16, 2))
         >>> x = torch.randn(4, 8)
         >>> torch.equal(model(x), nn.Sequential(*model)(x))
         True

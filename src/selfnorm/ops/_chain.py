@@ -1,7 +1,7 @@
 """Linear layers and SELUs, one behind the other, as one node of autograd's graph.
 
-Layer by layer each call makes a node, keeps tensors, and is called back; at 256 rows of 64 units
-that takes longer than the numbers. Here the forward pass runs product and kernel in turn and keeps
+Layer by layer each call makes a node, keeps tensors, and is called back, which small layers feel.
+Here the forward pass runs product and kernel in turn and keeps
 each layer's output, from which the backward pass follows (`_autograd`); SELU in another form keeps
 its input too. The forward pass has the bits of the layers one by one.
 
