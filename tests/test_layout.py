@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "theory": {"_lazy", "_extras", "_parameters", "errors"},
     "ops": {"_lazy", "theory", "errors", "_files", "_torch_private"},
     "init": {"theory", "errors"},
-    "optim": {"init", "_lazy", "_lightning", "_parameters", "errors"},
+    "optim": {"init", "_lazy", "_lightning", "_parameters", "errors", "_torch_private"},
     "nn": {"_lazy", "ops", "init", "theory", "errors", "_parameters", "_torch_private"},
     "recording": {"_lazy", "theory"},
     "report": {"theory", "errors"},

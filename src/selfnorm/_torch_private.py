@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
@@ -29,6 +30,7 @@ class Private(NamedTuple):
 
 _LONG_WAY = "every call takes the way through the dispatcher"
 _ONE_BY_ONE = "a network's layers are called one by one"
+_STEP_HOOKS = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
 _HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
 NAMES = {
     "transforms_active": Private("torch._C", "_are_functorch_transforms_active", _LONG_WAY),
@@ -56,6 +58,11 @@ NAMES = {
     "creation": Private(
         "torch._C", "_autograd._get_creation_meta", "a pass more over views that are written"
     ),
+    "fused_adamw": Private("torch", "_fused_adamw_", "AdamW's step is torch's own"),
+    **{
+        name: Private("torch.optim.optimizer", name, "an optimizer's step is torch's to wrap")
+        for name in _STEP_HOOKS
+    },
     **{name: Private("torch.nn.modules.module", f"_global_{name}", _ONE_BY_ONE) for name in _HOOKS},
     "tree_leaves": Private("torch.utils._pytree", "tree_leaves", "lists and mappings, taken apart"),
     "tree_map": Private("torch.utils._pytree", "tree_map", "the same"),
@@ -80,6 +87,10 @@ class Ways(NamedTuple):
     """Whether calling modules is nothing but their class's `forward`: no hooks, nothing put in."""
     may_be_refused: Callable[[Tensor], bool]
     """Whether torch might not let a tensor of a graph be written over: a leaf, or some views."""
+    fused_adamw: Callable[..., None] | None
+    """AdamW of lists of tensors; None where torch has no such function."""
+    step_with_hooks: Callable[..., Any] | None
+    """An optimizer's step with its hooks before and after, for one that is marked as hooked."""
     tree_leaves: Callable[[Any], list[Any]]
     tree_map: Callable[[Callable[[Any], Any], Any], Any]
 
@@ -121,6 +132,12 @@ def build(have: Mapping[str, Any]) -> Ways:
         ),
         may_be_refused=(
             partial(_may_be_refused, have.get("creation")) if "base" in have else lambda _: True
+        ),
+        fused_adamw=have.get("fused_adamw"),
+        step_with_hooks=(
+            partial(_step_with_hooks, *(have[name] for name in _STEP_HOOKS))
+            if all(name in have for name in _STEP_HOOKS)
+            else None
         ),
         tree_leaves=have.get("tree_leaves", _leaves),
         tree_map=have.get("tree_map", _map),
@@ -178,6 +195,39 @@ def _nobody_hears(hooks_of_all: list[Mapping[int, Any]], modules: Iterable[nn.Mo
     except KeyError:  # where torch has no such attribute, who knows
         return False
     return True
+
+
+def _step_with_hooks(
+    before: Mapping[int, Any],
+    after: Mapping[int, Any],
+    optimizer: Any,
+    step: Callable[..., Any],
+    closure: Any,
+) -> Any:
+    """As torch's own wrapper, but for the record that it makes of every step for a profiler."""
+    if ways.is_profiled():
+        with torch.profiler.record_function(f"Optimizer.step#{type(optimizer).__name__}.step"):
+            return _call_with_hooks(before, after, optimizer, step, closure)
+    return _call_with_hooks(before, after, optimizer, step, closure)
+
+
+def _call_with_hooks(
+    before: Mapping[int, Any],
+    after: Mapping[int, Any],
+    optimizer: Any,
+    step: Callable[..., Any],
+    closure: Any,
+) -> Any:
+    arguments: Any = (optimizer,) if closure is None else (optimizer, closure)
+    named: dict[str, Any] = {}
+    for hook in (*before.values(), *optimizer._optimizer_step_pre_hooks.values()):  # noqa: SLF001
+        changed = hook(optimizer, arguments, named)
+        if changed is not None:
+            arguments, named = changed
+    result = step(*arguments, **named)
+    for hook in (*optimizer._optimizer_step_post_hooks.values(), *after.values()):  # noqa: SLF001
+        hook(optimizer, arguments, named)
+    return result
 
 
 def _in_forward_mode() -> bool:

@@ -123,7 +123,7 @@ def test_it_is_its_layers(name: str, dtype: torch.dtype, training: bool) -> None
     if name != "by hand" or not training:  # its masks are drawn once for a pair
         output, found = gradients(model, x)
         expected, others = gradients(by_layers(model), x)
-        assert torch.equal(output, expected)
+        assert_same_output(model, output, expected)
         for one, other in zip(found, others, strict=True):
             scale = other.abs().max()
             assert_close(one / (scale or 1), other / (scale or 1), max(EXACT, 8 * eps(dtype)))
@@ -132,6 +132,14 @@ def test_it_is_its_layers(name: str, dtype: torch.dtype, training: bool) -> None
         without = model(x)
     torch.manual_seed(1)
     assert torch.equal(without, model(x).detach())
+
+
+def assert_same_output(model: nn.Sequential, output: Tensor, expected: Tensor) -> None:
+    """To the bit; of members to rounding, as torch takes other ways for small batches of them."""
+    if isinstance(model[0], MemberLinear):
+        assert_close(output, expected, max(EXACT, 8 * eps(output.dtype)))
+    else:
+        assert torch.equal(output, expected)
 
 
 def eps(dtype: torch.dtype) -> float:
@@ -153,12 +161,12 @@ def test_in_float32_it_is_as_near_as_torch(name: str) -> None:
 @pytest.mark.parametrize("name", ["members", "members, shaped", "members, no bias"])
 def test_members_with_inputs_of_their_own(name: str) -> None:
     model = made(name)
-    for shape in ((3, 6), (3, 0)):
+    for shape in ((3, 6), (3, 64), (3, 0)):
         x = rows(model, *shape)
-        assert is_one(model(x))
+        assert is_one(model(x)) == bool(x.numel())
         output, found = gradients(model, x)
         expected, others = gradients(by_layers(model), x)
-        assert torch.equal(output, expected)
+        assert_same_output(model, output, expected)
         for one, other in zip(found, others, strict=True):
             assert_close(one, other, EXACT)
     with pytest.raises(selfnorm.errors.ArgumentError, match="got \\(2, 6, 5\\) for 3 members"):
@@ -170,7 +178,7 @@ def test_any_number_of_rows(shape: tuple[int, ...]) -> None:
     model = made("dropout")
     x = rows(model, *shape)
     torch.manual_seed(1)
-    assert is_one(model(x)) == (len(shape) == 1)  # else a view of one
+    assert is_one(model(x)) == (len(shape) == 1 and x.numel() > 0)  # else a view, or the layers
     output, found = gradients(model, x)
     expected, others = gradients(by_layers(model), x)
     assert torch.equal(output, expected)
@@ -210,7 +218,7 @@ def test_what_is_kept_is_one_output_a_layer() -> None:
     floats = [x for x in kept if x.is_floating_point()]
     weights = [p.data_ptr() for p in model.parameters()]
     activations = [x for x in floats if x.data_ptr() not in weights]
-    assert [tuple(x.shape) for x in activations] == [(6, 5), *[(6, 16)] * 4]
+    assert [x.numel() for x in activations] == [6 * 5, 4 * 6 * 16]
 
 
 # --- whoever wants the layers one by one -------------------------------------------------------
@@ -416,7 +424,8 @@ def test_graphs_that_are_kept_crossed_or_left() -> None:
         for one, other in zip((second, first), reversed(others), strict=True):
             found = torch.autograd.grad(one.sum(), list(model.parameters()), retain_graph=True)
             wanted = torch.autograd.grad(other.sum(), list(model.parameters()), retain_graph=True)
-            assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+            for a, b in zip(found, wanted, strict=True):
+                assert_close(a, b, EXACT)
     first.sum().backward()
     with pytest.raises(RuntimeError, match="second time"):
         first.sum().backward()
@@ -510,7 +519,7 @@ class Interleaved(RuleBasedStateMachine):
         one = self.model(x)
         torch.manual_seed(seed)
         other = self.layers(x)
-        assert is_one(one)
+        assert is_one(one) == (count > 0)
         assert torch.equal(one, other)
         return one, other, x
 

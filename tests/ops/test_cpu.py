@@ -424,7 +424,8 @@ def test_each_fault_is_told_as_what_it_is(
     store = importlib.import_module("selfnorm.ops._cpu._store")
     monkeypatch.setenv("SELFNORM_CACHE", str(tmp_path))
     monkeypatch.setattr(_pool, "_broken", [])
-    monkeypatch.setattr(_pool, "parallel_for", _pool.parallel_for.__wrapped__)
+    for name in ("library", "parallel_for"):
+        monkeypatch.setattr(_pool, name, getattr(_pool, name).__wrapped__)
     make, told, mend = FAULTS[fault]
     make(monkeypatch, store)
     with pytest.warns(SelfNormWarning) as caught:

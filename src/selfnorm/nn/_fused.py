@@ -12,7 +12,7 @@ from selfnorm import _torch_private
 from selfnorm.nn._activations import SELU, SELUAlphaDropout
 from selfnorm.nn._dropout import AlphaDropout
 from selfnorm.nn._members import MemberLinear
-from selfnorm.ops._chain import Activation, Link, chain, possible
+from selfnorm.ops._chain import Activation, Link, chain, read
 
 _LINEAR = (nn.Linear, MemberLinear)
 _DROPOUTS = (AlphaDropout, nn.AlphaDropout)
@@ -55,8 +55,9 @@ class FusedSequential(nn.Sequential):
         at = 0
         while at < len(modules):
             links, after = _links(modules, at)
-            if len(links) > 1 and possible(input, links):
-                input = chain(input, links)
+            shape = read(input, links) if len(links) > 1 else None
+            if shape is not None:
+                input = chain(input, links, shape)
             else:
                 after = max(after, at + 1)
                 for module in modules[at:after]:

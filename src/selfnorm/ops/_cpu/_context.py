@@ -22,3 +22,9 @@ head = struct.Struct(f"{len(HEAD)}q").pack
 def numbers(*values: float) -> bytes:
     """The second half of a context."""
     return struct.pack(f"{len(NUMBERS)}d8x", *values)
+
+
+STRIP = 128
+"""Columns that are summed at a time: as many float64 as the room for random bits takes."""
+CALL = 15
+"""Words of a program's call: a C function's address, up to 13 arguments, whether it has 13."""

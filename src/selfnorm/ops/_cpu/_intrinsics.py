@@ -144,3 +144,23 @@ def buffer(_typing: Any) -> Any:
         return builder.ptrtoint(room, ir.IntType(64))
 
     return types.int64(), generate
+
+
+def _caller(count: int) -> Any:
+    """Call a C function of so many integers or pointers: `words` hold its address, then these."""
+
+    @intrinsic
+    def call(_typing: Any, words: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> None:
+            integer, (first,) = ir.IntType(64), arguments
+            place = [builder.gep(first, [integer(at)], inbounds=True) for at in range(count + 1)]
+            address, *values = [builder.load(one) for one in place]
+            kind = ir.FunctionType(ir.VoidType(), [integer] * count)
+            builder.call(builder.inttoptr(address, kind.as_pointer()), values)
+
+        return types.void(words), generate
+
+    return call
+
+
+call5, call13 = _caller(5), _caller(13)

@@ -16,9 +16,11 @@ from numba import cfunc, from_dtype, njit, types
 from numba.extending import overload
 from numba.np.numpy_support import carray
 
-from selfnorm.ops._cpu._context import HEAD, NUMBERS
+from selfnorm.ops._cpu._context import CALL, HEAD, NUMBERS, STRIP
 from selfnorm.ops._cpu._intrinsics import (
     buffer,
+    call5,
+    call13,
     constant,
     fma,
     load,
@@ -106,6 +108,57 @@ def _feature_alpha_dropout_kernel(begin: Any, end: Any, context: Any) -> None:
             _channel_loop(c.inner, kept, offset(x, first), offset(out, first), c)
 
 
+def _spread_kernel(begin: Any, end: Any, context: Any) -> None:
+    """A unit is a row of `inner` elements, each written with the same."""
+    c = carray(context, 1)[0]
+    x, out = pointer(c.x, c.element), pointer(c.out, c.element)
+    for row in range(begin, end):
+        _copy_loop(c.inner, x, offset(out, row * c.inner))
+
+
+def _column_sums_kernel(begin: Any, end: Any, context: Any) -> None:
+    """A unit is a strip of columns of a matrix `(count, inner)`.
+
+    Eight rows are added pair by pair, and their sums as float64: the error does not grow with the
+    rows.
+    """
+    c = carray(context, 1)[0]
+    x, out, sums = pointer(c.x, c.element), pointer(c.out, c.element), pointer(buffer(), 0.0)
+    for strip in range(begin, end):
+        first = strip * STRIP
+        size, row = min(STRIP, c.inner - first), np.int64(0)
+        _clear_loop(size, sums)
+        while row + 8 <= c.count:
+            _eight_rows_loop(size, c.inner, offset(x, row * c.inner + first), sums)
+            row += 8
+        while row < c.count:
+            _row_loop(size, offset(x, row * c.inner + first), sums)
+            row += 1
+        _round_loop(size, sums, offset(out, first))
+
+
+def _program_kernel(begin: Any, end: Any, context: Any) -> None:
+    """A unit is a run of a program for one member; `_program` says what the tables hold.
+
+    `x` is the address of three rows of `inner` words: values, numbers of registers, steps a unit;
+    `seeds` that of the registers; `out` that of room for the words of each unit.
+    """
+    c = carray(context, 1)[0]
+    values, bases = pointer(c.x, np.int64(0)), pointer(c.seeds, np.int64(0))
+    which, steps = offset(values, c.inner), offset(values, 2 * c.inner)
+    for unit in range(begin, end):
+        words = offset(pointer(c.out, np.int64(0)), unit * c.inner)
+        for i in range(c.inner):
+            base = load(bases, load(which, i))
+            store(words, i, load(values, i) + base + unit * load(steps, i))
+        for i in range(c.count):
+            at = offset(words, i * CALL)
+            if load(at, CALL - 1):
+                call13(at)
+            else:
+                call5(at)
+
+
 _KERNELS = {
     "selu": _selu_kernel,
     "selu_backward": _selu_backward_kernel,
@@ -117,6 +170,9 @@ _KERNELS = {
     "shaped_selu_backward": _shaped_backward_kernel,
     "shaped_selu_alpha_dropout": _shaped_dropout_kernel,
     "shaped_selu_alpha_dropout_backward": _shaped_dropout_backward_kernel,
+    "spread": _spread_kernel,
+    "column_sums": _column_sums_kernel,
+    "program": _program_kernel,
 }
 
 # --- loops -----------------------------------------------------------------------------------
@@ -252,6 +308,47 @@ def _shaped_dropout_backward_loop(size: Any, bits: Any, x: Any, grad: Any, out: 
         kept = (load(halves, i) > cut) | (v != v)  # noqa: PLR0124
         incline = slope if v > none else fma(scale, _bend(v), linear)
         store(out, i, (incline if kept else zero) * widen(load(grad, i)))
+
+
+@njit(inline="always")
+def _copy_loop(size: Any, x: Any, out: Any) -> Any:
+    for i in range(size):
+        store(out, i, load(x, i))
+
+
+@njit(inline="always")
+def _eight_rows_loop(size: Any, step: Any, x: Any, sums: Any) -> Any:
+    for i in range(size):
+        four = (_at(x, i, 0, step) + _at(x, i, 1, step)) + (
+            _at(x, i, 2, step) + _at(x, i, 3, step)
+        )
+        others = (_at(x, i, 4, step) + _at(x, i, 5, step)) + (
+            _at(x, i, 6, step) + _at(x, i, 7, step)
+        )
+        store(sums, i, load(sums, i) + np.float64(four + others))
+
+
+@njit(inline="always")
+def _at(x: Any, i: Any, row: Any, step: Any) -> Any:
+    return widen(load(x, i + row * step))
+
+
+@njit(inline="always")
+def _row_loop(size: Any, x: Any, sums: Any) -> Any:
+    for i in range(size):
+        store(sums, i, load(sums, i) + np.float64(widen(load(x, i))))
+
+
+@njit(inline="always")
+def _round_loop(size: Any, sums: Any, out: Any) -> Any:
+    for i in range(size):
+        store(out, i, constant(load(sums, i), out))
+
+
+@njit(inline="always")
+def _clear_loop(size: Any, sums: Any) -> Any:
+    for i in range(size):
+        store(sums, i, np.float64(0.0))
 
 
 @njit(inline="always")

@@ -62,15 +62,20 @@ def _address(name: str, dtype: torch.dtype) -> int | None:
 
 
 @cache
-def parallel_for() -> Any:
-    """`torch_parallel_for` of the library that torch has loaded."""
+def library() -> ctypes.CDLL:
+    """The library that torch has loaded."""
     name = {"win32": "torch_cpu.dll", "darwin": "libtorch_cpu.dylib"}.get(
         sys.platform, "libtorch_cpu.so"
     )
     with step("torch's own library for CPUs cannot be loaded", _TORCH):
-        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
+        return ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
+
+
+@cache
+def parallel_for() -> Any:
+    """Its `torch_parallel_for`."""
     with step("this torch does not let others run on its threads", _TORCH):
-        function = library.torch_parallel_for
+        function = library().torch_parallel_for
     function.argtypes = [ctypes.c_int64] * 3 + [ctypes.c_void_p, ctypes.c_char_p]
     function.restype = ctypes.c_int32
     return function
