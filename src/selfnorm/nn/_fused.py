@@ -3,17 +3,19 @@
 # ruff: noqa: A001, A002 - `input` is what torch calls it
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.jit import is_scripting  # pyright: ignore[reportPrivateImportUsage]
+from torch.jit import is_scripting, is_tracing  # pyright: ignore[reportPrivateImportUsage]
 
 from selfnorm import _torch_private
 from selfnorm.nn._activations import SELU, SELUAlphaDropout
 from selfnorm.nn._dropout import AlphaDropout
 from selfnorm.nn._members import MemberLinear
-from selfnorm.ops._chain import Activation, Link, chain, read
+from selfnorm.ops._chain import Activation, Chain, Link
 
+_LAST = "_parts_of_last_call"
 _LINEAR = (nn.Linear, MemberLinear)
 _DROPOUTS = (AlphaDropout, nn.AlphaDropout)
 
@@ -49,21 +51,68 @@ class FusedSequential(nn.Sequential):
             for module in self:
                 input = module(input)
             return input
-        if torch.compiler.is_compiling() or type(input) is not Tensor:
+        if torch.compiler.is_compiling() or is_tracing() or type(input) is not Tensor:
             return super().forward(input)
+        for part in self._parts():
+            if isinstance(part, _Run):
+                shape = part.chain.shape_for(input)
+                if shape is not None:
+                    input = part.chain(input, shape)
+                    continue
+                for module in part.modules:
+                    input = module(input)
+            else:
+                input = part(input)
+        return input
+
+    def _parts(self) -> "list[_Run | nn.Module]":
+        """Runs of links, and modules between; as at the call before if nothing changed since."""
         modules = list(self._modules.values())
-        at = 0
+        key = modules, [type(module) for module in modules]
+        last, parts = vars(self).get(_LAST, (None, []))
+        if last == key and all(part.holds() for part in parts if isinstance(part, _Run)):
+            return parts
+        parts, at = [], 0
         while at < len(modules):
             links, after = _links(modules, at)
-            shape = read(input, links) if len(links) > 1 else None
-            if shape is not None:
-                input = chain(input, links, shape)
+            if len(links) > 1:
+                parts.append(_Run(modules[at:after], links))
             else:
                 after = max(after, at + 1)
-                for module in modules[at:after]:
-                    input = module(input)
+                parts += modules[at:after]
             at = after
-        return input
+        if _torch_private.ways.nobody_hears(modules):  # else who does may end without a word
+            vars(self)[_LAST] = key, parts
+        return parts
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is found anew."""
+        return {name: value for name, value in vars(self).items() if name != _LAST}
+
+
+class _Run:
+    """Modules that are links one behind the other, as they were when this was made."""
+
+    def __init__(self, modules: list[nn.Module], links: list[Link]) -> None:
+        self.modules, self.chain = modules, Chain(links)
+        self._own = [vars(module) for module in modules]
+        self._facts = [_fact(own) for own in self._own]
+
+    def holds(self) -> bool:
+        """Whether modules and parameters are what they were, and nobody wants to hear of calls."""
+        return (
+            [_fact(own) for own in self._own] == self._facts
+            and _torch_private.ways.nobody_hears(self.modules)
+            and self.chain.holds()
+        )
+
+
+def _fact(own: dict[str, Any]) -> tuple[Any, ...]:
+    """What a module's part in a chain depends on, by its attributes: as such they cost a third."""
+    parameters = own["_parameters"]
+    if parameters:
+        return id(parameters.get("weight")), id(parameters.get("bias"))
+    return own.get("p"), own["training"], own.get("form"), id(own.get("generator"))
 
 
 def fuse(model: nn.Module) -> nn.Module:

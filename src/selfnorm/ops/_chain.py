@@ -27,6 +27,7 @@ from selfnorm.theory._form import SELUForm
 
 _TENSORS = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64)
+_REMEMBERED = 1 << 6
 
 
 class Activation(NamedTuple):
@@ -60,81 +61,136 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
 
-def read(x: Tensor, links: Sequence[Link]) -> Shape | None:
-    """What a program for these depends on, or None if products and kernels must be told of.
+class Chain:
+    """Links, the one reading what the one before gives; all of them of members, or none.
 
-    Of tensors in memory on the CPU alone: on a GPU what a node saves has not been measured. Sizes
-    that do not fit are left to the layers, which say what is wrong.
+    What depends on them alone is found once; `holds` says whether it is so still.
     """
-    dtype, first = x.dtype, links[0].weight
-    if not (x.is_cpu and x.ndim >= 2 and _direct.possible(x) and x.numel()):
-        return None
-    if dtype not in _DTYPES or not _network.can_run(dtype) or _torch_private.ways.is_profiled():
-        return None
-    if torch.is_autocast_enabled("cpu") or has_torch_function((x,)) or not _products_are_exact():
-        return None
-    members = first.shape[0] if first.ndim == 3 else 0
-    if x.ndim > 2 and (members or not x.is_contiguous()) and (x.ndim, x.shape[0]) != (3, members):
-        return None
-    size = x.shape[-1]
-    layers: list[Layer] = []
-    for weight, bias, activation in links:
-        outputs = weight.shape[-2]
-        matrix = (members, outputs, size) if members else (outputs, size)
-        if weight.shape != matrix or not _serves(weight, dtype):
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._parameters = [one for weight, bias, _ in links for one in (weight, bias)]
+        self._activations = [link.activation for link in links]
+        first = links[0].weight
+        self._dtype, self._several = first.dtype, first.ndim == 3
+        self._members = first.shape[0] if self._several else 1
+        self._inputs = first.shape[-1]
+        self._layers = self._read(links)
+        self._facts = [(one.shape, one.dtype) for one in self._parameters if one is not None]
+        dropping = [a.generator for a in self._activations if a is not None and a.p]
+        self._drawn, self._generators = len(dropping), dropping if any(dropping) else None
+        self._shapes: dict[torch.Size, Shape] = {}
+
+    def _read(self, links: Sequence[Link]) -> tuple[Layer, ...] | None:
+        """What programs depend on; None if there are none for these."""
+        if self._dtype not in _DTYPES or not _network.can_run(self._dtype):
             return None
-        if bias is not None and (bias.shape != matrix[:-1] or not _serves(bias, dtype)):
+        size, layers = self._inputs, list[Layer]()
+        for weight, bias, activation in links:
+            outputs = weight.shape[-2]
+            matrix = (self._members, outputs, size) if self._several else (outputs, size)
+            if weight.shape != matrix or not self._serves(weight):
+                return None  # sizes that do not fit are the layer's to refuse
+            if bias is not None and (bias.shape != matrix[:-1] or not self._serves(bias)):
+                return None
+            form, p = (None, 0.0) if activation is None else activation[:2]
+            layers.append(Layer(size, outputs, bias is not None, activation is not None, form, p))
+            size = outputs
+        return tuple(layers) if all(layer.inputs and layer.outputs for layer in layers) else None
+
+    def _serves(self, tensor: Tensor) -> bool:
+        return (
+            tensor.dtype is self._dtype
+            and tensor.is_cpu
+            and type(tensor) in _TENSORS
+            and tensor.layout is torch.strided
+            and tensor.is_contiguous()
+            and not tensor.is_neg()
+        )
+
+    def holds(self) -> bool:
+        """Whether the parameters are where, and what, they were when this was made."""
+        facts = iter(self._facts)
+        for one in self._parameters:
+            if one is not None:
+                shape, dtype = next(facts)
+                if not (
+                    one.shape == shape
+                    and one.dtype is dtype
+                    and one.is_contiguous()
+                    and (one.is_cpu or self._layers is None)
+                ):
+                    return False
+        return True
+
+    def shape_for(self, x: Tensor) -> Shape | None:
+        """What a program for an input depends on; None if torch must be told of each layer.
+
+        Of tensors in memory on the CPU alone: on a GPU what a node saves has not been measured.
+        """
+        if self._layers is None or not (x.is_cpu and x.ndim >= 2 and _direct.possible(x)):
             return None
-        form, p = (None, 0.0) if activation is None else activation[:2]
-        layers.append(Layer(size, outputs, bias is not None, activation is not None, form, p))
-        size = outputs
-    alike = members and x.ndim == 2
-    rows = x.shape[-2] if members else x.numel() // x.shape[-1]
-    return Shape(rows, dtype, tuple(layers), members or 1, bool(alike)) if size else None
+        if x.dtype is not self._dtype or _torch_private.ways.is_profiled():
+            return None
+        if torch.is_autocast_enabled("cpu") or has_torch_function((x,)):
+            return None
+        if torch.get_float32_matmul_precision() != "highest":  # BLAS gives all digits
+            return None
+        if x.ndim > 2 and not self._several and not x.is_contiguous():
+            return None
+        size = x.shape
+        known = self._shapes.get(size)
+        if known is None:
+            known = self._shape_of(size)
+            if len(self._shapes) >= _REMEMBERED:
+                self._shapes.clear()
+            if known is not None:
+                self._shapes[size] = known
+        return known
 
+    def _shape_of(self, size: torch.Size) -> Shape | None:
+        rows = size[-2] if self._several else size[:-1].numel()
+        shared = self._several and len(size) == 2
+        fits = not self._several or shared or size[:-2] == (self._members,)
+        if not fits or not rows or size[-1] != self._inputs or self._layers is None:
+            return None
+        return Shape(rows, self._dtype, self._layers, self._members, shared)
 
-def _serves(tensor: Tensor, dtype: torch.dtype) -> bool:
-    return (
-        tensor.dtype is dtype
-        and tensor.is_cpu
-        and type(tensor) in _TENSORS
-        and tensor.layout is torch.strided
-        and tensor.is_contiguous()
-        and not tensor.is_neg()
-    )
+    def __call__(self, x: Tensor, shape: Shape) -> Tensor:
+        """Run the links in turn.
 
+        Args:
+            x: `(*, inputs)`, two dimensions or more; of members `(members, rows, inputs)`, or
+                `(rows, inputs)` for all.
+            shape: What `shape_for` says of it.
 
-def _products_are_exact() -> bool:
-    """Whether torch's products of float32 are what BLAS gives."""
-    return torch.get_float32_matmul_precision() == "highest"
+        Returns:
+            `(*, outputs)` of the last link.
+        """
+        flat = x.ndim > 2 and not self._several
+        rows = (x.reshape(-1, x.shape[-1]) if flat else x).contiguous()
+        parameters, seeds = self._parameters, self._draw_seeds()
+        graph = torch.is_grad_enabled() and (
+            x.requires_grad or any(t is not None and t.requires_grad for t in parameters)
+        )
+        how = shape, self._several
+        if graph:
+            result = _apply(how, seeds, rows, *parameters)
+        else:
+            result, _, _ = _forward(how, seeds, rows, parameters, keep=False)
+        return result.view(*x.shape[:-1], result.shape[-1]) if flat else result
 
-
-def chain(x: Tensor, links: Sequence[Link], shape: Shape) -> Tensor:
-    """Run the links in turn.
-
-    Args:
-        x: `(*, inputs)`, two dimensions or more; of members `(members, rows, inputs)`, or
-            `(rows, inputs)` for all.
-        links: Each reads what the one before gives; all of them of members, or none.
-        shape: What `read` says of them.
-
-    Returns:
-        `(*, outputs)` of the last link.
-    """
-    parameters = [tensor for weight, bias, _ in links for tensor in (weight, bias)]
-    seeds = _draw_seeds([link.activation for link in links])
-    several = links[0].weight.ndim == 3
-    flat = x.ndim > 2 and not several
-    rows = (x.reshape(-1, x.shape[-1]) if flat else x).contiguous()
-    graph = torch.is_grad_enabled() and (
-        x.requires_grad or any(t is not None and t.requires_grad for t in parameters)
-    )
-    how = shape, several
-    if graph:
-        result = _apply(how, seeds, rows, *parameters)
-    else:
-        result, _ = _forward(how, seeds, rows, parameters, keep=False)
-    return result.view(*x.shape[:-1], result.shape[-1]) if flat else result
+    def _draw_seeds(self) -> Tensor | None:
+        """One for each link that drops, in their order, as one by one they would be drawn."""
+        if not self._drawn:
+            return None
+        if self._generators is None:
+            return torch.randint(0, _philox.SEEDS, (self._drawn,), device="cpu")
+        seeds = torch.empty(self._drawn, dtype=torch.int64, device="cpu")
+        for seed, generator in zip(seeds.unbind(), self._generators, strict=True):
+            if generator is not None:
+                _random.refuse_again(generator)
+            seed.random_(0, _philox.SEEDS, generator=generator)
+        return seeds
 
 
 How = tuple[Shape, bool]
@@ -144,41 +200,27 @@ How = tuple[Shape, bool]
 class _Saved(NamedTuple):
     """What the backward pass reads."""
 
-    seeds: Tensor | None
     x: Tensor
     slab: Tensor
     """The outputs of all links but the last."""
     output: Tensor | None
     """The last one's, if that is a SELU's; of a product nothing is kept: it may be written over."""
+    seeds: Tensor | None
     parameters: tuple[Tensor | None, ...]
-
-
-def _draw_seeds(activations: list[Activation | None]) -> Tensor | None:
-    """One for each link that drops, in their order, as one by one they would be drawn."""
-    dropping = [a.generator for a in activations if a is not None and a.p]
-    if not dropping:
-        return None
-    seeds = torch.empty(len(dropping), dtype=torch.int64, device="cpu")
-    if all(generator is None for generator in dropping):
-        return seeds.random_(0, _philox.SEEDS)
-    for seed, generator in zip(seeds.unbind(), dropping, strict=True):
-        if generator is not None:
-            _random.refuse_again(generator)
-        seed.random_(0, _philox.SEEDS, generator=generator)
-    return seeds
 
 
 def _forward(
     how: How, seeds: Tensor | None, x: Tensor, parameters: Sequence[Tensor | None], *, keep: bool
-) -> tuple[Tensor, Tensor]:
-    """The output, and the slab."""
+) -> tuple[Tensor, Tensor, list[int]]:
+    """The output, the slab, and where the input, the slab, the seeds and the parameters lie."""
     shape, several = how
     program, elements = _network.forward(shape, keep)
     outputs = shape.layers[-1].outputs
     sizes = (shape.members, shape.rows, outputs) if several else (shape.rows, outputs)
     result, slab = _empty(x.dtype, *sizes), _empty(x.dtype, elements)
-    program.run([_at(one) for one in (x, slab, result, seeds, *parameters)])
-    return result, slab
+    at = [_at(one) for one in (x, slab, result, seeds, *parameters)]
+    program.run(at)
+    return result, slab, at
 
 
 def _empty(dtype: torch.dtype, *sizes: int) -> Tensor:
@@ -196,59 +238,71 @@ class _Chain(Function):
     def forward(
         ctx: Any, how: How, seeds: Tensor | None, x: Tensor, *parameters: Tensor | None
     ) -> Tensor:
-        result, slab = _forward(how, seeds, x, parameters, keep=True)
+        result, slab, at = _forward(how, seeds, x, parameters, keep=True)
         output = result if how[0].layers[-1].selu else None
-        kept = seeds, x, slab, output, *parameters
-        ctx.how, ctx.shapes = how, [None if one is None else one.shape for one in kept]
-        ctx.save_for_backward(*kept)
+        at[2] = _at(output)
+        ctx.how, ctx.at = how, at
+        ctx.save_for_backward(x, slab, output, seeds, *parameters)
         return result
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        kept = ctx.saved_tensors
-        saved, wanted = _Saved(*kept[:4], kept[4:]), ctx.needs_input_grad[2:]
-        simple = not torch.is_grad_enabled() and _as_it_was(grad, kept, ctx.shapes)
-        back = _back if simple else _again
-        return None, None, *back(grad, ctx.how, saved, wanted)
+        kept, wanted = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        saved = _Saved(*kept[:4], kept[4:])
+        at = [_at(one) for one in kept]
+        if torch.is_grad_enabled() or not _direct.possible(grad):
+            found = _again(grad, ctx.how, saved, wanted)
+        elif at == ctx.at or _are_alike(grad, ctx.how[0], saved):
+            found = _back(grad, ctx.how, saved, at, wanted)
+        else:
+            found = _again(grad, ctx.how, saved, wanted)
+        return None, None, *found
 
 
 _apply = _torch_private.quick(_Chain)
 
-
-def _as_it_was(grad: Tensor, kept: Sequence[Tensor | None], shapes: list[Any]) -> bool:
-    """Whether no hook, and no exchange of a parameter's data, has put something else there."""
-    return _direct.possible(grad) and all(
+def _are_alike(grad: Tensor, shape: Shape, saved: _Saved) -> bool:
+    """Whether what a hook, or who changed a parameter's data, put there will do."""
+    elements = [shape.layers[0].inputs * shape.rows * (1 if shape.shared else shape.members)]
+    elements += [_network.forward(shape, True).slab, saved.output.numel() if saved.output is not None else 0]
+    for layer in shape.layers:
+        elements += [shape.members * layer.outputs * layer.inputs, shape.members * layer.outputs]
+    kept = (saved.x, saved.slab, saved.output, *saved.parameters)
+    return all(
         one is None
         or (
             type(one) in _TENSORS
-            and one.dtype is (grad.dtype if one.is_floating_point() else torch.int64)
-            and one.shape == shape
+            and one.dtype is grad.dtype
+            and one.numel() == count
             and one.is_cpu
             and one.is_contiguous()
         )
-        for one, shape in zip(kept, shapes, strict=True)
+        for one, count in zip(kept, elements, strict=True)
     )
 
 
-def _back(grad: Tensor, how: How, saved: _Saved, wanted: tuple[bool, ...]) -> list[Tensor | None]:
+def _back(
+    grad: Tensor, how: How, saved: _Saved, at: list[int], wanted: tuple[bool, ...]
+) -> list[Tensor | None]:
     """The backward pass as a program. The parameters' gradients lie one behind the other."""
     shape, _ = how
-    program, elements, room = _network.backward(shape, wanted)
+    program, sizes, elements, room = _network.backward(shape, wanted)
     grad, dtype = grad.contiguous(), grad.dtype
     gradients, scratch = _empty(dtype, elements), _empty(dtype, room)
-    of_x = None
+    x, parameters, of_x = saved.x, saved.parameters, None
     if wanted[0]:
-        x = saved.x
         of_x = _empty(dtype, shape.members, *x.shape) if shape.shared else torch.empty_like(x)
-    tensors = (*saved[1:4], saved.seeds, grad, of_x, gradients, scratch, *saved.parameters[::2])
-    program.run([_at(one) for one in tensors])
-    found: list[Tensor | None] = [of_x.sum(0) if of_x is not None and shape.shared else of_x]
-    asked = [one for one, want in zip(saved.parameters, wanted[1:], strict=True) if want]
-    parts = iter(gradients.split_with_sizes([one.numel() for one in asked if one is not None]))
-    for one, want in zip(saved.parameters, wanted[1:], strict=True):
-        part = next(parts) if want and one is not None else None
-        found.append(part if part is None or one is None or one.ndim == 1 else part.view(one.shape))
+    own = (_at(one) for one in (grad, of_x, gradients, scratch))
+    program.run([*at[:4], *own, *at[4::2]])
+    found: list[Tensor | None] = [None] * len(wanted)
+    if of_x is not None:
+        found[0] = of_x.sum(0) if shape.shared else of_x
+    parts = gradients.split_with_sizes([size for _, size in sizes])
+    for (number, _), part in zip(sizes, parts, strict=True):
+        parameter = parameters[number]
+        if parameter is not None:
+            found[1 + number] = part if parameter.ndim == 1 else part.view(parameter.shape)
     return found
 
 

@@ -64,8 +64,10 @@ class Backward(NamedTuple):
     """
 
     program: Program
-    gradients: int
-    """Elements of the parameters' gradients."""
+    gradients: tuple[tuple[int, int], ...]
+    """Of the parameters', in the order of their memory: which one's, and its elements."""
+    elements: int
+    """All these together."""
     room: int
     """Elements of the room that it needs while it runs."""
 
@@ -135,7 +137,7 @@ def backward(shape: Shape, wanted: tuple[bool, ...]) -> Backward | None:
         last = number + 1 == len(shape.layers)
         output = own.whole(_OUTPUT, layer.outputs) if last else slab.output(layer)
         kept.append((output, slab.read(layer) if layer.form is not None else None))
-    gradients, elements = _lie_behind(own, wanted)
+    gradients, sizes = _lie_behind(own, wanted)
     widest = max(layer.outputs for layer in shape.layers)
     room = own.padded(shape.rows * widest) * shape.members
     rooms = [own.whole(_ROOM, widest, turn * room * own.size) for turn in range(2)]
@@ -185,23 +187,26 @@ def backward(shape: Shape, wanted: tuple[bool, ...]) -> Backward | None:
                 (layer.inputs, shape.rows, layer.outputs),
             )
         grad = back
-    return Backward(program.finish(), elements, 2 * room)
+    return Backward(program.finish(), tuple(sizes), sum(size for _, size in sizes), 2 * room)
 
 
 def _lie_behind(
     own: "_Network", wanted: tuple[bool, ...]
-) -> tuple[list[Place | None], int]:
-    """Where each parameter's gradient goes, and how many elements they have."""
+) -> tuple[list[Place | None], list[tuple[int, int]]]:
+    """Where each parameter's gradient goes, and which have so many elements."""
     places: list[Place | None] = []
-    elements = 0
-    for number, layer in enumerate(own.shape.layers):
-        for at, size in enumerate((layer.outputs * layer.inputs, layer.outputs)):
-            if not wanted[1 + 2 * number + at]:
+    sizes: list[tuple[int, int]] = []
+    begin = 0
+    for layer in own.shape.layers:
+        for size in (layer.outputs * layer.inputs, layer.outputs):
+            number = len(places)
+            if not wanted[1 + number]:
                 places.append(None)
                 continue
-            places.append(Place(_GRADIENTS, elements * own.size, size * own.size))
-            elements += size * own.shape.members
-    return places, elements
+            places.append(Place(_GRADIENTS, begin * own.size, size * own.size))
+            sizes.append((number, size * own.shape.members))
+            begin += size * own.shape.members
+    return places, sizes
 
 
 class _Network:

@@ -10,6 +10,7 @@ table; the threads share the members, or where there are fewer members than thre
 """
 
 import ctypes
+from array import array
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,7 +151,7 @@ class Program:
             [(offset, register, step) for register, offset, step in places], np.int64
         ).T
         table[2][table[1] == _OWN] = _WORD * size
-        self._table = np.ascontiguousarray(table)
+        self._address = self._constant(np.ascontiguousarray(table))
         code = address("program", torch.float32)
         assert code is not None
         self._code, self._direct = code, _RUN(code)
@@ -166,15 +167,12 @@ class Program:
         members = self.members
         words = torch.empty(members * self._size, dtype=torch.int64, device="cpu")
         own = words.data_ptr()
-        bases = (ctypes.c_int64 * (FIRST + len(registers)))(0, own, *registers)
+        bases = array("q", (0, own, *registers))
         context = (
-            head(
-                *(self._table.ctypes.data, 0, own, ctypes.addressof(bases)),
-                *(self._count, self._size, 0),
-            )
+            head(self._address, 0, own, bases.buffer_info()[0], self._count, self._size, 0)
             + _NO_NUMBERS
         )
-        if members >= torch.get_num_threads() > 1:
+        if members > 1 and members >= torch.get_num_threads() > 1:
             parallel_for()(0, members, 1, self._code, context)
         else:
             self._direct(0, members, context)
