@@ -82,7 +82,7 @@ class Chain:
 
     def _read(self, links: Sequence[Link]) -> tuple[Layer, ...] | None:
         """What programs depend on; None if there are none for these."""
-        if self._dtype not in _DTYPES or not _network.can_run(self._dtype):
+        if self._dtype not in _DTYPES:
             return None
         size, layers = self._inputs, list[Layer]()
         for weight, bias, activation in links:
@@ -95,7 +95,8 @@ class Chain:
             form, p = (None, 0.0) if activation is None else activation[:2]
             layers.append(Layer(size, outputs, bias is not None, activation is not None, form, p))
             size = outputs
-        return tuple(layers) if all(layer.inputs and layer.outputs for layer in layers) else None
+        empty = not all(layer.inputs and layer.outputs for layer in layers)
+        return None if empty or not _network.can_run(self._dtype, layers) else tuple(layers)
 
     def _serves(self, tensor: Tensor) -> bool:
         return (
@@ -249,7 +250,8 @@ class _Chain(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         kept, wanted = ctx.saved_tensors, ctx.needs_input_grad[2:]
-        saved = _Saved(*kept[:4], kept[4:])
+        x, slab, output, seeds, *parameters = kept
+        saved = _Saved(x, slab, output, seeds, tuple(parameters))
         at = [_at(one) for one in kept]
         if torch.is_grad_enabled() or not _direct.possible(grad):
             found = _again(grad, ctx.how, saved, wanted)
@@ -262,10 +264,14 @@ class _Chain(Function):
 
 _apply = _torch_private.quick(_Chain)
 
+
 def _are_alike(grad: Tensor, shape: Shape, saved: _Saved) -> bool:
     """Whether what a hook, or who changed a parameter's data, put there will do."""
     elements = [shape.layers[0].inputs * shape.rows * (1 if shape.shared else shape.members)]
-    elements += [_network.forward(shape, True).slab, saved.output.numel() if saved.output is not None else 0]
+    elements += [
+        _network.forward(shape, True).slab,
+        saved.output.numel() if saved.output is not None else 0,
+    ]
     for layer in shape.layers:
         elements += [shape.members * layer.outputs * layer.inputs, shape.members * layer.outputs]
     kept = (saved.x, saved.slab, saved.output, *saved.parameters)

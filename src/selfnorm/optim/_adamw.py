@@ -1,7 +1,5 @@
 """AdamW with gradient clipping, for small layers: without Python between parameters."""
 
-# ruff: noqa: SLF001 - torch.optim's own hooks are not to run twice
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -25,10 +23,12 @@ class AdamW(torch.optim.AdamW):
     """AdamW (Loshchilov and Hutter 2019), a whole step of it as one call.
 
     It is torch's AdamW: the same arithmetic by the same fused kernel, the same `param_groups` and
-    `state_dict` (either loads the other's), hooks and schedulers; what it saves is the Python between
-    parameters, which in networks of width 64 takes longer than the arithmetic. Clipping goes by the
-    same pass. Where torch's kernel cannot be called so (other devices, other options, classes of
-    tensors), torch's own step serves, after clipping.
+    `state_dict` (either loads the other's), hooks and schedulers; what it saves is the Python
+    between parameters, which in networks of width 64 takes longer than the arithmetic. Clipping
+    goes by the same pass. Where torch's kernel cannot be called so (other devices, other options,
+    classes of tensors), torch's own step serves, after clipping.
+
+    Whoever exchanges a tensor in `state` by hand empties `state` first, or makes another optimizer.
 
     Args:
         params: Parameters, named parameters, or groups of them, as torch takes them.
@@ -125,7 +125,7 @@ class AdamW(torch.optim.AdamW):
             return self._step(closure)
         return with_hooks(self, AdamW._step, closure)
 
-    step.hooked = _torch_private.ways.step_with_hooks is not None
+    vars(step)["hooked"] = _torch_private.ways.step_with_hooks is not None  # torch asks for it
 
     @torch.no_grad()
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -178,10 +178,11 @@ class AdamW(torch.optim.AdamW):
         if self.clip_by_member:
             parts = [g.flatten(1) for g in gradients]
             squares = [torch.linalg.vector_norm(part, dim=1) for part in parts]
-            self.grad_norm = torch.linalg.vector_norm(torch.stack(squares), dim=0)
+            norm = torch.linalg.vector_norm(torch.stack(squares), dim=0)
         else:
-            self.grad_norm = _norm(gradients)
-        scale = ((self.grad_norm + _TINY) / self.max_norm).clamp(min=1.0)
+            norm = _norm(gradients)
+        self.grad_norm = norm
+        scale = ((norm + _TINY) / self.max_norm).clamp(min=1.0)
         if not in_place:
             return scale
         for gradient in gradients:
@@ -211,6 +212,8 @@ class _Work(NamedTuple):
         if not parameters or any(group[name] for name in _OF_TORCH):
             return cls(group, parameters, gradients, [], [], [], is_simple=not parameters)
         states = [state[one] for one in parameters]
+        if len(parameters) < len(group["params"]):  # some do not go on
+            _with_own_counts(state[one] for one in group["params"] if one in state)
         _start(parameters, states)
         dtype = parameters[0].dtype
         is_simple = all(
@@ -233,63 +236,42 @@ class _Work(NamedTuple):
         return self._replace(gradients=gradients)
 
     def run(self, scale: Tensor | None) -> None:
-        """By the kernel itself."""
+        """By the kernel itself, which divides the gradients first."""
         fused: Any = _torch_private.ways.fused_adamw
-        self.count()
-        for part, options in self.each(scale is not None and scale.ndim > 0):
-            divisor = scale if scale is None or not scale.ndim else scale[options.pop("member")]
-            options.pop("member", None)
-            fused(
-                *(part.parameters, part.gradients, part.averages, part.squares, [], part.steps),
-                **options,
-                eps=self.group["eps"],
-                amsgrad=False,
-                maximize=self.group["maximize"],
-                grad_scale=divisor,
-            )
+        for one in {id(step): step for step in self.steps}.values():
+            one.add_(1)
+        by_member = scale is not None and scale.ndim > 0
+        for number, (lists, options) in enumerate(self._parts(apart=by_member)):
+            divisor = scale[number] if scale is not None and by_member else scale
+            fused(*lists, [], self.steps, **options, amsgrad=False, grad_scale=divisor)
 
     def run_by_torch(self) -> None:
-        """By torch's function of lists, member by member."""
-        for part, options in self.each(False):
-            options.pop("member", None)
-            adamw(
-                *(part.parameters, part.gradients, part.averages, part.squares, []),
-                [one.clone() for one in part.steps],
-                **options,
-                eps=self.group["eps"],
-                amsgrad=False,
-                maximize=self.group["maximize"],
-            )
-        self.count()
+        """By torch's function of lists, which counts by itself."""
+        torchs: Any = adamw
+        for lists, options in self._parts(apart=False):
+            steps = [step.clone() for step in self.steps]
+            torchs(*lists, [], steps, **options, amsgrad=False)
+        for one in {id(step): step for step in self.steps}.values():
+            one.add_(1)
 
-    def count(self) -> None:
-        """One step more."""
-        for step in {id(one): one for one in self.steps}.values():
-            step.add_(1)
-
-    def each(self, apart: bool) -> Iterator[tuple["_Work", dict[str, Any]]]:
-        """The whole, or if members have options of their own or are to be taken apart, each."""
-        group, given = self.group, self.group["by_member"]
-        options = _options(float(group["lr"]), group["weight_decay"], group["betas"])
-        if not (apart or given):
-            yield self, options
+    def _parts(self, *, apart: bool) -> Iterator[tuple[Sequence[list[Tensor]], dict[str, Any]]]:
+        """Parameters, gradients and averages with their options: all, or each member's."""
+        group, by_member = self.group, self.group["by_member"]
+        lists = self.parameters, self.gradients, self.averages, self.squares
+        if not (by_member or (apart and self.parameters)):
+            yield lists, _options(group)
             return
-        count, given = self.parameters[0].shape[0], given or {}
-        lists = [[one.unbind() for one in part] for part in self[1:5]]
-        for member in range(count):
-            own = {name: values[member] for name, values in given.items()}
-            options = _options(
-                float(group["lr"]) * own.get("lr", 1.0),
-                own.get("weight_decay", group["weight_decay"]),
-                own.get("betas", group["betas"]),
-            )
-            parts = [[one[member] for one in each] for each in lists]
-            yield _Work(group, *parts, self.steps, self.is_simple), {"member": member, **options}
+        unbound = [[one.unbind() for one in each] for each in lists]
+        for number in range(self.parameters[0].shape[0]):
+            own = {name: values[number] for name, values in (by_member or {}).items()}
+            own["lr"] = float(group["lr"]) * own.get("lr", 1.0)
+            yield [[one[number] for one in each] for each in unbound], _options({**group, **own})
 
 
-def _options(lr: float, decay: float, betas: Sequence[Any]) -> dict[str, Any]:
-    beta1, beta2 = map(float, betas)
-    return {"lr": lr, "weight_decay": float(decay), "beta1": beta1, "beta2": beta2}
+def _options(group: Mapping[str, Any]) -> dict[str, Any]:
+    beta1, beta2 = map(float, group["betas"])
+    numbers = {name: float(group[name]) for name in ("lr", "weight_decay", "eps")}
+    return {**numbers, "beta1": beta1, "beta2": beta2, "maximize": group["maximize"]}
 
 
 def _start(parameters: list[Tensor], states: list[dict[str, Any]]) -> None:
@@ -346,7 +328,7 @@ def _as_one(tensors: list[Tensor]) -> Tensor | None:
 
 
 def _torchs_step(optimizer: torch.optim.Optimizer) -> None:
-    """torch's own, without the hooks that this one has run."""
+    """Take torch's own, without the hooks that this one has run."""
     step: Any = torch.optim.AdamW.step
     while getattr(step, "hooked", False):
         step = step.__wrapped__

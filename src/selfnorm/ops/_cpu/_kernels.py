@@ -319,9 +319,7 @@ def _copy_loop(size: Any, x: Any, out: Any) -> Any:
 @njit(inline="always")
 def _eight_rows_loop(size: Any, step: Any, x: Any, sums: Any) -> Any:
     for i in range(size):
-        four = (_at(x, i, 0, step) + _at(x, i, 1, step)) + (
-            _at(x, i, 2, step) + _at(x, i, 3, step)
-        )
+        four = (_at(x, i, 0, step) + _at(x, i, 1, step)) + (_at(x, i, 2, step) + _at(x, i, 3, step))
         others = (_at(x, i, 4, step) + _at(x, i, 5, step)) + (
             _at(x, i, 6, step) + _at(x, i, 7, step)
         )

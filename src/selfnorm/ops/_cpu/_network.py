@@ -76,118 +76,68 @@ _X, _SLAB, _OUTPUT, _SEEDS, *_ = range(FIRST, FIRST + 4)
 _GRAD, _GRAD_OF_X, _GRADIENTS, _ROOM = range(FIRST + 4, FIRST + 8)
 
 
-def can_run(dtype: torch.dtype) -> bool:
-    """Whether programs serve for a dtype."""
-    return gemm(dtype) is not None and address("program", torch.float32) is not None
+def can_run(dtype: torch.dtype, layers: Sequence[Layer]) -> bool:
+    """Whether all that programs for these layers call can be had."""
+    if gemm(dtype) is None or address("program", torch.float32) is None:
+        return False
+    plans = [plan_of(name, 0.0, dtype) for name in ("spread", "column_sums")]
+    for layer in layers:
+        if layer.selu:
+            plans += [_plan(layer, dtype, back)[0] for back in (False, True)]
+    return all(plan.code is not None for plan in plans)
 
 
 @lru_cache(_REMEMBERED)
-def forward(shape: Shape, keep: bool) -> Forward | None:
+def forward(shape: Shape, keep: bool) -> Forward:
     """The forward pass, which fills a slab or, if nothing is to be kept, uses two pieces by turns.
 
-    None if a kernel cannot be had.
+    `can_run` has said that it can be had, as of the backward pass.
     """
     own = _Network(shape)
-    program, slab = Program(shape.dtype, own.runs), _Slab(own, keep)
-    x = own.whole(_X, 0 if shape.shared else shape.layers[0].inputs)
+    slab = _Slab(own, keep)
+    x = own.input_of(shape.layers[0])
     for number, layer in enumerate(shape.layers):
         last = number + 1 == len(shape.layers)
-        parameters = FIRST + 4 + 2 * number
-        weight = Place(parameters, 0, layer.outputs * layer.inputs * own.size)
-        bias = Place(parameters + 1, 0, layer.outputs * own.size)
-        output = own.whole(_OUTPUT, layer.outputs) if last else slab.output(layer)
-        read = slab.read(layer) if keep and layer.form is not None else output
-        for one in own.each():
-            into = one(read)
-            if layer.bias:
-                plan = plan_of("spread", 0.0, shape.dtype)
-                if plan.code is None:
-                    return None
-                grain = max(1, ELEMENTS // layer.outputs)
-                program.kernel(
-                    plan,
-                    (shape.rows, 0),
-                    grain,
-                    (one(bias), NOWHERE, into, NOWHERE),
-                    inner=layer.outputs,
-                )
-            program.product(
-                Matrix(one(weight), layer.inputs, transposed=True),
-                Matrix(one(x), layer.inputs),
-                Matrix(into, layer.outputs),
-                (layer.outputs, shape.rows, layer.inputs),
-                add=layer.bias,
-            )
-        if layer.selu and not own.activate(program, number, (read, NOWHERE, output)):
-            return None
+        output = own.whole(_OUTPUT, layer.outputs) if last else slab.take(layer)
+        read = slab.take(layer) if keep and layer.form is not None else output
+        own.multiply(number, FIRST + 4 + 2 * number, x, read)
+        if layer.selu:
+            own.activate(number, (read, NOWHERE, output))
         x = output
-    return Forward(program.finish(), slab.elements)
+    return Forward(own.program.finish(), slab.elements)
 
 
 @lru_cache(_REMEMBERED)
-def backward(shape: Shape, wanted: tuple[bool, ...]) -> Backward | None:
-    """The backward pass, for the gradients wanted of x, of each weight and each bias.
-
-    None if a kernel cannot be had.
-    """
-    own = _Network(shape)
-    program, slab = Program(shape.dtype, own.runs), _Slab(own, True)
-    kept: list[tuple[Place, Place | None]] = []
-    for number, layer in enumerate(shape.layers):
-        last = number + 1 == len(shape.layers)
-        output = own.whole(_OUTPUT, layer.outputs) if last else slab.output(layer)
-        kept.append((output, slab.read(layer) if layer.form is not None else None))
+def backward(shape: Shape, wanted: tuple[bool, ...]) -> Backward:
+    """The backward pass, for the gradients wanted of x, of each weight and each bias."""
+    own, layers = _Network(shape), shape.layers
+    slab = _Slab(own, keep=True)
+    inputs, reads = [own.input_of(layers[0])], list[Place | None]()
+    for number, layer in enumerate(layers):
+        last = number + 1 == len(layers)
+        inputs.append(own.whole(_OUTPUT, layer.outputs) if last else slab.take(layer))
+        reads.append(slab.take(layer) if layer.form is not None else None)
     gradients, sizes = _lie_behind(own, wanted)
-    widest = max(layer.outputs for layer in shape.layers)
-    room = own.padded(shape.rows * widest) * shape.members
-    rooms = [own.whole(_ROOM, widest, turn * room * own.size) for turn in range(2)]
-    grad = own.whole(_GRAD, shape.layers[-1].outputs)
-    sums = plan_of("column_sums", 0.0, shape.dtype)
-    if sums.code is None:
-        return None
-    first, turn = wanted.index(True), 0
-    for number in range(len(shape.layers) - 1, -1, -1):
-        layer = shape.layers[number]
+    widest = max(layer.outputs for layer in layers)
+    room = own.padded(shape.rows * widest * shape.members)
+    turn, first, grad = 0, wanted.index(True), own.whole(_GRAD, layers[-1].outputs)
+    for number in range(len(layers) - 1, -1, -1):
+        layer = layers[number]
         if layer.selu:
-            into = own.narrowed(rooms[turn], layer.outputs)
-            output, read = kept[number]
-            if not own.activate(program, number, (read or output, grad, into), back=True):
-                return None
+            into = own.whole(_ROOM, layer.outputs, turn * room)
+            own.activate(number, (reads[number] or inputs[number + 1], grad, into), back=True)
             grad = into
-        x = own.whole(_X, 0 if shape.shared else layer.inputs) if not number else kept[number - 1][0]
-        weight, bias = (gradients[2 * number + at] for at in range(2))
-        for one in own.each():
-            if weight is not None:
-                program.product(
-                    Matrix(one(x), layer.inputs),
-                    Matrix(one(grad), layer.outputs, transposed=True),
-                    Matrix(one(weight), layer.inputs),
-                    (layer.inputs, layer.outputs, shape.rows),
-                )
-            if bias is not None:
-                strips = -(-layer.outputs // STRIP)
-                program.kernel(
-                    sums,
-                    (strips, 0),
-                    max(1, ELEMENTS // (shape.rows * STRIP)),
-                    (one(grad), NOWHERE, one(bias), NOWHERE),
-                    count=shape.rows,
-                    inner=layer.outputs,
-                )
+        own.differentiate(number, inputs[number], grad, gradients[2 * number : 2 * number + 2])
         if first > 2 * number:
             break
         turn = 1 - turn
-        back = own.narrowed(rooms[turn], layer.inputs) if number else own.whole(_GRAD_OF_X, layer.inputs)
-        size = layer.outputs * layer.inputs * own.size
-        for one in own.each():
-            program.product(
-                Matrix(one(Place(_ROOM + 1 + number, 0, size)), layer.inputs),
-                Matrix(one(grad), layer.outputs),
-                Matrix(one(back), layer.inputs),
-                (layer.inputs, shape.rows, layer.outputs),
-            )
-        grad = back
-    return Backward(program.finish(), tuple(sizes), sum(size for _, size in sizes), 2 * room)
+        of_x = own.whole(
+            *((_ROOM, layer.inputs, turn * room) if number else (_GRAD_OF_X, layer.inputs))
+        )
+        own.multiply_back(number, _ROOM + 1 + number, grad, of_x)
+        grad = of_x
+    program = own.program.finish()
+    return Backward(program, tuple(sizes), sum(size for _, size in sizes), 2 * room)
 
 
 def _lie_behind(
@@ -210,7 +160,7 @@ def _lie_behind(
 
 
 class _Network:
-    """What both passes share.
+    """What both passes are written with.
 
     Members are runs of a program, each on a thread. But where a member's masks begin within a block
     of random bits, the kernels must run over all members at once; then the calls stand one behind
@@ -218,66 +168,115 @@ class _Network:
     """
 
     def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        self.size = shape.dtype.itemsize
+        self.shape, self.size = shape, shape.dtype.itemsize
         in_blocks = all(
             not layer.p or shape.rows * layer.outputs % BLOCK == 0 for layer in shape.layers
         )
-        self.runs = shape.members if in_blocks else 1
-        self.drawn = [bool(layer.p) for layer in shape.layers]
-
-    def each(self) -> Iterator["_Member"]:
-        """For each member of one run, the place of its part."""
-        count = self.shape.members if self.runs == 1 else 1
-        for number in range(count):
-            yield _Member(number, alone=self.runs == 1)
+        self._runs = shape.members if in_blocks else 1
+        self.program = Program(shape.dtype, self._runs)
 
     def whole(self, register: int, width: int, offset: int = 0) -> Place:
-        """All members' matrices of that width and one row for each of the input's."""
-        return Place(register, offset, self.shape.rows * width * self.size)
+        """All members' matrices of that width, so many elements behind a register."""
+        return Place(register, offset * self.size, self.shape.rows * width * self.size)
 
-    def narrowed(self, place: Place, width: int) -> Place:
-        return place._replace(step=self.shape.rows * width * self.size)
+    def input_of(self, layer: Layer) -> Place:
+        """The network's input."""
+        return self.whole(_X, 0 if self.shape.shared else layer.inputs)
 
     def padded(self, elements: int) -> int:
         """To whole lines of the cache."""
         line = _LINE // self.size
         return -(-elements // line) * line
 
+    def _each(self) -> Iterator["_Member"]:
+        """For each member of one run, what finds its part."""
+        count = self.shape.members if self._runs == 1 else 1
+        for number in range(count):
+            yield _Member(number, alone=self._runs == 1)
+
+    def multiply(self, number: int, register: int, x: Place, out: Place) -> None:
+        """A layer's product, and its bias, of which the register behind the weight's is."""
+        layer, rows = self.shape.layers[number], self.shape.rows
+        weight = Place(register, 0, layer.outputs * layer.inputs * self.size)
+        bias = Place(register + 1, 0, layer.outputs * self.size)
+        for one in self._each():
+            if layer.bias:
+                self.program.kernel(
+                    plan_of("spread", 0.0, self.shape.dtype),
+                    (rows, 0),
+                    max(1, ELEMENTS // layer.outputs),
+                    (one(bias), NOWHERE, one(out), NOWHERE),
+                    inner=layer.outputs,
+                )
+            self.program.product(
+                Matrix(one(weight), layer.inputs, transposed=True),
+                Matrix(one(x), layer.inputs),
+                Matrix(one(out), layer.outputs),
+                (layer.outputs, rows, layer.inputs),
+                add=layer.bias,
+            )
+
+    def multiply_back(self, number: int, register: int, grad: Place, out: Place) -> None:
+        """The gradient of a layer's input."""
+        layer = self.shape.layers[number]
+        weight = Place(register, 0, layer.outputs * layer.inputs * self.size)
+        for one in self._each():
+            self.program.product(
+                Matrix(one(weight), layer.inputs),
+                Matrix(one(grad), layer.outputs),
+                Matrix(one(out), layer.inputs),
+                (layer.inputs, self.shape.rows, layer.outputs),
+            )
+
+    def differentiate(
+        self, number: int, x: Place, grad: Place, gradients: Sequence[Place | None]
+    ) -> None:
+        """The gradients of a layer's weight and bias, of those that have a place."""
+        layer, rows = self.shape.layers[number], self.shape.rows
+        weight, bias = gradients
+        for one in self._each():
+            if weight is not None:
+                self.program.product(
+                    Matrix(one(x), layer.inputs),
+                    Matrix(one(grad), layer.outputs, transposed=True),
+                    Matrix(one(weight), layer.inputs),
+                    (layer.inputs, layer.outputs, rows),
+                )
+            if bias is not None:
+                self.program.kernel(
+                    plan_of("column_sums", 0.0, self.shape.dtype),
+                    (-(-layer.outputs // STRIP), 0),
+                    max(1, ELEMENTS // (rows * STRIP)),
+                    (one(grad), NOWHERE, one(bias), NOWHERE),
+                    count=rows,
+                    inner=layer.outputs,
+                )
+
     def activate(
-        self,
-        program: Program,
-        number: int,
-        places: tuple[Place, Place, Place],
-        *,
-        back: bool = False,
-    ) -> bool:
-        """Run SELU and its dropout, or their derivative, over all members; False if it cannot be."""
+        self, number: int, places: tuple[Place, Place, Place], *, back: bool = False
+    ) -> None:
+        """SELU and its dropout, or their derivative, of all members."""
         layer, shape = self.shape.layers[number], self.shape
         plan, drops = _plan(layer, shape.dtype, back)
-        if plan.code is None:
-            return False
-        count = shape.rows * layer.outputs
-        alone = self.runs == 1
-        if not drops:
-            elements = count * shape.members if alone else count
-            one = _Member(0, alone=alone)
-            x, grad, out = map(one, places)
-            program.kernel(plan, (elements, 0), ELEMENTS, (x, grad, out, NOWHERE))
-            return True
-        seeds = Place(_SEEDS, 8 * sum(self.drawn[:number]))
+        count, alone = shape.rows * layer.outputs, self._runs == 1
         elements = count * shape.members
-        units = -(-elements // BLOCK) // self.runs if not alone else -(-elements // BLOCK)
+        if not drops:
+            x, grad, out = map(_Member(0, alone=alone), places)
+            units = elements if alone else count
+            self.program.kernel(plan, (units, 0), ELEMENTS, (x, grad, out, NOWHERE))
+            return
+        # A mask goes by the position among all members' elements, so each has its blocks.
+        blocks = -(-elements // BLOCK) // self._runs
         x, grad, out = (place._replace(step=0) for place in places)
-        program.kernel(
+        drawn = sum(bool(before.p) for before in shape.layers[:number])
+        self.program.kernel(
             plan,
-            (units, 0 if alone else units),
+            (blocks, 0 if alone else blocks),
             BLOCKS,
-            (x, grad, out, seeds),
+            (x, grad, out, Place(_SEEDS, 8 * drawn)),
             count=elements,
             inner=1,
         )
-        return True
 
 
 def _plan(layer: Layer, dtype: torch.dtype, back: bool) -> tuple[Plan, bool]:
@@ -308,29 +307,24 @@ class _Member(NamedTuple):
 
 
 class _Slab:
-    """Hands out the slab, a layer's part after the other's."""
+    """Hands out the slab, a layer's part after the other's, or two parts by turns."""
 
     def __init__(self, own: _Network, keep: bool) -> None:
         self._own, self._keep = own, keep
-        layers: Sequence[Layer] = own.shape.layers[:-1]
-        widest = max((layer.outputs for layer in layers), default=0)
-        self._part = own.padded(own.shape.rows * widest * own.shape.members)
+        layers = own.shape.layers[:-1]
+        self._part = max((self._size(layer) for layer in layers), default=0)
         self._turn = 0
         self.elements = 0 if keep else 2 * self._part
 
-    def output(self, layer: Layer) -> Place:
-        """Room for a layer's output."""
-        return self._take(layer)
-
-    def read(self, layer: Layer) -> Place:
-        """Room for what its SELU reads."""
-        return self._take(layer)
-
-    def _take(self, layer: Layer) -> Place:
-        own = self._own
+    def take(self, layer: Layer) -> Place:
+        """Room for what a layer gives."""
         if self._keep:
             at = self.elements
-            self.elements += own.padded(own.shape.rows * layer.outputs * own.shape.members)
+            self.elements += self._size(layer)
         else:
             at, self._turn = self._turn * self._part, 1 - self._turn
-        return own.whole(_SLAB, layer.outputs, at * own.size)
+        return self._own.whole(_SLAB, layer.outputs, at)
+
+    def _size(self, layer: Layer) -> int:
+        shape = self._own.shape
+        return self._own.padded(shape.rows * layer.outputs * shape.members)

@@ -45,9 +45,7 @@ def plan_of(name: str, p: float, dtype: torch.dtype, linear: bool = False) -> Pl
 
 
 @lru_cache(PROBABILITIES)
-def shaped_plan(
-    name: str, p: float, form: tuple[float, float, float], dtype: torch.dtype
-) -> Plan:
+def shaped_plan(name: str, p: float, form: tuple[float, float, float], dtype: torch.dtype) -> Plan:
     code = address(name, dtype)
     linear, scale, shift, dropped, slope = shaped(p, *form, dtype)
     constants = numbers(scale, shift, dropped, slope, *NOT_READ[4:-1], linear)

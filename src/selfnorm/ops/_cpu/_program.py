@@ -39,6 +39,9 @@ class Place(NamedTuple):
 NOWHERE = Place(_NOTHING)
 
 
+_NO_PLACES = (NOWHERE, NOWHERE, NOWHERE, NOWHERE)
+
+
 class Matrix(NamedTuple):
     """As BLAS has it: column by column, `leading` elements from one to the next."""
 
@@ -50,8 +53,10 @@ class Matrix(NamedTuple):
 class Program:
     """A table of calls, to be written by `kernel` and `product` and then run any number of times.
 
+    What it calls must be there: `gemm` for the dtype, and each kernel.
+
     Args:
-        dtype: Of all elements; one that `gemm` knows.
+        dtype: Of all elements.
         members: How many runs there are.
     """
 
@@ -60,10 +65,8 @@ class Program:
         self._calls: list[list[Place]] = []
         self._contexts: list[list[Place]] = []
         self._constants: list[Any] = []  # where kernels read, so they are kept
-        product, for_all = gemm(dtype), ctypes.cast(parallel_for(), ctypes.c_void_p).value
-        assert product is not None
-        assert for_all is not None
-        self._product, self._for_all = product, for_all
+        self._product = gemm(dtype) or 0
+        self._for_all = ctypes.cast(parallel_for(), ctypes.c_void_p).value or 0
         element = np.float32 if dtype is torch.float32 else np.float64
         self._one = self._constant(np.array([0, 1], element))
         self._zero, self._one = self._one, self._one + element().itemsize
@@ -74,7 +77,7 @@ class Program:
         plan: Plan,
         units: tuple[int, int],
         grain: int,
-        places: tuple[Place, Place, Place, Place] = (NOWHERE,) * 4,
+        places: tuple[Place, Place, Place, Place] = _NO_PLACES,
         count: int = 0,
         inner: int = 0,
     ) -> None:
@@ -89,7 +92,6 @@ class Program:
             count: What the kernel takes it for.
             inner: The same.
         """
-        assert plan.code is not None
         constants = np.frombuffer(plan.constants, np.int64).tolist()
         context = [*places, *map(_number, (count, inner, plan.cut, *constants))]
         begin, step = 0, units[1]
@@ -97,7 +99,7 @@ class Program:
             _number(self._for_all),
             Place(_NOTHING, begin, step),
             Place(_NOTHING, units[0], step),
-            *(_number(grain), _number(plan.code)),
+            *(_number(grain), _number(plan.code or 0)),
             Place(_OWN, len(self._contexts)),  # a number until it is known where they begin
         ]
         self._contexts.append(context)
@@ -153,8 +155,7 @@ class Program:
         table[2][table[1] == _OWN] = _WORD * size
         self._address = self._constant(np.ascontiguousarray(table))
         code = address("program", torch.float32)
-        assert code is not None
-        self._code, self._direct = code, _RUN(code)
+        self._code, self._direct = code, _RUN(code or 0)
         self._size, self._count = size, len(self._calls)
         return self
 
