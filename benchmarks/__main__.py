@@ -12,6 +12,7 @@ NAMES = (
     "ops",
     "forms",
     "training",
+    "network",
     "compiled",
     "stress",
     "gpu",

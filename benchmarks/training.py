@@ -11,6 +11,7 @@ from benchmarks._harness import Row, budget, compare, main
 from benchmarks._rivals import HAS_COMPILER, HAS_JAX, jax_alpha_dropout
 from selfnorm.init import initialize_
 from selfnorm.nn import MLP, MemberLinear
+from selfnorm.optim import AdamW
 
 P, CLASSES, RATE = 0.1, 10, 1e-3
 PAIR, RELU = "torch SELU + AlphaDropout", "torch ReLU, no dropout"
@@ -26,6 +27,7 @@ QUICK = {(32, 16, 2): ((1.5, 2.0), (1.0, 1.5))}
 FASTER = (1.0, 1.3)
 # Members, rows, width, depth: what is aimed at beside ReLU networks one after another.
 MEMBERS = {(16, 64, 128, 4): (2.6, 4.0), (16, 32, 64, 8): (4.5, 8.0)}
+TORCHS = "the same with torch's AdamW"
 ONE_BY_ONE, BATCHED = (
     "torch ReLU networks one after another",
     "batched, torch's SELU + AlphaDropout",
@@ -60,10 +62,12 @@ def steps(
 ) -> Iterator[Row]:
     """Rows for one shape; JAX by itself, as its threads and torch's would share the cores."""
     batch, width, depth = shape
-    ours = step_of(MLP(width, CLASSES, width=width, depth=depth, dropout=P), batch, width)
+    model, other = (MLP(width, CLASSES, width=width, depth=depth, dropout=P) for _ in range(2))
+    ours = step_of(model, batch, width, optimizer=AdamW)
     rivals = {
         PAIR: step_of(stack(width, depth, torch_layers), batch, width),
         RELU: step_of(stack(width, depth, relu_layers), batch, width),
+        TORCHS: step_of(other, batch, width),
     }
     if HAS_COMPILER and not quick:
         for name, layers in ((COMPILED, torch_layers), (COMPILED_RELU, relu_layers)):
@@ -93,7 +97,8 @@ def together(
 
     rivals = {ONE_BY_ONE: one_by_one, BATCHED: step_of(batched, batch, width)}
     goals = {ONE_BY_ONE: aims, BATCHED: (1.5, 2.5)}
-    yield from compare(what, step_of(ours, batch, width), rivals, budget(quick=False), goals, wrong)
+    run = step_of(ours, batch, width, optimizer=AdamW)
+    yield from compare(what, run, rivals, budget(quick=False), goals, wrong)
 
 
 def torch_layers(width: int) -> list[nn.Module]:
@@ -115,23 +120,28 @@ def stack(width: int, depth: int, layers: Callable[[int], list[nn.Module]]) -> n
 
 
 def step_of(
-    model: nn.Module, batch: int, width: int, *, capturable: bool = False
+    model: nn.Module,
+    batch: int,
+    width: int,
+    *,
+    capturable: bool = False,
+    optimizer: type[torch.optim.AdamW] = torch.optim.AdamW,
 ) -> Callable[[], object]:
-    """One step of AdamW, the same for all, where the model lies; on a CPU the fused one."""
+    """One step of AdamW where the model lies; on a CPU by torch's fused kernel."""
     like = next(model.parameters())
-    optimizer = torch.optim.AdamW(
+    adamw = optimizer(
         model.parameters(), lr=RATE, capturable=capturable, fused=True if like.is_cpu else None
     )
     x = torch.randn(batch, width, device=like.device, dtype=like.dtype)
     y = torch.randint(CLASSES, (batch,), device=like.device)
 
     def step() -> object:
-        optimizer.zero_grad()
+        adamw.zero_grad()
         outputs = model(x)
         targets = y.expand(outputs.shape[:-1]).flatten()
         loss = F.cross_entropy(outputs.flatten(0, -2), targets) * (len(targets) // batch)
         loss.backward()
-        optimizer.step()
+        adamw.step()
         return loss
 
     return step

@@ -130,7 +130,7 @@ class Chain:
         """
         if self._layers is None or not (x.is_cpu and x.ndim >= 2 and _direct.possible(x)):
             return None
-        if x.dtype is not self._dtype or _torch_private.ways.is_profiled():
+        if x.dtype is not self._dtype:
             return None
         if torch.is_autocast_enabled("cpu") or has_torch_function((x,)):
             return None
@@ -220,7 +220,7 @@ def _forward(
     sizes = (shape.members, shape.rows, outputs) if several else (shape.rows, outputs)
     result, slab = _empty(x.dtype, *sizes), _empty(x.dtype, elements)
     at = [_at(one) for one in (x, slab, result, seeds, *parameters)]
-    program.run(at)
+    _direct.labelled("chain", program.run, at)
     return result, slab, at
 
 
@@ -300,7 +300,7 @@ def _back(
     if wanted[0]:
         of_x = _empty(dtype, shape.members, *x.shape) if shape.shared else torch.empty_like(x)
     own = (_at(one) for one in (grad, of_x, gradients, scratch))
-    program.run([*at[:4], *own, *at[4::2]])
+    _direct.labelled("chain_backward", program.run, [*at[:4], *own, *at[4::2]])
     found: list[Tensor | None] = [None] * len(wanted)
     if of_x is not None:
         found[0] = of_x.sum(0) if shape.shared else of_x

@@ -17,9 +17,6 @@ from selfnorm.training._threads import threads_for
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Score = Callable[[Tensor, Tensor], float]
-# By norm, as Pascanu et al. 2013. Adam goes by the sign of gradients rather than by their size, but
-# remembers the square of a huge one for some 1 / (1 - 0.999) steps, in which it hardly moves.
-_LONGEST_GRADIENT = 1.0
 
 
 def train_step(state: State, batch: Rows, loss: Loss) -> Tensor:
@@ -31,7 +28,6 @@ def train_step(state: State, batch: Rows, loss: Loss) -> Tensor:
     state.optimizer.zero_grad()
     value = loss(state.model(batch.inputs), batch.targets)
     value.backward()
-    nn.utils.clip_grad_norm_(state.model.parameters(), _LONGEST_GRADIENT)
     state.optimizer.step()
     state.schedule.step()
     return value.detach()
