@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -131,7 +132,7 @@ def test_gradients_lie_one_behind_the_other() -> None:
     model = network()
     model(torch.randn(4, 5)).sum().backward()
     gradients = [one.grad for one in model.parameters() if one.grad is not None]
-    for one, after in zip(gradients, gradients[1:], strict=False):
+    for one, after in pairwise(gradients):
         assert after.data_ptr() == one.data_ptr() + one.numel() * one.element_size()
 
 

@@ -10,12 +10,17 @@ from torch.optim.adamw import adamw
 from selfnorm import _torch_private
 from selfnorm._parameters import Number
 from selfnorm.errors import ArgumentError
+from selfnorm.optim._groups import (
+    OF_TORCH,
+    as_groups,
+    check_members,
+    may_fuse,
+    members_of,
+    split,
+)
 
-_BY_MEMBER = ("lr", "weight_decay", "betas")
 _PLAIN = (Tensor, torch.nn.Parameter)
 _TINY = 1e-6  # as torch's clip_grad_norm_ has it
-_OF_TORCH = ("amsgrad", "differentiable", "capturable")
-"""Options under which torch's own step keeps another state."""
 _STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -90,13 +95,13 @@ class AdamW(torch.optim.AdamW):
         self._decay_biases = decay_biases
         groups = list(params)
         if by_member is not None or not decay_biases:
-            groups = list(_as_groups(groups))
+            groups = list(as_groups(groups))
         if by_member is not None:
             groups = [{"by_member": dict(by_member), **group} for group in groups]
         if not decay_biases:
-            groups = [part for group in groups for part in _split(group)]
+            groups = [part for group in groups for part in split(group)]
         if not {"fused", "foreach", "differentiable"} & options.keys():
-            options["fused"] = _may_fuse(groups)
+            options["fused"] = may_fuse(groups)
         super().__init__(groups, lr, betas, eps, weight_decay, **options)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -105,9 +110,9 @@ class AdamW(torch.optim.AdamW):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         if group["by_member"] is not None:
-            _check_members(group)
+            check_members(group)
         if self.clip_by_member:
-            _members([one for each in self.param_groups for one in each["params"]])
+            members_of([one for each in self.param_groups for one in each["params"]])
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to 0."""
@@ -209,7 +214,7 @@ class _Work(NamedTuple):
     def of(cls, group: dict[str, Any], state: dict[Tensor, dict[str, Any]]) -> "_Work":
         parameters = [one for one in group["params"] if one.grad is not None]
         gradients = [cast("Tensor", one.grad) for one in parameters]
-        if not parameters or any(group[name] for name in _OF_TORCH):
+        if not parameters or any(group[name] for name in OF_TORCH):
             return cls(group, parameters, gradients, [], [], [], is_simple=not parameters)
         states = [state[one] for one in parameters]
         if len(parameters) < len(group["params"]):  # some do not go on
@@ -333,69 +338,3 @@ def _torchs_step(optimizer: torch.optim.Optimizer) -> None:
     while getattr(step, "hooked", False):
         step = step.__wrapped__
     step(optimizer)
-
-
-# --- groups ------------------------------------------------------------------------------------
-
-
-def _as_groups(params: list[Any]) -> Iterator[dict[str, Any]]:
-    if params and isinstance(params[0], dict):
-        yield from params
-    elif params:
-        yield {"params": params}
-
-
-def _split(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Weights, and biases without decay."""
-    given = group["params"]
-    members = [given] if isinstance(given, Tensor) else list(given)
-    biases = [one for one in members if _is_bias(one)]
-    weights = [one for one in members if not _is_bias(one)]
-    if weights:
-        yield {**group, "params": weights}
-    if biases:
-        yield {**group, "params": biases, "weight_decay": 0.0}
-
-
-def _is_bias(one: Any) -> bool:
-    name, parameter = one if isinstance(one, tuple) else ("", one)
-    return parameter.ndim <= 1 or str(name).rpartition(".")[2] == "bias"
-
-
-def _may_fuse(groups: list[Any]) -> bool | None:
-    """Whether torch's fused kernel takes all parameters; None leaves it to torch."""
-    found: list[Any] = []
-    for group in groups:
-        given = group["params"] if isinstance(group, dict) else [group]
-        given = [given] if isinstance(given, Tensor) else list(given)
-        if isinstance(group, dict):
-            group["params"] = given  # it may be a generator
-        found += [one[1] if isinstance(one, tuple) else one for one in given]
-    fits = all(
-        isinstance(one, Tensor) and one.is_floating_point() and one.device.type in ("cpu", "cuda")
-        for one in found
-    )
-    return True if fits else None
-
-
-def _members(parameters: list[Tensor]) -> int:
-    counts = {one.shape[0] if one.ndim else 0 for one in parameters}
-    if len(counts) != 1 or 0 in counts:
-        raise ArgumentError(
-            "Options by member need parameters whose first dimension is the number of members; got "
-            f"first dimensions {sorted(counts)}. Put others into a group of their own."
-        )
-    return counts.pop()
-
-
-def _check_members(group: dict[str, Any]) -> None:
-    count = _members(group["params"])
-    refused = [name for name in _OF_TORCH if group[name]]
-    if refused:
-        raise ArgumentError(f"by_member does not go with {refused[0]}=True. Leave one of them out.")
-    for name, values in group["by_member"].items():
-        if name not in _BY_MEMBER or len(values) != count:
-            raise ArgumentError(
-                f"by_member takes a sequence of {count} at any of {', '.join(_BY_MEMBER)}; got "
-                f"{name!r} with {len(values)}."
-            )

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numba import cfunc, from_dtype, njit, types
-from numba.extending import overload
 from numba.np.numpy_support import carray
 
 from selfnorm.ops._cpu._context import CALL, HEAD, NUMBERS, STRIP
@@ -26,12 +25,11 @@ from selfnorm.ops._cpu._intrinsics import (
     load,
     offset,
     pointer,
-    power_of_two,
     store,
     widen,
 )
+from selfnorm.ops._cpu._scalar import bend, selu  # pyright: ignore[reportUnusedImport] - in loops
 from selfnorm.ops._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
-from selfnorm.ops._spec._polynomials import DOUBLE, SINGLE, Formula
 
 
 def compile_kernel(name: str, element: str) -> Any:
@@ -211,7 +209,7 @@ def _each_pair(begin: Any, end: Any, c: Any, loop: Any) -> Any:
 @njit(inline="always")
 def _selu_loop(begin: Any, end: Any, x: Any, out: Any) -> Any:
     for i in range(begin, end):
-        store(out, i, _selu(widen(load(x, i))))
+        store(out, i, selu(widen(load(x, i))))
 
 
 @njit(inline="always")
@@ -231,7 +229,7 @@ def _from_input_loop(begin: Any, end: Any, x: Any, grad: Any, out: Any, c: Any) 
     zero, slope = constant(0.0, out), constant(c.slope, out)
     for i in range(begin, end):
         v = widen(load(x, i))
-        store(out, i, (slope if v > zero else _bend(v)) * widen(load(grad, i)))
+        store(out, i, (slope if v > zero else bend(v)) * widen(load(grad, i)))
 
 
 @njit(inline="always")
@@ -244,7 +242,7 @@ def _selu_dropout_loop(size: Any, bits: Any, x: Any, _grad: Any, out: Any, c: An
         limit = high if load(halves, i) > cut else low
         v = widen(load(x, i))
         v = limit if limit < v else v
-        store(out, i, fma(scale, _selu(v), shift))
+        store(out, i, fma(scale, selu(v), shift))
 
 
 @njit(inline="always")
@@ -282,7 +280,7 @@ def _shaped_backward_loop(begin: Any, end: Any, x: Any, grad: Any, out: Any, c: 
     slope = constant(c.slope, out)
     for i in range(begin, end):
         v = widen(load(x, i))
-        incline = slope if v > none else fma(scale, _bend(v), linear)
+        incline = slope if v > none else fma(scale, bend(v), linear)
         store(out, i, incline * widen(load(grad, i)))
 
 
@@ -306,7 +304,7 @@ def _shaped_dropout_backward_loop(size: Any, bits: Any, x: Any, grad: Any, out: 
     for i in range(size):
         v = widen(load(x, i))
         kept = (load(halves, i) > cut) | (v != v)  # noqa: PLR0124
-        incline = slope if v > none else fma(scale, _bend(v), linear)
+        incline = slope if v > none else fma(scale, bend(v), linear)
         store(out, i, (incline if kept else zero) * widen(load(grad, i)))
 
 
@@ -353,7 +351,7 @@ def _clear_loop(size: Any, sums: Any) -> Any:
 def _shape(v: Any, linear: Any, scale: Any, shift: Any, slope: Any, none: Any) -> Any:
     """A form of SELU; without a line, 0 times infinity would be nan."""
     line = linear * v if linear != none else none
-    return fma(slope, v, shift) if v > none else fma(scale, _selu(v), line + shift)
+    return fma(slope, v, shift) if v > none else fma(scale, selu(v), line + shift)
 
 
 # --- random bits -----------------------------------------------------------------------------
@@ -380,91 +378,3 @@ def _draw(bits: Any, seed: Any, block: Any) -> Any:
         store(words, counter + COUNTERS, np.uint32(b))
         store(words, counter + 2 * COUNTERS, np.uint32(c))
         store(words, counter + 3 * COUNTERS, np.uint32(d))
-
-
-# --- SELU of one number: the formula of _polynomials ------------------------------------------
-
-
-def _selu(x: Any) -> Any:
-    """SELU of a float32 or float64: the name that Numba fills, never called by Python."""
-    raise NotImplementedError(x)
-
-
-def _bend(x: Any) -> Any:
-    """Its derivative where x is not above 0; filled in by Numba, too."""
-    raise NotImplementedError(x)
-
-
-@overload(_selu)
-def _overload_selu(x: Any) -> Any:
-    return _selu_single if x == types.float32 else _selu_double
-
-
-@overload(_bend)
-def _overload_bend(x: Any) -> Any:
-    return _bend_single if x == types.float32 else _bend_double
-
-
-_F, _D = (
-    Formula(*(tuple(map(number, v)) if isinstance(v, tuple) else number(v) for v in formula))
-    for number, formula in ((np.float32, SINGLE), (np.float64, DOUBLE))
-)
-_ZERO, _ONE = np.float32(0), np.float32(1)
-_LIFT_F, _LIFT_D = (
-    number(formula.lift) for number, formula in ((np.float32, SINGLE), (np.float64, DOUBLE))
-)
-_DROP_F, _DROP_D = np.float32(2.0**-SINGLE.lift), np.float64(2.0**-DOUBLE.lift)
-
-
-def _selu_single(x: Any) -> Any:
-    v = _F.lowest if x < _F.lowest else x
-    t = fma(v, _F.log2e, _F.offset) + _F.to_integer
-    power = power_of_two(t)
-    r = fma(t - _F.to_integer, -_F.log2, v)  # the tail of log 2 is lost in what k < 0 adds
-    q = fma(fma(fma(fma(_F.q[4], r, _F.q[3]), r, _F.q[2]), r, _F.q[1]), r, _F.q[0])
-    w = fma(_F.bottom, r, r * fma(q, r, _F.bottom_tail))
-    below = fma(-_F.bottom, _ONE - power, power * w)  # so ordered that -0 stays -0
-    return fma(x, _F.slope, x * _F.slope_tail) if x > _ZERO else below
-
-
-def _selu_double(x: Any) -> Any:
-    v = _D.lowest if x < _D.lowest else x
-    t = fma(v, _D.log2e, _D.offset) + _D.to_integer
-    power, k = power_of_two(t), t - _D.to_integer
-    r = fma(k, -_D.log2_tail, fma(k, -_D.log2, v))
-    q = fma(fma(fma(_D.q[10], r, _D.q[9]), r, _D.q[8]), r, _D.q[7])
-    q = fma(fma(fma(fma(q, r, _D.q[6]), r, _D.q[5]), r, _D.q[4]), r, _D.q[3])
-    q = fma(fma(fma(q, r, _D.q[2]), r, _D.q[1]), r, _D.q[0])
-    w = fma(_D.bottom, r, r * fma(q, r, _D.bottom_tail))
-    below = fma(-_D.bottom, 1.0 - power, power * w)
-    return fma(x, _D.slope, x * _D.slope_tail) if x > 0.0 else below
-
-
-def _bend_single(x: Any) -> Any:
-    v = _F.flat if x < _F.flat else x
-    t = fma(v, _F.log2e, _F.offset) + _F.to_integer
-    power, k = power_of_two(t + _LIFT_F), t - _F.to_integer
-    exact = fma(k, -_F.log2_short, v)
-    r = fma(k, -_F.log2_rest, exact)
-    r_tail = fma(k, -_F.log2_rest, exact - r)
-    q = fma(fma(fma(fma(_F.q[4], r, _F.q[3]), r, _F.q[2]), r, _F.q[1]), r, _F.q[0])
-    line, above = _F.bottom * r, fma(r, fma(q, r, _F.bottom_tail), _F.bottom_tail)
-    high = _F.bottom + line
-    tail = fma(_F.bottom, r, -line) + ((_F.bottom - high) + line)
-    return (high + (fma(high, r_tail, tail) + above)) * power * _DROP_F
-
-
-def _bend_double(x: Any) -> Any:
-    v = _D.flat if x < _D.flat else x
-    t = fma(v, _D.log2e, _D.offset) + _D.to_integer
-    power, k = power_of_two(t + _LIFT_D), t - _D.to_integer
-    exact = fma(k, -_D.log2_short, v)
-    r = fma(k, -_D.log2_rest, exact)
-    r_tail = fma(k, -_D.log2_rest, exact - r)
-    q = fma(fma(fma(_D.q[10], r, _D.q[9]), r, _D.q[8]), r, _D.q[7])
-    q = fma(fma(fma(fma(q, r, _D.q[6]), r, _D.q[5]), r, _D.q[4]), r, _D.q[3])
-    q = fma(fma(fma(q, r, _D.q[2]), r, _D.q[1]), r, _D.q[0])
-    line, above = _D.bottom * r, fma(r, fma(q, r, _D.bottom_tail), _D.bottom_tail)
-    high = _D.bottom + line
-    tail = fma(_D.bottom, r, -line) + ((_D.bottom - high) + line)
-    return (high + (fma(high, r_tail, tail) + above)) * power * _DROP_D

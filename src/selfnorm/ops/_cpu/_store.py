@@ -64,7 +64,7 @@ def folder() -> Path:
 
 @cache
 def _digest() -> str:
-    files = ("_intrinsics.py", "_kernels.py", "_store.py")
+    files = ("_intrinsics.py", "_kernels.py", "_scalar.py", "_store.py")
     text = b"".join(Path(__file__).with_name(name).read_bytes() for name in files)
     philox = (_philox.ROUNDS, _philox.COUNTERS, _philox.MULTIPLIERS, _philox.KEY_STEPS)
     layout = (_context.HEAD, _context.NUMBERS, _context.STRIP, _context.CALL)
