@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -162,11 +163,11 @@ def predictions(
 
 def memory(*, quick: bool) -> Iterator[Row]:
     """The most memory that a process has while it trains, beyond what it had before."""
-    rows, width, depth = (256, 64, 4) if quick else MEMORY
+    rows, width, depth = (1024, 128, 4) if quick else MEMORY
     taken = {name: peak(name, rows, width, depth) for name in contestants()}
     for name in (RELU, PAIR):
         outputs = rows * width * depth * FLOAT / 2**20
-        ratio = taken[name] / taken[OURS]
+        ratio = taken[name] / max(taken[OURS], 1.0)
         yield Row(
             f"memory of a step, {rows:,} x {width} x {depth}, whose outputs take {outputs:.0f} MiB",
             name,
@@ -177,25 +178,29 @@ def memory(*, quick: bool) -> Iterator[Row]:
 
 
 def peak(name: str, rows: int, width: int, depth: int) -> float:
-    """MiB by which a step exceeds what the process of its own had with model and optimizer."""
+    """MiB by which some steps exceed what a process of its own had with the model."""
     code = f"from benchmarks.network import grow; print(grow({name!r}, {rows}, {width}, {depth}))"
-    outcome = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", code]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(outcome.stdout.split()[-1])
 
 
 def grow(name: str, rows: int, width: int, depth: int) -> float:
-    """The same, in this process."""
-    import resource
-
+    """The same, in this process; gradients and the optimizer's averages are among it."""
     make = contestants()[name]
-    make((1, width, depth))()  # what is loaded and compiled once
+    make((1, 8, depth))()  # what is loaded and compiled once
     step = make((rows, width, depth))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = in_kib("VmRSS")
     for _ in range(3):
         step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    return (in_kib("VmHWM") - before) / 2**10
+
+
+def in_kib(name: str) -> int:
+    """What the kernel says of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ def steps(
         TORCHS: step_of(other, batch, width),
     }
     if HAS_COMPILER and not quick:
+        torch.compiler.reset()  # else it gives up after eight networks
         for name, layers in ((COMPILED, torch_layers), (COMPILED_RELU, relu_layers)):
             rivals[name] = step_of(torch.compile(stack(width, depth, layers)), batch, width)
     yield from compare(what, ours, rivals, budget(quick), goals, wrong)

@@ -116,8 +116,10 @@ def test_data_that_was_exchanged_since() -> None:
     with pytest.raises(RuntimeError):
         torch.autograd.grad(output.sum(), list(model.parameters()))
     weight.data = kept
+    before = model.eval()(x)
     weight.data = kept.t()  # the same memory, read another way
-    assert torch.equal(model.eval()(x), torch.nn.Sequential(*model)(x))
+    assert torch.equal(model(x), torch.nn.Sequential(*model)(x))
+    assert not torch.equal(model(x), before)
 
 
 def test_a_profile_names_them() -> None:
