@@ -7,7 +7,6 @@ that size is copied, and its calls, which are timed on the same network with nex
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks._harness import Row, budget, compare, duration, main
+from benchmarks._harness import Row, budget, compare, duration, in_turns, main
 from benchmarks.training import (
     CLASSES,
     PAIR,
@@ -56,26 +55,35 @@ def measure(quick: bool) -> Iterator[Row]:
 
 
 def parts(shape: tuple[int, int, int], *, quick: bool) -> Iterator[Row]:
-    """What is predicted for a step beside what it takes."""
+    """What is predicted for a step beside what it takes, all timed in the same turns."""
     rows, width, depth = shape
-    products = products_alone(shape)
-    for name, make in contestants().items():
-        step = make(shape)
-        parameters = depth * width * (width + 1) + CLASSES * (width + 1)
-        moved = rows * width * depth * BYTES[name] + parameters * ADAMW
-        copied = moved / speed_of_copies(rows * width * depth * FLOAT)
-        calls = fastest(make((1, 2, depth)))
-        predicted = products + copied + calls
-        taken = fastest(step, turns=3 if quick else 15)
-        told = ", ".join(
-            f"{what} {duration(time)}"
-            for what, time in (("products", products), ("bytes", copied), ("calls", calls))
-        )
+    size = rows * width * depth
+    makers = contestants()
+    run, count = products_of(shape)
+    x, y = torch.zeros(size), torch.zeros(size)
+    one, result = torch.ones(1, 1), torch.empty(1, 1)
+    timed = {
+        **{name: make(shape) for name, make in makers.items()},
+        **{f"calls of {name}": make((1, 2, depth)) for name, make in makers.items()},
+        "products": run,
+        "copy": lambda: y.copy_(x),
+        "call": lambda: torch.mm(one, one, out=result),
+    }
+    taken = {
+        name: statistics.median(times) for name, times in in_turns(timed, budget(quick)).items()
+    }
+    products = taken["products"] - count * taken["call"]
+    parameters = depth * width * (width + 1) + CLASSES * (width + 1)
+    for name in makers:
+        moved = size * BYTES[name] + parameters * ADAMW
+        copied = moved * taken["copy"] / (2 * FLOAT * size)
+        calls = taken[f"calls of {name}"]
         yield Row(
-            f"training step, {rows} x {width} x {depth}, {name}: predicted {duration(predicted)}",
-            told,
-            duration(taken),
-            f"products at {products / taken:.2f} of their speed alone",
+            f"training step, {rows} x {width} x {depth}, {name}",
+            f"predicted {duration(products + copied + calls)} of products {duration(products)}, "
+            f"bytes {duration(copied)} and calls {duration(calls)}",
+            duration(taken[name]),
+            f"products at {products / taken[name]:.2f} of their speed alone",
         )
 
 
@@ -96,8 +104,8 @@ def contestants() -> dict[str, Callable[[tuple[int, int, int]], Callable[[], obj
     return {OURS: ours, RELU: partial(theirs, relu_layers), PAIR: partial(theirs, torch_layers)}
 
 
-def products_alone(shape: tuple[int, int, int]) -> float:
-    """Seconds that a step's products take, into memory that is there, of matrices of their own."""
+def products_of(shape: tuple[int, int, int]) -> tuple[Callable[[], object], int]:
+    """A step's products, into memory that is there, of matrices of their own; how many they are."""
     rows, width, depth = shape
     sizes = [*[(width, width)] * depth, (width, CLASSES)]
     work: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
@@ -112,31 +120,7 @@ def products_alone(shape: tuple[int, int, int]) -> float:
         for left, right, out in work:
             torch.mm(left, right, out=out)
 
-    one = torch.ones(1, 1)
-    empty = torch.empty(1, 1)
-    call = fastest(lambda: torch.mm(one, one, out=empty))
-    return fastest(run) - len(work) * call
-
-
-def speed_of_copies(size: int) -> float:
-    """Bytes a second that are read and written where a step's activations take so many bytes."""
-    x, y = torch.zeros(size // 4), torch.zeros(size // 4)
-    return 2 * size / fastest(lambda: y.copy_(x))
-
-
-def fastest(run: Callable[[], object], turns: int = 7) -> float:
-    """Seconds a call, the median of some turns."""
-    run()
-    start = time.perf_counter()
-    run()
-    count = max(1, int(0.02 / (time.perf_counter() - start)))
-    times = []
-    for _ in range(turns):
-        start = time.perf_counter()
-        for _ in range(count):
-            run()
-        times.append((time.perf_counter() - start) / count)
-    return statistics.median(times)
+    return run, len(work)
 
 
 def predictions(

@@ -610,6 +610,35 @@ def test_fuse_exchanges_nothing_but_the_class() -> None:
     assert type(fuse(nn.Sequential(nn.Linear(2, 2), nn.SELU(), nn.Linear(2, 1)))) is FusedSequential
 
 
+@pytest.mark.parametrize("convert", [selfnorm.convert, selfnorm.convert_])
+def test_what_a_conversion_gives_can_be_fused(convert: Callable[..., Any]) -> None:
+    def network() -> nn.Sequential:
+        torch.manual_seed(0)
+        hidden = [
+            layer
+            for _ in range(3)
+            for layer in (nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1))
+        ]
+        return nn.Sequential(*hidden, nn.Linear(8, 2))
+
+    x = torch.randn(16, 8)
+    torch.manual_seed(1)
+    plain, _ = convert(network())
+    assert type(plain) is nn.Sequential
+    torch.manual_seed(1)
+    model, _ = convert(network(), fuse=True)
+    assert type(model) is FusedSequential
+    assert sum(type(layer) is nn.Identity for layer in model) == 6
+    for one in (plain, model):
+        one.train()
+    torch.manual_seed(2)
+    expected = plain(x)
+    torch.manual_seed(2)
+    output = model(x)
+    assert is_one(output)
+    assert torch.equal(output, expected)
+
+
 def test_masks_of_torchs_dropout_have_its_rate() -> None:
     torch.manual_seed(0)
     model = fuse(

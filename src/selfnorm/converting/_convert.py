@@ -17,6 +17,7 @@ from selfnorm.converting._run import call_of, execution, try_it
 from selfnorm.converting._select import Choices, selector
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.nn import fuse as nn_fuse
 
 Init = Literal["lecun_normal", "lecun_uniform"]
 Dropout = Literal["alpha", "remove", "keep"]
@@ -33,6 +34,7 @@ def convert(
     norms: Norms = "fold",
     activations: Sequence[type[nn.Module]] | None = None,
     example: object = None,
+    fuse: bool = False,
 ) -> tuple[nn.Module, Changes]:
     r"""A self-normalizing copy of a model, and the list of what was changed.
 
@@ -67,6 +69,7 @@ def convert(
         example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them the order in
             which modules run is seen instead of taken from the order of their definition, and the
             result is tried.
+        fuse: Let sequences of linear layers and SELUs run as one, by `selfnorm.nn.fuse`.
 
     Returns:
         The new model, and `Changes`.
@@ -92,7 +95,8 @@ def convert(
     for module in new.modules():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()  # side by side, as cuDNN wants them; copies are not
-    return _converted(new, include, exclude, init, dropout, norms, activations, example)
+    new, changes = _converted(new, include, exclude, init, dropout, norms, activations, example)
+    return (nn_fuse(new) if fuse else new), changes
 
 
 def convert_(
@@ -105,6 +109,7 @@ def convert_(
     norms: Norms = "fold",
     activations: Sequence[type[nn.Module]] | None = None,
     example: object = None,
+    fuse: bool = False,
 ) -> tuple[nn.Module, Changes]:
     """`convert` in place: the modules inside `model` are exchanged.
 
@@ -122,6 +127,7 @@ def convert_(
         norms: Likewise.
         activations: Likewise.
         example: Likewise.
+        fuse: Likewise.
 
     Returns:
         The model, and `Changes`.
@@ -153,6 +159,7 @@ def convert_(
             "optimizer again"
         )
         more.append(Change("", "note", "an optimizer holds the model's parameters", "", why))
+    new = nn_fuse(new) if fuse else new
     return new, Changes((*changes.changes, *more), changes.removed, changes.added)
 
 

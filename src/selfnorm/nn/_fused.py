@@ -172,26 +172,35 @@ def _links(modules: Sequence[nn.Module], at: int) -> tuple[list[Link], int]:
 
 def _activation(modules: Sequence[nn.Module], at: int) -> tuple[Activation | None, int]:
     """What the SELU and the dropout at a place do, and where they end."""
+    begin = at
+    at = _after_identities(modules, at)
     module = modules[at] if at < len(modules) else None
     if type(module) is SELUAlphaDropout:
         p = module.p if module.training else 0.0
         if not _is_probability(p):
-            return None, at  # the module itself says what is wrong
-        return Activation(module.form, p, module.generator), at + 1
+            return None, begin  # the module itself says what is wrong
+        return Activation(module.form, p, module.generator), _after_identities(modules, at + 1)
     if type(module) is SELU:
         form = module.form
     elif type(module) is nn.SELU:
         form = None
     else:
         return None, at
-    at += 1
+    at = _after_identities(modules, at + 1)
     dropout = modules[at] if at < len(modules) else None
     if form is None and isinstance(dropout, nn.AlphaDropout) and type(dropout) in _DROPOUTS:
         p = dropout.p if dropout.training else 0.0
         if _is_probability(p):
             generator = dropout.generator if isinstance(dropout, AlphaDropout) else None
-            return Activation(None, p, generator), at + 1
+            return Activation(None, p, generator), _after_identities(modules, at + 1)
     return Activation(form), at
+
+
+def _after_identities(modules: Sequence[nn.Module], at: int) -> int:
+    """Where what a conversion left as `Identity` ends."""
+    while at < len(modules) and type(modules[at]) is nn.Identity:
+        at += 1
+    return at
 
 
 def _is_probability(p: object) -> bool:

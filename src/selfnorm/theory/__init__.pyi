@@ -17,6 +17,7 @@ from ._gradients import neutral_dropout as neutral_dropout
 from ._moments import Moments as Moments
 from ._moments import jacobian as jacobian
 from ._moments import moments as moments
+from ._network_kernel import network_kernel as network_kernel
 from ._normalize import NormalizedActivation as NormalizedActivation
 from ._normalize import compare_activations as compare_activations
 from ._normalize import normalize_activation as normalize_activation

@@ -7,9 +7,10 @@ from selfnorm.theory._activations import Activation, shape_of, statistics
 from selfnorm.theory._moments import moments
 from selfnorm.theory._numbers import scalar
 from selfnorm.theory._quadrature import evaluate
+from selfnorm.theory._types import FloatArray
 
 _REACH = 12.0  # phi(12) = 2e-32
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 _GRADED = 2.0 ** -np.arange(1, 30)  # panels that narrow towards a kink, as 1 - correlation may
 
 
@@ -63,12 +64,7 @@ def correlation_map(
         return 0.0
     s = np.sqrt(variance)
     shape = shape_of(activation)
-    kinks = (np.array(shape.kinks) - mean) / s
-    graded = np.concatenate([kinks, *(kinks + step for step in (*_GRADED, *-_GRADED))])
-    cuts = np.unique(np.clip(np.append(np.arange(-_REACH, _REACH + 1), graded), -_REACH, _REACH))
-    half = np.diff(cuts)[:, None] / 2
-    g = cuts[:-1, None] + half * (1 + _NODES)
-    weight = half * _WEIGHTS * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
+    g, weight = panels(tuple((kink - mean) / s for kink in shape.kinks))
     inner = moments(
         mean + s * correlation * g,
         variance * (1 - correlation**2),
@@ -77,3 +73,13 @@ def correlation_map(
     ).mean
     outer = evaluate(shape.function, mean + s * g) - own.mean[0]
     return float(np.clip((weight * outer * (inner - own.mean[0])).sum() / own.variance[0], -1, 1))
+
+
+def panels(kinks: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights of a standard normal's integral, on panels that narrow towards kinks."""
+    places = np.array(kinks)
+    graded = np.concatenate([places, *(places + step for step in (*_GRADED, *-_GRADED))])
+    cuts = np.unique(np.clip(np.append(np.arange(-_REACH, _REACH + 1), graded), -_REACH, _REACH))
+    half = np.diff(cuts)[:, None] / 2
+    g = cuts[:-1, None] + half * (1 + NODES)
+    return g, half * WEIGHTS * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
