@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 import selfnorm
+from selfnorm.converting import convert, convert_
 from selfnorm.nn import (
     MLP,
     SELU,
@@ -610,8 +611,8 @@ def test_fuse_exchanges_nothing_but_the_class() -> None:
     assert type(fuse(nn.Sequential(nn.Linear(2, 2), nn.SELU(), nn.Linear(2, 1)))) is FusedSequential
 
 
-@pytest.mark.parametrize("convert", [selfnorm.convert, selfnorm.convert_])
-def test_what_a_conversion_gives_can_be_fused(convert: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("change", [convert, convert_])
+def test_what_a_conversion_gives_can_be_fused(change: Callable[..., Any]) -> None:
     def network() -> nn.Sequential:
         torch.manual_seed(0)
         hidden = [
@@ -623,10 +624,10 @@ def test_what_a_conversion_gives_can_be_fused(convert: Callable[..., Any]) -> No
 
     x = torch.randn(16, 8)
     torch.manual_seed(1)
-    plain, _ = convert(network())
+    plain, _ = change(network())
     assert type(plain) is nn.Sequential
     torch.manual_seed(1)
-    model, _ = convert(network(), fuse=True)
+    model, _ = change(network(), fuse=True)
     assert type(model) is FusedSequential
     assert sum(type(layer) is nn.Identity for layer in model) == 6
     for one in (plain, model):

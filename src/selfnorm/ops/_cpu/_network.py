@@ -16,7 +16,7 @@ import torch
 from selfnorm.ops._cpu._blas import gemm
 from selfnorm.ops._cpu._context import STRIP
 from selfnorm.ops._cpu._plans import BLOCKS, ELEMENTS, LOWEST_CUT, Plan, plan_of, shaped_plan
-from selfnorm.ops._cpu._pool import address
+from selfnorm.ops._cpu._pool import address, why_not
 from selfnorm.ops._cpu._program import FIRST, NOWHERE, Matrix, Place, Program
 from selfnorm.ops._spec._philox import BLOCK, dropped_levels
 from selfnorm.theory._form import SELUForm
@@ -78,7 +78,7 @@ _GRAD, _GRAD_OF_X, _GRADIENTS, _ROOM = range(FIRST + 4, FIRST + 8)
 
 def can_run(dtype: torch.dtype, layers: Sequence[Layer]) -> bool:
     """Whether all that programs for these layers call can be had."""
-    if gemm(dtype) is None or address("program", torch.float32) is None:
+    if why_not() is not None or gemm(dtype) is None or address("program", torch.float32) is None:
         return False
     plans = [plan_of(name, 0.0, dtype) for name in ("spread", "column_sums")]
     for layer in layers:
