@@ -47,6 +47,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         shape: Shape = Settings.shape,
         dropout: float = Settings.dropout,
         weights: Weights = Settings.weights,
+        n_estimators: int = Settings.n_estimators,
         epochs: int = Settings.epochs,
         patience: int = Settings.patience,
         batch_size: int | Literal["auto"] = "auto",
@@ -63,6 +64,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         self.shape = shape
         self.dropout = dropout
         self.weights = weights
+        self.n_estimators = n_estimators
         self.epochs = epochs
         self.patience = patience
         self.batch_size = batch_size
@@ -200,6 +202,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
             shape=self.shape,
             dropout=self.dropout,
             weights=self.weights,
+            n_estimators=self.n_estimators,
             epochs=self.epochs,
             patience=self.patience,
             batch_size=None if self.batch_size == "auto" else self.batch_size,
@@ -236,12 +239,16 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
         dropout: Rate of alpha dropout. Near .0232 gradients keep their size at any depth.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
             training, with SELU shaped for the depth.
+        n_estimators: Networks that are trained as one and averaged. With two or more, each leaves
+            out a part of its own of the rows, and what it says of these chooses the epoch: no row
+            is lost to validation.
         epochs: Most passes over the training rows.
         patience: Epochs without a better validation loss before training stops.
         batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
-        validation: Share of rows held out to choose the best epoch; 0 for none.
+        validation: Share of rows held out to choose the best epoch; 0 for none. Of several networks
+            it says only whether they leave out rows.
         categories: Names of columns to take as categories although they hold numbers.
         ignore: Names of columns to leave out.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
@@ -249,7 +256,8 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
 
     Attributes:
         classes_: The classes, sorted.
-        model_: The trained model: encoder, target, network (`selfnorm.nn.MLP`).
+        model_: The trained model: encoder, target, network (`selfnorm.nn.MLP`; of several an
+            `Ensemble` of one with members).
         history_: The epochs, the best of them, and why training stopped.
         layers_before_, layers_after_: Mean and variance of every hidden layer's activations on
             training rows, before and after training.
@@ -307,19 +315,24 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
         dropout: Rate of alpha dropout. Near .0232 gradients keep their size at any depth.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
             training, with SELU shaped for the depth.
+        n_estimators: Networks that are trained as one and averaged. With two or more, each leaves
+            out a part of its own of the rows, and what it says of these chooses the epoch: no row
+            is lost to validation.
         epochs: Most passes over the training rows.
         patience: Epochs without a better validation loss before training stops.
         batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
-        validation: Share of rows held out to choose the best epoch; 0 for none.
+        validation: Share of rows held out to choose the best epoch; 0 for none. Of several networks
+            it says only whether they leave out rows.
         categories: Names of columns to take as categories although they hold numbers.
         ignore: Names of columns to leave out.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
         random_state: Seed of all that is random: same seed, machine and threads, same model.
 
     Attributes:
-        model_: The trained model: encoder, target, network (`selfnorm.nn.MLP`).
+        model_: The trained model: encoder, target, network (`selfnorm.nn.MLP`; of several an
+            `Ensemble` of one with members).
         history_: The epochs, the best of them, and why training stopped.
         layers_before_, layers_after_: Mean and variance of every hidden layer's activations on
             training rows, before and after training.

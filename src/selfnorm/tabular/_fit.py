@@ -15,14 +15,15 @@ from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.recording import Observation
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
+from selfnorm.tabular._ensemble import Ensemble, Judged
 from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source, name_of, read_source
-from selfnorm.tabular.data._split import hold_out
+from selfnorm.tabular.data._split import deal, hold_out
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target, fit_target
-from selfnorm.training import History, Options, Progress, Rows, Shuffled
+from selfnorm.training import Folded, History, Options, Progress, Rows, Shuffled
 from selfnorm.training import fit as train
 from selfnorm.training._progress import SILENT
 from selfnorm.watch import monitor, observe
@@ -41,6 +42,8 @@ class Prepared:
     training: Rows
     validation: Rows | None
     test: Source
+    left_out: Tensor | None = None
+    """Of several networks, which one does not learn from each row; those rows validate, too."""
 
     @property
     def device(self) -> torch.device:
@@ -106,7 +109,8 @@ def prepare(source: Source, settings: Settings) -> Prepared:
     seed, task = settings.seed, source.task
     learned, test = hold_out(source.values, settings.test, task=task, seed=seed)
     values = source.values[learned]
-    kept, held = hold_out(values, settings.validation, task=task, seed=seed)
+    several = settings.n_estimators > 1
+    kept, held = hold_out(values, 0 if several else settings.validation, task=task, seed=seed)
     if len(kept) < _FEWEST_ROWS:
         raise ArgumentError(
             f"Training needs {_FEWEST_ROWS} rows or more; of {len(source.values)}, {len(test)} "
@@ -124,7 +128,11 @@ def prepare(source: Source, settings: Settings) -> Prepared:
         return Rows(inputs.to(device), target.encode(part.values).to(device))
 
     validation = rows(learned[held]) if len(held) else None
-    return Prepared(source, encoder, target, rows(learned[kept]), validation, source.take(test))
+    training, left_out = rows(learned[kept]), None
+    if several and settings.validation:
+        parts = deal(values, settings.n_estimators, task=task, seed=seed)
+        validation, left_out = training, torch.from_numpy(parts)
+    return Prepared(source, encoder, target, training, validation, source.take(test), left_out)
 
 
 def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILENT) -> Result:
@@ -165,21 +173,26 @@ def _train(
     With `monitored`, watch all layers in every so many steps between, too.
     """
     stride = -(-len(ready.training) // _WATCHED_ROWS)  # a table may be sorted
-    watched = ready.training.inputs[::stride]
-    before = _observed(network, watched)
-    watcher = monitor(network, max(monitored, 1))
+    rows, watched = ready.training, ready.training.inputs[::stride]
+    size, inner, judge = options.batch_rows(len(rows)), network, ready.target
+    batches = Shuffled(rows, size)
+    if isinstance(network, Ensemble):
+        inner, judge = network.network, Judged(ready.target, ready.left_out)
+        batches = Folded(rows, ready.left_out, options.members, size)
+    before = _observed(inner, watched)
+    watcher = monitor(inner, max(monitored, 1))
     with watcher if monitored else nullcontext():
         history = train(
             network,
-            Shuffled(ready.training, options.batch_rows(len(ready.training))),
+            batches,
             ready.validation,
-            loss=ready.target.loss,
-            score=ready.target.score,
+            loss=judge.loss,
+            score=judge.score,
             options=options,
             generator=generator,
             progress=progress,
         )
-    after = _observed(network, watched)
+    after = _observed(inner, watched)
     return history, before, after, tuple(watcher.records)
 
 
@@ -208,13 +221,14 @@ def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]
             module.generator = None
 
 
-def _start_at_mean(network: MLP) -> None:
+def _start_at_mean(network: MLP | Ensemble) -> None:
     """Let the first predictions be the mean, not noise of variance 1 that few rows cannot unlearn.
 
     Only the output layer's weights start at zero; the hidden layers stay LeCun-normal. Classes do
     not need it, and without it their hidden layers stay nearer to variance 1.
     """
-    nn.init.zeros_(network.get_parameter("output.weight"))
+    inner = network.network if isinstance(network, Ensemble) else network
+    nn.init.zeros_(inner.get_parameter("output.weight"))
 
 
 def _check_finite(history: History, options: Options) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from selfnorm.errors import SelfNormError
 from selfnorm.nn import MLP
+from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._output import prediction_table
 from selfnorm.tabular._settings import Architecture
@@ -46,7 +47,7 @@ class TabularModel:
         encoder: From columns to features.
         target: What the outputs stand for.
         architecture: The hidden part of the network.
-        network: The network, a `selfnorm.nn.MLP`.
+        network: The network, a `selfnorm.nn.MLP`; of several an `Ensemble`, whose `network` is one.
         about: How it came to be: versions, settings, metrics, epochs, layers; plain JSON.
     """
 
@@ -134,9 +135,10 @@ def build_network(
     target: Target,
     architecture: Architecture,
     generator: torch.Generator | None = None,
-) -> MLP:
+) -> "MLP | Ensemble":
     """The network that fits an encoding and a target, freshly initialized."""
-    return MLP(
+    several = architecture.n_estimators > 1
+    network = MLP(
         len(encoder.features),
         target.outputs,
         width=architecture.width,
@@ -144,7 +146,9 @@ def build_network(
         shape=architecture.shape,
         dropout=architecture.dropout,
         weights=architecture.weights,
+        members=architecture.n_estimators if several else None,
         generator=generator,
         device="cpu",  # as the encoder's matrices are, whatever torch's defaults
         dtype=torch.float32,
     )
+    return Ensemble(network) if several else network

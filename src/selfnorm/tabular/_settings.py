@@ -32,6 +32,7 @@ class Architecture:
     shape: Shape = parameter("rectangular", SHAPE, "Widths of the layers.")
     dropout: float = parameter(0.02, Number(0, 1, open_high=True), "Rate of alpha dropout.")
     weights: Weights = parameter("lecun", WEIGHTS, "Orthogonal ones are kept so.")
+    n_estimators: int = parameter(1, Whole(1), "Networks trained as one.", try_=8)
 
     def __post_init__(self) -> None:
         check(self)
@@ -50,6 +51,9 @@ class Settings:
         dropout: Rate of alpha dropout, below 1.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
             training, with SELU shaped for the depth.
+        n_estimators: Networks that are trained as one and averaged. With two or more, each leaves
+            out a part of its own of the rows, and what it says of these chooses the epoch; so no
+            row is lost to validation, and `validation` says only whether there is one.
         epochs: Most passes over the training rows.
         batch_size: Rows of a mini-batch; None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
@@ -88,6 +92,7 @@ class Settings:
     shape: Shape = same(Architecture, "shape")
     dropout: float = same(Architecture, "dropout")
     weights: Weights = same(Architecture, "weights")
+    n_estimators: int = same(Architecture, "n_estimators")
     epochs: int = same(Options, "epochs")
     batch_size: int | None = same(Options, "batch_size")
     learning_rate: float = same(Options, "learning_rate")
@@ -109,7 +114,9 @@ class Settings:
     @property
     def architecture(self) -> Architecture:
         """The part that says what the network is."""
-        return Architecture(self.width, self.depth, self.shape, self.dropout, self.weights)
+        return Architecture(
+            self.width, self.depth, self.shape, self.dropout, self.weights, self.n_estimators
+        )
 
     @property
     def options(self) -> Options:
@@ -121,4 +128,5 @@ class Settings:
             self.weight_decay,
             self.patience,
             keep_orthogonal=self.weights == "orthogonal",
+            members=self.n_estimators,
         )

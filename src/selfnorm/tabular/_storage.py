@@ -134,7 +134,7 @@ def load_model(folder: str | Path) -> TabularModel:
         encoder = Encoder.from_dict(record["encoder"])
         target = target_from_dict(record["target"])
         sizes, about, digest = record["architecture"], record["about"], record["weights_sha256"]
-        sizes = {"weights": "lecun"} | sizes  # which older folders do not tell
+        sizes = {"weights": "lecun", "n_estimators": 1} | sizes  # which older folders do not tell
         _check_sizes(sizes)
         require(isinstance(about, dict), "'about' is not a record")
     except _NONSENSE as error:
@@ -222,9 +222,9 @@ def _size(path: Path) -> int:
 
 def _check_sizes(sizes: Mapping[str, Any]) -> None:
     """Raise ValueError unless `Architecture` can take the sizes."""
-    names = {"width", "depth", "shape", "dropout", "weights"}
+    names = {"width", "depth", "shape", "dropout", "weights", "n_estimators"}
     require(set(sizes) == names, "the architecture lacks a size")
-    for name in ("width", "depth"):
+    for name in ("width", "depth", "n_estimators"):
         require(type(sizes[name]) is int and sizes[name] > 0, f"{name} is no size")
     require(sizes["shape"] in get_args(Shape), "the shape is unknown")
     require(WEIGHTS.holds(sizes["weights"]), "the kind of weights is unknown")
@@ -239,7 +239,7 @@ def _shapes(
     Raises:
         ValueError: the file is too small for its layers.
     """
-    for name in ("depth", "width"):
+    for name in ("depth", "width", "n_estimators"):
         require(sizes[name] < size, f"its {size:,} bytes are too few for the network's {name}")
     depth = sizes["depth"]
     hidden = hidden_widths(sizes["width"], depth, sizes["shape"], target.outputs)
@@ -248,7 +248,10 @@ def _shapes(
     shapes: dict[str, tuple[int, ...]] = {}
     for name, fan_in, units in zip(names, widths[:-1], widths[1:], strict=True):
         shapes |= {f"{name}.weight": (units, fan_in), f"{name}.bias": (units,)}
-    return shapes
+    count = sizes["n_estimators"]
+    if count == 1:
+        return shapes
+    return {f"network.{name}": (count, *shape) for name, shape in shapes.items()}
 
 
 def _check_state(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:

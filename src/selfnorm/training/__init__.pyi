@@ -1,4 +1,5 @@
 from ._batches import Batches as Batches
+from ._batches import Folded as Folded
 from ._batches import Rows as Rows
 from ._batches import Shuffled as Shuffled
 from ._history import Epoch as Epoch

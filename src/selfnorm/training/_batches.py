@@ -39,6 +39,55 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
+class Folded:
+    """Rows in memory for members that are trained as one, each with an order of its own.
+
+    Inputs of a mini-batch are (rows, members, ...), and so are targets.
+
+    Args:
+        rows: The rows.
+        left_out: Of each row the member that does not learn from it, (rows,); None if all learn
+            from all. Where parts differ in size, an epoch takes as many rows as the fewest.
+        members: How many there are.
+        size: Most rows of a member's mini-batch.
+    """
+
+    rows: Rows
+    left_out: Tensor | None
+    members: int
+    size: int
+
+    @property
+    def steps(self) -> int:
+        """How many mini-batches an epoch has."""
+        return math.ceil(self._count / self.size)
+
+    @property
+    def largest(self) -> int:
+        """Rows of the largest mini-batch, all members' together."""
+        return self.members * math.ceil(self._count / self.steps)
+
+    @property
+    def _count(self) -> int:
+        if self.left_out is None:
+            return len(self.rows)
+        largest = int(torch.bincount(self.left_out, minlength=self.members).max())
+        return len(self.rows) - largest
+
+    def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
+        """The mini-batches of one epoch."""
+        inputs, targets = self.rows.inputs, self.rows.targets
+        orders: list[Tensor] = []
+        for member in range(self.members):
+            order = torch.randperm(len(inputs), generator=generator, device="cpu")
+            if self.left_out is not None:
+                order = order[self.left_out[order] != member]
+            orders.append(order[: self._count])
+        for numbers in torch.stack(orders).to(inputs.device).tensor_split(self.steps, dim=1):
+            yield Rows(inputs[numbers].transpose(0, 1), targets[numbers].transpose(0, 1))
+
+
+@dataclass(frozen=True)
 class Shuffled:
     """Rows in memory as `Batches`: all of them once an epoch, in mini-batches of even size.
 

@@ -20,6 +20,8 @@ class Options:
         keep_orthogonal: Bring the hidden weights back to orthogonal ones after the optimizer's
             steps, as `selfnorm.optim.keep_orthogonal`; they are not decayed then.
         convolutions: Keep convolutions of stride 1 as "matrices" or as "operators", likewise.
+        members: Networks in the model (`selfnorm.nn.MLP(members=K)`), over which the loss is a
+            mean: gradients are clipped for each.
 
     Raises:
         ArgumentError: One of them is out of its range, or no number.
@@ -39,6 +41,7 @@ class Options:
     convolutions: Convolutions = parameter(
         "matrices", Choice(get_args(Convolutions)), "What they are kept as."
     )
+    members: int = parameter(1, Whole(1), "Networks in the model.")
 
     def __post_init__(self) -> None:
         check(self)

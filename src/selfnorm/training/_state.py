@@ -57,7 +57,8 @@ class State:
             groups if hidden else free,
             lr=options.learning_rate,
             weight_decay=options.weight_decay,
-            max_norm=LONGEST_GRADIENT,
+            max_norm=LONGEST_GRADIENT / options.members,
+            clip_by_member=options.members > 1,
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         kept = None

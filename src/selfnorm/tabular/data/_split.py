@@ -7,6 +7,33 @@ from selfnorm.errors import ArgumentError
 from selfnorm.tabular._settings import Task
 
 
+def deal(values: np.ndarray, parts: int, *, task: Task, seed: int) -> np.ndarray:
+    """For each row the number of its part; parts differ by one row at most.
+
+    Classes are dealt one after the other, so they keep their shares as far as their rows allow.
+
+    Args:
+        values: The target of every row.
+        parts: How many parts there are.
+        task: `classification` or `regression`.
+        seed: The same seed deals the same.
+
+    Raises:
+        ArgumentError: there are fewer rows than parts.
+    """
+    if parts > len(values):
+        raise ArgumentError(
+            "Each of n_estimators networks leaves out rows of its own; got "
+            f"{len(values)} rows for {parts}. Take fewer networks, or validation=0."
+        )
+    order = np.random.default_rng(seed).permutation(len(values))
+    if task == "classification":
+        order = order[np.argsort(values[order], kind="stable")]
+    numbers = np.empty(len(values), np.int64)
+    numbers[order] = np.arange(len(values)) % parts
+    return numbers
+
+
 def hold_out(
     values: np.ndarray, share: float, *, task: Task, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -76,8 +76,11 @@ class ClassTarget:
         return float((outputs.argmax(-1) == targets).double().mean())
 
     def decode(self, outputs: Tensor) -> Prediction:
-        """The most probable class of each row, and the probabilities of all."""
-        probabilities = outputs.double().softmax(-1).numpy(force=True)
+        """The most probable class of each row, and the probabilities of all.
+
+        Of several networks, (rows, networks, classes), the mean of the probabilities counts.
+        """
+        probabilities = _averaged(outputs.double().softmax(-1)).numpy(force=True)
         return Prediction(np.asarray(self.classes)[probabilities.argmax(-1)], probabilities)
 
     def baseline(self, rows: int) -> Prediction:
@@ -136,12 +139,17 @@ class NumberTarget:
         return float(functional.mse_loss(outputs, targets)) ** 0.5 * self.deviation
 
     def decode(self, outputs: Tensor) -> Prediction:
-        """The number of each row, in the target's own unit."""
-        return Prediction(outputs[:, 0].double().numpy(force=True) * self.deviation + self.mean)
+        """The number of each row, in the target's own unit; of several networks the mean."""
+        numbers = _averaged(outputs.double())[:, 0].numpy(force=True)
+        return Prediction(numbers * self.deviation + self.mean)
 
     def baseline(self, rows: int) -> Prediction:
         """What to beat: the mean of the training rows."""
         return Prediction(np.full(rows, self.mean))
+
+
+def _averaged(outputs: Tensor) -> Tensor:
+    return outputs.mean(1) if outputs.ndim == 3 else outputs
 
 
 Target = ClassTarget | NumberTarget
