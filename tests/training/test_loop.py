@@ -193,7 +193,7 @@ def by_hand(
 
 @pytest.mark.parametrize("scale", [0.01, 1000])
 def test_a_training_is_torchs_own_parts(scale: float) -> None:
-    """To rounding; targets are so small that few gradients are clipped, or so large that all are."""
+    """To rounding; targets are so small that few gradients are clipped, or large: all are."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 8), nn.SELU(), nn.Linear(8, 1))
     like = copy.deepcopy(model)
