@@ -7,7 +7,7 @@ and with the same results. `tests/test_torch_private.py` takes each away.
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -204,30 +204,19 @@ def _step_with_hooks(
     step: Callable[..., Any],
     closure: Any,
 ) -> Any:
-    """As torch's own wrapper, but for the record that it makes of every step for a profiler."""
-    if ways.is_profiled():
-        with torch.profiler.record_function(f"Optimizer.step#{type(optimizer).__name__}.step"):
-            return _call_with_hooks(before, after, optimizer, step, closure)
-    return _call_with_hooks(before, after, optimizer, step, closure)
-
-
-def _call_with_hooks(
-    before: Mapping[int, Any],
-    after: Mapping[int, Any],
-    optimizer: Any,
-    step: Callable[..., Any],
-    closure: Any,
-) -> Any:
-    arguments: Any = (optimizer,) if closure is None else (optimizer, closure)
-    named: dict[str, Any] = {}
-    for hook in (*before.values(), *optimizer._optimizer_step_pre_hooks.values()):  # noqa: SLF001
-        changed = hook(optimizer, arguments, named)
-        if changed is not None:
-            arguments, named = changed
-    result = step(*arguments, **named)
-    for hook in (*optimizer._optimizer_step_post_hooks.values(), *after.values()):  # noqa: SLF001
-        hook(optimizer, arguments, named)
-    return result
+    """As torch's own wrapper, but that it makes a record for a profiler only if there is one."""
+    label = f"Optimizer.step#{type(optimizer).__name__}.step"
+    with torch.profiler.record_function(label) if ways.is_profiled() else nullcontext():
+        arguments: Any = (optimizer,) if closure is None else (optimizer, closure)
+        named: dict[str, Any] = {}
+        for hook in (*before.values(), *optimizer._optimizer_step_pre_hooks.values()):  # noqa: SLF001
+            changed = hook(optimizer, arguments, named)
+            if changed is not None:
+                arguments, named = changed
+        result = step(*arguments, **named)
+        for hook in (*optimizer._optimizer_step_post_hooks.values(), *after.values()):  # noqa: SLF001
+            hook(optimizer, arguments, named)
+        return result
 
 
 def _in_forward_mode() -> bool:

@@ -21,7 +21,7 @@ from selfnorm.ops._cpu._program import FIRST, NOWHERE, Matrix, Place, Program
 from selfnorm.ops._spec._philox import BLOCK, dropped_levels
 from selfnorm.theory._form import SELUForm
 
-_REMEMBERED = 1 << 7
+_REMEMBERED = 1 << 6
 _LINE = 64  # bytes; outputs begin at a multiple
 
 

@@ -11,6 +11,7 @@ table; the threads share the members, or where there are fewer members than thre
 
 import ctypes
 from array import array
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,12 +140,12 @@ class Program:
     def finish(self) -> "Program":
         """Make the table; no more calls are taken."""
         begin = CALL * len(self._calls)
+        at = list(accumulate(map(len, self._contexts), initial=begin))
         places: list[Place] = []
         for call in self._calls:
             is_product = len(call) == ARGUMENTS + 1
             if not is_product:
-                at = begin + sum(map(len, self._contexts[: call[-1].offset]))
-                call[-1] = Place(_OWN, _WORD * at)
+                call[-1] = Place(_OWN, _WORD * at[call[-1].offset])
             missing = CALL - 1 - len(call)
             places += [*call, *[NOWHERE] * missing, _number(int(is_product))]
         places += [place for context in self._contexts for place in context]
