@@ -2,6 +2,7 @@
 
 import copy
 import io
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -179,8 +180,29 @@ def test_either_loads_the_others_state() -> None:
     theirs.step()
     ours = AdamW(network().parameters())
     ours.load_state_dict(theirs.state_dict())
+    for one in ours.param_groups[0]["params"]:
+        one.grad = torch.ones_like(one)
+    ours.step()
+    theirs.step()
+    for one, other in zip(ours.state.values(), theirs.state.values(), strict=True):
+        assert_close(one["exp_avg"], other["exp_avg"], 4 * EPS)
+        assert float(one["step"]) == float(other["step"]) == 2
     assert_close(found[0], found[1], 200 * EPS)
     assert torch.equal(found[0], found[2])
+
+
+def test_copies_and_pickles_go_on() -> None:
+    model = network()
+    optimizer = AdamW(model.parameters(), max_norm=0.05)
+    train(model, optimizer, 3)
+    both = model, optimizer
+    found = []
+    for again in (copy.deepcopy(both), pickle.loads(pickle.dumps(both)), both):  # noqa: S301
+        found.append(train(*again, 3))
+        assert again[1].max_norm == 0.05
+        assert again[1].grad_norm is not None
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[2])
 
 
 def test_hooks_run_once_and_in_order(way: dict[str, Any]) -> None:

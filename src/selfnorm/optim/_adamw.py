@@ -22,6 +22,7 @@ from selfnorm.optim._groups import (
 _PLAIN = (Tensor, torch.nn.Parameter)
 _TINY = 1e-6  # as torch's clip_grad_norm_ has it
 _STATE = ("exp_avg", "exp_avg_sq", "step")
+_OWN = ("max_norm", "clip_by_member", "grad_norm")
 
 
 class AdamW(torch.optim.AdamW):
@@ -42,7 +43,8 @@ class AdamW(torch.optim.AdamW):
         eps: Added to the root of the squares' average.
         weight_decay: Decoupled weight decay.
         decay_biases: If False, biases are not decayed: each group becomes two. Biases are
-            parameters of one dimension or none, and those whose name ends in "bias".
+            parameters of one dimension or none, and those whose name ends in "bias". Groups that
+            are added later are left as they are.
         max_norm: Clip the gradients of a step to this norm, all parameters' together; they are left
             clipped. If None, nothing is clipped.
         clip_by_member: Clip the gradients of each member of `selfnorm.nn.MLP(members=K)` for
@@ -92,7 +94,6 @@ class AdamW(torch.optim.AdamW):
         self.max_norm, self.clip_by_member = max_norm, clip_by_member
         self.grad_norm: Tensor | None = None
         self._last: tuple[list[_Work], Any, int] = [], None, 0
-        self._decay_biases = decay_biases
         groups = list(params)
         if by_member is not None or not decay_biases:
             groups = list(as_groups(groups))
@@ -113,6 +114,16 @@ class AdamW(torch.optim.AdamW):
             check_members(group)
         if self.clip_by_member:
             members_of([one for each in self.param_groups for one in each["params"]])
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in _OWN}
+        return {**super().__getstate__(), **own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._last = [], None, 0
+        for group in self.param_groups:
+            group.setdefault("by_member", None)  # which torch's state does not tell
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to 0."""
