@@ -179,7 +179,7 @@ def test_either_loads_the_others_state() -> None:
         one.grad = torch.ones_like(one)
     theirs.step()
     ours = AdamW(network().parameters())
-    ours.load_state_dict(theirs.state_dict())
+    ours.load_state_dict(copy.deepcopy(theirs.state_dict()))
     for one in ours.param_groups[0]["params"]:
         one.grad = torch.ones_like(one)
     ours.step()
