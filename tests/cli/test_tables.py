@@ -110,6 +110,18 @@ def test_fit_says_what_it_understood_and_writes_a_model() -> None:
     assert Path("t-model/training.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_several_networks_say_whose_rows_are_whose() -> None:
+    result = Result("fit", "t.csv", "-t", "label", "--n-estimators", "4", *QUICK)
+    assert result.code == 0
+    assert "102 to train, each left out by 1 of 4 networks, 18 held out to measure" in result.output
+    assert max(len(line) for line in result.output.splitlines()) <= 80
+    assert "n_estimators must be a whole number" in refused(
+        "fit", "t.csv", "-t", "label", "--n-estimators", "0", "-o", "other"
+    )
+    told = refused("fit", "t.csv", "-t", "label", "--n-estimators", "200", "-o", "other")
+    assert "got 102 rows for 200" in told
+
+
 def test_one_seed_writes_the_same_model_twice() -> None:
     for name in ("a", "b"):
         assert Result("fit", "t.csv", "-t", "label", "-o", name, "--seed", "7", *QUICK).code == 0

@@ -40,12 +40,11 @@ def understood(where: str, ready: Prepared) -> Table:
     if (more := len(ready.encoder.ignored) - _SHOWN_IGNORED) > 0:
         table.add_row("", f"ignored {more} more: see model.json")
     table.add_row("Target", _target(source, ready.target))
-    held = len(ready.validation.inputs) if ready.validation else 0
-    table.add_row(
-        "Rows",
-        f"{len(ready.training.inputs):,} to train, {held:,} to choose the best epoch, "
-        f"{len(ready.test.values):,} held out to measure",
-    )
+    trained, measured = len(ready.training.inputs), len(ready.test.values)
+    chosen = f"{len(ready.validation.inputs) if ready.validation else 0:,} to choose the best epoch"
+    if ready.left_out is not None:  # these rows choose the best epoch, too
+        chosen = f"each left out by 1 of {int(ready.left_out.max()) + 1} networks"
+    table.add_row("Rows", f"{trained:,} to train, {chosen}, {measured:,} held out to measure")
     return table
 
 

@@ -64,8 +64,8 @@ class Folded:
 
     @property
     def largest(self) -> int:
-        """Rows of the largest mini-batch, all members' together."""
-        return self.members * math.ceil(self._count / self.steps)
+        """Rows of a member's largest mini-batch."""
+        return math.ceil(self._count / self.steps)
 
     @property
     def _count(self) -> int:
