@@ -148,8 +148,9 @@ def predictions(
 def memory(*, quick: bool) -> Iterator[Row]:
     """The most memory that a process has while it trains, beyond what it had before."""
     rows, width, depth = (1024, 128, 4) if quick else MEMORY
-    taken = {name: peak(name, rows, width, depth) for name in contestants()}
-    for name in (RELU, PAIR):
+    rivals = (RELU,) if quick else (RELU, PAIR)
+    taken = {name: peak(name, rows, width, depth) for name in (OURS, *rivals)}
+    for name in rivals:
         outputs = rows * width * depth * FLOAT / 2**20
         ratio = taken[name] / max(taken[OURS], 1.0)
         yield Row(
