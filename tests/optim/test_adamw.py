@@ -278,6 +278,45 @@ def test_gradients_that_come_and_go() -> None:
     assert not any(one.grad.any() for one in ours.parameters() if one.grad is not None)
 
 
+@pytest.mark.parametrize("by_member", [None, {"lr": [1.0, 1.0]}])
+def test_scaled_gradients_are_clipped_as_unscaled_ones(by_member: Any) -> None:
+    """And a step whose gradients are not finite is left out."""
+    found = []
+    for scaled in (False, True):
+        model = network(members=2)
+        optimizer = AdamW(model.parameters(), max_norm=0.05, by_member=by_member)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=scaled)
+        for step in range(4):
+            torch.manual_seed(step)
+            optimizer.zero_grad()
+            loss = model(torch.randn(8, 6)).square().mean()
+            scaler.scale(loss).backward()
+            if step == 2 and scaled:
+                before = [one.detach().clone() for one in model.parameters()]
+                model.linear1.weight.grad[0, 0, 0] = torch.inf
+                scaler.step(optimizer)
+                scaler.update(1024.0)
+                for one, other in zip(model.parameters(), before, strict=True):
+                    assert torch.equal(one, other)
+                continue
+            if step != 2:
+                scaler.step(optimizer)
+                scaler.update(1024.0 if scaled else None)
+        found.append(torch.cat([one.detach().flatten() for one in model.parameters()]))
+    assert_close(found[1], found[0], 200 * EPS)
+
+
+def test_groups_without_parameters_and_embeddings() -> None:
+    model = network()
+    optimizer = AdamW([{"params": []}, {"params": model.parameters()}], max_norm=1.0)
+    train(model, optimizer, 3)
+    table = nn.Embedding(4, 2, sparse=True)
+    optimizer = AdamW(table.parameters(), max_norm=1.0)
+    table(torch.tensor([1])).sum().backward()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        optimizer.step()
+
+
 def test_weights_kept_orthogonal() -> None:
     model = network()
     optimizer = AdamW(model.parameters(), weight_decay=0.0)

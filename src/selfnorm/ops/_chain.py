@@ -69,14 +69,15 @@ class Chain:
 
     def __init__(self, links: Sequence[Link]) -> None:
         self._parameters = [one for weight, bias, _ in links for one in (weight, bias)]
-        self._activations = [link.activation for link in links]
         first = links[0].weight
         self._dtype, self._several = first.dtype, first.ndim == 3
         self._members = first.shape[0] if self._several else 1
         self._inputs = first.shape[-1]
         self._layers = self._read(links)
-        self._facts = [(one.shape, one.dtype) for one in self._parameters if one is not None]
-        dropping = [a.generator for a in self._activations if a is not None and a.p]
+        self._facts = [(p.shape, p.dtype, p.is_cpu) for p in self._parameters if p is not None]
+        dropping = [
+            link.activation.generator for link in links if link.activation and link.activation.p
+        ]
         self._drawn, self._generators = len(dropping), dropping if any(dropping) else None
         self._shapes: dict[torch.Size, Shape] = {}
 
@@ -113,12 +114,12 @@ class Chain:
         facts = iter(self._facts)
         for one in self._parameters:
             if one is not None:
-                shape, dtype = next(facts)
+                shape, dtype, is_cpu = next(facts)
                 if not (
                     one.shape == shape
                     and one.dtype is dtype
                     and one.is_contiguous()
-                    and (one.is_cpu or self._layers is None)
+                    and one.is_cpu is is_cpu
                 ):
                     return False
         return True

@@ -104,6 +104,8 @@ class AdamW(torch.optim.AdamW):
         if not {"fused", "foreach", "differentiable"} & options.keys():
             options["fused"] = may_fuse(groups)
         super().__init__(groups, lr, betas, eps, weight_decay, **options)
+        # Else a GradScaler hands over gradients as they are scaled, and those would be clipped.
+        self._step_supports_amp_scaling = False
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with options of their own."""
@@ -154,7 +156,6 @@ class AdamW(torch.optim.AdamW):
             work.is_simple and not work.group["foreach"] and work.group["fused"] is not False
             for work in works
         )
-        simple = simple and not hasattr(self, "found_inf")  # a GradScaler's
         scale = self._clip(works, in_place=not simple)
         if simple:
             for work in works:
@@ -174,7 +175,7 @@ class AdamW(torch.optim.AdamW):
         if seen is state and size == len(state) and len(works) == len(groups):
             again = [work.again(group) for work, group in zip(works, groups, strict=True)]
             if None not in again:
-                return cast("list[_Work]", again)
+                return [work for work in again if work is not None and work.parameters]
         works = [_Work.of(group, state) for group in groups]
         self._last = works, state, len(state)
         return [work for work in works if work.parameters]
@@ -323,18 +324,15 @@ def _norm(gradients: list[Tensor]) -> Tensor:
 
 def _as_one(tensors: list[Tensor]) -> Tensor | None:
     """Tensors on the CPU that lie one behind the other, in any order, as one vector."""
+    if not all(type(one) in _PLAIN and one.layout is torch.strided for one in tensors):
+        return None
     places = sorted((one.data_ptr(), one.numel(), number) for number, one in enumerate(tensors))
     first = tensors[places[0][2]]
     if not first.is_cpu:
         return None
     begin, size, dtype, at = places[0][0], first.element_size(), first.dtype, places[0][0]
     for (address, count, _), one in zip(places, tensors, strict=True):
-        if (
-            address != at
-            or one.dtype is not dtype
-            or type(one) not in _PLAIN
-            or not one.is_contiguous()
-        ):
+        if address != at or one.dtype is not dtype or not one.is_contiguous():
             return None
         at += count * size
     storage = first.untyped_storage()

@@ -50,12 +50,9 @@ class Judged:
         return self.target.score(*self._pairs(outputs, targets))
 
     def _pairs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        if targets.shape[:2] == outputs.shape[:2] and targets.ndim > self._dimensions:
+        several = (
+            1 if self.target.task == "classification" else 2
+        )  # dimensions of a single target's
+        if self.left_out is None or targets.ndim > several:
             return outputs.flatten(0, 1), targets.flatten(0, 1)
-        if self.left_out is None:
-            return outputs.mean(1), targets
         return outputs[torch.arange(len(outputs)), self.left_out.to(outputs.device)], targets
-
-    @property
-    def _dimensions(self) -> int:
-        return 1 if self.target.task == "classification" else 2
