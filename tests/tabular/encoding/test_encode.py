@@ -48,7 +48,7 @@ def mixed_table() -> pa.Table:
 
 def test_every_feature_has_mean_0_and_variance_1() -> None:
     table = mixed_table()
-    encoder = Encoder.fit(table)
+    encoder = Encoder.fit(table, pieces=8)
     matrix = encoder.transform(table).astype(np.float64)
     assert matrix.shape == (ROWS, len(encoder.features))
     assert matrix.dtype == np.float64
@@ -200,9 +200,10 @@ def test_a_row_counter_is_told_though_rows_are_held_out(order: str) -> None:
 @pytest.mark.parametrize("size", [1e-200, 1e-160, 1.0, 1e154, 1e300])
 def test_numbers_of_any_size_get_mean_0_and_variance_1(size: float) -> None:
     table = pa.table({"a": size * RNG.normal(3, 2, ROWS)})
-    matrix = Encoder.fit(table).transform(table).astype(np.float64)
-    assert abs(matrix.mean()) < MATRIX_MOMENTS
-    assert abs(matrix.var() - 1) < MATRIX_MOMENTS
+    matrix = Encoder.fit(table, pieces=8).transform(table).astype(np.float64)
+    assert matrix.shape == (ROWS, 9)
+    assert np.abs(matrix.mean(0)).max() < MATRIX_MOMENTS
+    assert np.abs(matrix.var(0) - 1).max() < MATRIX_MOMENTS
 
 
 def test_numbers_that_do_not_differ_are_ignored() -> None:
@@ -218,8 +219,49 @@ def test_what_training_rows_do_not_show_is_ignored() -> None:
         Encoder.fit(table, np.arange(30))
 
 
-def test_numbers_too_far_for_float32_are_told_with_their_row() -> None:
-    encoder = Encoder.fit(pa.table({"a": np.arange(60.0) ** 2}))
+def test_numbers_far_from_training_are_bent_toward_a_limit() -> None:
+    encoder = Encoder.fit(pa.table({"a": np.arange(60.0) ** 2}), pieces=4)
+    far = pa.table({"a": [-1e308, -1e60, -1e6, 1e6, 1e60, 1e308]})
+    matrix = encoder.transform(far)
+    assert np.isfinite(matrix).all()
+    assert np.all(np.diff(matrix[:, 0]) >= 0)
+    assert matrix[0, 0] == matrix[1, 0]
+    assert np.abs(matrix[:, 0]).max() < 10
+
+
+def test_an_outlier_does_not_outweigh_the_rest() -> None:
+    values = RNG.normal(size=ROWS)
+    values[7] = 1e9
+    matrix = Encoder.fit(pa.table({"a": values}), pieces=8).transform(pa.table({"a": values}))
+    assert np.abs(matrix).max() < 10
+    assert np.std(np.delete(matrix[:, 0], 7)) > 0.9
+
+
+def test_pieces_say_how_far_a_number_has_come() -> None:
+    table = pa.table({"a": np.arange(81.0), "b": [0.0, 1.0, 1.0] * 27})
+    encoder = Encoder.fit(table, pieces=4)
+    names = ["a", *(f"a from {low} to {low + 20}" for low in (0, 20, 40, 60)), "b"]
+    assert encoder.features == names
+    matrix = encoder.transform(table)
+    for at, low in enumerate((0, 20, 40, 60), 1):
+        come = np.clip((np.arange(81) - low) / 20, 0, 1)
+        np.testing.assert_allclose(matrix[:, at], (come - come.mean()) / come.std(), atol=1e-5)
+    assert encoder.smooth.tolist() == [True, False, False, False, False, True]
+    assert encoder.piecewise.tolist() == [False, True, True, True, True, True]
+    assert Encoder.from_dict(json.loads(json.dumps(encoder.to_dict()))) == encoder
+
+
+def test_a_piece_that_tells_single_rows_apart_is_left_out() -> None:
+    values = np.r_[-1e9, np.linspace(0, 1, 999)]
+    encoder = Encoder.fit(pa.table({"a": values}), pieces=4)
+    assert len(encoder.features) == 4  # the lowest piece is 0 in one row of a thousand
+    assert np.abs(encoder.transform(pa.table({"a": values}))[:, 1:]).max() < 20
+
+
+def test_numbers_of_format_1_are_not_bent_and_told_where_too_far() -> None:
+    column = {"kind": "number", "name": "a", "mean": 2.0, "deviation": 0.5, "missing": 0.0}
+    encoder = Encoder.from_dict({"columns": [column], "ignored": {}})
+    np.testing.assert_array_equal(encoder.transform(pa.table({"a": [1.0, 4.0]})), [[-2], [4]])
     with pytest.raises(TableError, match=r"'a' holds -1e\+60 in row 2"):
         encoder.transform(pa.table({"a": [1.0, -1e60]}))
     with pytest.raises(TableError, match=r"'a' holds 1e\+308 in row 1"):
@@ -239,9 +281,10 @@ LARGE = {
 @pytest.mark.parametrize("kind", LARGE)
 def test_whole_numbers_beyond_float64_are_rounded(kind: str) -> None:
     table = pa.table({"a": LARGE[kind]})
-    matrix = Encoder.fit(table).transform(table).astype(np.float64)
-    assert abs(matrix.mean()) < MATRIX_MOMENTS
-    assert abs(matrix.var() - 1) < MATRIX_MOMENTS
+    matrix = Encoder.fit(table, pieces=8).transform(table).astype(np.float64)
+    assert matrix.shape == (60, 9)
+    assert np.abs(matrix.mean(0)).max() < MATRIX_MOMENTS
+    assert np.abs(matrix.var(0) - 1).max() < MATRIX_MOMENTS
 
 
 DATES = pa.array((DAY + RNG.integers(0, 999, 60)).tolist())

@@ -6,8 +6,9 @@ Each kind is a frozen record of plain numbers and strings: it holds all that a m
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -23,16 +24,54 @@ _MOST_LEVELS = 100  # a feature each; the rarer ones share `(other)`
 _FEW = 10
 # Features are float32: what is beyond would be infinite there.
 _LARGEST = float(np.finfo(np.float32).max)
+_BENT = 3.0  # what a number's distance from the middle, in quartiles', is bent toward
+_FLATTEST = 0.05  # of a piece: that of a feature that is 1 in a 400th of the rows
+
+
+@dataclass(frozen=True)
+class Piece:
+    """How far a number has come from `low` to `high`, in [0, 1], standardized.
+
+    Source: the piecewise linear encoding of Gorishniy et al. 2022 (arXiv 2203.05556, section 3.2).
+    """
+
+    low: float
+    high: float
+    mean: float
+    deviation: float
+
+    def __post_init__(self) -> None:
+        require(all(map(is_finite, vars(self).values())), "a piece is of finite numbers")
+        require(self.low < self.high, "a piece has a length")
+        require(0 < self.deviation <= 1, "a piece's deviation is in (0, 1]")
+
+    @classmethod
+    def fit(cls, low: float, high: float, values: np.ndarray, rows: int) -> "Piece | None":
+        """Learn from the known values of so many rows; None if it tells a few rows apart alone."""
+        mean, deviation = moments(np.clip(_position(values, low, high), 0, 1), rows)
+        return cls(low, high, mean, deviation) if deviation >= _FLATTEST else None
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """The feature: mean 0 and variance 1 on training rows, 0 where the value is nan."""
+        part = np.clip(_position(values, self.low, self.high), 0, 1)
+        return np.nan_to_num((part - self.mean) / self.deviation, nan=0.0)
 
 
 @dataclass(frozen=True)
 class NumberColumn:
     """A column of numbers, dates or booleans; a missing value is replaced by the mean.
 
-    `deviation` is that of the column after the replacement, so the feature's variance is 1 over
-    the training rows also where values are missing. `missing` is the share of rows without a
-    value; it is 0 where they are too few to be a feature of their own. `holds` says what the
-    numbers are, so that dates are not taken for numbers later.
+    A number is scaled by quartiles and bent toward a limit, `u / sqrt(1 + (u / 3)^2)` with `u` its
+    distance from the quartiles' middle by theirs from each other (Holzmueller et al. 2024, arXiv
+    2407.04491, appendix A), so that no outlier outweighs the rest; then it is standardized. Besides
+    there are `pieces`, each a feature, by which what happens between two quantiles can be told from
+    what happens elsewhere.
+
+    `mean` and `deviation` are those of the bent values after the replacement, so the feature's
+    variance is 1 over the training rows also where values are missing. `missing` is the share of
+    rows without a value; it is 0 where they are too few to be a feature of their own. `holds` says
+    what the numbers are, so that dates are not taken for numbers later. Without quartiles, as in
+    models of format 1, numbers are not bent.
     """
 
     name: str
@@ -40,6 +79,8 @@ class NumberColumn:
     deviation: float
     missing: float
     holds: Holds = "numbers"
+    quartiles: tuple[float, float] | None = None
+    pieces: tuple[Piece, ...] = ()
     kind: ClassVar[str] = "number"
 
     def __post_init__(self) -> None:
@@ -49,17 +90,23 @@ class NumberColumn:
         require(is_finite(self.missing) and 0 <= self.missing < 1, "a share is in [0, 1)")
         require(not self.missing or _reach(self.missing) <= _LARGEST, "a share is too small")
         require(self.holds in get_args(Holds), "a column holds numbers, booleans, dates or times")
+        if self.quartiles is not None:
+            require(len(self.quartiles) == 2, "there are two quartiles")
+            require(all(map(is_finite, self.quartiles)), "quartiles are finite numbers")
+            require(self.quartiles[0] < self.quartiles[1], "quartiles differ")
+            require(self.deviation * _LARGEST >= _BENT, "a deviation is too small")
 
     @property
     def features(self) -> list[str]:
-        """Names of the features that `encode` makes."""
-        return [self.name] + ([f"{self.name}={MISSING}"] if self.missing else [])
+        """Names of the features that `encode` makes: the number, whether it is missing, pieces."""
+        pieces = [f"{self.name} from {piece.low:.6g} to {piece.high:.6g}" for piece in self.pieces]
+        return [self.name, *([f"{self.name}={MISSING}"] if self.missing else []), *pieces]
 
     @classmethod
     def fit(
-        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int
+        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int, pieces: int = 0
     ) -> "NumberColumn | None":
-        """Learn mean, deviation and the share of missing values (if in `rare` rows or more).
+        """Learn quartiles, moments, pieces, and the share of missing values (in `rare` rows).
 
         None if the values do not differ as far as float64 can tell.
         """
@@ -67,17 +114,38 @@ class NumberColumn:
         found: Holds = "numbers" if is_text(kind) else holds(kind) or "numbers"
         values = numbers(name, column, found)[rows]
         known = values[~np.isnan(values)]
-        mean, deviation = moments(known, len(values))
-        if deviation < np.finfo(np.float64).tiny:
+        if moments(known, len(values))[1] < np.finfo(np.float64).tiny:
             return None
+        quartiles = _quartiles(known)
+        mean, deviation = moments(_bent(known, quartiles), len(values))
         absent = len(values) - len(known)
         missing = absent / len(values) if absent >= rare else 0.0
-        return cls(name, mean, deviation, missing, found)
+        parts = _pieces(known, len(values), pieces)
+        return cls(name, mean, deviation, missing, found, quartiles, parts)
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "NumberColumn":
+        """From what a model file holds."""
+        quartiles = tuple(saved["quartiles"]) if saved.get("quartiles") else None
+        pieces = tuple(Piece(**piece) for piece in saved.get("pieces", ()))
+        fields: dict[str, Any] = {**saved, "quartiles": quartiles, "pieces": pieces}
+        return cls(**fields)
 
     def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
         """Write the features of this column into `out`: shape (rows, features), float32."""
         values = numbers(self.name, column, self.holds)
         absent = np.isnan(values)
+        scaled = self._scaled(values)
+        scaled[absent] = 0
+        out[:, 0] = scaled
+        if self.missing:
+            out[:, 1] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
+        for at, piece in enumerate(self.pieces, 2 if self.missing else 1):
+            out[:, at] = piece.encode(values)
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        if self.quartiles is not None:
+            return (_bent(values, self.quartiles) - self.mean) / self.deviation
         with np.errstate(over="ignore"):
             scaled = (values - self.mean) / self.deviation
         far = np.abs(scaled) > _LARGEST
@@ -88,10 +156,7 @@ class NumberColumn:
                 f"{self.deviation:.3g}); column '{self.name}' holds {values[row]:.3g} in row "
                 f"{row + 1}. Mend the cell, or leave it empty if it is unknown."
             )
-        scaled[absent] = 0
-        out[:, 0] = scaled
-        if self.missing:
-            out[:, 1] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
+        return scaled
 
 
 @dataclass(frozen=True)
@@ -159,6 +224,12 @@ class CategoryColumn:
         shares = tuple(count / total for count in counts.values())
         return cls(name, tuple(counts), shares, total / len(values))
 
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "CategoryColumn":
+        """From what a model file holds."""
+        fields: dict[str, Any] = {name: tuple(saved[name]) for name in ("levels", "shares")}
+        return cls(**{**saved, **fields})
+
     def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
         """Write the features of this column into `out`: shape (rows, features), float32."""
         level = self._levels_of(text(column))
@@ -212,6 +283,45 @@ def moments(known: np.ndarray, rows: int) -> tuple[float, float]:
     mean = scaled.mean()
     deviation = np.sqrt(np.square(scaled - mean).sum() / rows)
     return float(mean) * unit, float(deviation) * unit
+
+
+def _position(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 at `low`, 1 at `high`, linear: without leaving float64's range on the way."""
+    unit = math.ldexp(1.0, math.frexp(max(abs(low), abs(high)))[1] - 1)
+    with np.errstate(over="ignore"):
+        return (values / unit - low / unit) / (high / unit - low / unit)
+
+
+def _bent(values: np.ndarray, quartiles: tuple[float, float]) -> np.ndarray:
+    """Numbers in units of their quartiles' distance, from the middle, bent toward a limit."""
+    far = 1e100  # whose square is finite, and beyond which nothing changes
+    u = np.clip(_position(values, *quartiles) - 0.5, -far, far)
+    return u / np.sqrt(1 + np.square(u / _BENT))
+
+
+def _quantiles(known: np.ndarray, parts: int) -> np.ndarray:
+    """From the least number to the largest in equal shares of the rows: parts + 1 of them."""
+    unit = math.ldexp(1.0, math.frexp(float(np.abs(known).max()))[1])
+    ordered = np.sort(known) / unit  # a difference of two may leave float64's range
+    places = np.linspace(0, len(ordered) - 1, parts + 1)
+    return np.interp(places, np.arange(len(ordered)), ordered) * unit
+
+
+def _quartiles(known: np.ndarray) -> tuple[float, float]:
+    """Lower and upper quartile; where they are equal, what lies a quarter from either end."""
+    low, lower, _, upper, high = _quantiles(known, 4).tolist()
+    if lower < upper:
+        return lower, upper
+    return 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high
+
+
+def _pieces(known: np.ndarray, rows: int, most: int) -> tuple[Piece, ...]:
+    """The pieces between quantiles; none where the number itself says what they would."""
+    knots = np.unique(_quantiles(known, most)).tolist() if most > 1 else []
+    if len(knots) < 3:
+        return ()
+    found = (Piece.fit(low, high, known, rows) for low, high in pairwise(knots))
+    return tuple(piece for piece in found if piece is not None)
 
 
 def _reach(share: float, known: float = 1.0) -> float:

@@ -16,6 +16,7 @@ from selfnorm.tabular.data._table import require_column
 from selfnorm.tabular.encoding._columns import CategoryColumn, Column, NumberColumn, require
 
 _KINDS: dict[str, type[Column]] = {"number": NumberColumn, "category": CategoryColumn}
+_MOST_PIECES = 2048  # of all numbers together
 _COUNTER_ROWS = 20  # 1, 2, ... in fewer rows can be a quantity
 _MOSTLY = 0.9
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -42,6 +43,7 @@ class Encoder:
         *,
         categories: Collection[str] = (),
         ignore: Collection[str] = (),
+        pieces: int = 0,
     ) -> "Encoder":
         """Learn the encoding: what each column is from all rows, its values from training rows.
 
@@ -53,6 +55,8 @@ class Encoder:
             rows: Numbers of the training rows; all rows if None.
             categories: Columns to take as categories although they hold numbers.
             ignore: Columns to leave out.
+            pieces: Into how many pieces the range of a number is divided, besides the number
+                itself, at equal shares of the rows; fewer where there are hundreds of columns.
 
         Raises:
             TableError: no column can be used, a column mixes numbers and text, or a name in
@@ -66,14 +70,18 @@ class Encoder:
         for name in (*categories, *ignore):
             require_column(name, names)
         as_asked, as_category = set(ignore), set(categories)
+        pieces = min(pieces, _MOST_PIECES // max(1, len(names)))
         for name, column in zip(names, table.columns, strict=True):
             reason = "as asked" if name in as_asked else _useless(column, rows)
             if reason:
                 ignored[name] = reason
                 continue
             is_category = name in as_category or _is_category(name, column)
-            fit = CategoryColumn.fit if is_category else NumberColumn.fit
-            fitted = fit(name, column, rows, rare)
+            fitted = (
+                CategoryColumn.fit(name, column, rows, rare)
+                if is_category
+                else NumberColumn.fit(name, column, rows, rare, pieces)
+            )
             if fitted:
                 columns.append(fitted)
             elif is_category:
@@ -93,6 +101,16 @@ class Encoder:
     def features(self) -> list[str]:
         """Names of the matrix's columns."""
         return [feature for column in self.columns for feature in column.features]
+
+    @property
+    def smooth(self) -> np.ndarray:
+        """Which features are not pieces of a number: shape (features,), booleans."""
+        return np.concatenate([_roles(column)[0] for column in self.columns])
+
+    @property
+    def piecewise(self) -> np.ndarray:
+        """Which features are not a number that has pieces: shape (features,), booleans."""
+        return np.concatenate([_roles(column)[1] for column in self.columns])
 
     def transform(self, table: pa.Table) -> np.ndarray:
         """The matrix of a table: float32, shape (rows, features).
@@ -157,12 +175,19 @@ class Encoder:
         require(isinstance(saved["columns"], list), "the columns are a list")
         for entry in saved["columns"]:
             fields = {key: value for key, value in entry.items() if key != "kind"}
-            if entry["kind"] == CategoryColumn.kind:
-                fields |= {"levels": tuple(entry["levels"]), "shares": tuple(entry["shares"])}
-            columns.append(_KINDS[entry["kind"]](**fields))
+            columns.append(_KINDS[entry["kind"]].from_dict(fields))
         names = {column.name for column in columns}
         require(len(names) == len(columns) > 0, "each column has a name of its own")
         return cls(tuple(columns), dict(saved["ignored"]))
+
+
+def _roles(column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Which of a column's features are no pieces, and which no number that has pieces."""
+    smooth, piecewise = np.ones((2, len(column.features)), bool)
+    if isinstance(column, NumberColumn) and column.pieces:
+        smooth[-len(column.pieces) :] = False
+        piecewise[0] = False
+    return smooth, piecewise
 
 
 def _rare(rows: int) -> int:
