@@ -40,6 +40,7 @@ def small_source(task: str) -> Source:
 def settings(**changes: object) -> Settings:
     """A network that trains in a moment."""
     quick = Settings(
+        n_estimators=1,
         width=16,
         depth=3,
         dropout=0.05,

@@ -19,24 +19,35 @@ TASKS = ("classification", "regression")
 
 def test_rows_are_dealt_evenly_and_classes_by_their_shares() -> None:
     values = np.array(["a"] * 40 + ["b"] * 21 + ["c"] * 2)
-    parts = deal(values, 4, task="classification", seed=0)
-    assert sorted(np.bincount(parts)) == [15, 16, 16, 16]
-    for label, least in (("a", 10), ("b", 5)):
-        counts = np.bincount(parts[values == label], minlength=4)
+    left_out = deal(values, 3, task="classification", seed=0)
+    assert (left_out.sum(1) == 1).all()
+    assert left_out.sum(0).tolist() == [21, 21, 21]
+    for label, least in (("a", 13), ("b", 7)):
+        counts = left_out[values == label].sum(0)
         assert counts.min() >= least
         assert counts.max() <= least + 1
-    assert (deal(values, 4, task="classification", seed=1) != parts).any()
-    assert (deal(values, 4, task="classification", seed=0) == parts).all()
+    assert (deal(values, 3, task="classification", seed=1) != left_out).any()
+    assert (deal(values, 3, task="classification", seed=0) == left_out).all()
     numbers = np.arange(10.0)
-    assert sorted(np.bincount(deal(numbers, 3, task="regression", seed=0))) == [3, 3, 4]
-    with pytest.raises(ArgumentError, match="got 10 rows for 11"):
-        deal(numbers, 11, task="regression", seed=0)
+    assert sorted(deal(numbers, 3, task="regression", seed=0).sum(0)) == [3, 3, 4]
+
+
+def test_two_of_many_members_leave_out_each_row() -> None:
+    numbers = np.arange(16.0)
+    left_out = deal(numbers, 8, task="regression", seed=0)
+    assert (left_out.sum(1) == 2).all()
+    assert (left_out.sum(0) == 4).all()
+    alone = left_out & ~np.roll(left_out, 1, axis=1)
+    assert (alone.sum(1) == 1).all()  # each by two neighbors
+    few = deal(numbers[:5], 8, task="regression", seed=0)
+    assert (few.sum(1) == 1).all()  # nobody is left with nothing to learn from
+    assert (few.sum(0) <= 1).all()
 
 
 @pytest.mark.parametrize("size", [4, 7, 100])
 def test_no_member_learns_from_what_it_left_out(size: int) -> None:
     numbers = torch.arange(23)
-    left_out = numbers % 3
+    left_out = (numbers % 3)[:, None] == torch.arange(3)
     batches = Folded(Rows(numbers[:, None].float(), numbers), left_out, 3, size)
     seen: list[list[int]] = [[], [], []]
     steps = 0
@@ -58,27 +69,39 @@ def test_no_member_learns_from_what_it_left_out(size: int) -> None:
     assert not torch.equal(batch.targets[:, 0], batch.targets[:, 1])
 
 
+@pytest.mark.parametrize("members", [3, 4])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_row_is_judged_by_who_left_it_out(task: str) -> None:
-    ready = prepare(small_source(task), settings(n_estimators=3))
+def test_a_row_is_judged_by_who_left_it_out(task: str, members: int) -> None:
+    ready = prepare(small_source(task), settings(n_estimators=members))
+    target = ready.target
     assert ready.left_out is not None
     assert ready.validation is ready.training
-    judge = Judged(ready.target, ready.left_out)
+    judge = Judged(target, ready.left_out)
     targets = ready.training.targets
-    outputs = torch.randn(len(targets), 3, ready.target.outputs)
-    own = torch.stack([outputs[row, member] for row, member in enumerate(ready.left_out)])
-    assert torch.equal(judge.loss(outputs, targets), ready.target.loss(own, targets))
-    assert judge.score(outputs, targets) == ready.target.score(own, targets)
-    each = [ready.target.loss(outputs[:, member], targets) for member in range(3)]
-    together = judge.loss(outputs, targets[:, None].expand(-1, 3, *targets.shape[1:]))
-    assert float(together) == pytest.approx(float(sum(each)) / 3, rel=1e-5)
+    outputs = 3 * torch.randn(len(targets), members, target.outputs)
+    own = torch.stack(
+        [target.said(outputs[row, who]).mean(0) for row, who in enumerate(ready.left_out)]
+    )
+    own = target.heard(own)
+    assert judge.score(outputs, targets) == pytest.approx(target.score(own, targets))
+    found = float(judge.loss(outputs, targets))
+    if task == "regression":
+        assert found == pytest.approx(float(target.loss(own, targets)))
+    else:
+        tried = [float(target.loss(own * factor, targets)) for factor in np.geomspace(0.05, 20, 99)]
+        assert found == pytest.approx(min(tried), rel=1e-3)
+    each = [target.loss(outputs[:, member], targets) for member in range(members)]
+    together = judge.loss(outputs, targets[:, None].expand(-1, members, *targets.shape[1:]))
+    assert float(together) == pytest.approx(float(sum(each)) / members, rel=1e-5)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_it_says_the_mean_of_its_networks(task: str) -> None:
     source = small_source(task)
-    result = fitted(source, settings(n_estimators=3))
+    result = fitted(source, settings(n_estimators=3, infinite=False))
     network = result.model.network
+    assert result.model.blend is not None
+    assert result.model.blend.weights == pytest.approx([1 / 3] * 3)
     assert isinstance(network, Ensemble)
     assert [layer.layer for layer in result.after] == ["selu1", "selu2", "selu3"]
     inputs = torch.from_numpy(result.model.encoder.transform(source.table)).double()
@@ -93,6 +116,8 @@ def test_it_says_the_mean_of_its_networks(task: str) -> None:
         assert not np.allclose(alone[0].values, alone[1].values)
     else:
         expected = np.mean([one.probabilities for one in alone], axis=0)
+        expected **= result.model.blend.sharpness
+        expected /= expected.sum(1, keepdims=True)
         np.testing.assert_allclose(found.probabilities, expected, rtol=1e-9)
 
 
@@ -105,7 +130,7 @@ def test_a_folder_holds_all_of_them(kind: type, tmp_path: Path) -> None:
     how = {"depth": 2, "width": 8, "epochs": 3, "random_state": 0}
     sizes = []
     for count in (1, 4):
-        model = kind(n_estimators=count, **how).fit(x, y)
+        model = kind(n_estimators=count, infinite=False, **how).fit(x, y)
         folder = tmp_path / f"m{count}"
         model.save(folder)
         again = kind.load(folder)
@@ -142,8 +167,8 @@ def test_kept_orthogonal_each_for_itself() -> None:
             assert torch.linalg.matrix_norm(gram - torch.eye(len(gram)), 2) < 0.3
 
 
-def test_more_networks_than_rows_are_refused() -> None:
-    with pytest.raises(ArgumentError, match="Take fewer networks, or validation=0"):
-        SelfNormRegressor(n_estimators=5).fit(np.eye(4), np.arange(4.0))
+def test_more_networks_than_rows_leave_out_what_there_is() -> None:
+    model = SelfNormRegressor(n_estimators=5, epochs=2, width=4).fit(np.eye(4), np.arange(4.0))
+    assert np.isfinite(model.predict(np.eye(4))).all()
     with pytest.raises(ArgumentError, match="n_estimators must be a whole number, 1 or more"):
         SelfNormRegressor(n_estimators=0).fit(np.eye(4), np.arange(4.0))

@@ -37,16 +37,19 @@ def fit(
         ),
     ] = None,
     task: Annotated[Task | None, _option("task", show_default=False)] = Settings.task,
-    depth: Annotated[int, _option("depth")] = Settings.depth,
-    width: Annotated[int, _option("width")] = Settings.width,
+    depth: Annotated[int | None, _option("depth", show_default=False)] = Settings.depth,
+    width: Annotated[int | None, _option("width", show_default=False)] = Settings.width,
     shape: Annotated[Shape, _option("shape")] = Settings.shape,
-    dropout: Annotated[float, _option("dropout")] = Settings.dropout,
+    dropout: Annotated[float | None, _option("dropout", show_default=False)] = Settings.dropout,
     weights: Annotated[Weights, _option("weights")] = Settings.weights,
     n_estimators: Annotated[int, _option("n_estimators")] = Settings.n_estimators,
-    epochs: Annotated[int, _option("epochs")] = Settings.epochs,
+    infinite: Annotated[bool, _option("infinite", "--infinite/--no-infinite")] = Settings.infinite,
+    epochs: Annotated[int | None, _option("epochs", show_default=False)] = Settings.epochs,
     patience: Annotated[int, _option("patience")] = Settings.patience,
     batch_size: Annotated[int | None, _option("batch_size")] = Settings.batch_size,
-    learning_rate: Annotated[float, _option("learning_rate")] = Settings.learning_rate,
+    learning_rate: Annotated[
+        float | None, _option("learning_rate", show_default=False)
+    ] = Settings.learning_rate,
     weight_decay: Annotated[float, _option("weight_decay")] = Settings.weight_decay,
     validation: Annotated[float, _option("validation")] = Settings.validation,
     test: Annotated[float, _option("test")] = Settings.test,
@@ -81,6 +84,7 @@ def fit(
         dropout=dropout,
         weights=weights,
         n_estimators=n_estimators,
+        infinite=infinite,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -111,12 +115,13 @@ def _trained(table: str, settings: Settings) -> "Result":
     from selfnorm.cli._progress import Bar
 
     with ExitStack() as stack:
-        bar = Bar(settings.epochs, settings.weights)
+        bar = Bar(settings.weights)
 
         def begin(ready: "Prepared") -> None:
             output.print(_show.understood(table, ready))
             output.print()
             bar.score_name = ready.target.score_name
+            bar.epochs = settings.sized(len(ready.training)).options.epochs
             stack.enter_context(bar)
             stack.enter_context(interruptible())
 

@@ -17,16 +17,16 @@ class Bar(Listener):
     """A training's bar, drawn while inside `with`.
 
     Args:
-        epochs: At most so many.
         weights: Of which kind they are, as in the settings.
 
     Attributes:
         score_name: What to call the validation score.
+        epochs: At most so many.
     """
 
-    def __init__(self, epochs: int, weights: Weights) -> None:
+    def __init__(self, weights: Weights) -> None:
         self.score_name = "score"
-        self._epochs = epochs
+        self.epochs = 0
         self._progress = Progress(
             TextColumn("{task.description:<21}"),
             BarColumn(bar_width=12),
@@ -58,7 +58,7 @@ class Bar(Listener):
 
     def epoch(self, epoch: Epoch) -> None:
         """The figures beside the bar change."""
-        figures = f"epoch {epoch.number:>2}/{self._epochs}  loss {epoch.loss:.3f}"
+        figures = f"epoch {epoch.number:>2}/{self.epochs}  loss {epoch.loss:.3f}"
         if epoch.validation_score == epoch.validation_score:
             figures += f"  {self.score_name} {epoch.validation_score:.3g}"
         self._progress.update(self._task, figures=figures)

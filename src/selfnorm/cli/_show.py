@@ -43,7 +43,8 @@ def understood(where: str, ready: Prepared) -> Table:
     trained, measured = len(ready.training.inputs), len(ready.test.values)
     chosen = f"{len(ready.validation.inputs) if ready.validation else 0:,} to choose the best epoch"
     if ready.left_out is not None:  # these rows choose the best epoch, too
-        chosen = f"each left out by 1 of {int(ready.left_out.max()) + 1} networks"
+        members = ready.left_out.shape[1]
+        chosen = f"each left out by {int(ready.left_out[0].sum())} of {members} networks"
     table.add_row("Rows", f"{trained:,} to train, {chosen}, {measured:,} held out to measure")
     return table
 

@@ -1,32 +1,45 @@
 """Several networks that are trained as one, each on rows of its own."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from selfnorm.nn import MLP
+from selfnorm.tabular._blend import sharpness
+from selfnorm.tabular._infinite import InfiniteNetwork
 from selfnorm.tabular.encoding._target import Target
 
 
 class Ensemble(nn.Module):
-    """Members of one shape whose rows come first, as a training loop and a prediction have them.
+    """Networks whose rows come first, as a training loop and a prediction have them.
 
     Args:
-        network: The members.
+        network: Members of one shape.
+        infinite: Members of infinite width, which come last.
 
     Shape:
-        Input (rows, features), which all members read, or (rows, members, features); output (rows,
-        members, outputs).
+        Input (rows, features), which all members read, or for those of one shape alone (rows,
+        members, features); output (rows, networks, outputs).
     """
 
-    def __init__(self, network: MLP) -> None:
+    def __init__(self, network: MLP, infinite: Iterable[InfiniteNetwork] = ()) -> None:
         super().__init__()
         self.network = network
+        self.infinite = nn.ModuleList(infinite)
+
+    @property
+    def joined(self) -> tuple[InfiniteNetwork, ...]:
+        """The members of infinite width."""
+        return tuple(one for one in self.infinite if isinstance(one, InfiniteNetwork))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each member's outputs."""
-        return self.network(x.transpose(0, 1) if x.ndim == 3 else x).transpose(0, 1)
+        """Each network's outputs."""
+        outputs = self.network(x.transpose(0, 1) if x.ndim == 3 else x).transpose(0, 1)
+        if not self.infinite:
+            return outputs
+        return torch.cat([outputs, *(one(x)[:, None] for one in self.infinite)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -35,24 +48,38 @@ class Judged:
 
     Attributes:
         target: What outputs stand for.
-        left_out: Of each row to validate with the member that did not learn from it, (rows,).
+        left_out: Which members do not learn from each row, (rows, members), booleans, as many of
+            each row; None if all learn from all.
     """
 
     target: Target
     left_out: Tensor | None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean over members and rows, or over the rows to validate with."""
-        return self.target.loss(*self._pairs(outputs, targets))
+        """The mean over members and rows, or over the rows to validate with.
+
+        Of these it is what calibration will leave: members that are right but too sure are not
+        taken for worse than members that know less.
+        """
+        said, targets, alone = self._pairs(outputs, targets)
+        factor = 1.0 if alone else sharpness(self.target, said, targets)
+        return self.target.loss(said * factor, targets)
 
     def score(self, outputs: Tensor, targets: Tensor) -> float:
         """The target's score, likewise."""
-        return self.target.score(*self._pairs(outputs, targets))
+        said, targets, _ = self._pairs(outputs, targets)
+        return self.target.score(said, targets)
 
-    def _pairs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        several = (
-            1 if self.target.task == "classification" else 2
-        )  # dimensions of a single target's
-        if self.left_out is None or targets.ndim > several:
-            return outputs.flatten(0, 1), targets.flatten(0, 1)
-        return outputs[torch.arange(len(outputs)), self.left_out.to(outputs.device)], targets
+    def _pairs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """Outputs with their targets, and whether each is that of one member."""
+        one = 1 if self.target.task == "classification" else 2  # dimensions of one member's
+        if self.left_out is None or targets.ndim > one:
+            return outputs.flatten(0, 1), targets.flatten(0, 1), True
+        return told(self.target, outputs, self.left_out), targets, False
+
+
+def told(target: Target, outputs: Tensor, left_out: Tensor) -> Tensor:
+    """What each row is told by those that left it out, together: (rows, outputs)."""
+    rows, _, width = outputs.shape
+    own = outputs[left_out.to(outputs.device)].view(rows, -1, width)
+    return target.heard(target.said(own).mean(1))

@@ -42,16 +42,17 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
     def __init__(
         self,
         *,
-        depth: int = Settings.depth,
-        width: int = Settings.width,
+        depth: int | None = Settings.depth,
+        width: int | None = Settings.width,
         shape: Shape = Settings.shape,
-        dropout: float = Settings.dropout,
+        dropout: float | None = Settings.dropout,
         weights: Weights = Settings.weights,
         n_estimators: int = Settings.n_estimators,
-        epochs: int = Settings.epochs,
+        infinite: bool = Settings.infinite,
+        epochs: int | None = Settings.epochs,
         patience: int = Settings.patience,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate: float = Settings.learning_rate,
+        learning_rate: float | None = Settings.learning_rate,
         weight_decay: float = Settings.weight_decay,
         validation: float = Settings.validation,
         categories: Collection[str] | None = None,
@@ -65,6 +66,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         self.dropout = dropout
         self.weights = weights
         self.n_estimators = n_estimators
+        self.infinite = infinite
         self.epochs = epochs
         self.patience = patience
         self.batch_size = batch_size
@@ -203,6 +205,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
             dropout=self.dropout,
             weights=self.weights,
             n_estimators=self.n_estimators,
+            infinite=self.infinite,
             epochs=self.epochs,
             patience=self.patience,
             batch_size=None if self.batch_size == "auto" else self.batch_size,

@@ -16,6 +16,9 @@ from selfnorm.recording import Observation
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._ensemble import Ensemble, Judged
+from selfnorm.tabular._infinite import MOST_ROWS
+from selfnorm.tabular._join import joined
+from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
@@ -30,6 +33,8 @@ from selfnorm.watch import monitor, observe
 
 _WATCHED_ROWS = 1024
 _FEWEST_ROWS = 2
+_PIECES = 8  # of a number
+_MOST_NUMBERS = 1 << 24  # of a table in pieces, which then takes 576 MiB at the most
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,10 @@ class Prepared:
     validation: Rows | None
     test: Source
     left_out: Tensor | None = None
-    """Of several networks, which one does not learn from each row; those rows validate, too."""
+    """Of several networks, which do not learn from each row: (rows, networks), booleans. Those rows
+    validate, too."""
+    infinite: bool = False
+    """Whether infinitely wide networks join."""
 
     @property
     def device(self) -> torch.device:
@@ -117,8 +125,13 @@ def prepare(source: Source, settings: Settings) -> Prepared:
             f"and {len(held)} are held out to test and to validate. Hold out less, or add rows."
         )
     categories = set(settings.categories) - {source.name}
+    infinite = several and settings.infinite and len(kept) <= MOST_ROWS
     encoder = Encoder.fit(
-        source.table, learned[kept], categories=categories, ignore=settings.ignore
+        source.table,
+        learned[kept],
+        categories=categories,
+        ignore=settings.ignore,
+        pieces=_PIECES if source.table.num_columns * len(kept) <= _MOST_NUMBERS else 0,
     )
     target = fit_target(source.name, values, task)
 
@@ -130,9 +143,11 @@ def prepare(source: Source, settings: Settings) -> Prepared:
     validation = rows(learned[held]) if len(held) else None
     training, left_out = rows(learned[kept]), None
     if several and settings.validation:
-        parts = deal(values, settings.n_estimators, task=task, seed=seed)
-        validation, left_out = training, torch.from_numpy(parts)
-    return Prepared(source, encoder, target, training, validation, source.take(test), left_out)
+        left_out = torch.from_numpy(deal(values, settings.n_estimators, task=task, seed=seed))
+        validation = training
+    return Prepared(
+        source, encoder, target, training, validation, source.take(test), left_out, infinite
+    )
 
 
 def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILENT) -> Result:
@@ -142,17 +157,28 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
         SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
     """
+    settings = settings.sized(len(ready.training))
     options, seeds = settings.options, torch.Generator().manual_seed(settings.seed)
-    with _enough_memory():
+    with enough_memory():
         network = build_network(ready.encoder, ready.target, settings.architecture, seeds)
         if ready.target.task == "regression":
             _start_at_mean(network)
         network.to(ready.device)
         with _drawing_from(network, seeds):
             trained = _train(network, ready, options, seeds, progress, settings.monitor)
-    history, before, after, observed = trained
-    _check_finite(history, options)
-    model = TabularModel(ready.encoder, ready.target, settings.architecture, network)
+        history, before, after, observed = trained
+        _check_finite(history, options)
+        blend = None
+        if isinstance(network, Ensemble):
+            network, blend = joined(
+                network,
+                ready.encoder,
+                ready.target,
+                ready.training,
+                ready.left_out,
+                infinite=ready.infinite,
+            )
+    model = TabularModel(ready.encoder, ready.target, settings.architecture, network, blend)
     measured = model.measure(ready.test)
     columns = ready.source.table.column_names
     record = about(history, before, after, measured, settings, columns)
@@ -242,30 +268,3 @@ def _check_finite(history: History, options: Options) -> None:
             "Training needs a finite loss; it was not finite in the first epoch. Try a smaller "
             f"learning rate than {options.learning_rate:g}."
         )
-
-
-@contextmanager
-def _enough_memory() -> Generator[None]:
-    """Turn what torch says of memory into what a user can do."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not _is_lack_of_memory(error):
-            raise
-        raise SelfNormError(
-            "The network and its mini-batches must fit into memory; they do not. Try a smaller "
-            "width or batch size."
-        ) from error
-
-
-def _is_lack_of_memory(error: MemoryError | RuntimeError) -> bool:
-    """Whether it says so: of "illegal memory access" or a memory format it is another error.
-
-    Accelerators have a class for it. The CPU's allocator raises a plain RuntimeError, of two
-    wordings (c10/core/impl/alloc_cpu.cpp): "DefaultCPUAllocator: can't allocate memory: you tried
-    ..." on Linux and macOS, "DefaultCPUAllocator: not enough memory: you tried ..." on Windows.
-    """
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    words = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
-    return any(said in str(error) for said in words)

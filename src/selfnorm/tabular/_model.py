@@ -1,7 +1,7 @@
 """A trained model of a table: encoding, network and target, from table to prediction."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,9 @@ from torch import nn
 
 from selfnorm.errors import SelfNormError
 from selfnorm.nn import MLP
+from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
+from selfnorm.tabular._infinite import InfiniteNetwork
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._output import prediction_table
 from selfnorm.tabular._settings import Architecture
@@ -48,6 +50,7 @@ class TabularModel:
         target: What the outputs stand for.
         architecture: The hidden part of the network.
         network: The network, a `selfnorm.nn.MLP`; of several an `Ensemble`, whose `network` is one.
+        blend: How those of an ensemble become one prediction; None for a single network.
         about: How it came to be: versions, settings, metrics, epochs, layers; plain JSON.
     """
 
@@ -55,6 +58,7 @@ class TabularModel:
     target: Target
     architecture: Architecture
     network: nn.Module
+    blend: Blend | None = None
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def read(self, source: Any) -> pa.Table:
@@ -86,6 +90,8 @@ class TabularModel:
         inputs = torch.from_numpy(self.encoder.transform(table))
         # In float32 a row's prediction would depend, in its last digits, on the rows beside it.
         outputs = predict(copy.deepcopy(self.network).double(), inputs)
+        if self.blend is not None:
+            outputs = self.blend(self.target, outputs)
         prediction = self.target.decode(outputs)
         _check_finite(prediction)
         return prediction
@@ -135,8 +141,15 @@ def build_network(
     target: Target,
     architecture: Architecture,
     generator: torch.Generator | None = None,
-) -> "MLP | Ensemble":
-    """The network that fits an encoding and a target, freshly initialized."""
+    *,
+    views: Sequence[int] = (),
+    learned: int = 0,
+) -> MLP | Ensemble:
+    """The network that fits an encoding and a target, freshly initialized.
+
+    Several are an ensemble; infinitely wide ones join it that read the encoder's views of these
+    numbers, and have learned from so many rows.
+    """
     several = architecture.n_estimators > 1
     network = MLP(
         len(encoder.features),
@@ -151,4 +164,10 @@ def build_network(
         device="cpu",  # as the encoder's matrices are, whatever torch's defaults
         dtype=torch.float32,
     )
-    return Ensemble(network) if several else network
+    if not several:
+        return network
+    infinite = [
+        InfiniteNetwork(torch.from_numpy(encoder.views[view]), learned, target.outputs)
+        for view in views
+    ]
+    return Ensemble(network, infinite)

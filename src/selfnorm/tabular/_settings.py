@@ -1,11 +1,13 @@
 """Everything that a training on a table depends on besides its rows, declared once."""
 
+import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 from selfnorm._parameters import (
     Choice,
+    Flag,
     Names,
     Number,
     OrNone,
@@ -20,7 +22,12 @@ from selfnorm.training._options import Options
 
 Task = Literal["classification", "regression"]
 _HELD_OUT = Number(0, 1, open_high=True)
+_DROPOUT = Number(0, 1, open_high=True)
 _SEEDS = 2**32
+_MANY_ROWS = 3000  # from which on a table bears a wider and a deeper network
+_DEEP = 4  # layers, beyond which steps and dropout have to be smaller
+_STEPS = 600  # of a training on few rows
+_FEWEST_EPOCHS = 30
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,9 @@ class Architecture:
     width: int = parameter(128, SIZE, "Units of a hidden layer.")
     depth: int = parameter(8, SIZE, "Hidden layers.")
     shape: Shape = parameter("rectangular", SHAPE, "Widths of the layers.")
-    dropout: float = parameter(0.02, Number(0, 1, open_high=True), "Rate of alpha dropout.")
+    dropout: float = parameter(0.02, _DROPOUT, "Rate of alpha dropout.")
     weights: Weights = parameter("lecun", WEIGHTS, "Orthogonal ones are kept so.")
-    n_estimators: int = parameter(1, Whole(1), "Networks trained as one.", try_=8)
+    n_estimators: int = parameter(8, Whole(1), "Networks trained as one.")
 
     def __post_init__(self) -> None:
         check(self)
@@ -45,18 +52,26 @@ class Settings:
     Attributes:
         target: The column to predict; None for that of a built-in data set.
         task: `classification` or `regression`; None decides by the target's values.
-        width: Units of a hidden layer (of the first one, if `shape` is `conic`).
-        depth: Hidden layers.
+        width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
+            128 from 3,000 training rows.
+        depth: Hidden layers; None for 2, or 3 from 3,000 rows.
         shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
-        dropout: Rate of alpha dropout, below 1.
+        dropout: Rate of alpha dropout, below 1; None for .1, .05 from 3,000 rows, and .02 in more
+            than 4 layers.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
             training, with SELU shaped for the depth.
         n_estimators: Networks that are trained as one and averaged. With two or more, each leaves
-            out a part of its own of the rows, and what it says of these chooses the epoch; so no
-            row is lost to validation, and `validation` says only whether there is one.
-        epochs: Most passes over the training rows.
+            out rows of its own, and what is said of each row by those that left it out chooses the
+            epoch, weighs the kinds of networks and calibrates the probabilities; so no row is lost
+            to validation, and `validation` says only whether there is one.
+        infinite: Whether the infinitely wide network of 16 layers joins those of two or more
+            `n_estimators`, as kernel regression: in two forms, one that reads numbers as they are
+            and one that reads them in pieces. It learns from up to 5,000 rows, all in memory, and
+            the model holds these rows.
+        epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.
         batch_size: Rows of a mini-batch; None takes a 32nd of the rows, from 16 to 256.
-        learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine.
+        learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
+            .002, or .0005 in more than 4 layers.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         patience: Epochs without a better validation loss before training stops.
         validation: Share of rows that choose the best epoch; 0 for none.
@@ -71,8 +86,8 @@ class Settings:
         ArgumentError: One of them breaks its rule.
 
     Example:
-        >>> Settings(target="outcome", depth=16).architecture.depth
-        16
+        >>> Settings(target="outcome", depth=16).sized(rows=1000).architecture
+        Architecture(width=64, depth=16, shape='rectangular', dropout=0.02, ...)
         >>> Settings(depth=2.5)
         Traceback (most recent call last):
             ...
@@ -87,15 +102,41 @@ class Settings:
         OrNone(Choice(get_args(Task)), "what the target tells"),
         "Default: told by the target.",
     )
-    width: int = same(Architecture, "width")
-    depth: int = same(Architecture, "depth")
+    width: int | None = parameter(
+        None,
+        OrNone(SIZE, "64, or 128 from 3,000 rows"),
+        "Units of a hidden layer. Default: 64, or 128 from 3,000 rows.",
+        try_=64,
+    )
+    depth: int | None = parameter(
+        None,
+        OrNone(SIZE, "2, or 3 from 3,000 rows"),
+        "Hidden layers. Default: 2, or 3 from 3,000 rows.",
+        try_=2,
+    )
     shape: Shape = same(Architecture, "shape")
-    dropout: float = same(Architecture, "dropout")
+    dropout: float | None = parameter(
+        None,
+        OrNone(_DROPOUT, "what fits rows and depth"),
+        "Rate of alpha dropout. Default: .02 to .1, by rows and depth.",
+        try_=0.1,
+    )
     weights: Weights = same(Architecture, "weights")
     n_estimators: int = same(Architecture, "n_estimators")
-    epochs: int = same(Options, "epochs")
+    infinite: bool = parameter(True, Flag(), "An infinitely wide network joins several.")
+    epochs: int | None = parameter(
+        None,
+        OrNone(Whole(1), "what fits the rows"),
+        "Most epochs. Default: 600 steps, 30 epochs or more.",
+        try_=100,
+    )
     batch_size: int | None = same(Options, "batch_size")
-    learning_rate: float = same(Options, "learning_rate")
+    learning_rate: float | None = parameter(
+        None,
+        OrNone(Number(0, 1, open_low=True), "what fits the depth"),
+        "AdamW's, at the start. Default: .002, or .0005 in more than 4 layers.",
+        try_=1e-3,
+    )
     weight_decay: float = same(Options, "weight_decay")
     patience: int = same(Options, "patience")
     validation: float = parameter(0.15, _HELD_OUT, "Share of rows to choose the epoch.")
@@ -111,22 +152,33 @@ class Settings:
     def __post_init__(self) -> None:
         check(self)
 
+    def sized(self, rows: int) -> "Settings":
+        """The same, with numbers in place of what the training rows decide."""
+        many = rows >= _MANY_ROWS
+        depth = self.depth or (3 if many else 2)
+        options = Options(batch_size=self.batch_size)
+        steps = math.ceil(rows / options.batch_rows(rows))
+        fitting = {
+            "width": 128 if many else 64,
+            "depth": depth,
+            "dropout": 0.02 if depth > _DEEP else 0.05 if many else 0.1,
+            "epochs": max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)),
+            "learning_rate": 5e-4 if depth > _DEEP else 2e-3,
+        }
+        return replace(self, **{n: one for n, one in fitting.items() if getattr(self, n) is None})
+
     @property
     def architecture(self) -> Architecture:
-        """The part that says what the network is."""
-        return Architecture(
-            self.width, self.depth, self.shape, self.dropout, self.weights, self.n_estimators
-        )
+        """The part that says what the network is, once sized."""
+        sizes = {field.name: getattr(self, field.name) for field in fields(Architecture)}
+        return Architecture(**sizes)
 
     @property
     def options(self) -> Options:
-        """The part that says how it is trained."""
+        """The part that says how it is trained, once sized."""
+        names = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience")
         return Options(
-            self.epochs,
-            self.batch_size,
-            self.learning_rate,
-            self.weight_decay,
-            self.patience,
+            **{name: getattr(self, name) for name in names},
             keep_orthogonal=self.weights == "orthogonal",
             members=self.n_estimators,
         )

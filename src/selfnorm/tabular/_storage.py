@@ -4,8 +4,9 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,13 +19,16 @@ from selfnorm._files import write_file
 from selfnorm.errors import ModelFolderError
 from selfnorm.nn import Shape, hidden_widths
 from selfnorm.nn._widths import WEIGHTS
+from selfnorm.tabular._blend import Blend
+from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular.encoding._columns import is_finite, require
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target, target_from_dict, target_to_dict
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, FORMAT)  # 1 had single networks, and ensembles of which all count the same
 _LARGEST_RECORD = 2**28  # bytes; JSON takes several times that in memory
 _TENSOR_HEADER = 1000  # bytes, and more than a tensor has in the header of safetensors
 _WEIGHTS = "model.safetensors"
@@ -84,6 +88,8 @@ def save_model(model: TabularModel, folder: str | Path, *, force: bool = False) 
         "target": target_to_dict(model.target),
         "encoder": model.encoder.to_dict(),
         "architecture": vars(model.architecture),
+        "blend": None if model.blend is None else asdict(model.blend),
+        "infinite": _infinite(model),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     try:
@@ -124,9 +130,9 @@ def load_model(folder: str | Path) -> TabularModel:
         version = record["format"]
     except _NONSENSE as error:
         raise _damaged(record_file, error) from error
-    if version != FORMAT:
+    if version not in _READ:
         raise ModelFolderError(
-            f"This version of selfnorm reads model folders of format {FORMAT}; '{folder}' is of "
+            f"This version of selfnorm reads model folders of formats 1 and 2; '{folder}' is of "
             f"format {repr(version)[:40]}. Use the selfnorm that wrote it, or fit it again."
         )
     try:
@@ -137,12 +143,15 @@ def load_model(folder: str | Path) -> TabularModel:
         sizes = {"weights": "lecun", "n_estimators": 1} | sizes  # which older folders do not tell
         _check_sizes(sizes)
         require(isinstance(about, dict), "'about' is not a record")
+        wide = record["infinite"] if version == FORMAT else []
+        _check_infinite(wide, sizes, encoder)
+        blend = _blend(record, sizes["n_estimators"], len(wide))
     except _NONSENSE as error:
         raise _damaged(record_file, error) from error
     try:
         # A network of other sizes than the weights' could fill the memory.
-        shapes = _shapes(encoder, target, sizes, _size(weights_file))
-        least = 4 * sum(math.prod(shape) for shape in shapes.values())
+        shapes = _shapes(encoder, target, sizes, wide, _size(weights_file))
+        least = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
         weights = _read(weights_file, least, least + _TENSOR_HEADER * (len(shapes) + 1))
         same = hashlib.sha256(weights).hexdigest() == digest
         require(same, f"its SHA-256 is not the one in {_RECORD}")
@@ -151,9 +160,16 @@ def load_model(folder: str | Path) -> TabularModel:
     except (safetensors.SafetensorError, *_NONSENSE) as error:
         raise _damaged(weights_file, error) from error
     architecture = Architecture(**sizes)
-    network = build_network(encoder, target, architecture, torch.Generator())
+    network = build_network(
+        encoder,
+        target,
+        architecture,
+        torch.Generator(),
+        views=[one["view"] for one in wide],
+        learned=wide[0]["rows"] if wide else 0,
+    )
     network.load_state_dict(state)
-    return TabularModel(encoder, target, architecture, network.eval(), about)
+    return TabularModel(encoder, target, architecture, network.eval(), blend, about)
 
 
 def _digest(record: Mapping[str, Any]) -> str:
@@ -231,9 +247,47 @@ def _check_sizes(sizes: Mapping[str, Any]) -> None:
     require(is_finite(sizes["dropout"]) and 0 <= sizes["dropout"] <= 1, "dropout is no share")
 
 
+def _infinite(model: TabularModel) -> list[dict[str, int]]:
+    """The infinitely wide networks of a model: which view of the rows each reads, and how many."""
+    if not isinstance(model.network, Ensemble):
+        return []
+    views = [view.tolist() for view in model.encoder.views]
+    return [
+        {"view": views.index(one.reads.tolist()), "rows": len(one.rows)}
+        for one in model.network.joined
+    ]
+
+
+def _check_infinite(wide: Any, sizes: Mapping[str, Any], encoder: Encoder) -> None:
+    """Raise ValueError unless infinitely wide networks are as `_infinite` tells of them."""
+    require(isinstance(wide, list), "the infinitely wide networks are a list")
+    require(not wide or sizes["n_estimators"] > 1, "a single network is joined by none")
+    for one in wide:
+        require(set(one) == {"view", "rows"}, "an infinitely wide network has a view and rows")
+        require(type(one["view"]) is int and 0 <= one["view"] < len(encoder.views), "no such view")
+        require(type(one["rows"]) is int and one["rows"] > 0, "rows are no size")
+    require(len({one["rows"] for one in wide}) <= 1, "all learn from the same rows")
+
+
+def _blend(record: Mapping[str, Any], members: int, wide: int) -> Blend | None:
+    """How networks become one prediction; None for a single one."""
+    if members == 1:
+        return None
+    if record["format"] == 1:
+        return Blend.equal(members)
+    saved = record["blend"]
+    blend = Blend(tuple(saved["weights"]), saved["sharpness"])
+    require(len(blend.weights) == members + wide, "each network has its weight")
+    return blend
+
+
 def _shapes(
-    encoder: Encoder, target: Target, sizes: Mapping[str, Any], size: int
-) -> dict[str, tuple[int, ...]]:
+    encoder: Encoder,
+    target: Target,
+    sizes: Mapping[str, Any],
+    wide: Sequence[Mapping[str, int]],
+    size: int,
+) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     """The tensors of the network that a record speaks of, for a file of so many bytes.
 
     Raises:
@@ -245,23 +299,33 @@ def _shapes(
     hidden = hidden_widths(sizes["width"], depth, sizes["shape"], target.outputs)
     widths = [len(encoder.features), *hidden, target.outputs]
     names = [*(f"linear{number}" for number in range(1, depth + 1)), "output"]
-    shapes: dict[str, tuple[int, ...]] = {}
+    several = sizes["n_estimators"] > 1
+    first, prefix = ((sizes["n_estimators"],), "network.") if several else ((), "")
+    shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
     for name, fan_in, units in zip(names, widths[:-1], widths[1:], strict=True):
-        shapes |= {f"{name}.weight": (units, fan_in), f"{name}.bias": (units,)}
-    count = sizes["n_estimators"]
-    if count == 1:
-        return shapes
-    return {f"network.{name}": (count, *shape) for name, shape in shapes.items()}
+        shapes[f"{prefix}{name}.weight"] = (*first, units, fan_in), torch.float32
+        shapes[f"{prefix}{name}.bias"] = (*first, units), torch.float32
+    for at, one in enumerate(wide):
+        rows, inputs = one["rows"], int(encoder.views[one["view"]].sum())
+        require(rows < size, f"its {size:,} bytes are too few for its rows")
+        shapes |= {
+            f"infinite.{at}.rows": ((rows, inputs), torch.float32),
+            f"infinite.{at}.coefficients": ((rows, target.outputs), torch.float64),
+            f"infinite.{at}.offset": ((target.outputs,), torch.float64),
+        }
+    return shapes
 
 
-def _check_state(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _check_state(
+    state: Mapping[str, Tensor], shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+) -> None:
     """Raise ValueError unless the tensors are those of the network."""
     require(len(state) == len(shapes), f"it holds {len(state)} tensors, and not {len(shapes)}")
-    for name, shape in shapes.items():
+    for name, (shape, dtype) in shapes.items():
         tensor = state[name]
         found = tuple(tensor.shape)
         require(found == shape, f"{name} is of shape {found}, not {shape}")
-        require(tensor.dtype == torch.float32, f"{name} is {tensor.dtype}")
+        require(tensor.dtype == dtype, f"{name} is {tensor.dtype}")
         require(bool(tensor.isfinite().all()), f"{name} is not finite")
 
 

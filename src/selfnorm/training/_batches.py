@@ -46,8 +46,8 @@ class Folded:
 
     Args:
         rows: The rows.
-        left_out: Of each row the member that does not learn from it, (rows,); None if all learn
-            from all. Where parts differ in size, an epoch takes as many rows as the fewest.
+        left_out: Which members do not learn from each row, (rows, members), booleans; None if all
+            learn from all. Where they learn from more or fewer rows, an epoch takes the fewest.
         members: How many there are.
         size: Most rows of a member's mini-batch.
     """
@@ -71,8 +71,7 @@ class Folded:
     def _count(self) -> int:
         if self.left_out is None:
             return len(self.rows)
-        largest = int(torch.bincount(self.left_out, minlength=self.members).max())
-        return len(self.rows) - largest
+        return len(self.rows) - int(self.left_out.sum(0).max())
 
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
@@ -81,7 +80,7 @@ class Folded:
         for member in range(self.members):
             order = torch.randperm(len(inputs), generator=generator, device="cpu")
             if self.left_out is not None:
-                order = order[self.left_out[order] != member]
+                order = order[~self.left_out[order, member]]
             orders.append(order[: self._count])
         for numbers in torch.stack(orders).to(inputs.device).tensor_split(self.steps, dim=1):
             yield Rows(inputs[numbers].transpose(0, 1), targets[numbers].transpose(0, 1))

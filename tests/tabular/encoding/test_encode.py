@@ -246,8 +246,10 @@ def test_pieces_say_how_far_a_number_has_come() -> None:
     for at, low in enumerate((0, 20, 40, 60), 1):
         come = np.clip((np.arange(81) - low) / 20, 0, 1)
         np.testing.assert_allclose(matrix[:, at], (come - come.mean()) / come.std(), atol=1e-5)
-    assert encoder.smooth.tolist() == [True, False, False, False, False, True]
-    assert encoder.piecewise.tolist() == [False, True, True, True, True, True]
+    smooth, piecewise = (view.tolist() for view in encoder.views)
+    assert smooth == [True, False, False, False, False, True]
+    assert piecewise == [False, True, True, True, True, True]
+    assert len(Encoder.fit(table).views) == 1
     assert Encoder.from_dict(json.loads(json.dumps(encoder.to_dict()))) == encoder
 
 

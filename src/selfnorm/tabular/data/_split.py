@@ -6,32 +6,32 @@ from sklearn.model_selection import train_test_split
 from selfnorm.errors import ArgumentError
 from selfnorm.tabular._settings import Task
 
+_PAIRED = 4  # members, of which two leave out each row
 
-def deal(values: np.ndarray, parts: int, *, task: Task, seed: int) -> np.ndarray:
-    """For each row the number of its part; parts differ by one row at most.
 
-    Classes are dealt one after the other, so they keep their shares as far as their rows allow.
+def deal(values: np.ndarray, members: int, *, task: Task, seed: int) -> np.ndarray:
+    """Which members leave out each row: shape (rows, members), booleans.
+
+    Rows are dealt into as many parts as there are members, which differ by one row at most; a
+    member leaves out a part of its own and, of four or more members, the next one's too where there
+    are twice as many rows: what two say of a row together is nearer to what all will say. With
+    fewer rows than members some leave out none. Classes are dealt one after the other, so
+    they keep their shares as far as their rows allow.
 
     Args:
         values: The target of every row.
-        parts: How many parts there are.
+        members: How many there are.
         task: `classification` or `regression`.
         seed: The same seed deals the same.
-
-    Raises:
-        ArgumentError: there are fewer rows than parts.
     """
-    if parts > len(values):
-        raise ArgumentError(
-            "Each of n_estimators networks leaves out rows of its own; got "
-            f"{len(values)} rows for {parts}. Take fewer networks, or validation=0."
-        )
     order = np.random.default_rng(seed).permutation(len(values))
     if task == "classification":
         order = order[np.argsort(values[order], kind="stable")]
-    numbers = np.empty(len(values), np.int64)
-    numbers[order] = np.arange(len(values)) % parts
-    return numbers
+    part = np.empty(len(values), np.int64)
+    part[order] = np.arange(len(values)) % members
+    left_out = part[:, None] == np.arange(members)
+    paired = members >= _PAIRED and len(values) >= 2 * members
+    return left_out | np.roll(left_out, 1, axis=1) if paired else left_out
 
 
 def hold_out(

@@ -103,14 +103,16 @@ class Encoder:
         return [feature for column in self.columns for feature in column.features]
 
     @property
-    def smooth(self) -> np.ndarray:
-        """Which features are not pieces of a number: shape (features,), booleans."""
-        return np.concatenate([_roles(column)[0] for column in self.columns])
+    def views(self) -> tuple[np.ndarray, ...]:
+        """Two ways to read a row, each a choice of features: numbers as such, or in pieces.
 
-    @property
-    def piecewise(self) -> np.ndarray:
-        """Which features are not a number that has pieces: shape (features,), booleans."""
-        return np.concatenate([_roles(column)[1] for column in self.columns])
+        One where no number has pieces.
+        """
+        smooth, piecewise = (
+            np.concatenate(roles)
+            for roles in zip(*(_roles(column) for column in self.columns), strict=True)
+        )
+        return (smooth,) if piecewise.all() else (smooth, piecewise)
 
     def transform(self, table: pa.Table) -> np.ndarray:
         """The matrix of a table: float32, shape (rows, features).

@@ -19,6 +19,7 @@ from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, not
 from selfnorm.tabular.encoding._columns import are_text, are_whole, is_finite, moments, require
 
 _MOST_NUMBERED_CLASSES = 20
+_TINY = 1e-30  # a probability whose logarithm float32 can hold
 _SQUARABLE = 1e150  # squares and their sums stay within float64
 
 
@@ -75,12 +76,17 @@ class ClassTarget:
         """Accuracy."""
         return float((outputs.argmax(-1) == targets).double().mean())
 
-    def decode(self, outputs: Tensor) -> Prediction:
-        """The most probable class of each row, and the probabilities of all.
+    def said(self, outputs: Tensor) -> Tensor:
+        """What several networks can be averaged by: probabilities."""
+        return outputs.softmax(-1)
 
-        Of several networks, (rows, networks, classes), the mean of the probabilities counts.
-        """
-        probabilities = _averaged(outputs.double().softmax(-1)).numpy(force=True)
+    def heard(self, said: Tensor) -> Tensor:
+        """Outputs that say the same."""
+        return said.clamp(min=_TINY).log()
+
+    def decode(self, outputs: Tensor) -> Prediction:
+        """The most probable class of each row, and the probabilities of all."""
+        probabilities = outputs.double().softmax(-1).numpy(force=True)
         return Prediction(np.asarray(self.classes)[probabilities.argmax(-1)], probabilities)
 
     def baseline(self, rows: int) -> Prediction:
@@ -138,18 +144,22 @@ class NumberTarget:
         """Root mean squared error, in the target's own unit."""
         return float(functional.mse_loss(outputs, targets)) ** 0.5 * self.deviation
 
+    def said(self, outputs: Tensor) -> Tensor:
+        """What several networks can be averaged by: the outputs."""
+        return outputs
+
+    def heard(self, said: Tensor) -> Tensor:
+        """Outputs that say the same."""
+        return said
+
     def decode(self, outputs: Tensor) -> Prediction:
-        """The number of each row, in the target's own unit; of several networks the mean."""
-        numbers = _averaged(outputs.double())[:, 0].numpy(force=True)
+        """The number of each row, in the target's own unit."""
+        numbers = outputs.double()[:, 0].numpy(force=True)
         return Prediction(numbers * self.deviation + self.mean)
 
     def baseline(self, rows: int) -> Prediction:
         """What to beat: the mean of the training rows."""
         return Prediction(np.full(rows, self.mean))
-
-
-def _averaged(outputs: Tensor) -> Tensor:
-    return outputs.mean(1) if outputs.ndim == 3 else outputs
 
 
 Target = ClassTarget | NumberTarget

@@ -1,0 +1,90 @@
+"""From the outputs of several networks to one calibrated prediction."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from selfnorm.tabular.encoding._columns import is_finite, require
+from selfnorm.tabular.encoding._target import Target
+
+_STEPS = 16  # of the greedy selection: weights are multiples of a sixteenth
+_SHARPEST = 5.0  # logarithm to base e
+_DULLEST = -3.0
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How much each network counts, and how sharp the probabilities of all together are.
+
+    Attributes:
+        weights: One a network; they sum to 1.
+        sharpness: Probabilities are raised to this power and sum to 1 again: the inverse of the
+            temperature (Guo et al. 2017, arXiv 1706.04599).
+    """
+
+    weights: tuple[float, ...]
+    sharpness: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(len(self.weights) > 0, "there is a weight or more")
+        require(all(is_finite(one) and one >= 0 for one in self.weights), "weights are 0 or more")
+        require(abs(sum(self.weights) - 1) < 1e-6, "weights sum to 1")
+        require(is_finite(self.sharpness) and self.sharpness > 0, "sharpness is above 0")
+
+    @classmethod
+    def equal(cls, networks: int) -> "Blend":
+        """All count the same."""
+        return cls((1 / networks,) * networks)
+
+    def __call__(self, target: Target, outputs: Tensor) -> Tensor:
+        """One output for every row, (rows, outputs), of those of all, (rows, networks, outputs)."""
+        weights = torch.tensor(self.weights, dtype=torch.float64, device=outputs.device)
+        mixed = torch.einsum("k,rko->ro", weights, target.said(outputs.double()))
+        return self.sharpness * target.heard(mixed)
+
+
+def weigh(
+    target: Target, kinds: Sequence[Tensor], targets: Tensor
+) -> tuple[tuple[float, ...], float]:
+    """Weights of kinds of networks, and the sharpness of all, by what they say of rows left out.
+
+    Greedy selection with replacement (Caruana et al. 2004, ICML): again and again the kind joins
+    that makes the mean of all that have joined best.
+
+    Args:
+        target: What outputs stand for.
+        kinds: The outputs of each kind for rows that it did not learn from, (rows, outputs).
+        targets: The rows' targets, as encoded.
+    """
+    said = [target.said(outputs.double()) for outputs in kinds]
+    joined = [0] * len(kinds)
+    total = torch.zeros_like(said[0])
+    for step in range(1, _STEPS + 1):
+        losses = [_loss(target, (total + one) / step, targets) for one in said]
+        best = losses.index(min(losses))
+        joined[best] += 1
+        total = total + said[best]
+    together = target.heard(total / _STEPS)
+    return tuple(count / _STEPS for count in joined), sharpness(target, together, targets)
+
+
+def sharpness(target: Target, outputs: Tensor, targets: Tensor) -> float:
+    """The factor on outputs with which their loss is least; 1 for numbers."""
+    if target.task == "regression":
+        return 1.0
+
+    def loss(power: float) -> float:
+        return float(target.loss(outputs * math.exp(power), targets))
+
+    found = minimize_scalar(
+        loss, bounds=(_DULLEST, _SHARPEST), method="bounded", options={"xatol": 0.02}
+    )
+    return math.exp(found.x)
+
+
+def _loss(target: Target, said: Tensor, targets: Tensor) -> float:
+    return float(target.loss(target.heard(said), targets))

@@ -1,0 +1,69 @@
+"""Networks of finite and of infinite width become one prediction."""
+
+import warnings
+
+from torch import Tensor
+
+from selfnorm.errors import SelfNormWarning
+from selfnorm.tabular._blend import Blend, weigh
+from selfnorm.tabular._ensemble import Ensemble, told
+from selfnorm.tabular._infinite import Fitted, fit_infinite
+from selfnorm.tabular._memory import is_lack_of_memory
+from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._target import Target
+from selfnorm.training import Rows
+from selfnorm.training._predict import predict
+
+
+def joined(
+    ensemble: Ensemble,
+    encoder: Encoder,
+    target: Target,
+    rows: Rows,
+    left_out: Tensor | None,
+    *,
+    infinite: bool,
+) -> tuple[Ensemble, Blend]:
+    """Let infinitely wide networks join trained ones, and weigh all.
+
+    What each kind says of the rows that it did not learn from decides; one that counts for nothing
+    is left out. Where all learned from all rows, one half is for those of finite width.
+
+    Args:
+        ensemble: Trained networks of finite width.
+        encoder: Who encoded the rows.
+        target: What outputs stand for.
+        rows: Encoded rows with their targets.
+        left_out: Which networks did not learn from each row, (rows, networks); None if all did.
+        infinite: Whether infinitely wide networks join.
+    """
+    members = int(ensemble.network.members or 1)
+    wide = _fitted(encoder, target, rows) if infinite else []
+    if left_out is None:
+        shares = [0.5, *(0.5 / len(wide) for _ in wide)] if wide else [1.0]
+        sharp = 1.0
+    else:
+        said = predict(ensemble, rows.inputs).double().cpu()
+        kinds = [told(target, said, left_out), *(one.left_out for one in wide)]
+        shares, sharp = weigh(target, kinds, rows.targets.cpu())
+    counting = [(one.network, share) for one, share in zip(wide, shares[1:], strict=True) if share]
+    weights = (*(shares[0] / members,) * members, *(share for _, share in counting))
+    together = Ensemble(ensemble.network, [network for network, _ in counting])
+    return together.eval(), Blend(weights, sharp)
+
+
+def _fitted(encoder: Encoder, target: Target, rows: Rows) -> list[Fitted]:
+    """An infinitely wide network for each view of the rows; none if memory does not suffice."""
+    try:
+        return [fit_infinite(rows.inputs, rows.targets, target, view) for view in encoder.views]
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
+            raise
+        size = 3 * 8 * len(rows) ** 2 / 2**20
+        warnings.warn(
+            f"Infinitely wide networks learn from matrices of rows x rows, here {size:,.0f} MiB, "
+            "which do not fit into memory; they are left out.",
+            SelfNormWarning,
+            stacklevel=2,
+        )
+        return []

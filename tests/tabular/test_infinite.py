@@ -1,0 +1,189 @@
+"""Infinitely wide networks: what they say of rows left out, and how all become one prediction."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from selfnorm.errors import ModelFolderError, SelfNormWarning
+from selfnorm.tabular import SelfNormClassifier, SelfNormRegressor
+from selfnorm.tabular import _infinite as infinite
+from selfnorm.tabular._blend import Blend, sharpness, weigh
+from selfnorm.tabular._ensemble import Ensemble
+from selfnorm.tabular._fit import prepare
+from selfnorm.tabular._infinite import fit_infinite
+from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget
+from selfnorm.theory import network_kernel
+from support.tables import fitted, settings, small_source
+
+RNG = np.random.default_rng(0)
+ROWS = 50
+CLASSES = ClassTarget("y", (0, 1, 2), (0.4, 0.3, 0.3))
+NUMBERS = NumberTarget("y", 0.0, 1.0)
+
+
+def rows_of(task: str) -> tuple[torch.Tensor, torch.Tensor]:
+    inputs = torch.randn(ROWS, 4, generator=torch.Generator().manual_seed(1))
+    value = inputs[:, 0] * inputs[:, 1] + inputs[:, 2]
+    if task == "regression":
+        return inputs, value[:, None] / value.std()
+    return inputs, torch.bucketize(value, torch.tensor([-0.5, 0.5]))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_what_a_row_is_told_by_the_others_is_what_they_would_say(task: str) -> None:
+    inputs, targets = rows_of(task)
+    target = CLASSES if task == "classification" else NUMBERS
+    reads = np.array([True, True, True, False])
+    network, left_out = fit_infinite(inputs, targets, target, reads)
+    shown = inputs[:, :3].double().numpy()
+    ones = np.column_stack([shown, np.ones(ROWS)])
+    kernel = network_kernel(ones, depth=infinite.DEPTH, bias=infinite.BIAS)
+    kernel /= kernel[0, 0]
+    wanted = (
+        np.eye(3)[targets.numpy()] if task == "classification" else targets.double().numpy()
+    )
+    offset = wanted.mean(0)
+    coefficients = network.coefficients.numpy()
+    scale = network.offset.numpy() / offset  # outputs of classes are scaled to be logits
+    assert scale == pytest.approx(scale[0])
+    residual = wanted - offset - kernel @ coefficients / scale[0]
+    penalty = (residual / (coefficients / scale[0])).mean()
+    for row in (0, 17, ROWS - 1):
+        others = np.delete(np.arange(ROWS), row)
+        ridge = kernel[np.ix_(others, others)] + penalty * np.eye(ROWS - 1)
+        said = kernel[row, others] @ np.linalg.solve(ridge, (wanted - offset)[others]) + offset
+        np.testing.assert_allclose(left_out[row].numpy(), said * scale[0], rtol=1e-5, atol=1e-7)
+
+
+def test_it_does_not_depend_on_what_it_does_not_read() -> None:
+    inputs, targets = rows_of("regression")
+    network, _ = fit_infinite(inputs, targets, NUMBERS, np.array([True, True, True, False]))
+    other = inputs.clone()
+    other[:, 3] = 99
+    assert torch.equal(network(inputs), network(other))
+    other[:, 2] = 99
+    assert not torch.equal(network(inputs), network(other))
+    assert network(inputs.double()).dtype == torch.float64
+    assert network(inputs[:0]).shape == (0, 1)
+
+
+@pytest.mark.parametrize("noise", [0.01, 2.0])
+def test_the_penalty_is_the_best_of_its_grid(noise: float) -> None:
+    inputs, _ = rows_of("regression")
+    value = inputs[:, :1] + noise * torch.randn(
+        ROWS, 1, generator=torch.Generator().manual_seed(2)
+    )
+    targets = value / value.std()
+    everything = np.ones(4, bool)
+    _, left_out = fit_infinite(inputs, targets, NUMBERS, everything)
+    found = float(NUMBERS.loss(left_out, targets.double()))
+    kernel = torch.from_numpy(infinite._kernel(infinite._with_ones(inputs)))
+    wanted = targets.double() - targets.double().mean()
+    losses = [
+        float(NUMBERS.loss(infinite._solve(kernel, wanted, 10.0**power)[1], wanted))
+        for power in np.arange(-5, 2.5, 0.5)
+    ]
+    assert found == pytest.approx(min(losses), rel=1e-9)
+
+
+def test_weights_go_to_who_is_right() -> None:
+    targets = torch.from_numpy(RNG.integers(0, 3, 400))
+    right = 3.0 * torch.nn.functional.one_hot(targets, 3).double()
+    noise = torch.from_numpy(RNG.normal(size=(400, 3)))
+    weights, _ = weigh(CLASSES, [noise, right + noise], targets)
+    assert weights == (0.0, 1.0)
+    twice = [right + torch.from_numpy(RNG.normal(0, 2, (400, 3))) for _ in range(2)]
+    weights, _ = weigh(CLASSES, twice, targets)
+    assert sum(weights) == 1
+    assert min(weights) > 0.25  # independent errors: both count
+    value = torch.from_numpy(RNG.normal(size=(400, 1)))
+    apart = [value + torch.from_numpy(RNG.normal(0, s, (400, 1))) for s in (0.5, 0.5, 5)]
+    weights, factor = weigh(NUMBERS, apart, value)
+    assert weights[2] < 0.1
+    assert factor == 1
+
+
+def test_sharpness_undoes_a_factor() -> None:
+    logits = torch.from_numpy(RNG.normal(0, 2, (20_000, 3)))
+    targets = torch.distributions.Categorical(logits=logits).sample()
+    for factor in (0.25, 1.0, 4.0):
+        found = sharpness(CLASSES, logits * factor, targets)
+        assert found * factor == pytest.approx(1, abs=0.06)  # 20,000 rows tell it to about .02
+    assert sharpness(NUMBERS, logits[:, :1], logits[:, :1]) == 1
+
+
+def test_a_blend_is_the_weighted_mean_sharpened() -> None:
+    outputs = torch.from_numpy(RNG.normal(size=(7, 3, 3)))
+    blend = Blend((0.5, 0.25, 0.25), 2.0)
+    said = torch.einsum("k,rkc->rc", torch.tensor([0.5, 0.25, 0.25]).double(), outputs.softmax(-1))
+    expected = said**2 / (said**2).sum(1, keepdim=True)
+    torch.testing.assert_close(blend(CLASSES, outputs).softmax(-1), expected)
+    numbers = Blend((0.5, 0.5))(NUMBERS, outputs[:, :2, :1])
+    torch.testing.assert_close(numbers, outputs[:, :2, :1].mean(1))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_it_joins_several_networks_and_is_in_the_folder(task: str, tmp_path: Path) -> None:
+    result = fitted(small_source(task), settings(n_estimators=4, epochs=1, learning_rate=1e-5))
+    network = result.model.network
+    assert isinstance(network, Ensemble)
+    assert network.joined  # networks that have not learned count for less
+    assert result.model.blend is not None
+    assert len(result.model.blend.weights) == 4 + len(network.joined)
+    kind = SelfNormClassifier if task == "classification" else SelfNormRegressor
+    result.save(tmp_path / "m")
+    again = kind.load(tmp_path / "m")
+    table = small_source(task).table
+    np.testing.assert_array_equal(again.predict(table), result.model.predict(table).values)
+    assert again.model_.blend == result.model.blend
+
+
+def test_a_folder_of_format_1_is_read() -> None:
+    folder = Path(__file__).parent / "format1"
+    again = SelfNormRegressor.load(folder)
+    expected = np.loadtxt(folder / "predictions.csv")
+    inputs = np.loadtxt(folder / "inputs.csv", delimiter=",")
+    np.testing.assert_allclose(again.predict(inputs), expected, rtol=1e-6)
+
+
+def test_who_asks_for_none_gets_none() -> None:
+    alone = fitted(small_source("regression"), settings(n_estimators=4, infinite=False))
+    assert not alone.model.network.joined
+    single = fitted(small_source("regression"), settings(n_estimators=1))
+    assert not isinstance(single.model.network, Ensemble)
+    assert single.model.blend is None
+
+
+def test_more_rows_than_it_can_learn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("selfnorm.tabular._fit.MOST_ROWS", 100)
+    assert not prepare(small_source("regression"), settings(n_estimators=4)).infinite
+    monkeypatch.setattr("selfnorm.tabular._fit.MOST_ROWS", 120)
+    assert prepare(small_source("regression"), settings(n_estimators=4)).infinite
+
+
+def test_without_memory_it_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("selfnorm.tabular._join.fit_infinite", no_memory)
+    with pytest.warns(SelfNormWarning, match="do not fit into memory; they are left out"):
+        result = fitted(small_source("regression"), settings(n_estimators=4))
+    assert not result.model.network.joined
+
+
+def test_without_validation_one_half_is_finite() -> None:
+    result = fitted(small_source("regression"), settings(n_estimators=4, validation=0.0))
+    assert result.model.blend is not None
+    assert result.model.blend.weights == pytest.approx([0.125] * 4 + [0.25] * 2)
+
+
+def test_a_blend_from_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    for bad in ((), (0.5, 0.4), (1.5, -0.5), (float("nan"),)):
+        with pytest.raises(ValueError, match="weight"):
+            Blend(bad)
+    with pytest.raises(ValueError, match="sharpness"):
+        Blend((1.0,), 0.0)
+    with pytest.raises(ModelFolderError):
+        SelfNormRegressor.load(tmp_path)
