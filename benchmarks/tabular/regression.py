@@ -1,0 +1,3 @@
+"""Regression tables."""
+
+TABLES: dict = {}
