@@ -5,10 +5,12 @@ import os
 import signal
 import time
 import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
+from io import StringIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -60,9 +62,10 @@ def measure(run: Run, setting: Setting, started: Any = lambda: None) -> dict[str
     started()
     begin = time.perf_counter()
     try:
-        fitted = method.fit(given)
-        between = time.perf_counter()
-        said = scores.predict(fitted, task.rows(test))
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            fitted = method.fit(given)
+            between = time.perf_counter()
+            said = scores.predict(fitted, task.rows(test))
         times = between - begin, time.perf_counter() - between
         found = scores.score(task.y[test], said, task.kind)
     except Exception as error:  # whatever it is, it is the method's result
@@ -154,10 +157,11 @@ class Worker:
         return record
 
     def stop(self) -> None:
-        """End the process whatever it does."""
+        """End the process: politely if it has nothing to do, whatever it does else."""
+        self.connection.close()
+        self._process.join(0 if self.run else 5)
         self._process.kill()
         self._process.join()
-        self.connection.close()
 
 
 def limit_threads(threads: int) -> None:

@@ -4,10 +4,12 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from benchmarks.tabular import classical
+from benchmarks.tabular import classical, networks
 from benchmarks.tabular._given import Given
+from benchmarks.tabular._tabm import tabm
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,21 @@ class Method:
             importlib.import_module(name)
 
 
+SINGLE = partial(networks.selfnorm, n_estimators=1)
 METHODS = {
+    "selfnorm": Method(networks.selfnorm, ("selfnorm",), quick=True),
+    "selfnorm-single": Method(
+        partial(networks.selfnorm, n_estimators=1), ("selfnorm",), quick=True
+    ),
     "RandomForest": Method(classical.random_forest, quick=True),
     "SVC": Method(classical.svc, quick=True),
     "MLP": Method(classical.mlp, quick=True),
     "LightGBM": Method(classical.lightgbm, ("lightgbm",), quick=True),
     "HistGradientBoosting": Method(classical.hist_gradient_boosting, quick=True),
     "CatBoost": Method(classical.catboost, ("catboost",)),
+    "RealMLP": Method(networks.realmlp, ("pytabkit",)),
+    "TabM": Method(tabm, ("tabm",)),
+    "xRFM": Method(networks.xrfm, ("pytabkit", "xrfm")),
 }
 
 
