@@ -8,8 +8,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks._harness import RESULTS
-from benchmarks.tabular import runs, tasks
+from benchmarks.tabular import _options, runs, tasks
 from benchmarks.tabular._worker import Run, Setting
 from benchmarks.tabular.methods import METHODS, find
 
@@ -18,18 +17,19 @@ QUICK = ("iris", "hayes-roth", "seeds", "haberman-survival")
 
 def main() -> None:
     """Read the options and measure."""
-    options = parsed()
+    parser = _options.for_runs(__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny tasks, quick methods; no files")
+    options = parser.parse_args()
     if not options.quick:
-        return measure(options)
+        return measure(options, options.results / "tabular")
+    options.tasks, options.splits = QUICK, (0,)
+    options.methods = tuple(name for name in options.methods if METHODS[name].quick)
     with tempfile.TemporaryDirectory() as folder:
-        options.results, options.tasks, options.splits = Path(folder), QUICK, (0,)
-        options.methods = tuple(name for name in options.methods if METHODS[name].quick)
-        return measure(options)
+        return measure(options, Path(folder))
 
 
-def measure(options: argparse.Namespace) -> None:
+def measure(options: argparse.Namespace, folder: Path) -> None:
     """Measure what is asked for and not there, and print each result as it comes."""
-    folder = options.results / "tabular"
     entries = tasks.choose(
         tasks.catalog(options.data), options.half, options.tasks, options.most_rows
     )
@@ -42,7 +42,9 @@ def measure(options: argparse.Namespace) -> None:
         for entry in entries
         if split < entry.splits
     ]
-    there = {} if options.again else runs.read(folder, methods)
+    there = {} if options.again == "all" else runs.read(folder, methods)
+    if options.again == "failed":
+        there = {run: one for run, one in there.items() if one["error"] is None}
     missing = [run for run in wanted if run not in there]
     if any(entry.group == "judged" for entry in entries):
         runs.look(folder, methods, "run")
@@ -69,35 +71,6 @@ def line(record: runs.Record) -> str:
     found = record["error"] if value is None else f"{value:.4f}"
     what = f"{record['method']:22} {record['task']:32} {record['split']}"
     return f"{what}  {record['seconds_fit']:8.2f} s  {found}"
-
-
-def parsed() -> argparse.Namespace:
-    """The options."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tabular", description=__doc__)
-    add = parser.add_argument
-    add("--data", type=Path, default=tasks.DATA, help="folder of the classification tasks")
-    add("--half", choices=("development", "judged", "all", "regression"), default="development")
-    add("--tasks", type=names, default=(), help="these alone, of whichever half; htru2 too")
-    add("--methods", type=names, default=tuple(METHODS), help="these alone, in this order")
-    add("--splits", type=numbers, default=(), help="such as 0,1; all without")
-    add("--most-rows", type=int, help="leave larger tasks out")
-    add("--threads", type=int, default=2, help="of a run")
-    add("--jobs", type=int, default=1, help="runs at once")
-    add("--time-limit", type=float, help="seconds after which a run is killed")
-    add("--results", type=Path, default=RESULTS)
-    add("--again", action="store_true", help="measure anew what is there")
-    add("--quick", action="store_true", help="tiny tasks and quick methods; keeps nothing")
-    return parser.parse_args()
-
-
-def names(text: str) -> tuple[str, ...]:
-    """The parts of a list with commas."""
-    return tuple(filter(None, text.split(",")))
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """The numbers of a list with commas."""
-    return tuple(map(int, names(text)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.tabular import classical, networks
 from benchmarks.tabular._given import Given
 from benchmarks.tabular._tabm import tabm
+from benchmarks.tabular.variants import DEFAULT, VARIANTS, Variant
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Method:
             importlib.import_module(name)
 
 
-SINGLE = partial(networks.selfnorm, n_estimators=1)
+def varied(variant: Variant) -> Method:
+    """A variant of our estimator."""
+    return Method(partial(networks.selfnorm, variant=variant), ("selfnorm",), quick=True)
+
+
 METHODS = {
-    "selfnorm": Method(networks.selfnorm, ("selfnorm",), quick=True),
-    "selfnorm-single": Method(
-        partial(networks.selfnorm, n_estimators=1), ("selfnorm",), quick=True
-    ),
+    "selfnorm": varied(VARIANTS[DEFAULT]),
+    "selfnorm-single": varied(VARIANTS["n_estimators=1"]),
     "RandomForest": Method(classical.random_forest, quick=True),
     "SVC": Method(classical.svc, quick=True),
     "MLP": Method(classical.mlp, quick=True),
@@ -54,7 +57,9 @@ METHODS = {
 
 
 def find(name: str) -> Method:
-    """A method by its name."""
+    """A method, or a variant of ours, by its name."""
+    if name in VARIANTS:
+        return varied(VARIANTS[name])
     if name not in METHODS:
-        raise SystemExit(f"No such method: {name}. There are {', '.join(METHODS)}.")
+        raise SystemExit(f"No such method: {name}. There are {', '.join([*METHODS, *VARIANTS])}.")
     return METHODS[name]

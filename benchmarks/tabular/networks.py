@@ -9,13 +9,14 @@ from sklearn.pipeline import make_pipeline
 
 from benchmarks.tabular._encode import complete
 from benchmarks.tabular._given import Given
+from benchmarks.tabular.variants import DEFAULT, VARIANTS, Variant
 from selfnorm.tabular import SelfNormClassifier, SelfNormRegressor
 
 
-def selfnorm(given: Given, **settings: Any) -> Any:
-    """Our estimator, with its defaults but for these settings; takes tables as they are."""
+def selfnorm(given: Given, variant: Variant = VARIANTS[DEFAULT]) -> Any:
+    """Our estimator, with its defaults if the variant is none; takes tables as they are."""
     estimator = given.either(SelfNormClassifier, SelfNormRegressor)
-    return estimator(random_state=given.seed, **settings).fit(given.X, given.y)
+    return variant(estimator, {"random_state": given.seed}).fit(given.X, given.y)
 
 
 def realmlp(given: Given) -> Any:
