@@ -28,6 +28,7 @@ def tables(result: dict[str, Any]) -> str:
     if "tables" in result:
         parts = [(one["title"], one["head"], one["rows"]) for one in result["tables"]]
         text = "\n\n".join(f"{title}\n\n{markdown(head, rows)}" for title, head, rows in parts)
+        text = f"{result.get('figure', '')}{text}"
     else:
         text = markdown(*compared(result["rows"]))
     facts = result["machine"]

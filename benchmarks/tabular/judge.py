@@ -43,10 +43,12 @@ def main() -> None:
     details = [*map(by_task, judged)]
     for part in tables + details:
         print(f"{part['title']}\n\n{table.markdown(part['head'], part['rows'])}\n")
-    write(options.results / "tabular.json", records, {"tables": tables, "by_task": details})
+    found: dict[str, Any] = {"tables": tables, "by_task": details}
     if judged:
         own = options.results == _harness.RESULTS
-        draw(judged[0], FIGURES if own else options.results)
+        shown = next((one for one in judged if one.group == options.half), judged[0])
+        found["figure"] = draw(shown, FIGURES if own else options.results)
+    write(options.results / "tabular.json", records, found)
 
 
 def judgements(
@@ -75,10 +77,14 @@ def write(path: Path, records: Records, tables: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def draw(judged: Judgement, folder: Path) -> None:
-    """Save the picture, for light and for dark pages."""
+def draw(judged: Judgement, folder: Path) -> str:
+    """Save the picture, for light and for dark pages; returns what the page shows it by."""
     save(picture.ranks_by_time(judged), folder / "tabular.png")
     save(darken(picture.ranks_by_time(judged)), folder / "tabular-dark.png")
+    text = "Mean rank of each method beside the time that fitting took"
+    forms = (("tabular.png", "light"), ("tabular-dark.png", "dark"))
+    links = [f"![{text}](figures/{name}#only-{form}){{ .wide }}" for name, form in forms]
+    return "\n".join(links) + "\n\n"
 
 
 def summary(judged: Judgement) -> dict[str, Any]:

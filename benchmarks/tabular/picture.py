@@ -14,6 +14,7 @@ _PLACES = (
     ((0, 8), "center", "bottom"),
     ((0, -8), "center", "top"),
 )
+_MARK = 10.0  # half a mark's width and a little, in pixels
 
 
 def ranks_by_time(judged: Judgement) -> Figure:
@@ -67,7 +68,7 @@ def _label(axes: Axes, points: list[tuple[str, float, float]]) -> None:
         boxes = [one.get_window_extent() for one in tried]
         cost = [
             sum(box.overlaps(other.get_window_extent()) for other in taken)
-            + sum(box.contains(*mark) for mark in marks)
+            + sum(box.padded(_MARK).contains(*mark) for mark in marks)
             + (not axes.bbox.containsx(box.x0) or not axes.bbox.containsx(box.x1))
             for box in boxes
         ]
