@@ -55,7 +55,10 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         print(line(record), flush=True)
 
     setting = Setting(options.data, options.threads)
-    runs.carry_out(missing, setting, options.jobs, options.time_limit, take)
+    try:
+        runs.carry_out(missing, setting, options.jobs, options.time_limit, take)
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped. The same command goes on from here.") from None
 
 
 def is_here(name: str) -> bool:

@@ -29,6 +29,8 @@ def main() -> None:
     chosen = tasks.choose(
         tasks.catalog(options.data), options.half, options.tasks, options.most_rows
     )
+    if any(entry.group == "judged" for entry in chosen):
+        runs.look(folder, options.methods, "ablations")
     score = "r2" if options.half == "regression" else "accuracy"
     records = runs.read(folder, (DEFAULT, *options.methods))
     print(f"\nDifferences of {score} from the default, mean and standard error over tasks.\n")

