@@ -27,10 +27,10 @@ $(2) -m venv $(1)
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest bench bench-quick check lint types docs format clean
+.PHONY: help setup demo test test-lowest bench bench-quick tabular tabular-quick check lint types docs format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 setup: $(STAMP) ## virtual environment, pinned dependencies, the package
 
@@ -62,6 +62,25 @@ bench-quick: $(VENV)/.bench ## the same in a minute and a half, to see that they
 
 $(VENV)/.bench: $(STAMP)
 	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[bench]'
+	@touch $@
+
+tabular: $(VENV)/.tabular ## the estimators beside today's methods on 75 tables, days; goes on where it stopped
+	$(BIN)/python -m benchmarks.tabular --half all
+	$(BIN)/python -m benchmarks.tabular --half regression
+	$(BIN)/python -m benchmarks.tabular --tasks htru2
+	$(BIN)/python -m benchmarks.tabular.speed
+	$(BIN)/python -m benchmarks.tabular.judge --half all
+	$(BIN)/python -m benchmarks.table
+
+QUICKLY := --splits 0 --methods selfnorm,RandomForest,SVC,MLP,LightGBM,HistGradientBoosting --results build/tabular
+
+tabular-quick: $(VENV)/.tabular ## the same in five minutes: small tasks, one split, quick methods; build/tabular
+	rm -rf build/tabular
+	$(BIN)/python -m benchmarks.tabular $(QUICKLY) --most-rows 1000
+	$(BIN)/python -m benchmarks.tabular.judge $(QUICKLY)
+
+$(VENV)/.tabular: $(STAMP)
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[tabular]'
 	@touch $@
 
 # The tests build the documentation, as strictly as `make docs`.
