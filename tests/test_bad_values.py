@@ -119,12 +119,19 @@ def test_every_setting_has_a_rule() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"depth": 2.5}, "depth must be a whole number, 1 or more; 2.5 came. Try depth=8."),
+        (
+            {"depth": 2.5},
+            "depth must be a whole number, 1 or more, or None for what fits the rows; 2.5 came. "
+            "Try depth=2.",
+        ),
         ({"shape": "round"}, "shape must be one of 'rectangular', 'conic'; 'round' came."),
         ({"batch_size": "big"}, "or None for a 32nd of the rows, from 16 to 256; 'big' came."),
         ({"categories": "zip"}, "categories must be a list of names; 'zip' came."),
         ({"test": 1.0}, r"test must be a number in \[0, 1\); 1.0 came."),
-        ({"learning_rate": 0}, r"learning_rate must be a number in \(0, 1\]; 0 came."),
+        (
+            {"learning_rate": 0},
+            r"learning_rate must be a number in \(0, 1\], or None for .*; 0 came.",
+        ),
     ],
 )
 def test_the_rule_what_came_and_what_to_try(change: dict[str, Any], words: str) -> None:

@@ -119,13 +119,25 @@ def test_numbers_as_categories_and_columns_left_out() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"depth": 0}, "depth must be a whole number, 1 or more; 0 came"),
-        ({"depth": 2.5}, "depth must be a whole number, 1 or more; 2.5 came"),
-        ({"epochs": 1.5}, "epochs must be a whole number, 1 or more; 1.5 came"),
+        (
+            {"depth": 0},
+            "depth must be a whole number, 1 or more, or None for what fits the rows; 0 came",
+        ),
+        (
+            {"depth": 2.5},
+            "depth must be a whole number, 1 or more, or None for what fits the rows; 2.5 came",
+        ),
+        (
+            {"epochs": 1.5},
+            "epochs must be a whole number, 1 or more, or None for what fits the rows; 1.5 came",
+        ),
         ({"batch_size": "big"}, "batch_size must be a whole number.*; 'big' came"),
         ({"shape": "round"}, "shape must be one of 'rectangular', 'conic'; 'round' came"),
         ({"dropout": 1.5}, "1.5"),
-        ({"epochs": 0}, "epochs must be a whole number, 1 or more; 0 came"),
+        (
+            {"epochs": 0},
+            "epochs must be a whole number, 1 or more, or None for what fits the rows; 0 came",
+        ),
         ({"validation": 1.0}, r"validation must be a number in \[0, 1\); 1.0 came"),
         ({"device": "abacus"}, "'abacus' is not"),
     ],

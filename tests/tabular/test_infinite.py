@@ -41,9 +41,7 @@ def test_what_a_row_is_told_by_the_others_is_what_they_would_say(task: str) -> N
     ones = np.column_stack([shown, np.ones(ROWS)])
     kernel = network_kernel(ones, depth=infinite.DEPTH, bias=infinite.BIAS)
     kernel /= kernel[0, 0]
-    wanted = (
-        np.eye(3)[targets.numpy()] if task == "classification" else targets.double().numpy()
-    )
+    wanted = np.eye(3)[targets.numpy()] if task == "classification" else targets.double().numpy()
     offset = wanted.mean(0)
     coefficients = network.coefficients.numpy()
     scale = network.offset.numpy() / offset  # outputs of classes are scaled to be logits
@@ -72,9 +70,7 @@ def test_it_does_not_depend_on_what_it_does_not_read() -> None:
 @pytest.mark.parametrize("noise", [0.01, 2.0])
 def test_the_penalty_is_the_best_of_its_grid(noise: float) -> None:
     inputs, _ = rows_of("regression")
-    value = inputs[:, :1] + noise * torch.randn(
-        ROWS, 1, generator=torch.Generator().manual_seed(2)
-    )
+    value = inputs[:, :1] + noise * torch.randn(ROWS, 1, generator=torch.Generator().manual_seed(2))
     targets = value / value.std()
     everything = np.ones(4, bool)
     _, left_out = fit_infinite(inputs, targets, NUMBERS, everything)

@@ -138,7 +138,10 @@ DAMAGE = {
         ),
         r"model.json' is damaged \(there is no 'sha256'\). Fit the model again",
     ),
-    "other version": (lambda f: damage_record(f, format=3), "of formats 1 and 2; .* is of format 3"),
+    "other version": (
+        lambda f: damage_record(f, format=3),
+        "of formats 1 and 2; .* is of format 3",
+    ),
     "cut weights": (
         lambda f: (f / "model.safetensors").write_bytes(
             (f / "model.safetensors").read_bytes()[:-7]

@@ -104,13 +104,13 @@ class Settings:
     )
     width: int | None = parameter(
         None,
-        OrNone(SIZE, "64, or 128 from 3,000 rows"),
+        OrNone(SIZE, "what fits the rows"),
         "Units of a hidden layer. Default: 64, or 128 from 3,000 rows.",
         try_=64,
     )
     depth: int | None = parameter(
         None,
-        OrNone(SIZE, "2, or 3 from 3,000 rows"),
+        OrNone(SIZE, "what fits the rows"),
         "Hidden layers. Default: 2, or 3 from 3,000 rows.",
         try_=2,
     )
