@@ -9,7 +9,7 @@ import torch
 from selfnorm.errors import ModelFolderError, SelfNormWarning
 from selfnorm.tabular import SelfNormClassifier, SelfNormRegressor
 from selfnorm.tabular import _infinite as infinite
-from selfnorm.tabular._blend import Blend, sharpness, weigh
+from selfnorm.tabular._blend import Blend, sharpness, sharpness_of_all, weigh
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._infinite import fit_infinite
@@ -88,17 +88,15 @@ def test_weights_go_to_who_is_right() -> None:
     targets = torch.from_numpy(RNG.integers(0, 3, 400))
     right = 3.0 * torch.nn.functional.one_hot(targets, 3).double()
     noise = torch.from_numpy(RNG.normal(size=(400, 3)))
-    weights, _ = weigh(CLASSES, [noise, right + noise], targets)
+    weights = weigh(CLASSES, [noise, right + noise], targets)
     assert weights == (0.0, 1.0)
     twice = [right + torch.from_numpy(RNG.normal(0, 2, (400, 3))) for _ in range(2)]
-    weights, _ = weigh(CLASSES, twice, targets)
+    weights = weigh(CLASSES, twice, targets)
     assert sum(weights) == 1
     assert min(weights) > 0.25  # independent errors: both count
     value = torch.from_numpy(RNG.normal(size=(400, 1)))
     apart = [value + torch.from_numpy(RNG.normal(0, s, (400, 1))) for s in (0.5, 0.5, 5)]
-    weights, factor = weigh(NUMBERS, apart, value)
-    assert weights[2] < 0.1
-    assert factor == 1
+    assert weigh(NUMBERS, apart, value)[2] < 0.1
 
 
 def test_sharpness_undoes_a_factor() -> None:
@@ -108,6 +106,23 @@ def test_sharpness_undoes_a_factor() -> None:
         found = sharpness(CLASSES, logits * factor, targets)
         assert found * factor == pytest.approx(1, abs=0.06)  # 20,000 rows tell it to about .02
     assert sharpness(NUMBERS, logits[:, :1], logits[:, :1]) == 1
+
+
+def test_the_sharpness_of_all_follows_from_that_of_one_and_two() -> None:
+    """Members that are the truth and noise of their own: eight together are duller than two."""
+    rows, members = 20_000, 8
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(rows, 3, generator=generator).double()
+    targets = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    noise = torch.randn(members, rows, 3, generator=generator).double()
+    said = (logits + 0.7 * noise).softmax(2)
+    one, two, wanted = (
+        sharpness(CLASSES, CLASSES.heard(said[:count].mean(0)), targets)
+        for count in (1, 2, members)
+    )
+    assert one < two < wanted
+    assert sharpness_of_all(one, two, members) == pytest.approx(wanted, rel=0.05)
+    assert sharpness_of_all(one, two, 2) == two
 
 
 def test_a_blend_is_the_weighted_mean_sharpened() -> None:

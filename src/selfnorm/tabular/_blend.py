@@ -47,29 +47,35 @@ class Blend:
         return self.sharpness * target.heard(mixed)
 
 
-def weigh(
-    target: Target, kinds: Sequence[Tensor], targets: Tensor
-) -> tuple[tuple[float, ...], float]:
-    """Weights of kinds of networks, and the sharpness of all, by what they say of rows left out.
+def weigh(target: Target, kinds: Sequence[Tensor], targets: Tensor) -> tuple[float, ...]:
+    """Weights of kinds of networks, by what they say of rows that they did not learn from.
 
     Greedy selection with replacement (Caruana et al. 2004, ICML): again and again the kind joins
     that makes the mean of all that have joined best.
 
     Args:
         target: What outputs stand for.
-        kinds: The outputs of each kind for rows that it did not learn from, (rows, outputs).
+        kinds: The outputs of each kind, (rows, outputs).
         targets: The rows' targets, as encoded.
     """
     said = [target.said(outputs.double()) for outputs in kinds]
     joined = [0] * len(kinds)
     total = torch.zeros_like(said[0])
     for step in range(1, _STEPS + 1):
-        losses = [_loss(target, (total + one) / step, targets) for one in said]
+        losses = [float(target.loss(target.heard((total + one) / step), targets)) for one in said]
         best = losses.index(min(losses))
         joined[best] += 1
         total = total + said[best]
-    together = target.heard(total / _STEPS)
-    return tuple(count / _STEPS for count in joined), sharpness(target, together, targets)
+    return tuple(count / _STEPS for count in joined)
+
+
+def sharpness_of_all(one: float, two: float, members: int) -> float:
+    """The sharpness that fits the mean of all members, from those of one's and of two's.
+
+    The more members are averaged, the less sure of itself their mean is. Its logarithm goes with
+    the inverse of their number here, as the variance of a mean does.
+    """
+    return two * (two / one) ** (1 - 2 / members)
 
 
 def sharpness(target: Target, outputs: Tensor, targets: Tensor) -> float:
@@ -84,7 +90,3 @@ def sharpness(target: Target, outputs: Tensor, targets: Tensor) -> float:
         loss, bounds=(_DULLEST, _SHARPEST), method="bounded", options={"xatol": 0.02}
     )
     return math.exp(found.x)
-
-
-def _loss(target: Target, said: Tensor, targets: Tensor) -> float:
-    return float(target.loss(target.heard(said), targets))

@@ -2,10 +2,11 @@
 
 import warnings
 
+import torch
 from torch import Tensor
 
 from selfnorm.errors import SelfNormWarning
-from selfnorm.tabular._blend import Blend, weigh
+from selfnorm.tabular._blend import Blend, sharpness, sharpness_of_all, weigh
 from selfnorm.tabular._ensemble import Ensemble, told
 from selfnorm.tabular._infinite import Fitted, fit_infinite
 from selfnorm.tabular._memory import is_lack_of_memory
@@ -43,13 +44,28 @@ def joined(
         shares = [0.5, *(0.5 / len(wide) for _ in wide)] if wide else [1.0]
         sharp = 1.0
     else:
-        said = predict(ensemble, rows.inputs).double().cpu()
-        kinds = [told(target, said, left_out), *(one.left_out for one in wide)]
-        shares, sharp = weigh(target, kinds, rows.targets.cpu())
+        said, targets = predict(ensemble, rows.inputs).double().cpu(), rows.targets.cpu()
+        shares, sharp = _judged(target, said, left_out, [one.left_out for one in wide], targets)
     counting = [(one.network, share) for one, share in zip(wide, shares[1:], strict=True) if share]
     weights = (*(shares[0] / members,) * members, *(share for _, share in counting))
     together = Ensemble(ensemble.network, [network for network, _ in counting])
     return together.eval(), Blend(weights, sharp)
+
+
+def _judged(
+    target: Target, said: Tensor, left_out: Tensor, wide: list[Tensor], targets: Tensor
+) -> tuple[tuple[float, ...], float]:
+    """Shares of the kinds, and the sharpness of all, by what rows are told by who left them out."""
+    kinds = [told(target, said, left_out), *wide]
+    shares = weigh(target, kinds, targets)
+    blend = Blend(shares)
+    sharp = sharpness(target, blend(target, torch.stack(kinds, 1)), targets)
+    if int(left_out[0].sum()) == 1:
+        return shares, sharp
+    first = left_out & (left_out.cumsum(1) == 1)
+    kinds[0] = told(target, said, first)
+    alone = sharpness(target, blend(target, torch.stack(kinds, 1)), targets)
+    return shares, sharpness_of_all(alone, sharp, left_out.shape[1])
 
 
 def _fitted(encoder: Encoder, target: Target, rows: Rows) -> list[Fitted]:
