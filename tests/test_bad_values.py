@@ -126,7 +126,7 @@ def test_every_setting_has_a_rule() -> None:
         ({"shape": "round"}, "shape must be one of 'rectangular', 'conic'; 'round' came."),
         ({"batch_size": "big"}, "or None for a 32nd of the rows, from 16 to 256; 'big' came."),
         ({"categories": "zip"}, "categories must be a list of names; 'zip' came."),
-        ({"test": 1.0}, r"test must be a number in \[0, 1\); 1.0 came."),
+        ({"test": 1.0}, r"test must be a number in \[0, 1\), or None for .*; 1.0 came."),
         (
             {"learning_rate": 0},
             r"learning_rate must be a number in \(0, 1\], or None for .*; 0 came.",

@@ -84,14 +84,16 @@ def test_predictions_that_are_not_finite_are_told() -> None:
 
 
 def test_fit_says_what_it_understood_and_writes_a_model() -> None:
-    result = Result("fit", "t.csv", "--target", "label", "--ignore", "amount", *QUICK)
+    target = ("--target", "label", "--ignore", "amount", "--test", "0.2")
+    result = Result("fit", "t.csv", *target, *QUICK)
     assert result.code == 0
     for words in (
         "t.csv: 120 rows",
         "2 numbers, 1 category, 1 ignored",
         "ignored amount: as asked",
         "label: 2 classes (big, small)",
-        "held out to measure",
+        "24 held out to measure",
+        "On 24 rows that training never saw",
         "trivial baseline",
         "variance, start",
         "Wrote t-model/",
@@ -113,11 +115,20 @@ def test_fit_says_what_it_understood_and_writes_a_model() -> None:
 def test_several_networks_say_whose_rows_are_whose() -> None:
     result = Result("fit", "t.csv", "-t", "label", "--n-estimators", "4", *QUICK)
     assert result.code == 0
-    assert "102 to train, each left out by 2 of 4 networks, 18 held out to measure" in result.output
+    assert "120 to train, each left out by 2 of 4 networks\n" in trimmed(result.output)
+    assert "On 120 rows, each predicted by networks that did not learn from it" in result.output
+    about = json.loads(Path("t-model/model.json").read_text())["about"]
+    assert about["cross_fitted"]
+    assert about["metrics"]["accuracy"] > 0
     assert max(len(line) for line in result.output.splitlines()) <= 80
     assert "n_estimators must be a whole number" in refused(
         "fit", "t.csv", "-t", "label", "--n-estimators", "0", "-o", "other"
     )
+
+
+def trimmed(text: str) -> str:
+    """Without the spaces that fill lines."""
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def test_one_seed_writes_the_same_model_twice() -> None:
@@ -228,11 +239,11 @@ REFUSED = {
     ),
     "bad share": (
         ["fit", "t.csv", "-t", "label", "--test", "1"],
-        "test must be a number in [0, 1); 1.0 came",
+        "test must be a number in [0, 1), or None for what fits the rows; 1.0 came",
     ),
     "bad rate": (
         ["fit", "t.csv", "-t", "label", "--learning-rate", "-1"],
-        "learning_rate must be a number in (0, 1], or None for what fits the depth; -1.0 came",
+        "learning_rate must be a number in (0, 1], or None for what fits rows and depth; -1.0 came",
     ),
     "bad seed": (
         ["fit", "t.csv", "-t", "label", "--seed", "-1"],

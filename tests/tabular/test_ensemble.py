@@ -39,6 +39,10 @@ def test_two_of_many_members_leave_out_each_row() -> None:
     assert (left_out.sum(0) == 4).all()
     alone = left_out & ~np.roll(left_out, 1, axis=1)
     assert (alone.sum(1) == 1).all()  # each by two neighbors
+    many = deal(np.arange(20_000.0), 8, task="regression", seed=0)
+    assert many.any(1).all()
+    assert (many.sum(1) == 2).sum() == 2000
+    assert np.ptp(many.sum(0)) <= 1
     few = deal(numbers[:5], 8, task="regression", seed=0)
     assert (few.sum(1) == 1).all()  # nobody is left with nothing to learn from
     assert (few.sum(0) <= 1).all()

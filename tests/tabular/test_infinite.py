@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from selfnorm.tabular._blend import Blend, sharpness, sharpness_of_all, weigh
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._infinite import fit_infinite
+from selfnorm.tabular._source import Source
 from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget
 from selfnorm.theory import network_kernel
 from support.tables import fitted, settings, small_source
@@ -149,6 +151,31 @@ def test_it_joins_several_networks_and_is_in_the_folder(task: str, tmp_path: Pat
     table = small_source(task).table
     np.testing.assert_array_equal(again.predict(table), result.model.predict(table).values)
     assert again.model_.blend == result.model.blend
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_figures_are_cross_fitted_where_none_is_held_out(task: str) -> None:
+    """What a row is told by who left it out does not know its target: noise is not learned."""
+    rows = 300
+    table = pa.table({"a": RNG.normal(size=rows), "b": RNG.normal(size=rows)})
+    noise = RNG.normal(size=rows) if task == "regression" else RNG.integers(0, 2, rows)
+    source = Source(table, noise, "y", task, 0)
+    result = fitted(source, settings(n_estimators=4, epochs=30, test=None))
+    assert result.evaluation.cross_fitted
+    assert result.evaluation.rows == rows
+    if task == "regression":
+        assert result.metrics["R2"] < 0.05
+        assert np.corrcoef(result.model.predict(table).values, noise)[0, 1] > 0.1
+    else:
+        assert abs(result.metrics["accuracy"] - 0.5) < 4 * 0.5 / rows**0.5
+        assert result.metrics["log loss"] > 0.66
+    kind = SelfNormClassifier if task == "classification" else SelfNormRegressor
+    estimator = kind(epochs=2, width=4, random_state=0).fit(table, noise)
+    shape = (rows,) if task == "regression" else (rows, 2)
+    assert estimator.oof_prediction_.shape == shape
+    kept = fitted(source, settings(n_estimators=4, test=0.2))
+    assert not kept.evaluation.cross_fitted
+    assert kept.evaluation.rows == 60
 
 
 def test_a_folder_of_format_1_is_read() -> None:

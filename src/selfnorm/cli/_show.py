@@ -44,8 +44,10 @@ def understood(where: str, ready: Prepared) -> Table:
     chosen = f"{len(ready.validation.inputs) if ready.validation else 0:,} to choose the best epoch"
     if ready.left_out is not None:  # these rows choose the best epoch, too
         members = ready.left_out.shape[1]
-        chosen = f"each left out by {int(ready.left_out[0].sum())} of {members} networks"
-    table.add_row("Rows", f"{trained:,} to train, {chosen}, {measured:,} held out to measure")
+        by = " or ".join(map(str, sorted(set(ready.left_out.sum(1).tolist()))))
+        chosen = f"each left out by {by} of {members} networks"
+    apart = f", {measured:,} held out to measure" if measured else ""
+    table.add_row("Rows", f"{trained:,} to train, {chosen}{apart}")
     return table
 
 

@@ -1,12 +1,14 @@
 """What a model folder says about how its model came to be, and what is read from it again."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from selfnorm.recording import Observation
-from selfnorm.tabular._model import Evaluation
+from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._settings import Settings
 from selfnorm.training._history import Epoch, History
 
@@ -31,9 +33,11 @@ def about(
         "training": {
             **{n: value for n, value in vars(settings.options).items() if hasattr(settings, n)},
             "validation": settings.validation,
+            "infinite": settings.infinite,
             "seed": settings.seed,
         },
         "metrics": dict(measured.metrics),
+        "cross_fitted": measured.cross_fitted,
         "baseline": dict(measured.baseline),
         "layers": {"before": _layers(before), "after": _layers(after)},
         "stop": history.stop,
@@ -69,6 +73,24 @@ def layers_of(recorded: Mapping[str, Any], when: str) -> tuple[Observation, ...]
         )
         for one in recorded["layers"][when]
     )
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON can hold it; what it cannot becomes None."""
+    if isinstance(value, np.integer | np.floating):
+        return value.item()
+    if isinstance(value, Collection) and not isinstance(value, str):
+        return [str(name) for name in value]
+    return value if value is None or isinstance(value, str | int | float) else None
+
+
+def parameters_of(model: TabularModel) -> dict[str, Any]:
+    """The parameters of a model that the command line trained."""
+    training = dict(model.about["training"])
+    batch = training.pop("batch_size")
+    seed = training.pop("seed")
+    known = vars(model.architecture) | training
+    return {**known, "batch_size": "auto" if batch is None else batch, "random_state": seed}
 
 
 def _layers(moments: Sequence[Observation]) -> list[dict[str, Any]]:

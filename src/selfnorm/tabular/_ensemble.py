@@ -48,8 +48,8 @@ class Judged:
 
     Attributes:
         target: What outputs stand for.
-        left_out: Which members do not learn from each row, (rows, members), booleans, as many of
-            each row; None if all learn from all.
+        left_out: Which members do not learn from each row, (rows, members), booleans, one or more
+            of each row; None if all learn from all.
     """
 
     target: Target
@@ -80,6 +80,5 @@ class Judged:
 
 def told(target: Target, outputs: Tensor, left_out: Tensor) -> Tensor:
     """What each row is told by those that left it out, together: (rows, outputs)."""
-    rows, _, width = outputs.shape
-    own = outputs[left_out.to(outputs.device)].view(rows, -1, width)
-    return target.heard(target.said(own).mean(1))
+    shares = left_out.to(outputs) / left_out.sum(1, keepdim=True).to(outputs)
+    return target.heard(torch.einsum("rk,rko->ro", shares, target.said(outputs)))

@@ -19,7 +19,7 @@ from selfnorm.tabular._ensemble import Ensemble, Judged
 from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._memory import enough_memory
-from selfnorm.tabular._model import TabularModel, build_network
+from selfnorm.tabular._model import TabularModel, build_network, cross_fitted
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source, name_of, read_source
@@ -46,6 +46,8 @@ class Prepared:
     target: Target
     training: Rows
     validation: Rows | None
+    learned: np.ndarray
+    """The target of every row to train with."""
     test: Source
     left_out: Tensor | None = None
     """Of several networks, which do not learn from each row: (rows, networks), booleans. Those rows
@@ -115,7 +117,9 @@ def prepare(source: Source, settings: Settings) -> Prepared:
     """
     device = torch_device(settings.device)
     seed, task = settings.seed, source.task
-    learned, test = hold_out(source.values, settings.test, task=task, seed=seed)
+    learned, test = hold_out(
+        source.values, settings.held_out(len(source.values)), task=task, seed=seed
+    )
     values = source.values[learned]
     several = settings.n_estimators > 1
     kept, held = hold_out(values, 0 if several else settings.validation, task=task, seed=seed)
@@ -146,7 +150,15 @@ def prepare(source: Source, settings: Settings) -> Prepared:
         left_out = torch.from_numpy(deal(values, settings.n_estimators, task=task, seed=seed))
         validation = training
     return Prepared(
-        source, encoder, target, training, validation, source.take(test), left_out, infinite
+        source,
+        encoder,
+        target,
+        training,
+        validation,
+        values[kept],
+        source.take(test),
+        left_out,
+        infinite,
     )
 
 
@@ -168,9 +180,9 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
             trained = _train(network, ready, options, seeds, progress, settings.monitor)
         history, before, after, observed = trained
         _check_finite(history, options)
-        blend = None
+        blend = told = None
         if isinstance(network, Ensemble):
-            network, blend = joined(
+            network, blend, told = joined(
                 network,
                 ready.encoder,
                 ready.target,
@@ -179,11 +191,14 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
                 infinite=ready.infinite,
             )
     model = TabularModel(ready.encoder, ready.target, settings.architecture, network, blend)
+    told = None if told is None else ready.target.decode(told)
     measured = model.measure(ready.test)
+    if not measured.rows and told is not None:
+        measured = cross_fitted(ready.target, ready.learned, told)
     columns = ready.source.table.column_names
     record = about(history, before, after, measured, settings, columns)
     model = replace(model, about=record)
-    return Result(model, history, before, after, observed, measured, settings)
+    return Result(model, history, before, after, observed, measured, settings, told)
 
 
 def _train(

@@ -1,6 +1,7 @@
 """Networks of finite and of infinite width become one prediction."""
 
 import warnings
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +17,21 @@ from selfnorm.training import Rows
 from selfnorm.training._predict import predict
 
 
+class Joined(NamedTuple):
+    """An ensemble, how its networks become one prediction, and what that says of rows left out.
+
+    Attributes:
+        network: The networks.
+        blend: Their weights, and how sharp they are.
+        told: One output for every training row, (rows, outputs), of networks that did not learn
+            from it alone; None where all learned from all.
+    """
+
+    network: Ensemble
+    blend: Blend
+    told: Tensor | None
+
+
 def joined(
     ensemble: Ensemble,
     encoder: Encoder,
@@ -24,7 +40,7 @@ def joined(
     left_out: Tensor | None,
     *,
     infinite: bool,
-) -> tuple[Ensemble, Blend]:
+) -> Joined:
     """Let infinitely wide networks join trained ones, and weigh all.
 
     What each kind says of the rows that it did not learn from decides; one that counts for nothing
@@ -42,30 +58,33 @@ def joined(
     wide = _fitted(encoder, target, rows) if infinite else []
     if left_out is None:
         shares = [0.5, *(0.5 / len(wide) for _ in wide)] if wide else [1.0]
-        sharp = 1.0
+        sharp, honest = 1.0, None
     else:
         said, targets = predict(ensemble, rows.inputs).double().cpu(), rows.targets.cpu()
-        shares, sharp = _judged(target, said, left_out, [one.left_out for one in wide], targets)
+        kinds = [one.left_out for one in wide]
+        shares, sharp, honest = _judged(target, said, left_out, kinds, targets)
     counting = [(one.network, share) for one, share in zip(wide, shares[1:], strict=True) if share]
     weights = (*(shares[0] / members,) * members, *(share for _, share in counting))
     together = Ensemble(ensemble.network, [network for network, _ in counting])
-    return together.eval(), Blend(weights, sharp)
+    return Joined(together.eval(), Blend(weights, sharp), honest)
 
 
 def _judged(
     target: Target, said: Tensor, left_out: Tensor, wide: list[Tensor], targets: Tensor
-) -> tuple[tuple[float, ...], float]:
-    """Shares of the kinds, and the sharpness of all, by what rows are told by who left them out."""
+) -> tuple[tuple[float, ...], float, Tensor]:
+    """Shares of the kinds, the sharpness of all, and what rows are told by who left them out."""
     kinds = [told(target, said, left_out), *wide]
     shares = weigh(target, kinds, targets)
     blend = Blend(shares)
-    sharp = sharpness(target, blend(target, torch.stack(kinds, 1)), targets)
-    if int(left_out[0].sum()) == 1:
-        return shares, sharp
-    first = left_out & (left_out.cumsum(1) == 1)
-    kinds[0] = told(target, said, first)
-    alone = sharpness(target, blend(target, torch.stack(kinds, 1)), targets)
-    return shares, sharpness_of_all(alone, sharp, left_out.shape[1])
+    honest = blend(target, torch.stack(kinds, 1))
+    sharp = sharpness(target, honest, targets)
+    paired = left_out.sum(1) == 2
+    if not paired.any():
+        return shares, sharp, sharp * honest
+    two = sharpness(target, honest[paired], targets[paired])
+    kinds[0] = told(target, said, left_out & (left_out.cumsum(1) == 1))
+    one = sharpness(target, blend(target, torch.stack(kinds, 1)[paired]), targets[paired])
+    return shares, sharpness_of_all(one, two, left_out.shape[1]), sharp * honest
 
 
 def _fitted(encoder: Encoder, target: Target, rows: Rows) -> list[Fitted]:
@@ -82,4 +101,10 @@ def _fitted(encoder: Encoder, target: Target, rows: Rows) -> list[Fitted]:
             SelfNormWarning,
             stacklevel=2,
         )
-        return []
+    except KeyboardInterrupt:
+        warnings.warn(
+            "Infinitely wide networks are left out, as Ctrl-C came while they learned.",
+            SelfNormWarning,
+            stacklevel=2,
+        )
+    return []

@@ -13,6 +13,7 @@ from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._output import csv_bytes, observation_table
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._storage import save_model
+from selfnorm.tabular.encoding._target import Prediction
 from selfnorm.training import History
 
 
@@ -26,8 +27,11 @@ class Result:
         before: Mean and variance of each hidden layer's activations on training rows, at the start.
         after: The same at the end.
         observed: All layers in every so many steps, if `Settings.monitor` asked for it.
-        evaluation: The model and the trivial baseline on rows that training never saw.
-        settings: What was asked for.
+        evaluation: The model and the trivial baseline on rows that training never saw; if none was
+            held out, cross-fitted.
+        settings: What was asked for, with what the rows decided.
+        told: What each training row is told by networks that did not learn from it; None if there
+            are none.
         name: What to call it: the name of the table's file.
     """
 
@@ -38,11 +42,12 @@ class Result:
     observed: tuple[Observation, ...]
     evaluation: Evaluation
     settings: Settings
+    told: Prediction | None = None
     name: str = "the table"
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The model's metrics on rows that training never saw; empty if none were held out."""
+        """The model's metrics on rows that training never saw, or cross-fitted; else empty."""
         return self.evaluation.metrics
 
     @property

@@ -24,6 +24,8 @@ Task = Literal["classification", "regression"]
 _HELD_OUT = Number(0, 1, open_high=True)
 _DROPOUT = Number(0, 1, open_high=True)
 _SEEDS = 2**32
+_TEST = 0.15
+_FEW_ROWS = 2000  # below which none is held out from several networks
 _MANY_ROWS = 3000  # from which on a table bears a wider and a deeper network
 _DEEP = 4  # layers, beyond which steps and dropout have to be smaller
 _STEPS = 600  # of a training on few rows
@@ -71,11 +73,13 @@ class Settings:
         epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.
         batch_size: Rows of a mini-batch; None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
-            .002, or .0005 in more than 4 layers.
+            .004, .008 from 3,000 rows, and .0005 in more than 4 layers.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         patience: Epochs without a better validation loss before training stops.
         validation: Share of rows that choose the best epoch; 0 for none.
-        test: Share of rows held out to measure; 0 for none.
+        test: Share of rows held out to measure; 0 for none. None for .15, or 0 where several
+            networks leave out rows of fewer than 2,000: what these are told by who left them out
+            measures as well, and all are learned from.
         categories: Columns to take as categories although they hold numbers.
         ignore: Columns to leave out.
         seed: Same seed, machine and threads: same model.
@@ -133,14 +137,19 @@ class Settings:
     batch_size: int | None = same(Options, "batch_size")
     learning_rate: float | None = parameter(
         None,
-        OrNone(Number(0, 1, open_low=True), "what fits the depth"),
-        "AdamW's, at the start. Default: .002, or .0005 in more than 4 layers.",
+        OrNone(Number(0, 1, open_low=True), "what fits rows and depth"),
+        "AdamW's, at the start. Default: .0005 to .008, by rows and depth.",
         try_=1e-3,
     )
     weight_decay: float = same(Options, "weight_decay")
     patience: int = same(Options, "patience")
     validation: float = parameter(0.15, _HELD_OUT, "Share of rows to choose the epoch.")
-    test: float = parameter(0.15, _HELD_OUT, "Share of rows held out to measure.")
+    test: float | None = parameter(
+        None,
+        OrNone(_HELD_OUT, "what fits the rows"),
+        "Share of rows held out to measure. Default: .15, or none below 2,000.",
+        try_=0.15,
+    )
     categories: Collection[str] = parameter(
         (), Names(), "Number column that is a category (repeatable)."
     )
@@ -151,6 +160,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def held_out(self, rows: int) -> float:
+        """The share of so many rows to hold out to measure."""
+        if self.test is not None:
+            return self.test
+        crossed = self.n_estimators > 1 and self.validation > 0
+        return 0.0 if crossed and rows < _FEW_ROWS else _TEST
 
     def sized(self, rows: int) -> "Settings":
         """The same, with numbers in place of what the training rows decide."""
@@ -163,7 +179,7 @@ class Settings:
             "depth": depth,
             "dropout": 0.02 if depth > _DEEP else 0.05 if many else 0.1,
             "epochs": max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)),
-            "learning_rate": 5e-4 if depth > _DEEP else 2e-3,
+            "learning_rate": 5e-4 if depth > _DEEP else 8e-3 if many else 4e-3,
         }
         return replace(self, **{n: one for n, one in fitting.items() if getattr(self, n) is None})
 

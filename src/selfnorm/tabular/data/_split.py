@@ -6,17 +6,18 @@ from sklearn.model_selection import train_test_split
 from selfnorm.errors import ArgumentError
 from selfnorm.tabular._settings import Task
 
-_PAIRED = 4  # members, of which two leave out each row
+_PAIRED = 4  # members, of which two leave out a row
+_PAIRS = 2000  # rows that are left out by two
 
 
 def deal(values: np.ndarray, members: int, *, task: Task, seed: int) -> np.ndarray:
     """Which members leave out each row: shape (rows, members), booleans.
 
     Rows are dealt into as many parts as there are members, which differ by one row at most; a
-    member leaves out a part of its own and, of four or more members, the next one's too where there
-    are twice as many rows: what two say of a row together is nearer to what all will say. With
-    fewer rows than members some leave out none. Classes are dealt one after the other, so
-    they keep their shares as far as their rows allow.
+    member leaves out a part of its own and, of four or more members, some of the next one's too:
+    all of it up to 4,000 rows, 2,000 rows of all together beyond. What one and what two say of the
+    same rows tells what all would. With few rows there are no pairs, and some leave out none.
+    Classes are dealt one after the other, so they keep their shares as far as their rows allow.
 
     Args:
         values: The target of every row.
@@ -27,11 +28,13 @@ def deal(values: np.ndarray, members: int, *, task: Task, seed: int) -> np.ndarr
     order = np.random.default_rng(seed).permutation(len(values))
     if task == "classification":
         order = order[np.argsort(values[order], kind="stable")]
-    part = np.empty(len(values), np.int64)
-    part[order] = np.arange(len(values)) % members
-    left_out = part[:, None] == np.arange(members)
-    paired = members >= _PAIRED and len(values) >= 2 * members
-    return left_out | np.roll(left_out, 1, axis=1) if paired else left_out
+    place = np.empty(len(values), np.int64)
+    place[order] = np.arange(len(values))
+    left_out = (place % members)[:, None] == np.arange(members)
+    if members < _PAIRED or len(values) < 2 * members:
+        return left_out
+    paired = place // members % max(1, len(values) // _PAIRS) == 0
+    return left_out | (np.roll(left_out, 1, axis=1) & paired[:, None])
 
 
 def hold_out(
