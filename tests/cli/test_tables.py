@@ -116,7 +116,8 @@ def test_several_networks_say_whose_rows_are_whose() -> None:
     result = Result("fit", "t.csv", "-t", "label", "--n-estimators", "4", *QUICK)
     assert result.code == 0
     assert "120 to train, each left out by 2 of 4 networks\n" in trimmed(result.output)
-    assert "On 120 rows, each predicted by networks that did not learn from it" in result.output
+    assert "On 120 rows, cross-fitted" in result.output
+    assert "Each row is predicted by networks that did not learn from it." in result.output
     about = json.loads(Path("t-model/model.json").read_text())["about"]
     assert about["cross_fitted"]
     assert about["metrics"]["accuracy"] > 0

@@ -128,19 +128,12 @@ def _trained(table: str, settings: Settings) -> "Result":
         return tabular.fit(table, settings, progress=bar, prepared=begin)
 
 
-def _unseen(result: "Result") -> str:
-    """Which rows the metrics are of."""
-    if result.evaluation.cross_fitted:
-        return "rows, each predicted by networks that did not learn from it"
-    return "rows that training never saw"
-
-
 def _report(result: "Result", folder: Path, files: tuple[str, ...]) -> None:
     from selfnorm.cli import _show
 
     history = result.history
     if result.metrics:
-        output.print(_show.metrics(result.evaluation, _unseen(result)))
+        output.print(_show.metrics(result.evaluation, "rows that training never saw"))
     output.print(_show.layers(result.before, result.after))
     output.print(f"\nWrote {folder}/: {', '.join(files)}")
     output.print(f"Next:  selfnorm predict {folder} TABLE -o predictions.csv")

@@ -51,9 +51,9 @@ def understood(where: str, ready: Prepared) -> Table:
     return table
 
 
-def metrics(found: Evaluation, what: str) -> Table:
+def metrics(found: Evaluation, what: str) -> Group:
     """Metrics beside the trivial baseline's."""
-    table = _titled(f"On {found.rows:,} {what}")
+    table = _titled(f"On {found.rows:,} {'rows, cross-fitted' if found.cross_fitted else what}")
     table.add_column("metric")
     table.add_column("model", justify="right", style="bold")
     table.add_column("trivial baseline", justify="right")
@@ -61,7 +61,8 @@ def metrics(found: Evaluation, what: str) -> Table:
         of_baseline = found.baseline.get(name)
         shown = "-" if of_baseline is None else digits(of_baseline, 4)
         table.add_row(name, digits(value, 4), shown)
-    return table
+    note = "Each row is predicted by networks that did not learn from it."
+    return Group(table, *([Text(f"{note}\n", style="dim")] if found.cross_fitted else []))
 
 
 def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group:

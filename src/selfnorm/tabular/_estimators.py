@@ -244,11 +244,11 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
     width, which join in two forms up to 5,000 rows, and calibrates: all rows serve.
 
     Args:
-        depth: Number of hidden layers; None for 2, or 3 from 3,000 rows.
+        depth: Number of hidden layers; None for 2, or 3 from 1,000 rows.
         width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
-            128 from 3,000 rows.
+            128 from 1,000 rows.
         shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
-        dropout: Rate of alpha dropout; None for .1, .05 from 3,000 rows, and .02 in more than 4
+        dropout: Rate of alpha dropout; None for .1, .05 from 1,000 rows, and .02 in more than 4
             layers: near .0232 gradients keep their size at any depth.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
             training, with SELU shaped for the depth.
@@ -260,7 +260,7 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
         patience: Epochs without a better validation loss before training stops.
         batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
-            .004, .008 from 3,000 rows, and .0005 in more than 4 layers.
+            .004, .008 from 1,000 rows, and .0005 in more than 4 layers.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         validation: Share of rows held out to choose a single network's best epoch; 0 for none. Of
             several it says only whether they leave out rows.
@@ -331,11 +331,11 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
     width, which join in two forms up to 5,000 rows, and calibrates: all rows serve.
 
     Args:
-        depth: Number of hidden layers; None for 2, or 3 from 3,000 rows.
+        depth: Number of hidden layers; None for 2, or 3 from 1,000 rows.
         width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
-            128 from 3,000 rows.
+            128 from 1,000 rows.
         shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
-        dropout: Rate of alpha dropout; None for .1, .05 from 3,000 rows, and .02 in more than 4
+        dropout: Rate of alpha dropout; None for .1, .05 from 1,000 rows, and .02 in more than 4
             layers: near .0232 gradients keep their size at any depth.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
             training, with SELU shaped for the depth.
@@ -347,7 +347,7 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
         patience: Epochs without a better validation loss before training stops.
         batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
-            .004, .008 from 3,000 rows, and .0005 in more than 4 layers.
+            .004, .008 from 1,000 rows, and .0005 in more than 4 layers.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         validation: Share of rows held out to choose a single network's best epoch; 0 for none. Of
             several it says only whether they leave out rows.

@@ -26,7 +26,7 @@ _DROPOUT = Number(0, 1, open_high=True)
 _SEEDS = 2**32
 _TEST = 0.15
 _FEW_ROWS = 2000  # below which none is held out from several networks
-_MANY_ROWS = 3000  # from which on a table bears a wider and a deeper network
+_MANY_ROWS = 1000  # from which on a table bears a wider and a deeper network
 _DEEP = 4  # layers, beyond which steps and dropout have to be smaller
 _STEPS = 600  # of a training on few rows
 _FEWEST_EPOCHS = 30
@@ -55,10 +55,10 @@ class Settings:
         target: The column to predict; None for that of a built-in data set.
         task: `classification` or `regression`; None decides by the target's values.
         width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
-            128 from 3,000 training rows.
-        depth: Hidden layers; None for 2, or 3 from 3,000 rows.
+            128 from 1,000 training rows.
+        depth: Hidden layers; None for 2, or 3 from 1,000 rows.
         shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
-        dropout: Rate of alpha dropout, below 1; None for .1, .05 from 3,000 rows, and .02 in more
+        dropout: Rate of alpha dropout, below 1; None for .1, .05 from 1,000 rows, and .02 in more
             than 4 layers.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
             training, with SELU shaped for the depth.
@@ -73,7 +73,7 @@ class Settings:
         epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.
         batch_size: Rows of a mini-batch; None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
-            .004, .008 from 3,000 rows, and .0005 in more than 4 layers.
+            .004, .008 from 1,000 rows, and .0005 in more than 4 layers.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         patience: Epochs without a better validation loss before training stops.
         validation: Share of rows that choose the best epoch; 0 for none.
@@ -109,13 +109,13 @@ class Settings:
     width: int | None = parameter(
         None,
         OrNone(SIZE, "what fits the rows"),
-        "Units of a hidden layer. Default: 64, or 128 from 3,000 rows.",
+        "Units of a hidden layer. Default: 64, or 128 from 1,000 rows.",
         try_=64,
     )
     depth: int | None = parameter(
         None,
         OrNone(SIZE, "what fits the rows"),
-        "Hidden layers. Default: 2, or 3 from 3,000 rows.",
+        "Hidden layers. Default: 2, or 3 from 1,000 rows.",
         try_=2,
     )
     shape: Shape = same(Architecture, "shape")
