@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "training": {"optim", "_lazy", "errors", "_parameters"},
     "tabular": {
-        *("training", "watch", "recording", "plots", "nn", "_lazy", "errors", "_files"),
+        *("theory", "training", "watch", "recording", "plots", "nn", "_lazy", "errors", "_files"),
         *("_parameters", "_extras"),
     },
     "cli": {
