@@ -44,6 +44,7 @@ def settings(**changes: object) -> Settings:
         width=16,
         depth=3,
         dropout=0.05,
+        weights="lecun",
         epochs=3,
         batch_size=16,
         learning_rate=1e-2,

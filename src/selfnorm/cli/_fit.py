@@ -41,7 +41,7 @@ def fit(
     width: Annotated[int | None, _option("width", show_default=False)] = Settings.width,
     shape: Annotated[Shape, _option("shape")] = Settings.shape,
     dropout: Annotated[float | None, _option("dropout", show_default=False)] = Settings.dropout,
-    weights: Annotated[Weights, _option("weights")] = Settings.weights,
+    weights: Annotated[Weights | None, _option("weights", show_default=False)] = Settings.weights,
     n_estimators: Annotated[int, _option("n_estimators")] = Settings.n_estimators,
     infinite: Annotated[bool, _option("infinite", "--infinite/--no-infinite")] = Settings.infinite,
     epochs: Annotated[int | None, _option("epochs", show_default=False)] = Settings.epochs,
@@ -115,13 +115,13 @@ def _trained(table: str, settings: Settings) -> "Result":
     from selfnorm.cli._progress import Bar
 
     with ExitStack() as stack:
-        bar = Bar(settings.weights)
+        bar = Bar()
 
         def begin(ready: "Prepared") -> None:
             output.print(_show.understood(table, ready))
             output.print()
             bar.score_name = ready.target.score_name
-            bar.epochs = settings.sized(len(ready.training)).options.epochs
+            bar.show(settings.sized(len(ready.training)))
             stack.enter_context(bar)
             stack.enter_context(interruptible())
 

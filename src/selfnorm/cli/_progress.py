@@ -7,6 +7,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from selfnorm.cli._console import problems
 from selfnorm.nn._widths import Weights
+from selfnorm.tabular._settings import Settings
 from selfnorm.training import Epoch
 from selfnorm.training import Progress as Listener
 
@@ -16,17 +17,13 @@ _NAMES: dict[Weights, str] = {"lecun": "SELU + LeCun", "orthogonal": "SELU, orth
 class Bar(Listener):
     """A training's bar, drawn while inside `with`.
 
-    Args:
-        weights: Of which kind they are, as in the settings.
-
     Attributes:
         score_name: What to call the validation score.
-        epochs: At most so many.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self) -> None:
         self.score_name = "score"
-        self.epochs = 0
+        self._epochs = 0
         self._progress = Progress(
             TextColumn("{task.description:<21}"),
             BarColumn(bar_width=12),
@@ -34,7 +31,13 @@ class Bar(Listener):
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=problems,
         )
-        self._task = self._progress.add_task(_NAMES[weights], total=None, figures="")
+        self._task = self._progress.add_task("SELU", total=None, figures="")
+
+    def show(self, settings: Settings) -> None:
+        """Which weights learn, and for how many epochs at most: of settings that are sized."""
+        self._epochs = settings.options.epochs
+        name = _NAMES[settings.architecture.weights]
+        self._progress.update(self._task, description=name)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -58,7 +61,7 @@ class Bar(Listener):
 
     def epoch(self, epoch: Epoch) -> None:
         """The figures beside the bar change."""
-        figures = f"epoch {epoch.number:>2}/{self.epochs}  loss {epoch.loss:.3f}"
+        figures = f"epoch {epoch.number:>2}/{self._epochs}  loss {epoch.loss:.3f}"
         if epoch.validation_score == epoch.validation_score:
             figures += f"  {self.score_name} {epoch.validation_score:.3g}"
         self._progress.update(self._task, figures=figures)

@@ -46,7 +46,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         width: int | None = Settings.width,
         shape: Shape = Settings.shape,
         dropout: float | None = Settings.dropout,
-        weights: Weights = Settings.weights,
+        weights: Weights | None = Settings.weights,
         n_estimators: int = Settings.n_estimators,
         infinite: bool = Settings.infinite,
         epochs: int | None = Settings.epochs,
@@ -251,7 +251,8 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
         dropout: Rate of alpha dropout; None for .1, .05 from 1,000 rows, and .02 in more than 4
             layers: near .0232 gradients keep their size at any depth.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
-            training, with SELU shaped for the depth.
+            training, with SELU shaped for the depth. None for `lecun` from 1,000 rows in up to 4
+            layers, else `orthogonal`.
         n_estimators: Networks that are trained as one and averaged. A single one is stopped by rows
             held out, and joined by none of infinite width.
         infinite: Whether infinitely wide networks join; the model then holds the encoded training
@@ -338,7 +339,8 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
         dropout: Rate of alpha dropout; None for .1, .05 from 1,000 rows, and .02 in more than 4
             layers: near .0232 gradients keep their size at any depth.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
-            training, with SELU shaped for the depth.
+            training, with SELU shaped for the depth. None for `lecun` from 1,000 rows in up to 4
+            layers, else `orthogonal`.
         n_estimators: Networks that are trained as one and averaged. A single one is stopped by rows
             held out, and joined by none of infinite width.
         infinite: Whether infinitely wide networks join; the model then holds the encoded training

@@ -61,7 +61,8 @@ class Settings:
         dropout: Rate of alpha dropout, below 1; None for .1, .05 from 1,000 rows, and .02 in more
             than 4 layers.
         weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
-            training, with SELU shaped for the depth.
+            training, with SELU shaped for the depth. None for `lecun` from 1,000 rows in up to 4
+            layers, else `orthogonal`.
         n_estimators: Networks that are trained as one and averaged. With two or more, each leaves
             out rows of its own, and what is said of each row by those that left it out chooses the
             epoch, weighs the kinds of networks and calibrates the probabilities; so no row is lost
@@ -125,7 +126,12 @@ class Settings:
         "Rate of alpha dropout. Default: .02 to .1, by rows and depth.",
         try_=0.1,
     )
-    weights: Weights = same(Architecture, "weights")
+    weights: Weights | None = parameter(
+        None,
+        OrNone(WEIGHTS, "what fits rows and depth"),
+        "Orthogonal ones are kept so. Default: by rows and depth.",
+        try_="lecun",
+    )
     n_estimators: int = same(Architecture, "n_estimators")
     infinite: bool = parameter(True, Flag(), "An infinitely wide network joins several.")
     epochs: int | None = parameter(
@@ -177,6 +183,7 @@ class Settings:
         fitting = {
             "width": 128 if many else 64,
             "depth": depth,
+            "weights": "lecun" if many and depth <= _DEEP else "orthogonal",
             "dropout": 0.02 if depth > _DEEP else 0.05 if many else 0.1,
             "epochs": max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)),
             "learning_rate": 5e-4 if depth > _DEEP else 8e-3 if many else 4e-3,

@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
+from scipy.interpolate import CubicSpline
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import (
@@ -21,10 +21,11 @@ from selfnorm.theory._quadrature import evaluate
 from selfnorm.theory._types import FloatArray
 
 Kind = Literal["ntk", "nngp"]
-_DEGREES = (32, 64, 128, 256)
+_DEGREES = (24, 48, 96, 192)
 _SMALL = 1e-11  # a last coefficient, relative to the largest
-_POINTS = 1 << 14  # of the table in the angle
+_PIECES = 1 << 14  # of the table in the angle
 _BLOCK = 1 << 22  # elements of a kernel at a time, 32 MiB
+_CHUNK = 1 << 15  # elements looked up at a time: what a processor's caches hold
 _DEEPEST = 10_000
 _REACH = 10.0
 
@@ -54,7 +55,7 @@ def network_kernel(
     a column of ones to keep it.
 
     c and c' are polynomials in the angle, to about 1e-10 of quadrature; all layers together are one
-    function of it, evaluated by cubic interpolation at 16,384 angles. The work is one product
+    function of it, evaluated by cubic interpolation between 16,385 angles. The work is one product
     `X Y^T` and one look-up an element, in blocks of 32 MiB.
 
     Args:
@@ -106,11 +107,12 @@ def network_kernel(
     result = np.empty((len(rows), len(others)))
     step = max(1, _BLOCK // max(1, len(others)))
     for begin in range(0, len(rows), step):
-        cosines = rows[begin : begin + step] @ others.T
-        result[begin : begin + step] = table(np.arccos(np.clip(cosines, -1, 1)))
+        part = result[begin : begin + step]
+        np.matmul(rows[begin : begin + step], others.T, out=part)
+        table.look_up(part.reshape(-1))
     if Y is None:
         result = (result + result.T) / 2  # a product's roundings need not be
-        np.fill_diagonal(result, table(0.0))
+        np.fill_diagonal(result, table.of_equal)
     return result
 
 
@@ -122,6 +124,30 @@ class _Dual(NamedTuple):
 
     ratio: np.polynomial.Chebyshev
     slope: np.polynomial.Chebyshev
+
+
+class _Table(NamedTuple):
+    """A function of two rows' angle: cubics on equal pieces of the root of the angle by pi.
+
+    Angles lie closer so where they are small, and what has a kink at 0 in the angle has none here.
+
+    Attributes:
+        cubics: Coefficients of each piece, from the third power down, (4, pieces).
+        of_equal: The value for equal rows.
+    """
+
+    cubics: FloatArray
+    of_equal: float
+
+    def look_up(self, cosines: FloatArray) -> None:
+        """Write the values into where their cosines are, (elements,)."""
+        for begin in range(0, len(cosines), _CHUNK):
+            part = cosines[begin : begin + _CHUNK]
+            place = np.sqrt(np.arccos(np.clip(part, -1, 1)) / np.pi) * _PIECES
+            piece = np.minimum(place.astype(np.intp), _PIECES - 1)
+            place -= piece
+            third, second, first, none = self.cubics.take(piece, axis=1)
+            part[:] = ((third * place + second) * place + first) * place + none
 
 
 def _unit_rows(X: Any, name: str) -> FloatArray:
@@ -140,7 +166,7 @@ def _unit_rows(X: Any, name: str) -> FloatArray:
     return rows / norms
 
 
-def _table(activation: Activation, depth: int, kind: Kind, bias: float) -> CubicHermiteSpline:
+def _table(activation: Activation, depth: int, kind: Kind, bias: float) -> _Table:
     try:
         return _remembered_table(activation, depth, kind, bias)
     except TypeError:  # a function that has no hash
@@ -148,9 +174,7 @@ def _table(activation: Activation, depth: int, kind: Kind, bias: float) -> Cubic
 
 
 @lru_cache(64)
-def _remembered_table(
-    activation: Activation, depth: int, kind: Kind, bias: float
-) -> CubicHermiteSpline:
+def _remembered_table(activation: Activation, depth: int, kind: Kind, bias: float) -> _Table:
     return _make_table(_remembered_dual(activation), depth, kind, bias)
 
 
@@ -159,9 +183,9 @@ def _remembered_dual(activation: Activation) -> _Dual:
     return _make_dual(activation)
 
 
-def _make_table(dual: _Dual, depth: int, kind: Kind, bias: float) -> CubicHermiteSpline:
-    """All layers as a function of the angle, on angles that lie closer where it is small."""
-    angles = np.pi * np.linspace(0, 1, _POINTS) ** 2
+def _make_table(dual: _Dual, depth: int, kind: Kind, bias: float) -> _Table:
+    """All layers as a function of the angle."""
+    angles = np.pi * np.linspace(0, 1, _PIECES + 1) ** 2
     gap = (1 - bias) * 2 * np.sin(angles / 2) ** 2  # 1 - K
     tangent = 1 - gap
     for _ in range(depth):
@@ -169,22 +193,26 @@ def _make_table(dual: _Dual, depth: int, kind: Kind, bias: float) -> CubicHermit
         gap = (1 - bias) * dual.ratio(own) * gap
         tangent = 1 - gap + (1 - bias) * dual.slope(own) * tangent
     values = tangent if kind == "ntk" else 1 - gap
-    return CubicHermiteSpline(angles, values, np.gradient(values, angles, edge_order=2))
+    spline = CubicSpline(np.arange(_PIECES + 1), values)
+    return _Table(np.ascontiguousarray(spline.c), float(values[0]))
 
 
 def _make_dual(activation: Activation) -> _Dual:
-    series = list[np.polynomial.Chebyshev]()
+    series, reached = list[np.polynomial.Chebyshev](), np.inf
     for degree in _DEGREES:
         nodes = np.polynomial.chebyshev.chebpts1(degree + 1)
         angles = np.pi / 2 * (nodes + 1)
         values = np.array([_expectations(activation, float(np.cos(angle))) for angle in angles])
         values[:, 0] = (1 - values[:, 0]) / (2 * np.sin(angles / 2) ** 2)
-        series = [
+        tried = [
             np.polynomial.Chebyshev.fit(angles, column, degree, domain=[0, np.pi])
             for column in values.T
         ]
-        ends = [np.abs(one.coef[-4:]).max() / np.abs(one.coef).max() for one in series]
-        if max(ends) < _SMALL:
+        last = max(np.abs(one.coef[-4:]).max() / np.abs(one.coef).max() for one in tried)
+        if last >= reached:  # from here on coefficients are rounding errors
+            break
+        series, reached = tried, last
+        if reached < _SMALL:
             break
     return _Dual(*series)
 
