@@ -5,9 +5,17 @@ What is more than a setting is a function here, which may return anything that f
 
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from selfnorm.tabular import _fit
+from selfnorm.tabular._ensemble import Ensemble
 
 Variant = Callable[[type, dict[str, Any]], Any]
 DEFAULT = "default"
+ALONE = {"infinite": False, "weights": "lecun"}  # where layers are compared, and nothing besides
 
 
 def settings(**changes: Any) -> Variant:
@@ -15,10 +23,86 @@ def settings(**changes: Any) -> Variant:
     return lambda estimator, given: estimator(**given | changes)
 
 
+def layers(gain: float, make: Callable[[float], nn.Module], **changes: Any) -> Variant:
+    """The estimator with other activations in its networks of finite width, and their weights.
+
+    Args:
+        gain: What LeCun's standard deviation is multiplied by.
+        make: From the rate of dropout to what stands behind each hidden layer.
+        **changes: Settings.
+    """
+
+    def build(*args: Any, **more: Any) -> nn.Module:
+        found = original(*args, **more)
+        network = found.network if isinstance(found, Ensemble) else found
+        for name, module in list(network.named_children()):
+            if name.startswith("selu"):
+                setattr(network, name, make(module.p))
+            elif name.startswith("linear"):
+                with torch.no_grad():
+                    module.weight.mul_(gain)
+        return found
+
+    original = _fit.build_network
+
+    def variant(estimator: type, given: dict[str, Any]) -> Any:
+        class Other(estimator):
+            def fit(self, X: Any, y: Any) -> Any:
+                with mock.patch.object(_fit, "build_network", build):
+                    return super().fit(X, y)
+
+        return Other(**given | ALONE | changes)
+
+    return variant
+
+
+class Normed(nn.Module):
+    """ReLU behind a normalization over units, or of each unit over rows, and dropout."""
+
+    def __init__(self, over: int, rate: float) -> None:
+        super().__init__()
+        self.over, self.rate = over, rate
+        self.means: Tensor | None = None
+        self.scales: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take (members, rows, units); over rows, running moments serve in evaluation."""
+        if self.over == -1:
+            x = (x - x.mean(-1, keepdim=True)) / (
+                x.var(-1, keepdim=True, correction=0) + 1e-5
+            ).sqrt()
+        else:
+            x = self._by_rows(x)
+        return nn.functional.dropout(torch.relu(x), self.rate, self.training)
+
+    def _by_rows(self, x: Tensor) -> Tensor:
+        if self.training or self.means is None:
+            mean, scale = x.mean(-2, keepdim=True), x.var(-2, keepdim=True, correction=0)
+            with torch.no_grad():
+                share = 1.0 if self.means is None else 0.1
+                self.means = mean.detach() if share == 1 else self.means.lerp(mean, share)
+                self.scales = scale.detach() if share == 1 else self.scales.lerp(scale, share)
+        else:
+            mean, scale = self.means.to(x), self.scales.to(x)
+        return (x - mean) / (scale + 1e-5).sqrt()
+
+
+def plain(activation: Callable[[], nn.Module]) -> Callable[[float], nn.Module]:
+    """An activation with dropout behind it."""
+    return lambda rate: nn.Sequential(activation(), nn.Dropout(rate))
+
+
 VARIANTS: dict[str, Variant] = {
     DEFAULT: settings(),
-    **{f"depth={value}": settings(depth=value) for value in (2, 4, 8, 16)},
-    **{f"weights={value}": settings(weights=value) for value in ("orthogonal", "lecun")},
-    **{f"dropout={value}": settings(dropout=value) for value in (0.0, 0.02, 0.1)},
-    **{f"n_estimators={value}": settings(n_estimators=value) for value in (1, 4, 8, 16, 32)},
+    "infinite=False": settings(infinite=False),
+    "infinite=False, LeCun": settings(**ALONE),
+    "infinite=False, ReLU": layers(2**0.5, plain(nn.ReLU)),
+    "infinite=False, Mish": layers(2**0.5, plain(nn.Mish)),
+    "infinite=False, LayerNorm": layers(1.0, lambda rate: Normed(-1, rate)),
+    "infinite=False, BatchNorm": layers(1.0, lambda rate: Normed(-2, rate)),
+    **{f"n_estimators={value}": settings(n_estimators=value) for value in (1, 4, 16, 32)},
+    **{f"weights={value}": settings(weights=value) for value in ("lecun", "orthogonal")},
+    **{f"depth={value}": settings(depth=value) for value in (1, 4, 8, 16)},
+    **{f"dropout={value}": settings(dropout=value) for value in (0.0, 0.02, 0.2)},
+    **{f"weight_decay={value}": settings(weight_decay=value) for value in (0.0, 0.1)},
 }
