@@ -94,12 +94,12 @@ def plain(activation: Callable[[], nn.Module]) -> Callable[[float], nn.Module]:
 
 VARIANTS: dict[str, Variant] = {
     DEFAULT: settings(),
-    "infinite=False": settings(infinite=False),
-    "infinite=False, LeCun": settings(**ALONE),
-    "infinite=False, ReLU": layers(2**0.5, plain(nn.ReLU)),
-    "infinite=False, Mish": layers(2**0.5, plain(nn.Mish)),
-    "infinite=False, LayerNorm": layers(1.0, lambda rate: Normed(-1, rate)),
-    "infinite=False, BatchNorm": layers(1.0, lambda rate: Normed(-2, rate)),
+    "finite": settings(infinite=False),
+    "finite LeCun": settings(**ALONE),
+    "finite ReLU": layers(2**0.5, plain(nn.ReLU)),
+    "finite Mish": layers(2**0.5, plain(nn.Mish)),
+    "finite LayerNorm": layers(1.0, lambda rate: Normed(-1, rate)),
+    "finite BatchNorm": layers(1.0, lambda rate: Normed(-2, rate)),
     **{f"n_estimators={value}": settings(n_estimators=value) for value in (1, 4, 16, 32)},
     **{f"weights={value}": settings(weights=value) for value in ("lecun", "orthogonal")},
     **{f"depth={value}": settings(depth=value) for value in (1, 4, 8, 16)},
