@@ -300,6 +300,20 @@ def test_without_validation_rows_the_training_loss_decides_and_patience_counts()
     )
 
 
+def test_no_epoch_begins_when_the_time_is_up() -> None:
+    rows = Rows(torch.randn(32, 4), torch.randn(32, 1))
+    for limit, epochs, stop in ((1e-9, 1, "time"), (3600.0, 3, "epochs"), (None, 3, "epochs")):
+        history = training.fit(
+            torch.nn.Linear(4, 1),
+            Shuffled(rows, 16),
+            loss=torch.nn.functional.mse_loss,
+            options=Options(epochs=3, time_limit=limit),
+        )
+        assert (len(history.epochs), history.stop) == (epochs, stop)
+    with pytest.raises(ArgumentError, match="time_limit must be a number"):
+        Options(time_limit=0)
+
+
 def test_a_validation_loss_that_is_never_finite_keeps_the_start_until_patience_ends() -> None:
     history, _, listening = scripted([3.0, 2, 1, 0], [math.nan] * 4, patience=3)
     assert (history.stop, history.best.number, len(history.epochs)) == ("patience", 1, 3)

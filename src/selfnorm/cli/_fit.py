@@ -46,6 +46,9 @@ def fit(
     infinite: Annotated[bool, _option("infinite", "--infinite/--no-infinite")] = Settings.infinite,
     epochs: Annotated[int | None, _option("epochs", show_default=False)] = Settings.epochs,
     patience: Annotated[int, _option("patience")] = Settings.patience,
+    time_limit: Annotated[
+        float | None, _option("time_limit", show_default=False)
+    ] = Settings.time_limit,
     batch_size: Annotated[int | None, _option("batch_size")] = Settings.batch_size,
     learning_rate: Annotated[
         float | None, _option("learning_rate", show_default=False)
@@ -90,6 +93,7 @@ def fit(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         patience=patience,
+        time_limit=time_limit,
         validation=validation,
         test=test,
         categories=tuple(category or ()),
@@ -142,6 +146,8 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...]) -> None:
             f"The loss was not finite in epoch {len(history.epochs)}; the best epoch so far, "
             f"{history.best.number}, is kept. Try a smaller --learning-rate."
         )
+    if history.stop == "time":
+        tell(f"The time was up after {len(history.epochs)} epochs; the best is kept.")
     if history.stop == "interrupted":
         fail(
             f"Stopped by Ctrl-C; the best epoch so far, {history.best.number}, is kept and saved. "

@@ -51,6 +51,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         infinite: bool = Settings.infinite,
         epochs: int | None = Settings.epochs,
         patience: int = Settings.patience,
+        time_limit: float | None = Settings.time_limit,
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: float | None = Settings.learning_rate,
         weight_decay: float = Settings.weight_decay,
@@ -69,6 +70,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         self.infinite = infinite
         self.epochs = epochs
         self.patience = patience
+        self.time_limit = time_limit
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -105,10 +107,9 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
         ready = prepare(Source(table, values, "y", self._task, dropped=0), settings)
         result = fit_prepared(ready, settings, progress)
         self._take(result.model, result.history, result.before, result.after)
-        if result.told is not None:
-            self.oof_prediction_ = result.told.probabilities
-            if self.oof_prediction_ is None:
-                self.oof_prediction_ = result.told.values
+        if (told := result.told) is not None:
+            classes = told.probabilities is not None
+            self.oof_prediction_ = told.probabilities if classes else told.values
         if self.history_.stop == "interrupted":
             warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
 
@@ -212,6 +213,7 @@ class _Estimator(BaseEstimator, metaclass=ABCMeta):
             infinite=self.infinite,
             epochs=self.epochs,
             patience=self.patience,
+            time_limit=self.time_limit,
             batch_size=None if self.batch_size == "auto" else self.batch_size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
@@ -259,6 +261,7 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
             rows.
         epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.
         patience: Epochs without a better validation loss before training stops.
+        time_limit: Seconds after which no epoch begins; None for no limit.
         batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
             .004, .008 from 1,000 rows, and .0005 in more than 4 layers.
@@ -347,6 +350,7 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
             rows.
         epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.
         patience: Epochs without a better validation loss before training stops.
+        time_limit: Seconds after which no epoch begins; None for no limit.
         batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
             .004, .008 from 1,000 rows, and .0005 in more than 4 layers.

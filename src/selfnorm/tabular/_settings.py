@@ -77,6 +77,8 @@ class Settings:
             .004, .008 from 1,000 rows, and .0005 in more than 4 layers.
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         patience: Epochs without a better validation loss before training stops.
+        time_limit: Seconds after which no epoch begins; None for no limit. What was trained until
+            then serves; networks of infinite width are fitted besides, in seconds.
         validation: Share of rows that choose the best epoch; 0 for none.
         test: Share of rows held out to measure; 0 for none. None for .15, or 0 where several
             networks leave out rows of fewer than 2,000: what these are told by who left them out
@@ -149,6 +151,7 @@ class Settings:
     )
     weight_decay: float = same(Options, "weight_decay")
     patience: int = same(Options, "patience")
+    time_limit: float | None = same(Options, "time_limit")
     validation: float = parameter(0.15, _HELD_OUT, "Share of rows to choose the epoch.")
     test: float | None = parameter(
         None,
@@ -202,6 +205,7 @@ class Settings:
         names = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience")
         return Options(
             **{name: getattr(self, name) for name in names},
+            time_limit=self.time_limit,
             keep_orthogonal=self.weights == "orthogonal",
             members=self.n_estimators,
         )

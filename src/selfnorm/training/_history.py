@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Stop = Literal["epochs", "patience", "interrupted", "diverged"]
+Stop = Literal["epochs", "patience", "time", "interrupted", "diverged"]
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def _train(
     progress: Progress,
 ) -> Stop:
     """Epoch after epoch, until there is a reason to stop."""
+    start = time.perf_counter()
     while len(state.epochs) < options.epochs:
         begin = time.perf_counter()
         mean = train_epoch(state, batches, loss, progress)
@@ -125,6 +126,8 @@ def _train(
             return "diverged"
         if epoch.number - (state.best.number if state.best else 0) >= options.patience:
             return "patience"
+        if time.perf_counter() - start >= (options.time_limit or math.inf):
+            return "time"
     return "epochs"
 
 

@@ -1,5 +1,6 @@
 """How to train: the numbers that a user may set."""
 
+import math
 from dataclasses import dataclass
 from typing import get_args
 
@@ -20,6 +21,7 @@ class Options:
         keep_orthogonal: Bring the hidden weights back to orthogonal ones after the optimizer's
             steps, as `selfnorm.optim.keep_orthogonal`; they are not decayed then.
         convolutions: Keep convolutions of stride 1 as "matrices" or as "operators", likewise.
+        time_limit: Seconds after which no epoch begins; None for no limit. One is done anyway.
         members: Networks in the model (`selfnorm.nn.MLP(members=K)`), over which the loss is a
             mean: gradients are clipped for each.
 
@@ -37,6 +39,12 @@ class Options:
     learning_rate: float = parameter(5e-4, Number(0, 1, open_low=True), "AdamW's, at the start.")
     weight_decay: float = parameter(1e-4, Number(0, 1), "AdamW's.")
     patience: int = parameter(20, Whole(1), "Epochs without gain before it stops.")
+    time_limit: float | None = parameter(
+        None,
+        OrNone(Number(0, math.inf, open_low=True), "no limit"),
+        "Seconds after which no epoch begins.",
+        try_=600,
+    )
     keep_orthogonal: bool = parameter(False, Flag(), "Keep the hidden weights orthogonal.")
     convolutions: Convolutions = parameter(
         "matrices", Choice(get_args(Convolutions)), "What they are kept as."
