@@ -96,7 +96,7 @@ def test_a_folder_that_fit_wrote(nets: str) -> None:
     assert Path("m/monitor.png").stat().st_size > 1000
     outcome = run("m", "--data", "wine", "--fail-on", "never")
     assert outcome.exit_code == 0, outcome.output
-    assert "Audit of Ensemble" in outcome.stdout
+    assert "Audit of MLP" in outcome.stdout
     outcome = run("m")
     assert outcome.exit_code == 2
     assert "--data TABLE" in outcome.stderr

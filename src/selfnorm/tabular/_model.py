@@ -64,6 +64,11 @@ class TabularModel:
     blend: Blend | None = None
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    @property
+    def finite(self) -> nn.Module:
+        """The networks of finite width, a `selfnorm.nn.MLP`; of several, with members."""
+        return self.network.network if isinstance(self.network, Ensemble) else self.network
+
     def read(self, source: Any) -> pa.Table:
         """A table for this model: a file, or a table in memory, its columns in any order.
 
