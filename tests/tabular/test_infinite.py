@@ -225,3 +225,25 @@ def test_a_blend_from_a_damaged_file_is_refused(tmp_path: Path) -> None:
         Blend((1.0,), 0.0)
     with pytest.raises(ModelFolderError):
         SelfNormRegressor.load(tmp_path)
+
+
+ODD = {
+    "a class of one row": (RNG.normal(size=(30, 3)), np.r_[[0] * 15, [1] * 14, 2]),
+    "two rows": (RNG.normal(size=(2, 3)), np.arange(2)),
+    "fewer rows than networks": (RNG.normal(size=(5, 3)), np.array([0, 1, 1, 0, 1])),
+    "one feature": (RNG.normal(size=(40, 1)), RNG.integers(0, 2, 40)),
+    "all constant but one": (np.c_[np.ones((40, 4)), RNG.normal(size=40)], np.arange(40) % 2),
+    "a class for two rows": (RNG.normal(size=(60, 3)), np.arange(60) % 30),
+    "more columns than rows": (RNG.normal(size=(20, 300)), np.arange(20) % 2),
+}
+
+
+@pytest.mark.parametrize("kind", [SelfNormClassifier, SelfNormRegressor])
+@pytest.mark.parametrize("what", ODD)
+def test_odd_tables_are_learned_from(what: str, kind: type) -> None:
+    rows, target = ODD[what]
+    model = kind(epochs=2, random_state=0).fit(rows, target)
+    assert model.predict(rows).shape == target.shape
+    if kind is SelfNormClassifier:
+        np.testing.assert_allclose(model.predict_proba(rows).sum(1), 1)
+    assert np.isfinite(model.oof_prediction_).all()
