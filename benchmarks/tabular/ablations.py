@@ -1,6 +1,7 @@
 """What a setting of our estimator is worth: `python -m benchmarks.tabular.ablations`.
 
-Every variant is measured on the same splits as the default, then compared with it task by task.
+Every variant is measured on the same splits as the default, then compared with it task by task;
+the table goes into tabular_ablations.json.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import numpy as np
 from benchmarks import table
 from benchmarks.tabular import _options, ranks, runs, tasks
 from benchmarks.tabular.__main__ import measure
+from benchmarks.tabular.judge import write
 from benchmarks.tabular.ranks import Records, Run
 from benchmarks.tabular.variants import DEFAULT, VARIANTS
 
@@ -33,8 +35,11 @@ def main() -> None:
         runs.look(folder, options.methods, "ablations")
     score = "r2" if options.half == "regression" else "accuracy"
     records = runs.read(folder, (DEFAULT, *options.methods))
-    print(f"\nDifferences of {score} from the default, mean and standard error over tasks.\n")
-    print(table.markdown(HEAD, list(compare(records, [one.name for one in chosen], score))))
+    rows = list(compare(records, [one.name for one in chosen], score))
+    title = f"Differences of {score} from the default, mean and standard error over tasks."
+    print(f"\n{title}\n\n{table.markdown(HEAD, rows)}")
+    found = {"tables": [{"title": title, "head": HEAD, "rows": rows}]}
+    write(options.results / "tabular_ablations.json", records, found)
 
 
 def compare(records: Records, names: list[str], score: str) -> Iterator[list[str]]:
