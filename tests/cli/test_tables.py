@@ -339,7 +339,7 @@ def test_ctrl_c_at_the_start_is_one_line(own_folder: Path, seconds: float) -> No
 def test_ctrl_c_keeps_the_best_epoch_and_says_so(own_folder: Path) -> None:
     command = [sys.executable, "-c", "from selfnorm.cli import main; main()", "fit", "digits"]
     process = subprocess.Popen(
-        [*command, "--epochs", "100000", "--patience", "100000", "--depth", "2"],
+        [*command, "--epochs", "100000", "--patience", "100000", "--depth", "2", "--no-infinite"],
         cwd=own_folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "FORCE_COLOR": "1", "TERM": "xterm"},
         stdout=subprocess.PIPE,
