@@ -3,6 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.tabular.standings import OURS, Judgement
 from selfnorm.plots._style import COLORS, DIM, INK, figure, plain_axes
@@ -29,6 +30,9 @@ def ranks_by_time(judged: Judgement) -> Figure:
         y=f"Mean rank of {unit} (1 is best)",
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.invert_yaxis()
     axes.margins(0.12)
     for one in judged.standings:
