@@ -247,3 +247,13 @@ def test_odd_tables_are_learned_from(what: str, kind: type) -> None:
     if kind is SelfNormClassifier:
         np.testing.assert_allclose(model.predict_proba(rows).sum(1), 1)
     assert np.isfinite(model.oof_prediction_).all()
+
+
+def test_a_penalty_that_roundings_outweigh_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, targets = rows_of("regression")
+    monkeypatch.setattr(infinite, "_RANGE", (-30.0, 2.0))
+    twice = torch.cat([inputs, inputs])  # equal rows with equal targets ask for no penalty at all
+    _, left_out = fit_infinite(twice, torch.cat([targets, targets]), NUMBERS, np.ones(4, bool))
+    assert left_out.isfinite().all()
+    below_zero = -torch.eye(3, dtype=torch.float64)
+    assert infinite._solve(below_zero, torch.ones(3, 1, dtype=torch.float64), 1e-5) is None

@@ -241,9 +241,9 @@ class SelfNormClassifier(ClassifierMixin, _Estimator):
     pieces besides; text and categorical columns become one standardized feature a category; missing
     values need no care.
 
-    Eight networks are trained as one, each without two eighths of the rows. What is said of each
-    row by those that left it out stops the training, weighs the networks against those of infinite
-    width, which join in two forms up to 5,000 rows, and calibrates: all rows serve.
+    Eight networks are trained as one, each without a part of the rows. What is said of each row by
+    those that left it out stops the training, weighs the networks against those of infinite width,
+    which join in two forms up to 5,000 rows, and calibrates: all rows serve.
 
     Args:
         depth: Number of hidden layers; None for 2, or 3 from 1,000 rows.
@@ -330,9 +330,9 @@ class SelfNormRegressor(RegressorMixin, _Estimator):
     pieces besides; text and categorical columns become one standardized feature a category; missing
     values need no care.
 
-    Eight networks are trained as one, each without two eighths of the rows. What is said of each
-    row by those that left it out stops the training, weighs the networks against those of infinite
-    width, which join in two forms up to 5,000 rows, and calibrates: all rows serve.
+    Eight networks are trained as one, each without a part of the rows. What is said of each row by
+    those that left it out stops the training, weighs the networks against those of infinite width,
+    which join in two forms up to 5,000 rows, and calibrates: all rows serve.
 
     Args:
         depth: Number of hidden layers; None for 2, or 3 from 1,000 rows.

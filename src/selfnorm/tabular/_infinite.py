@@ -88,7 +88,8 @@ def fit_infinite(inputs: Tensor, targets: Tensor, target: Target, reads: np.ndar
         MemoryError: three matrices of rows x rows do not fit into memory.
     """
     learned = inputs[:, torch.from_numpy(reads)].float().cpu()
-    wanted = _indicators(targets.cpu(), target)
+    targets = targets.cpu().double() if target.task == "regression" else targets.cpu()
+    wanted = _indicators(targets, target)
     offset = wanted.mean(0)
     wanted = wanted - offset
     kernel = torch.from_numpy(_kernel(_with_ones(learned)))
@@ -98,10 +99,12 @@ def fit_infinite(inputs: Tensor, targets: Tensor, target: Target, reads: np.ndar
         if not _RANGE[0] <= power <= _RANGE[1]:
             return math.inf
         if power not in tried:
-            coefficients, left_out = _solve(kernel, wanted, 10**power)
-            left_out = left_out + offset
-            factor = sharpness(target, left_out, targets.cpu())
-            value = float(target.loss(left_out * factor, targets.cpu().to(_like(target))))
+            solved = _solve(kernel, wanted, 10**power)
+            if solved is None:
+                return math.inf
+            coefficients, left_out = solved[0], solved[1] + offset
+            factor = sharpness(target, left_out, targets)
+            value = float(target.loss(left_out * factor, targets))
             tried[power] = value, factor, coefficients, left_out
         return tried[power][0]
 
@@ -124,23 +127,25 @@ def _least(loss: Callable[[float], float]) -> float:
     return at
 
 
-def _solve(kernel: Tensor, wanted: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
-    """Coefficients, and what each row is told by all others."""
+def _solve(kernel: Tensor, wanted: Tensor, penalty: float) -> tuple[Tensor, Tensor] | None:
+    """Coefficients, and what each row is told by all others; None if roundings prevail.
+
+    Equal rows have an angle of some 1e-8 by rounding, which adds up where they are many.
+    """
     ridge = kernel.clone()
     ridge.diagonal().add_(penalty)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(ridge))
+    factor, failed = torch.linalg.cholesky_ex(ridge)
+    if failed:
+        return None
+    inverse = torch.cholesky_inverse(factor)
     coefficients = inverse @ wanted
     return coefficients, wanted - coefficients / inverse.diagonal()[:, None]
 
 
 def _indicators(targets: Tensor, target: Target) -> Tensor:
     if target.task == "regression":
-        return targets.double()
+        return targets
     return nn.functional.one_hot(targets, target.outputs).double()
-
-
-def _like(target: Target) -> torch.dtype:
-    return torch.float64 if target.task == "regression" else torch.int64
 
 
 def _kernel(rows: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:

@@ -202,10 +202,9 @@ class Settings:
     @property
     def options(self) -> Options:
         """The part that says how it is trained, once sized."""
-        names = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience")
+        names = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience", "time_limit")
         return Options(
             **{name: getattr(self, name) for name in names},
-            time_limit=self.time_limit,
             keep_orthogonal=self.weights == "orthogonal",
             members=self.n_estimators,
         )

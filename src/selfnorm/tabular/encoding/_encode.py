@@ -122,7 +122,7 @@ class Encoder:
 
         Raises:
             TableError: a column that is in use is missing, holds something else than in training,
-                or a number too far from those of training for float32.
+                or, in models of format 1, a number too far from those of training for float32.
         """
         self.check(table)
         by_name = dict(zip(table.column_names, table.columns, strict=True))
