@@ -94,7 +94,7 @@ class Settings:
 
     Example:
         >>> Settings(target="outcome", depth=16).sized(rows=1000).architecture
-        Architecture(width=64, depth=16, shape='rectangular', dropout=0.02, ...)
+        Architecture(width=128, depth=16, ..., weights='orthogonal', n_estimators=8)
         >>> Settings(depth=2.5)
         Traceback (most recent call last):
             ...
