@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from selfnorm.tabular import _fit
-from selfnorm.tabular._ensemble import Ensemble
 
 Variant = Callable[[type, dict[str, Any]], Any]
 DEFAULT = "default"
@@ -33,15 +32,14 @@ def layers(gain: float, make: Callable[[float], nn.Module], **changes: Any) -> V
     """
 
     def build(*args: Any, **more: Any) -> nn.Module:
-        found = original(*args, **more)
-        network = found.network if isinstance(found, Ensemble) else found
+        network = original(*args, **more)
         for name, module in list(network.named_children()):
             if name.startswith("selu"):
                 setattr(network, name, make(module.p))
             elif name.startswith("linear"):
                 with torch.no_grad():
                     module.weight.mul_(gain)
-        return found
+        return network
 
     original = _fit.build_network
 
@@ -94,6 +92,7 @@ def plain(activation: Callable[[], nn.Module]) -> Callable[[float], nn.Module]:
 
 VARIANTS: dict[str, Variant] = {
     DEFAULT: settings(),
+    **{f"preset={value}": settings(preset=value) for value in ("fast", "best")},
     "finite": settings(infinite=False),
     "finite LeCun": settings(**ALONE),
     "finite ReLU": layers(2**0.5, plain(nn.ReLU)),

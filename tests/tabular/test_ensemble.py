@@ -1,17 +1,27 @@
 """Several networks trained as one: whose rows are whose, what they say, and their folder."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from selfnorm.errors import ArgumentError
-from selfnorm.tabular import SelfNormClassifier, SelfNormRegressor, load_model
+from selfnorm.tabular import (
+    SelfNormClassifier,
+    SelfNormRegressor,
+    Settings,
+    _fit,
+    fit,
+    load_model,
+)
 from selfnorm.tabular._ensemble import Ensemble, Judged
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular.data._split import deal
-from selfnorm.training import Folded, Rows
+from selfnorm.training import Folded, History, Rows
 from support.tables import fitted, settings, small_source
 
 TASKS = ("classification", "regression")
@@ -110,7 +120,7 @@ def test_it_says_the_mean_of_its_networks(task: str) -> None:
     assert [layer.layer for layer in result.after] == ["selu1", "selu2", "selu3"]
     inputs = torch.from_numpy(result.model.encoder.transform(source.table)).double()
     alone = [
-        result.model.target.decode(network.network.member(k).eval().double()(inputs))
+        result.model.target.decode(network.networks[0].member(k).eval().double()(inputs))
         for k in range(3)
     ]
     found = result.model.predict(source.table)
@@ -141,7 +151,7 @@ def test_a_folder_holds_all_of_them(kind: type, tmp_path: Path) -> None:
         assert again.get_params()["n_estimators"] == count
         np.testing.assert_array_equal(again.predict(x), model.predict(x))
         sizes.append((folder / "model.safetensors").stat().st_size)
-        assert load_model(folder).architecture.n_estimators == count
+        assert load_model(folder).architectures[0].n_estimators == count
     assert sizes[1] < 4 * sizes[0]
 
 
@@ -165,7 +175,7 @@ def test_kept_orthogonal_each_for_itself() -> None:
         small_source("classification"),
         settings(n_estimators=3, weights="orthogonal", learning_rate=1e-2, epochs=10),
     )
-    for layer in (result.model.network.network.linear2,):
+    for layer in (result.model.finite[0].linear2,):
         for weight in layer.weight.detach():
             gram = weight.T @ weight
             assert torch.linalg.matrix_norm(gram - torch.eye(len(gram)), 2) < 0.3
@@ -176,3 +186,92 @@ def test_more_networks_than_rows_leave_out_what_there_is() -> None:
     assert np.isfinite(model.predict(np.eye(4))).all()
     with pytest.raises(ArgumentError, match="n_estimators must be a whole number, 1 or more"):
         SelfNormRegressor(n_estimators=0).fit(np.eye(4), np.arange(4.0))
+
+
+def test_a_preset_decides_what_nobody_chose() -> None:
+    fast, best = Settings(preset="fast"), Settings(preset="best")
+    assert (fast.members, fast.joins) == (4, False)
+    assert (best.members, best.joins) == (8, True)
+    assert Settings(preset="fast", n_estimators=2, infinite=True).joins
+    assert 2 * fast.sized(320).epochs == Settings().sized(320).epochs == 30
+    assert len(fast.portfolio(320)) == len(Settings().portfolio(320)) == 1
+    for rows in (320, 3200):
+        shapes = best.portfolio(rows)
+        assert shapes[0] == best.sized(rows)
+        assert {one.weights for one in shapes} == {"lecun", "orthogonal"}
+        assert {one.depth for one in shapes} > {8}
+        assert len({one.n_estimators for one in shapes}) == 1
+        asked = replace(best, depth=2, weights="lecun", dropout=0.0, width=9).portfolio(rows)
+        assert {(one.depth, one.weights, one.dropout, one.width) for one in asked} == {
+            (2, "lecun", 0.0, 9)
+        }
+    assert len(Settings(preset="best", n_estimators=1).portfolio(320)) == 1
+    with pytest.raises(ArgumentError, match="preset must be one of 'fast', 'default', 'best'"):
+        Settings(preset="slow")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_best_has_networks_of_several_shapes(task: str, tmp_path: Path) -> None:
+    free = {"depth": None, "width": None, "weights": None, "learning_rate": None, "dropout": None}
+    how = settings(preset="best", n_estimators=4, infinite=True, epochs=4, **free)
+    source = small_source(task)
+    result = fitted(source, how)
+    model, blend, network = result.model, result.model.blend, result.model.network
+    assert blend is not None
+    assert isinstance(network, Ensemble)
+    assert len(network.finite) == len(model.architectures) > 1
+    assert len(blend.weights) == 4 * len(network.finite) + len(network.joined)
+    assert sum(blend.weights) == pytest.approx(1)
+    for mlp, shape in zip(network.finite, model.architectures, strict=True):
+        assert len(list(mlp.children())) == 2 * shape.depth + 1
+    # Each kind counts by itself, in the order of its weights.
+    inputs = torch.from_numpy(model.encoder.transform(source.table)).double()
+    each = copy.deepcopy(network).double()
+    kinds = [*(one(inputs).transpose(0, 1) for one in each.finite)]
+    kinds += [one(inputs)[:, None] for one in each.joined]
+    said = model.target.said(torch.cat(kinds, 1))
+    mixed = torch.einsum("k,rko->ro", torch.tensor(blend.weights, dtype=torch.float64), said)
+    expected = model.target.decode(blend.sharpness * model.target.heard(mixed))
+    found = model.predict(source.table)
+    if task == "classification":
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-9)
+    else:
+        np.testing.assert_allclose(found.values, expected.values, rtol=1e-9)
+    result.save(tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    assert again.architectures == model.architectures
+    np.testing.assert_array_equal(again.predict(source.table).values, found.values)
+
+
+def test_ctrl_c_leaves_out_the_shapes_that_have_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def stopped(network: torch.nn.Module, *rest: object, **more: object) -> History:
+        begun.append(1)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return train(network, *rest, **more)
+
+    train = _fit.train
+    monkeypatch.setattr(_fit, "train", stopped)
+    free = {"depth": None, "width": None, "weights": None, "learning_rate": None, "dropout": None}
+    how = settings(preset="best", n_estimators=2, epochs=2, infinite=False, **free)
+    result = fitted(small_source("regression"), how)
+    assert len(begun) == 2
+    assert result.history.stop == "interrupted"
+    assert len(result.model.finite) == 1
+    begun.append(0)
+    hurried = fitted(small_source("regression"), replace(how, time_limit=1e-6))
+    assert len(hurried.model.finite) == 1
+    assert hurried.history.stop == "time"
+
+
+def test_what_the_rows_decided_is_theirs_to_decide_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 4))
+    how = Settings(target="y", preset="best", n_estimators=2, infinite=False, epochs=2, test=0.0)
+    frame = pa.table({**{f"x{k}": x[:, k] for k in range(4)}, "y": x[:, 0]})
+    fit(frame, how).save(tmp_path / "m")
+    found = SelfNormRegressor.load(tmp_path / "m").get_params()
+    assert (found["preset"], found["n_estimators"], found["epochs"]) == ("best", 2, 2)
+    assert (found["depth"], found["width"], found["weights"]) == (None, None, None)

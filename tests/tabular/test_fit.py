@@ -217,10 +217,10 @@ def test_the_seed_alone_decides(task: str) -> None:
 def test_trainings_side_by_side_are_those_alone() -> None:
     """Two at once in threads: the same bits, and torch's generator and threads as they were."""
     sources = [small_source("classification"), small_source("regression")]
-    alone = [weights(source, seed) for seed, source in enumerate(sources)]
     before, state = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(3)
     try:
+        alone = [weights(source, seed) for seed, source in enumerate(sources)]
         with ThreadPoolExecutor(2) as pool:
             for _ in range(3):
                 together = pool.map(weights, sources, range(2))

@@ -32,10 +32,10 @@ def test_a_model_comes_back_as_it_was(model, tmp_path: Path) -> None:
     save_model(noted, tmp_path / "m")
     again = load_model(tmp_path / "m")
     assert again.about == {"note": "ä"}
-    assert (again.encoder, again.target, again.architecture) == (
+    assert (again.encoder, again.target, again.architectures) == (
         model.encoder,
         model.target,
-        model.architecture,
+        model.architectures,
     )
     table = small_source(model.target.task).table
     np.testing.assert_array_equal(again.predict(table).values, model.predict(table).values)
@@ -49,7 +49,7 @@ def test_orthogonal_weights_come_back_with_their_selu(tmp_path: Path) -> None:
     result = fitted(small_source("regression"), settings(weights="orthogonal", depth=20))
     result.save(tmp_path / "m")
     again = load_model(tmp_path / "m")
-    assert again.architecture.weights == "orthogonal"
+    assert again.architectures[0].weights == "orthogonal"
     assert again.network.selu1.form == result.model.network.selu1.form is not None
     table = small_source("regression").table
     np.testing.assert_array_equal(again.predict(table).values, result.model.predict(table).values)
@@ -60,8 +60,8 @@ def test_orthogonal_weights_come_back_with_their_selu(tmp_path: Path) -> None:
 
 def test_a_folder_that_does_not_tell_the_kind_of_weights(model, tmp_path: Path) -> None:
     save_model(model, tmp_path)
-    rewrite(tmp_path, lambda record: record["architecture"].pop("weights"))
-    assert load_model(tmp_path).architecture == model.architecture
+    rewrite(tmp_path, lambda record: record["architectures"][0].pop("weights"))
+    assert load_model(tmp_path).architectures == model.architectures
 
 
 def test_loading_leaves_torchs_random_numbers_alone(model, tmp_path: Path) -> None:
@@ -117,12 +117,12 @@ DAMAGE = {
     "a list": (lambda f: (f / "model.json").write_text("[]"), "model.json' is damaged"),
     "no encoder": (lambda f: damage_record(f, encoder={}), "model.json' is damaged"),
     "no network": (
-        lambda f: damage_record(f, architecture={"width": -1}),
+        lambda f: damage_record(f, architectures=[{"width": -1}]),
         "model.json' is damaged",
     ),
     "other shapes": (
         lambda f: damage_record(
-            f, architecture={"width": 9, "depth": 2, "shape": "conic", "dropout": 0}
+            f, architectures=[{"width": 9, "depth": 2, "shape": "conic", "dropout": 0}]
         ),
         "safetensors' is damaged",
     ),
@@ -219,15 +219,18 @@ NONSENSE = {
     "ignored 3": change("encoder/ignored", 3),
     "task unknown": change("target/task", "poetry"),
     "target null": change("target", None),
-    "width of 10 million": change("architecture/width", 10**7),
-    "width a float": change("architecture/width", 16.0),
-    "width too long": change("architecture/width", 10**400),
-    "depth of a billion": change("architecture/depth", 10**9),
-    "shape unknown": change("architecture/shape", "round"),
-    "weights unknown": change("architecture/weights", "square"),
-    "weights a list": change("architecture/weights", []),
-    "dropout nan": change("architecture/dropout", float("nan")),
-    "dropout true": change("architecture/dropout", True),
+    "width of 10 million": change("architectures/0/width", 10**7),
+    "width a float": change("architectures/0/width", 16.0),
+    "width too long": change("architectures/0/width", 10**400),
+    "depth of a billion": change("architectures/0/depth", 10**9),
+    "shape unknown": change("architectures/0/shape", "round"),
+    "weights unknown": change("architectures/0/weights", "square"),
+    "weights a list": change("architectures/0/weights", []),
+    "dropout nan": change("architectures/0/dropout", float("nan")),
+    "dropout true": change("architectures/0/dropout", True),
+    "no architecture": change("architectures", []),
+    "architectures a record": change("architectures", {"width": 16}),
+    "architecture null": change("architectures/0", None),
     "about null": change("about", None),
     "other weights": change("weights_sha256", "0" * 64),
 }

@@ -106,4 +106,4 @@ def _of_folder(folder: Path, data: str | None, inputs: str | None) -> "Report":
     table = loaded.read(data)
     for note in loaded.notes(table):
         tell(note)
-    return audit(loaded.finite, torch.from_numpy(loaded.encoder.transform(table)).float())
+    return audit(loaded.finite[0], torch.from_numpy(loaded.encoder.transform(table)).float())

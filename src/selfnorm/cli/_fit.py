@@ -11,7 +11,7 @@ from selfnorm.cli._console import fail, output, tell
 from selfnorm.cli._interrupt import interruptible, undisturbed
 from selfnorm.nn._widths import Shape, Weights
 from selfnorm.recording._observation import EVERY
-from selfnorm.tabular._settings import Settings, Task
+from selfnorm.tabular._settings import Preset, Settings, Task
 
 if TYPE_CHECKING:
     from selfnorm.tabular import Result
@@ -37,13 +37,18 @@ def fit(
         ),
     ] = None,
     task: Annotated[Task | None, _option("task", show_default=False)] = Settings.task,
+    preset: Annotated[Preset, _option("preset")] = Settings.preset,
     depth: Annotated[int | None, _option("depth", show_default=False)] = Settings.depth,
     width: Annotated[int | None, _option("width", show_default=False)] = Settings.width,
     shape: Annotated[Shape, _option("shape")] = Settings.shape,
     dropout: Annotated[float | None, _option("dropout", show_default=False)] = Settings.dropout,
     weights: Annotated[Weights | None, _option("weights", show_default=False)] = Settings.weights,
-    n_estimators: Annotated[int, _option("n_estimators")] = Settings.n_estimators,
-    infinite: Annotated[bool, _option("infinite", "--infinite/--no-infinite")] = Settings.infinite,
+    n_estimators: Annotated[
+        int | None, _option("n_estimators", show_default=False)
+    ] = Settings.n_estimators,
+    infinite: Annotated[
+        bool | None, _option("infinite", "--infinite/--no-infinite", show_default=False)
+    ] = Settings.infinite,
     epochs: Annotated[int | None, _option("epochs", show_default=False)] = Settings.epochs,
     patience: Annotated[int, _option("patience")] = Settings.patience,
     time_limit: Annotated[
@@ -81,6 +86,7 @@ def fit(
     settings = Settings(
         target=target,
         task=task,
+        preset=preset,
         width=width,
         depth=depth,
         shape=shape,
@@ -138,6 +144,8 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...]) -> None:
     history = result.history
     if result.metrics:
         output.print(_show.metrics(result.evaluation, "rows that training never saw"))
+    if (networks := _show.networks(result.model)) is not None:
+        output.print(networks)
     output.print(_show.layers(result.before, result.after))
     output.print(f"\nWrote {folder}/: {', '.join(files)}")
     output.print(f"Next:  selfnorm predict {folder} TABLE -o predictions.csv")

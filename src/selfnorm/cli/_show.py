@@ -4,21 +4,26 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from selfnorm.nn._widths import Weights
 from selfnorm.recording import Observation
 from selfnorm.report._numbers import digits, short, signed
-from selfnorm.tabular import Evaluation
+from selfnorm.tabular import Evaluation, TabularModel
+from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import Prepared
+from selfnorm.tabular._infinite import DEPTH
 from selfnorm.tabular._source import Source
 from selfnorm.tabular.encoding._target import ClassTarget, Target
 from selfnorm.theory import THEOREM_1
 
 _SHOWN_IGNORED = 3
 _SHOWN_LAYERS = 40
+_WEIGHTS: dict[Weights, str] = {"lecun": "LeCun", "orthogonal": "kept orthogonal"}
 
 
 def understood(where: str, ready: Prepared) -> Table:
@@ -63,6 +68,30 @@ def metrics(found: Evaluation, what: str) -> Group:
         table.add_row(name, digits(value, 4), shown)
     note = "Each row is predicted by networks that did not learn from it."
     return Group(table, *([Text(f"{note}\n", style="dim")] if found.cross_fitted else []))
+
+
+def networks(model: TabularModel) -> Table | None:
+    """The networks of an ensemble by kind, and how much each kind counts; None for a single one."""
+    network, blend = model.network, model.blend
+    if blend is None or not isinstance(network, Ensemble):
+        return None
+    table = _titled("Networks that predict together")
+    for head in ("hidden layers", "units", "weights"):
+        table.add_column(head)
+    for head in ("networks", "share"):
+        table.add_column(head, justify="right")
+    at = 0
+    for one in model.architectures:
+        share = sum(blend.weights[at : (at := at + one.n_estimators)])
+        units = f"{one.width}" if one.shape == "rectangular" else f"{one.width}, conic"
+        table.add_row(
+            str(one.depth), units, _WEIGHTS[one.weights], str(one.n_estimators), digits(share, 2)
+        )
+    for one, share in zip(network.joined, blend.weights[at:], strict=True):
+        smooth = torch.equal(one.reads, torch.from_numpy(model.encoder.views[0]))
+        what = "numbers bent" if smooth else "numbers in pieces"
+        table.add_row(str(DEPTH), "infinite", what, "1", digits(share, 2))
+    return table
 
 
 def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group:

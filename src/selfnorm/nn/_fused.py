@@ -23,10 +23,11 @@ _DROPOUTS = (AlphaDropout, nn.AlphaDropout)
 class FusedSequential(nn.Sequential):
     """A `torch.nn.Sequential` that runs linear layers and SELUs as one node of autograd's graph.
 
-    It computes what its layers compute one by one, with the same bits in the forward pass, in less
-    time: each run of `Linear`, `SELU` and `SELUAlphaDropout` (or `AlphaDropout` behind a
-    SELU) keeps one output a layer, and nothing between them calls back. The layers stay where they
-    are, under their names; whoever asks for them one by one gets them so: hooks on one of them,
+    It computes what its layers compute one by one, with the same bits in the forward pass (of an
+    input with strides, those of its copy), in less time: each run of `Linear`, `SELU` and
+    `SELUAlphaDropout` (or `AlphaDropout` behind a SELU) keeps one output a layer, and nothing
+    between them calls back. The layers stay where they are, under their names; whoever asks for
+    them one by one gets them so: hooks on one of them,
     `selfnorm.audit` and `selfnorm.monitor`, transforms of `torch.func`, forward mode, derivatives
     of the derivative, `torch.compile`, export and scripting, autocast, classes of tensors, a layer
     that is exchanged for another, and tensors that are not on the CPU.

@@ -21,19 +21,24 @@ def about(
     after: Sequence[Observation],
     measured: Evaluation,
     settings: Settings,
+    asked: Settings,
     columns: Sequence[str],
 ) -> dict[str, Any]:
     """Versions, settings, metrics, layers and epochs, as plain JSON.
 
+    Settings are those of the first networks, with numbers in place of what the rows decided; which
+    these are, is told by what was asked.
     Nothing here tells the time, so that the same training writes the same bytes.
     """
     return {
         "versions": {package: version(package) for package in ("selfnorm", "torch")},
         "columns": list(columns),
         "training": {
-            **{n: value for n, value in vars(settings.options).items() if hasattr(settings, n)},
+            **{n: value for n, value in vars(settings.options).items() if n in vars(settings)},
             "validation": settings.validation,
             "infinite": settings.infinite,
+            "preset": settings.preset,
+            "chosen": [n for n, value in vars(settings).items() if value != getattr(asked, n)],
             "seed": settings.seed,
         },
         "metrics": dict(measured.metrics),
@@ -85,11 +90,11 @@ def plain(value: Any) -> Any:
 
 
 def parameters_of(model: TabularModel) -> dict[str, Any]:
-    """The parameters of a model that the command line trained."""
+    """The parameters of a model that the command line trained; what rows decided is None again."""
     training = dict(model.about["training"])
-    batch = training.pop("batch_size")
-    seed = training.pop("seed")
-    known = vars(model.architecture) | training
+    batch, seed = training.pop("batch_size"), training.pop("seed")
+    chosen = dict.fromkeys(training.pop("chosen", ()))
+    known = vars(model.architectures[0]) | training | chosen
     return {**known, "batch_size": "auto" if batch is None else batch, "random_state": seed}
 
 

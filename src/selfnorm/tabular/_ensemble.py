@@ -16,7 +16,7 @@ class Ensemble(nn.Module):
     """Networks whose rows come first, as a training loop and a prediction have them.
 
     Args:
-        network: Members of one shape.
+        networks: Members of one shape, those of another, and so on.
         infinite: Members of infinite width, which come last.
 
     Shape:
@@ -24,10 +24,15 @@ class Ensemble(nn.Module):
         members, features); output (rows, networks, outputs).
     """
 
-    def __init__(self, network: MLP, infinite: Iterable[InfiniteNetwork] = ()) -> None:
+    def __init__(self, networks: Iterable[MLP], infinite: Iterable[InfiniteNetwork] = ()) -> None:
         super().__init__()
-        self.network = network
+        self.networks = nn.ModuleList(networks)
         self.infinite = nn.ModuleList(infinite)
+
+    @property
+    def finite(self) -> tuple[MLP, ...]:
+        """The members of finite width, those of one shape together."""
+        return tuple(one for one in self.networks if isinstance(one, MLP))
 
     @property
     def joined(self) -> tuple[InfiniteNetwork, ...]:
@@ -36,10 +41,10 @@ class Ensemble(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Each network's outputs."""
-        outputs = self.network(x.transpose(0, 1) if x.ndim == 3 else x).transpose(0, 1)
-        if not self.infinite:
-            return outputs
-        return torch.cat([outputs, *(one(x)[:, None] for one in self.infinite)], dim=1)
+        given = x.transpose(0, 1) if x.ndim == 3 else x
+        outputs = [network(given).transpose(0, 1) for network in self.networks]
+        outputs += [network(x)[:, None] for network in self.infinite]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """From a table to a trained model: read, hold out, encode, build, train, and watch the layers."""
 
 import math
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ from selfnorm.watch import monitor, observe
 _WATCHED_ROWS = 1024
 _FEWEST_ROWS = 2
 _PIECES = 8  # of a number
+_SHORTEST = 1e-9  # seconds that a limit can be
 _MOST_NUMBERS = 1 << 24  # of a table in pieces, which then takes 576 MiB at the most
 
 
@@ -121,7 +123,7 @@ def prepare(source: Source, settings: Settings) -> Prepared:
         source.values, settings.held_out(len(source.values)), task=task, seed=seed
     )
     values = source.values[learned]
-    several = settings.n_estimators > 1
+    several = settings.members > 1
     kept, held = hold_out(values, 0 if several else settings.validation, task=task, seed=seed)
     if len(kept) < _FEWEST_ROWS:
         raise ArgumentError(
@@ -129,7 +131,7 @@ def prepare(source: Source, settings: Settings) -> Prepared:
             f"and {len(held)} are held out to test and to validate. Hold out less, or add rows."
         )
     categories = set(settings.categories) - {source.name}
-    infinite = several and settings.infinite and len(kept) <= MOST_ROWS
+    infinite = settings.joins and len(kept) <= MOST_ROWS
     encoder = Encoder.fit(
         source.table,
         learned[kept],
@@ -147,7 +149,7 @@ def prepare(source: Source, settings: Settings) -> Prepared:
     validation = rows(learned[held]) if len(held) else None
     training, left_out = rows(learned[kept]), None
     if several and settings.validation:
-        left_out = torch.from_numpy(deal(values, settings.n_estimators, task=task, seed=seed))
+        left_out = torch.from_numpy(deal(values, settings.members, task=task, seed=seed))
         validation = training
     return Prepared(
         source,
@@ -169,72 +171,115 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
         SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
     """
-    settings = settings.sized(len(ready.training))
-    options, seeds = settings.options, torch.Generator().manual_seed(settings.seed)
+    chosen = settings.portfolio(len(ready.training))
+    seeds = torch.Generator().manual_seed(settings.seed)
     with enough_memory():
-        network = build_network(ready.encoder, ready.target, settings.architecture, seeds)
-        if ready.target.task == "regression":
-            _start_at_mean(network)
-        network.to(ready.device)
-        with _drawing_from(network, seeds):
-            trained = _train(network, ready, options, seeds, progress, settings.monitor)
-        history, before, after, observed = trained
-        _check_finite(history, options)
+        trained = _train_all(ready, chosen, seeds, progress)
+        first = trained[0]
+        architectures, network = (chosen[0].architecture,), first.network
         blend = told = None
-        if isinstance(network, Ensemble):
-            network, blend, told = joined(
-                network,
+        if settings.members > 1:
+            together = joined(
+                [one.network for one in trained],
                 ready.encoder,
                 ready.target,
                 ready.training,
                 ready.left_out,
                 infinite=ready.infinite,
             )
-    model = TabularModel(ready.encoder, ready.target, settings.architecture, network, blend)
+            network, blend, told = together.network, together.blend, together.told
+            architectures = tuple(trained[at].settings.architecture for at in together.kept)
+    model = TabularModel(ready.encoder, ready.target, architectures, network, blend)
     told = None if told is None else ready.target.decode(told)
     measured = model.measure(ready.test)
     if not measured.rows and told is not None:
         measured = cross_fitted(ready.target, ready.learned, told)
     columns = ready.source.table.column_names
-    record = about(history, before, after, measured, settings, columns)
+    interrupted = any(one.history.stop == "interrupted" for one in trained)
+    history = replace(first.history, stop="interrupted") if interrupted else first.history
+    record = about(history, first.before, first.after, measured, first.settings, settings, columns)
     model = replace(model, about=record)
-    return Result(model, history, before, after, observed, measured, settings, told)
+    return Result(
+        model, history, first.before, first.after, first.observed, measured, first.settings, told
+    )
+
+
+class _Trained(NamedTuple):
+    """Networks of one shape, and how their training went."""
+
+    settings: Settings
+    network: MLP
+    history: History
+    before: tuple[Observation, ...]
+    after: tuple[Observation, ...]
+    observed: tuple[Observation, ...]
+
+
+def _train_all(
+    ready: Prepared, chosen: Sequence[Settings], seeds: torch.Generator, progress: Progress
+) -> list[_Trained]:
+    """Networks of each shape, one shape after the other; a limit of time is for all together.
+
+    Ctrl-C and a limit of time leave out what has not begun, but for the first; so does a loss that
+    is never finite.
+    """
+    end = time.monotonic() + (chosen[0].time_limit or math.inf)
+    found: list[_Trained] = []
+    for at, settings in enumerate(chosen):
+        left = (end - time.monotonic()) / (len(chosen) - at)
+        if found and (found[-1].history.stop == "interrupted" or left <= 0):
+            break
+        limit = max(left, _SHORTEST) if math.isfinite(left) else None
+        try:
+            trained = _train(ready, replace(settings, time_limit=limit), seeds, progress)
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            history = replace(found[-1].history, stop="interrupted")
+            found[-1] = found[-1]._replace(history=history)
+            break
+        if not found:
+            _check_finite(trained.history, settings.options)
+        if math.isfinite(trained.history.best.loss):
+            found.append(trained._replace(settings=settings))
+    return found
 
 
 def _train(
-    network: nn.Module,
-    ready: Prepared,
-    options: Options,
-    generator: torch.Generator,
-    progress: Progress,
-    monitored: int,
-) -> tuple[History, tuple[Observation, ...], tuple[Observation, ...], tuple[Observation, ...]]:
-    """Train a network on prepared rows; watch its activations at the start and at the end.
+    ready: Prepared, settings: Settings, seeds: torch.Generator, progress: Progress
+) -> _Trained:
+    """Train networks of one shape; watch their activations at the start and at the end.
 
-    With `monitored`, watch all layers in every so many steps between, too.
+    With `settings.monitor`, watch all layers in every so many steps between, too.
     """
+    network = build_network(ready.encoder, ready.target, settings.architecture, seeds)
+    if ready.target.task == "regression":
+        _start_at_mean(network)
+    network.to(ready.device)
     stride = -(-len(ready.training) // _WATCHED_ROWS)  # a table may be sorted
     rows, watched = ready.training, ready.training.inputs[::stride]
-    size, inner, judge = options.batch_rows(len(rows)), network, ready.target
+    options = settings.options
+    size, learner, judge = options.batch_rows(len(rows)), network, ready.target
     batches = Shuffled(rows, size)
-    if isinstance(network, Ensemble):
-        inner, judge = network.network, Judged(ready.target, ready.left_out)
+    if network.members is not None:
+        learner, judge = Ensemble([network]), Judged(ready.target, ready.left_out)
         batches = Folded(rows, ready.left_out, options.members, size)
-    before = _observed(inner, watched)
-    watcher = monitor(inner, max(monitored, 1))
-    with watcher if monitored else nullcontext():
-        history = train(
-            network,
-            batches,
-            ready.validation,
-            loss=judge.loss,
-            score=judge.score,
-            options=options,
-            generator=generator,
-            progress=progress,
-        )
-    after = _observed(inner, watched)
-    return history, before, after, tuple(watcher.records)
+    with _drawing_from(network, seeds):
+        before = _observed(network, watched)
+        watcher = monitor(network, max(settings.monitor, 1))
+        with watcher if settings.monitor else nullcontext():
+            history = train(
+                learner,
+                batches,
+                ready.validation,
+                loss=judge.loss,
+                score=judge.score,
+                options=options,
+                generator=seeds,
+                progress=progress,
+            )
+        after = _observed(network, watched)
+    return _Trained(settings, network, history, before, after, tuple(watcher.records))
 
 
 def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
@@ -262,14 +307,13 @@ def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]
             module.generator = None
 
 
-def _start_at_mean(network: MLP | Ensemble) -> None:
+def _start_at_mean(network: MLP) -> None:
     """Let the first predictions be the mean, not noise of variance 1 that few rows cannot unlearn.
 
     Only the output layer's weights start at zero; the hidden layers stay LeCun-normal. Classes do
     not need it, and without it their hidden layers stay nearer to variance 1.
     """
-    inner = network.network if isinstance(network, Ensemble) else network
-    nn.init.zeros_(inner.get_parameter("output.weight"))
+    nn.init.zeros_(network.get_parameter("output.weight"))
 
 
 def _check_finite(history: History, options: Options) -> None:

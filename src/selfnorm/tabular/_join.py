@@ -1,12 +1,14 @@
 """Networks of finite and of infinite width become one prediction."""
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from selfnorm.errors import SelfNormWarning
+from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend, sharpness, sharpness_of_all, weigh
 from selfnorm.tabular._ensemble import Ensemble, told
 from selfnorm.tabular._infinite import Fitted, fit_infinite
@@ -23,17 +25,19 @@ class Joined(NamedTuple):
     Attributes:
         network: The networks.
         blend: Their weights, and how sharp they are.
+        kept: Which of the trained networks are among them, as numbers from 0.
         told: One output for every training row, (rows, outputs), of networks that did not learn
             from it alone; None where all learned from all.
     """
 
     network: Ensemble
     blend: Blend
+    kept: tuple[int, ...]
     told: Tensor | None
 
 
 def joined(
-    ensemble: Ensemble,
+    trained: Sequence[MLP],
     encoder: Encoder,
     target: Target,
     rows: Rows,
@@ -44,36 +48,43 @@ def joined(
     """Let infinitely wide networks join trained ones, and weigh all.
 
     What each kind says of the rows that it did not learn from decides; one that counts for nothing
-    is left out. Where all learned from all rows, one half is for those of finite width.
+    is left out, but for the first trained. Where all learned from all rows, one half is for those
+    of finite width.
 
     Args:
-        ensemble: Trained networks of finite width.
+        trained: Trained networks of finite width, those of one shape together.
         encoder: Who encoded the rows.
         target: What outputs stand for.
         rows: Encoded rows with their targets.
-        left_out: Which networks did not learn from each row, (rows, networks); None if all did.
+        left_out: Which networks of a shape did not learn from each row, (rows, networks); None if
+            all did.
         infinite: Whether infinitely wide networks join.
     """
-    members = int(ensemble.network.members or 1)
     wide = _fitted(encoder, target, rows) if infinite else []
     if left_out is None:
-        shares = [0.5, *(0.5 / len(wide) for _ in wide)] if wide else [1.0]
+        part = 0.5 if wide else 1.0
+        shares = (*(part / len(trained) for _ in trained), *(0.5 / len(wide) for _ in wide))
         sharp, honest = 1.0, None
     else:
-        said, targets = predict(ensemble, rows.inputs).double().cpu(), rows.targets.cpu()
+        said = [predict(Ensemble([one]), rows.inputs).double().cpu() for one in trained]
         kinds = [one.left_out for one in wide]
-        shares, sharp, honest = _judged(target, said, left_out, kinds, targets)
-    counting = [(one.network, share) for one, share in zip(wide, shares[1:], strict=True) if share]
-    weights = (*(shares[0] / members,) * members, *(share for _, share in counting))
-    together = Ensemble(ensemble.network, [network for network, _ in counting])
-    return Joined(together.eval(), Blend(weights, sharp), honest)
+        shares, sharp, honest = _judged(target, said, left_out, kinds, rows.targets.cpu())
+    kept = [at for at in range(len(trained)) if shares[at] or not at]
+    counting = [at for at in range(len(wide)) if shares[len(trained) + at]]
+    weights: list[float] = []
+    for at in kept:
+        members = int(trained[at].members or 1)
+        weights += [shares[at] / members] * members
+    weights += [shares[len(trained) + at] for at in counting]
+    together = Ensemble([trained[at] for at in kept], [wide[at].network for at in counting])
+    return Joined(together.eval(), Blend(tuple(weights), sharp), tuple(kept), honest)
 
 
 def _judged(
-    target: Target, said: Tensor, left_out: Tensor, wide: list[Tensor], targets: Tensor
+    target: Target, said: list[Tensor], left_out: Tensor, wide: list[Tensor], targets: Tensor
 ) -> tuple[tuple[float, ...], float, Tensor]:
     """Shares of the kinds, the sharpness of all, and what rows are told by who left them out."""
-    kinds = [told(target, said, left_out), *wide]
+    kinds = [*(told(target, one, left_out) for one in said), *wide]
     shares = weigh(target, kinds, targets)
     blend = Blend(shares)
     honest = blend(target, torch.stack(kinds, 1))
@@ -82,7 +93,7 @@ def _judged(
     if not paired.any():
         return shares, sharp, sharp * honest
     two = sharpness(target, honest[paired], targets[paired])
-    kinds[0] = told(target, said, left_out & (left_out.cumsum(1) == 1))
+    kinds[: len(said)] = (told(target, one, left_out & (left_out.cumsum(1) == 1)) for one in said)
     one = sharpness(target, blend(target, torch.stack(kinds, 1)[paired]), targets[paired])
     return shares, sharpness_of_all(one, two, left_out.shape[1]), sharp * honest
 

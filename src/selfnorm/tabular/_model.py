@@ -1,7 +1,7 @@
 """A trained model of a table: encoding, network and target, from table to prediction."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ from selfnorm.errors import SelfNormError
 from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
-from selfnorm.tabular._infinite import InfiniteNetwork
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._output import prediction_table
 from selfnorm.tabular._settings import Architecture
@@ -51,23 +50,24 @@ class TabularModel:
     Attributes:
         encoder: From columns to features.
         target: What the outputs stand for.
-        architecture: The hidden part of the network.
-        network: The network, a `selfnorm.nn.MLP`; of several an `Ensemble`, whose `network` is one.
+        architectures: The hidden part of the network; of several, of those of each shape.
+        network: The network, a `selfnorm.nn.MLP`; of several an `Ensemble`, whose `networks` are
+            such, those of one shape together.
         blend: How those of an ensemble become one prediction; None for a single network.
         about: How it came to be: versions, settings, metrics, epochs, layers; plain JSON.
     """
 
     encoder: Encoder
     target: Target
-    architecture: Architecture
+    architectures: tuple[Architecture, ...]
     network: nn.Module
     blend: Blend | None = None
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
-    def finite(self) -> nn.Module:
-        """The networks of finite width, a `selfnorm.nn.MLP`; of several, with members."""
-        return self.network.network if isinstance(self.network, Ensemble) else self.network
+    def finite(self) -> tuple[nn.Module, ...]:
+        """The networks of finite width, a `selfnorm.nn.MLP` each; several of one shape are one."""
+        return self.network.finite if isinstance(self.network, Ensemble) else (self.network,)
 
     def read(self, source: Any) -> pa.Table:
         """A table for this model: a file, or a table in memory, its columns in any order.
@@ -163,17 +163,10 @@ def build_network(
     target: Target,
     architecture: Architecture,
     generator: torch.Generator | None = None,
-    *,
-    views: Sequence[int] = (),
-    learned: int = 0,
-) -> MLP | Ensemble:
-    """The network that fits an encoding and a target, freshly initialized.
-
-    Several are an ensemble; infinitely wide ones join it that read the encoder's views of these
-    numbers, and have learned from so many rows.
-    """
+) -> MLP:
+    """The network that fits an encoding and a target, freshly initialized; of several, members."""
     several = architecture.n_estimators > 1
-    network = MLP(
+    return MLP(
         len(encoder.features),
         target.outputs,
         width=architecture.width,
@@ -186,10 +179,3 @@ def build_network(
         device="cpu",  # as the encoder's matrices are, whatever torch's defaults
         dtype=torch.float32,
     )
-    if not several:
-        return network
-    infinite = [
-        InfiniteNetwork(torch.from_numpy(encoder.views[view]), learned, target.outputs)
-        for view in views
-    ]
-    return Ensemble(network, infinite)

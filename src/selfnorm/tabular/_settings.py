@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any, Literal, get_args
 
 from selfnorm._parameters import (
     Choice,
@@ -21,6 +21,7 @@ from selfnorm.nn._widths import SHAPE, SIZE, WEIGHTS, Shape, Weights
 from selfnorm.training._options import Options
 
 Task = Literal["classification", "regression"]
+Preset = Literal["fast", "default", "best"]
 _HELD_OUT = Number(0, 1, open_high=True)
 _DROPOUT = Number(0, 1, open_high=True)
 _SEEDS = 2**32
@@ -28,20 +29,36 @@ _TEST = 0.15
 _FEW_ROWS = 2000  # below which none is held out from several networks
 _MANY_ROWS = 1000  # from which on a table bears a wider and a deeper network
 _DEEP = 4  # layers, beyond which steps and dropout have to be smaller
-_STEPS = 600  # of a training on few rows
-_FEWEST_EPOCHS = 30
+_DEEPER = 8  # layers of the deep networks of `best`
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a preset spends."""
+
+    members: int = 8
+    infinite: bool = True
+    steps: int = 600  # of a training on few rows
+    fewest_epochs: int = 30
+
+
+_PLANS: dict[Preset, _Plan] = {
+    "fast": _Plan(members=4, infinite=False, steps=300, fewest_epochs=15),
+    "default": _Plan(),
+    "best": _Plan(),
+}
 
 
 @dataclass(frozen=True)
 class Architecture:
     """The hidden part of the network; `selfnorm.nn.MLP` documents each field."""
 
-    width: int = parameter(128, SIZE, "Units of a hidden layer.")
-    depth: int = parameter(8, SIZE, "Hidden layers.")
-    shape: Shape = parameter("rectangular", SHAPE, "Widths of the layers.")
-    dropout: float = parameter(0.02, _DROPOUT, "Rate of alpha dropout.")
-    weights: Weights = parameter("lecun", WEIGHTS, "Orthogonal ones are kept so.")
-    n_estimators: int = parameter(8, Whole(1), "Networks trained as one.")
+    width: int = parameter(MISSING, SIZE, "Units of a hidden layer.", try_=64)
+    depth: int = parameter(MISSING, SIZE, "Hidden layers.", try_=2)
+    shape: Shape = parameter(MISSING, SHAPE, "Widths of the layers.", try_="rectangular")
+    dropout: float = parameter(MISSING, _DROPOUT, "Rate of alpha dropout.", try_=0.1)
+    weights: Weights = parameter(MISSING, WEIGHTS, "Orthogonal ones are kept so.", try_="lecun")
+    n_estimators: int = parameter(MISSING, Whole(1), "Networks trained as one.", try_=8)
 
     def __post_init__(self) -> None:
         check(self)
@@ -54,6 +71,10 @@ class Settings:
     Attributes:
         target: The column to predict; None for that of a built-in data set.
         task: `classification` or `regression`; None decides by the target's values.
+        preset: How much is spent where nothing else is said. `default`: eight networks, joined by
+            infinitely wide ones. `fast`: four networks and half the steps, joined by none. `best`:
+            three times eight networks, of other weights, width and depth, and the infinitely wide
+            ones; all are weighed by rows that they did not learn from.
         width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
             128 from 1,000 training rows.
         depth: Hidden layers; None for 2, or 3 from 1,000 rows.
@@ -66,12 +87,14 @@ class Settings:
         n_estimators: Networks that are trained as one and averaged. With two or more, each leaves
             out rows of its own, and what is said of each row by those that left it out chooses the
             epoch, weighs the kinds of networks and calibrates the probabilities; so no row is lost
-            to validation, and `validation` says only whether there is one.
+            to validation, and `validation` says only whether there is one. None for 8, or 4 if
+            `preset` is `fast`; `best` has so many of each shape.
         infinite: Whether the infinitely wide network of 16 layers joins those of two or more
             `n_estimators`, as kernel regression: in two forms, one that reads numbers as they are
             and one that reads them in pieces. It learns from up to 5,000 rows, all in memory, and
-            the model holds these rows.
-        epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.
+            the model holds these rows. None for True, or False if `preset` is `fast`.
+        epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more;
+            half of that if `preset` is `fast`.
         batch_size: Rows of a mini-batch; None takes a 32nd of the rows, from 16 to 256.
         learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
             .004, .008 from 1,000 rows, and .0005 in more than 4 layers.
@@ -98,7 +121,7 @@ class Settings:
         >>> Settings(depth=2.5)
         Traceback (most recent call last):
             ...
-        selfnorm.errors.ArgumentError: depth must be a whole number, 1 or more; 2.5 came. ...
+        selfnorm.errors.ArgumentError: depth must be a whole number, 1 or more, or None ...
     """
 
     target: str | None = parameter(
@@ -108,6 +131,9 @@ class Settings:
         None,
         OrNone(Choice(get_args(Task)), "what the target tells"),
         "Default: told by the target.",
+    )
+    preset: Preset = parameter(
+        "default", Choice(get_args(Preset)), "How much is spent where nothing else is said."
     )
     width: int | None = parameter(
         None,
@@ -121,7 +147,7 @@ class Settings:
         "Hidden layers. Default: 2, or 3 from 1,000 rows.",
         try_=2,
     )
-    shape: Shape = same(Architecture, "shape")
+    shape: Shape = parameter("rectangular", SHAPE, "Widths of the layers.")
     dropout: float | None = parameter(
         None,
         OrNone(_DROPOUT, "what fits rows and depth"),
@@ -134,8 +160,18 @@ class Settings:
         "Orthogonal ones are kept so. Default: by rows and depth.",
         try_="lecun",
     )
-    n_estimators: int = same(Architecture, "n_estimators")
-    infinite: bool = parameter(True, Flag(), "An infinitely wide network joins several.")
+    n_estimators: int | None = parameter(
+        None,
+        OrNone(Whole(1), "what the preset says"),
+        "Networks trained as one. Default: 8, of fast 4.",
+        try_=8,
+    )
+    infinite: bool | None = parameter(
+        None,
+        OrNone(Flag(), "what the preset says"),
+        "An infinitely wide network joins several. Default: but for fast.",
+        try_=True,
+    )
     epochs: int | None = parameter(
         None,
         OrNone(Whole(1), "what fits the rows"),
@@ -170,28 +206,61 @@ class Settings:
     def __post_init__(self) -> None:
         check(self)
 
+    @property
+    def members(self) -> int:
+        """How many networks are trained as one."""
+        return self.n_estimators or _PLANS[self.preset].members
+
+    @property
+    def joins(self) -> bool:
+        """Whether infinitely wide networks join them."""
+        asked = _PLANS[self.preset].infinite if self.infinite is None else self.infinite
+        return asked and self.members > 1
+
     def held_out(self, rows: int) -> float:
         """The share of so many rows to hold out to measure."""
         if self.test is not None:
             return self.test
-        crossed = self.n_estimators > 1 and self.validation > 0
+        crossed = self.members > 1 and self.validation > 0
         return 0.0 if crossed and rows < _FEW_ROWS else _TEST
 
     def sized(self, rows: int) -> "Settings":
-        """The same, with numbers in place of what the training rows decide."""
+        """The same, with numbers in place of what preset and training rows decide."""
         many = rows >= _MANY_ROWS
         depth = self.depth or (3 if many else 2)
-        options = Options(batch_size=self.batch_size)
+        options, plan = Options(batch_size=self.batch_size), _PLANS[self.preset]
         steps = math.ceil(rows / options.batch_rows(rows))
-        fitting = {
-            "width": 128 if many else 64,
-            "depth": depth,
-            "weights": "lecun" if many and depth <= _DEEP else "orthogonal",
-            "dropout": 0.02 if depth > _DEEP else 0.05 if many else 0.1,
-            "epochs": max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)),
-            "learning_rate": 5e-4 if depth > _DEEP else 8e-3 if many else 4e-3,
-        }
-        return replace(self, **{n: one for n, one in fitting.items() if getattr(self, n) is None})
+        return self._or(
+            width=128 if many else 64,
+            depth=depth,
+            weights="lecun" if many and depth <= _DEEP else "orthogonal",
+            dropout=0.02 if depth > _DEEP else 0.05 if many else 0.1,
+            n_estimators=self.members,
+            infinite=self.joins,
+            epochs=max(plan.fewest_epochs, math.ceil(plan.steps / steps)),
+            learning_rate=5e-4 if depth > _DEEP else 8e-3 if many else 4e-3,
+        )
+
+    def portfolio(self, rows: int) -> tuple["Settings", ...]:
+        """The sized settings of each shape of network: one, or several of `best`.
+
+        What was asked for is the same in all, so they may be fewer.
+        """
+        found = [self.sized(rows)]
+        if self.preset == "best" and self.members > 1:
+            other = (
+                self._or(weights="orthogonal")
+                if rows >= _MANY_ROWS
+                else self._or(width=128, depth=3, weights="lecun", dropout=0.05, learning_rate=8e-3)
+            )
+            for one in (other.sized(rows), self._or(depth=_DEEPER).sized(rows)):
+                if one not in found:
+                    found.append(one)
+        return tuple(found)
+
+    def _or(self, **choices: Any) -> "Settings":
+        """The same, with choices in place of what nobody chose."""
+        return replace(self, **{n: one for n, one in choices.items() if getattr(self, n) is None})
 
     @property
     def architecture(self) -> Architecture:
@@ -206,5 +275,5 @@ class Settings:
         return Options(
             **{name: getattr(self, name) for name in names},
             keep_orthogonal=self.weights == "orthogonal",
-            members=self.n_estimators,
+            members=self.members,
         )

@@ -21,6 +21,7 @@ from selfnorm.nn import Shape, hidden_widths
 from selfnorm.nn._widths import WEIGHTS
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
+from selfnorm.tabular._infinite import InfiniteNetwork
 from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular.encoding._columns import is_finite, require
@@ -87,7 +88,7 @@ def save_model(model: TabularModel, folder: str | Path, *, force: bool = False) 
         "about": dict(model.about),
         "target": target_to_dict(model.target),
         "encoder": model.encoder.to_dict(),
-        "architecture": vars(model.architecture),
+        "architectures": [vars(one) for one in model.architectures],
         "blend": None if model.blend is None else asdict(model.blend),
         "infinite": _infinite(model),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
@@ -139,37 +140,30 @@ def load_model(folder: str | Path) -> TabularModel:
         require(record.pop("sha256") == _digest(record), "its SHA-256 is not the one it holds")
         encoder = Encoder.from_dict(record["encoder"])
         target = target_from_dict(record["target"])
-        sizes, about, digest = record["architecture"], record["about"], record["weights_sha256"]
-        sizes = {"weights": "lecun", "n_estimators": 1} | sizes  # which older folders do not tell
-        _check_sizes(sizes)
+        about, digest = record["about"], record["weights_sha256"]
+        finite = _architectures(record)
         require(isinstance(about, dict), "'about' is not a record")
         wide = record["infinite"] if version == FORMAT else []
-        _check_infinite(wide, sizes, encoder)
-        blend = _blend(record, sizes["n_estimators"], len(wide))
+        _check_infinite(wide, finite, encoder)
+        blend = _blend(record, sum(sizes["n_estimators"] for sizes in finite), len(wide))
     except _NONSENSE as error:
         raise _damaged(record_file, error) from error
     try:
         # A network of other sizes than the weights' could fill the memory.
-        shapes = _shapes(encoder, target, sizes, wide, _size(weights_file))
+        shapes = _shapes(encoder, target, finite, wide, _size(weights_file))
         least = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
         weights = _read(weights_file, least, least + _TENSOR_HEADER * (len(shapes) + 1))
         same = hashlib.sha256(weights).hexdigest() == digest
         require(same, f"its SHA-256 is not the one in {_RECORD}")
-        state = load(weights)
+        state = {_named(name): tensor for name, tensor in load(weights).items()}
         _check_state(state, shapes)
     except (safetensors.SafetensorError, *_NONSENSE) as error:
         raise _damaged(weights_file, error) from error
-    architecture = Architecture(**sizes)
-    network = build_network(
-        encoder,
-        target,
-        architecture,
-        torch.Generator(),
-        views=[one["view"] for one in wide],
-        learned=wide[0]["rows"] if wide else 0,
-    )
+    architectures = tuple(Architecture(**sizes) for sizes in finite)
+    networks = [build_network(encoder, target, one, torch.Generator()) for one in architectures]
+    network = networks[0] if blend is None else Ensemble(networks, _empty(wide, encoder, target))
     network.load_state_dict(state)
-    return TabularModel(encoder, target, architecture, network.eval(), blend, about)
+    return TabularModel(encoder, target, architectures, network.eval(), blend, about)
 
 
 def _digest(record: Mapping[str, Any]) -> str:
@@ -236,6 +230,34 @@ def _size(path: Path) -> int:
     )
 
 
+def _architectures(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sizes of a model's networks of finite width; older folders have one shape, or tell less.
+
+    Raises:
+        ValueError: they are not as `Architecture` can take them.
+    """
+    saved = record["architectures"] if "architectures" in record else [record["architecture"]]
+    require(isinstance(saved, list) and len(saved) > 0, "there is an architecture or more")
+    found = [{"weights": "lecun", "n_estimators": 1} | sizes for sizes in saved]
+    for sizes in found:
+        _check_sizes(sizes)
+        require(len(found) == 1 or sizes["n_estimators"] > 1, "a single network is joined by none")
+    return found
+
+
+def _named(tensor: str) -> str:
+    """A tensor's name; in older folders networks of one shape are `network`."""
+    return tensor.replace("network.", "networks.0.", 1) if tensor.startswith("network.") else tensor
+
+
+def _empty(
+    wide: Sequence[Mapping[str, int]], encoder: Encoder, target: Target
+) -> list[InfiniteNetwork]:
+    """Infinitely wide networks that have learned nothing yet."""
+    views = [torch.from_numpy(view) for view in encoder.views]
+    return [InfiniteNetwork(views[one["view"]], one["rows"], target.outputs) for one in wide]
+
+
 def _check_sizes(sizes: Mapping[str, Any]) -> None:
     """Raise ValueError unless `Architecture` can take the sizes."""
     names = {"width", "depth", "shape", "dropout", "weights", "n_estimators"}
@@ -258,10 +280,10 @@ def _infinite(model: TabularModel) -> list[dict[str, int]]:
     ]
 
 
-def _check_infinite(wide: Any, sizes: Mapping[str, Any], encoder: Encoder) -> None:
+def _check_infinite(wide: Any, finite: Sequence[Mapping[str, Any]], encoder: Encoder) -> None:
     """Raise ValueError unless infinitely wide networks are as `_infinite` tells of them."""
     require(isinstance(wide, list), "the infinitely wide networks are a list")
-    require(not wide or sizes["n_estimators"] > 1, "a single network is joined by none")
+    require(not wide or finite[0]["n_estimators"] > 1, "a single network is joined by none")
     for one in wide:
         require(set(one) == {"view", "rows"}, "an infinitely wide network has a view and rows")
         require(type(one["view"]) is int and 0 <= one["view"] < len(encoder.views), "no such view")
@@ -284,7 +306,7 @@ def _blend(record: Mapping[str, Any], members: int, wide: int) -> Blend | None:
 def _shapes(
     encoder: Encoder,
     target: Target,
-    sizes: Mapping[str, Any],
+    finite: Sequence[Mapping[str, Any]],
     wide: Sequence[Mapping[str, int]],
     size: int,
 ) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
@@ -293,18 +315,18 @@ def _shapes(
     Raises:
         ValueError: the file is too small for its layers.
     """
-    for name in ("depth", "width", "n_estimators"):
-        require(sizes[name] < size, f"its {size:,} bytes are too few for the network's {name}")
-    depth = sizes["depth"]
-    hidden = hidden_widths(sizes["width"], depth, sizes["shape"], target.outputs)
-    widths = [len(encoder.features), *hidden, target.outputs]
-    names = [*(f"linear{number}" for number in range(1, depth + 1)), "output"]
-    several = sizes["n_estimators"] > 1
-    first, prefix = ((sizes["n_estimators"],), "network.") if several else ((), "")
     shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
-    for name, fan_in, units in zip(names, widths[:-1], widths[1:], strict=True):
-        shapes[f"{prefix}{name}.weight"] = (*first, units, fan_in), torch.float32
-        shapes[f"{prefix}{name}.bias"] = (*first, units), torch.float32
+    for at, sizes in enumerate(finite):
+        for name in ("depth", "width", "n_estimators"):
+            require(sizes[name] < size, f"its {size:,} bytes are too few for the network's {name}")
+        depth, members = sizes["depth"], sizes["n_estimators"]
+        hidden = hidden_widths(sizes["width"], depth, sizes["shape"], target.outputs)
+        widths = [len(encoder.features), *hidden, target.outputs]
+        names = [*(f"linear{number}" for number in range(1, depth + 1)), "output"]
+        first, prefix = ((members,), f"networks.{at}.") if members > 1 else ((), "")
+        for name, fan_in, units in zip(names, widths[:-1], widths[1:], strict=True):
+            shapes[f"{prefix}{name}.weight"] = (*first, units, fan_in), torch.float32
+            shapes[f"{prefix}{name}.bias"] = (*first, units), torch.float32
     for at, one in enumerate(wide):
         rows, inputs = one["rows"], int(encoder.views[one["view"]].sum())
         require(rows < size, f"its {size:,} bytes are too few for its rows")

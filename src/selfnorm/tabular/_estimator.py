@@ -1,0 +1,234 @@
+# scikit-learn has no annotations; what is inferred from its defaults is too narrow.
+# pyright: reportArgumentType=false
+"""What both estimators are: parameters, tables in, training, folders."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from selfnorm.errors import ArgumentError, ModelFolderError, SelfNormWarning
+from selfnorm.nn import Shape
+from selfnorm.nn._widths import Weights
+from selfnorm.recording import Observation
+from selfnorm.tabular._about import history_of, layers_of, parameters_of, plain
+from selfnorm.tabular._fit import fit_prepared, prepare
+from selfnorm.tabular._model import TabularModel
+from selfnorm.tabular._settings import Preset, Settings, Task
+from selfnorm.tabular._source import Source
+from selfnorm.tabular._storage import load_model, save_model
+from selfnorm.tabular.data._table import as_table
+from selfnorm.tabular.encoding._target import ClassTarget, Prediction
+from selfnorm.training import History, Progress
+
+
+class Estimator(BaseEstimator, metaclass=ABCMeta):
+    """What the two estimators share."""
+
+    _task: ClassVar[Task]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    def __init__(
+        self,
+        *,
+        preset: Preset = Settings.preset,
+        depth: int | None = Settings.depth,
+        width: int | None = Settings.width,
+        shape: Shape = Settings.shape,
+        dropout: float | None = Settings.dropout,
+        weights: Weights | None = Settings.weights,
+        n_estimators: int | None = Settings.n_estimators,
+        infinite: bool | None = Settings.infinite,
+        epochs: int | None = Settings.epochs,
+        patience: int = Settings.patience,
+        time_limit: float | None = Settings.time_limit,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float | None = Settings.learning_rate,
+        weight_decay: float = Settings.weight_decay,
+        validation: float = Settings.validation,
+        categories: Collection[str] | None = None,
+        ignore: Collection[str] | None = None,
+        device: str = Settings.device,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.preset: Preset = preset
+        self.depth = depth
+        self.width = width
+        self.shape = shape
+        self.dropout = dropout
+        self.weights = weights
+        self.n_estimators = n_estimators
+        self.infinite = infinite
+        self.epochs = epochs
+        self.patience = patience
+        self.time_limit = time_limit
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.validation = validation
+        self.categories = categories
+        self.ignore = ignore
+        self.device = device
+        self.random_state = random_state
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train on a table."""
+
+    @abstractmethod
+    def _values(self, y: Any) -> np.ndarray:
+        """The target, checked: shape (rows,)."""
+
+    @abstractmethod
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict every row of a table."""
+
+    def _fit(self, X: Any, y: Any, progress: Progress) -> None:
+        if y is None:
+            raise ArgumentError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None. Call "
+                "fit(X, y)."
+            )
+        table = self._table(X, reset=True)
+        values = self._values(y)
+        check_consistent_length(X, values)
+        if len(values) < 2:
+            raise ArgumentError("Training needs two rows or more; n_samples = 1. Add rows.")
+        settings = self._settings()
+        ready = prepare(Source(table, values, "y", self._task, dropped=0), settings)
+        result = fit_prepared(ready, settings, progress)
+        self._take(result.model, result.history, result.before, result.after)
+        if (told := result.told) is not None:
+            classes = told.probabilities is not None
+            self.oof_prediction_ = told.probabilities if classes else told.values
+        if self.history_.stop == "interrupted":
+            warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
+
+    def _take(
+        self,
+        model: TabularModel,
+        history: History,
+        before: tuple[Observation, ...],
+        after: tuple[Observation, ...],
+    ) -> None:
+        """What an estimator knows once it is fitted."""
+        self.model_ = model
+        self.history_ = history
+        self.layers_before_ = before
+        self.layers_after_ = after
+        self.n_iter_ = len(history.epochs)
+        if isinstance(model.target, ClassTarget):
+            self.classes_ = np.asarray(model.target.classes)
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write the fitted estimator as a model folder, which the command line can use too.
+
+        The parameters are recorded, but a `random_state` that is a generator.
+
+        Args:
+            folder: Where to; it is made if needed.
+            force: Write over a model that is there.
+
+        Raises:
+            ModelFolderError: The folder cannot be written to, or is not empty.
+            sklearn.exceptions.NotFittedError: There is nothing to save yet.
+        """
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        own = {
+            "parameters": {name: plain(value) for name, value in self.get_params().items()},
+            "named": names is not None,
+        }
+        model = replace(self.model_, about={**self.model_.about, "estimator": own})
+        save_model(model, folder, force=force)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """A fitted estimator from a model folder, of `save` or of `selfnorm fit`; no code is run.
+
+        Raises:
+            ModelFolderError: The folder is missing or damaged.
+            ArgumentError: It holds a model of the other task.
+        """
+        model = load_model(folder)
+        if model.target.task != cls._task:
+            raise ArgumentError(
+                f"{cls.__name__} loads models of {cls._task}; '{folder}' holds one of "
+                f"{model.target.task}. Use the other estimator."
+            )
+        try:
+            return cls._of(model)
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+            raise ModelFolderError(
+                f"An estimator is restored from what its folder tells of its training; "
+                f"'{folder}' does not tell ({type(error).__name__}: {error}). Use "
+                "selfnorm.tabular.load_model, or fit it again."
+            ) from error
+
+    @classmethod
+    def _of(cls, model: TabularModel) -> Self:
+        """The fitted estimator of a model, by what is recorded about it."""
+        own, columns = model.about.get("estimator"), model.about["columns"]
+        estimator = cls(**(own["parameters"] if own else parameters_of(model)))
+        estimator.n_features_in_ = len(columns)
+        if own is None or own["named"]:
+            estimator.feature_names_in_ = np.asarray(columns, dtype=object)
+        before, after = (layers_of(model.about, when) for when in ("before", "after"))
+        estimator._take(model, history_of(model.about), before, after)
+        return estimator
+
+    def _predict(self, X: Any) -> Prediction:
+        check_is_fitted(self)
+        table = self._table(X, reset=False)
+        for note in self.model_.encoder.notes(table):
+            warnings.warn(note, SelfNormWarning, stacklevel=3)
+        return self.model_.predict(table)
+
+    def _table(self, X: Any, *, reset: bool) -> pa.Table:
+        """X as a table; sets, or checks against, the number and names of its columns."""
+        if hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc"):
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            return as_table(X)
+        array = check_array(X, dtype=None, ensure_all_finite="allow-nan", estimator=self)
+        validate_data(self, array, skip_check_array=True, reset=reset)
+        return as_table(array)
+
+    def _settings(self) -> Settings:
+        return Settings(
+            preset=self.preset,
+            depth=self.depth,
+            width=self.width,
+            shape=self.shape,
+            dropout=self.dropout,
+            weights=self.weights,
+            n_estimators=self.n_estimators,
+            infinite=self.infinite,
+            epochs=self.epochs,
+            patience=self.patience,
+            time_limit=self.time_limit,
+            batch_size=None if self.batch_size == "auto" else self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            validation=self.validation,
+            test=0.0,
+            categories=self.categories or (),
+            ignore=self.ignore or (),
+            device=self.device,
+            seed=int(check_random_state(self.random_state).randint(2**31)),
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
