@@ -191,7 +191,7 @@ def test_more_networks_than_rows_leave_out_what_there_is() -> None:
 def test_a_preset_decides_what_nobody_chose() -> None:
     fast, best = Settings(preset="fast"), Settings(preset="best")
     assert (fast.members, fast.joins) == (4, False)
-    assert (best.members, best.joins) == (8, True)
+    assert (best.members, best.joins) == (16, True)
     assert Settings(preset="fast", n_estimators=2, infinite=True).joins
     assert 2 * fast.sized(320).epochs == Settings().sized(320).epochs == 30
     assert len(fast.portfolio(320)) == len(Settings().portfolio(320)) == 1

@@ -30,8 +30,8 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
 
     Args:
         preset: How much is spent where nothing else is said: `default`; `fast`, four networks, half
-            the steps, none of infinite width; or `best`, eight networks each of other weights,
-            width and depth besides, three times the work.
+            the steps, none of infinite width; or `best`, sixteen networks of each of three
+            kinds, which differ in weights, width and depth: some five times the work.
         depth: Number of hidden layers; None for 2, or 3 from 1,000 rows.
         width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
             128 from 1,000 rows.
@@ -42,7 +42,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
             training, with SELU shaped for the depth. None for `lecun` from 1,000 rows in up to 4
             layers, else `orthogonal`.
         n_estimators: Networks that are trained as one and averaged. A single one is stopped by rows
-            held out, and joined by none of infinite width. None for 8, or 4 if `preset` is `fast`.
+            held out, and joined by none of infinite width. None for 8, 4 if `fast`, 16 if `best`.
         infinite: Whether infinitely wide networks join; the model then holds the encoded training
             rows. None for True, or False if `preset` is `fast`.
         epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.
@@ -122,8 +122,8 @@ class SelfNormRegressor(RegressorMixin, Estimator):
 
     Args:
         preset: How much is spent where nothing else is said: `default`; `fast`, four networks, half
-            the steps, none of infinite width; or `best`, eight networks each of other weights,
-            width and depth besides, three times the work.
+            the steps, none of infinite width; or `best`, sixteen networks of each of three
+            kinds, which differ in weights, width and depth: some five times the work.
         depth: Number of hidden layers; None for 2, or 3 from 1,000 rows.
         width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
             128 from 1,000 rows.
@@ -134,7 +134,7 @@ class SelfNormRegressor(RegressorMixin, Estimator):
             training, with SELU shaped for the depth. None for `lecun` from 1,000 rows in up to 4
             layers, else `orthogonal`.
         n_estimators: Networks that are trained as one and averaged. A single one is stopped by rows
-            held out, and joined by none of infinite width. None for 8, or 4 if `preset` is `fast`.
+            held out, and joined by none of infinite width. None for 8, 4 if `fast`, 16 if `best`.
         infinite: Whether infinitely wide networks join; the model then holds the encoded training
             rows. None for True, or False if `preset` is `fast`.
         epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.

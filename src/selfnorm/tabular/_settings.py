@@ -45,7 +45,7 @@ class _Plan:
 _PLANS: dict[Preset, _Plan] = {
     "fast": _Plan(members=4, infinite=False, steps=300, fewest_epochs=15),
     "default": _Plan(),
-    "best": _Plan(),
+    "best": _Plan(members=16),
 }
 
 
@@ -73,8 +73,8 @@ class Settings:
         task: `classification` or `regression`; None decides by the target's values.
         preset: How much is spent where nothing else is said. `default`: eight networks, joined by
             infinitely wide ones. `fast`: four networks and half the steps, joined by none. `best`:
-            three times eight networks, of other weights, width and depth, and the infinitely wide
-            ones; all are weighed by rows that they did not learn from.
+            three times sixteen networks, of other weights, width and depth, and the infinitely
+            wide ones; all are weighed by rows that they did not learn from.
         width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
             128 from 1,000 training rows.
         depth: Hidden layers; None for 2, or 3 from 1,000 rows.
@@ -87,8 +87,8 @@ class Settings:
         n_estimators: Networks that are trained as one and averaged. With two or more, each leaves
             out rows of its own, and what is said of each row by those that left it out chooses the
             epoch, weighs the kinds of networks and calibrates the probabilities; so no row is lost
-            to validation, and `validation` says only whether there is one. None for 8, or 4 if
-            `preset` is `fast`; `best` has so many of each shape.
+            to validation, and `validation` says only whether there is one. None for 8, 4 if
+            `preset` is `fast`, and 16 of each shape if it is `best`.
         infinite: Whether the infinitely wide network of 16 layers joins those of two or more
             `n_estimators`, as kernel regression: in two forms, one that reads numbers as they are
             and one that reads them in pieces. It learns from up to 5,000 rows, all in memory, and
@@ -163,7 +163,7 @@ class Settings:
     n_estimators: int | None = parameter(
         None,
         OrNone(Whole(1), "what the preset says"),
-        "Networks trained as one. Default: 8, of fast 4.",
+        "Networks trained as one. Default: 8, fast 4, best 16.",
         try_=8,
     )
     infinite: bool | None = parameter(

@@ -2,7 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """From a table to a matrix whose columns have mean 0 and variance 1: what a SELU network needs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -133,6 +133,20 @@ class Encoder:
             column.encode(by_name[column.name], matrix[:, at : at + width])
             at += width
         return matrix
+
+    def blocks(self, table: pa.Table, rows: int) -> Iterator[np.ndarray]:
+        """The same matrix, so many rows at a time; one block of none where the table has none.
+
+        Raises:
+            TableError: as `transform`.
+        """
+        for at in range(0, max(1, table.num_rows), rows):
+            try:
+                block = self.transform(table.slice(at, rows))
+            except TableError:
+                self.transform(table)  # which tells the row's number in the whole table
+                raise
+            yield block
 
     def check(self, table: pa.Table) -> None:
         """Raise if a column that is in use is missing.
