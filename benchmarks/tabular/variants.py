@@ -3,7 +3,8 @@
 What is more than a setting is a function here, which may return anything that fits and predicts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from selfnorm.tabular import _fit
+from selfnorm.tabular._ensemble import Judged
+from selfnorm.tabular.encoding import _columns
 
 Variant = Callable[[type, dict[str, Any]], Any]
 DEFAULT = "default"
@@ -42,16 +45,64 @@ def layers(gain: float, make: Callable[[float], nn.Module], **changes: Any) -> V
         return network
 
     original = _fit.build_network
+    return within((_fit, "build_network", build), **ALONE | changes)
+
+
+def within(*others: tuple[Any, str, Any], **changes: Any) -> Variant:
+    """The estimator fitted and asked with other parts: (where, name, what stands there)."""
 
     def variant(estimator: type, given: dict[str, Any]) -> Any:
         class Other(estimator):
             def fit(self, X: Any, y: Any) -> Any:
-                with mock.patch.object(_fit, "build_network", build):
+                with exchanged(others):
                     return super().fit(X, y)
 
-        return Other(**given | ALONE | changes)
+            def _predict(self, X: Any) -> Any:
+                with exchanged(others):
+                    return super()._predict(X)
+
+        return Other(**given | changes)
 
     return variant
+
+
+@contextmanager
+def exchanged(others: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Inside, other parts stand in place of ours."""
+    with ExitStack() as stack:
+        for place, name, other in others:
+            stack.enter_context(mock.patch.object(place, name, other))
+        yield
+
+
+class Smoothed(Judged):
+    """Networks learn classes of which each has a share of a tenth everywhere."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of rows to learn from; of rows that validate as it is."""
+        said, goals, alone = self._pairs(outputs, targets)
+        if not alone or self.target.task == "regression":
+            return super().loss(outputs, targets)
+        return nn.functional.cross_entropy(said, goals, label_smoothing=0.1)
+
+
+def constant(optimizer: torch.optim.Optimizer, _: int) -> Any:
+    """No schedule: the learning rate stays."""
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+def refitted(estimator: type, given: dict[str, Any]) -> Any:
+    """Networks of finite width that learn again, from all rows, for as long as was best."""
+
+    class Other(estimator):
+        def fit(self, X: Any, y: Any) -> Any:
+            super().fit(X, y)
+            best = self.history_.best.number
+            again = estimator(**given | {"validation": 0, "infinite": False, "epochs": best})
+            self.model_.network.networks = again.fit(X, y).model_.network.networks
+            return self
+
+    return Other(**given)
 
 
 class Normed(nn.Module):
@@ -97,8 +148,14 @@ VARIANTS: dict[str, Variant] = {
     "finite LeCun": settings(**ALONE),
     "finite ReLU": layers(2**0.5, plain(nn.ReLU)),
     "finite Mish": layers(2**0.5, plain(nn.Mish)),
+    "finite plain dropout": layers(1.0, plain(nn.SELU)),
     "finite LayerNorm": layers(1.0, lambda rate: Normed(-1, rate)),
     "finite BatchNorm": layers(1.0, lambda rate: Normed(-2, rate)),
+    "numbers in no pieces": within((_fit, "_PIECES", 0)),
+    "numbers not bent": within((_columns, "_bent", lambda values, _: values)),
+    "label smoothing": within((_fit, "Judged", Smoothed)),
+    "constant rate": within((torch.optim.lr_scheduler, "CosineAnnealingLR", constant)),
+    "refitted": refitted,
     **{f"n_estimators={value}": settings(n_estimators=value) for value in (1, 4, 16, 32)},
     **{f"weights={value}": settings(weights=value) for value in ("lecun", "orthogonal")},
     **{f"depth={value}": settings(depth=value) for value in (1, 4, 8, 16)},
