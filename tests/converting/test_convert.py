@@ -3,6 +3,7 @@
 import copy
 import importlib
 import io
+import pickle
 import warnings
 from collections.abc import Callable
 
@@ -244,11 +245,42 @@ def test_what_cannot_be_traced_is_named(model: type[nn.Module], says: str) -> No
     assert isinstance(new.act, nn.SELU)  # modules are converted all the same
 
 
-def test_methods_of_a_rewritten_class_are_told_of() -> None:
-    model = Tricky()
-    model.register_forward_hook(lambda *_: None)
-    _, changes = selfnorm.convert(model)
-    assert any(change.kind == "note" and "hooks" in change.before for change in changes)
+class Kept(Tricky):
+    """With what a `forward` does not show: a method, an attribute, a hook."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = 42
+        self.heard: list[int] = []
+        self.register_forward_hook(hear)
+
+    def twice(self, x: Tensor) -> Tensor:
+        return 2 * self(x)
+
+
+def hear(module: nn.Module, _args: object, _output: Tensor) -> None:
+    module.heard.append(4)
+
+
+def pickled(module: nn.Module) -> nn.Module:
+    return pickle.loads(pickle.dumps(module))  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("way", [lambda module: module, copy.deepcopy, pickled])
+def test_a_rewritten_module_is_what_it_was_but_for_its_forward(way: Callable) -> None:
+    model, x = Kept(), torch.randn(4, 8)
+    new, changes = selfnorm.convert(model)
+    assert any("as selu" in change.after for change in changes)
+    assert "selu" in new.code
+    again = way(new.eval())
+    assert isinstance(again, Kept)
+    assert type(again) is not Kept
+    assert (type(again).__name__, type(again).__module__, again.answer) == ("Kept", __name__, 42)
+    assert torch.equal(again.twice(x), 2 * new(x))
+    torch.testing.assert_close(torch.jit.trace(again, x)(x), new(x))  # SELU is torch's there
+    assert again.heard[0] == 4
+    assert type(model) is Kept
+    assert list(again.state_dict()) == list(new.state_dict())
 
 
 def test_in_place_tells_of_optimizers_and_new_objects() -> None:
@@ -261,8 +293,9 @@ def test_in_place_tells_of_optimizers_and_new_objects() -> None:
     (note,) = [change for change in changes if change.kind == "note"]
     assert "2 parameters are gone and 1 are new: build the optimizer again" in note.why
     assert optimizer.param_groups
-    new, changes = convert_(Tricky())
-    assert isinstance(new, torch.fx.GraphModule)
+    tricky = Tricky()
+    assert convert_(tricky)[0] is tricky
+    new, changes = convert_(nn.SELU(inplace=True))  # the model itself is exchanged
     assert any("go on with the model that is returned" in change.why for change in changes)
 
 

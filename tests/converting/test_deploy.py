@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 import selfnorm
+from selfnorm.converting._rewritten import is_rewritten
 from selfnorm.errors import UnsupportedError
 from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
 from support.compare import assert_same
@@ -26,9 +27,10 @@ SCALE = 1.0507009873554805
 each_model = pytest.mark.parametrize("name", MODELS)
 
 
-def test_what_convert_traced_is_a_graph() -> None:
-    """So that the tests below that name it hold one."""
-    assert isinstance(build("graph")[0], fx.GraphModule)
+def test_what_convert_rewrote_becomes_a_graph() -> None:
+    model = build("graph")[0]
+    assert is_rewritten(model)
+    assert isinstance(selfnorm.deploy(model), fx.GraphModule)
 
 
 def kinds(model: nn.Module) -> set[str]:
@@ -49,9 +51,7 @@ def test_plain_is_the_same_in_torchs_modules(name: str) -> None:
     for key, value in model.state_dict().items():
         assert_same(plain.state_dict()[key], value)
         assert_same(before.state_dict()[key], value)
-    assert [repr(m) for m in model.modules() if not isinstance(m, fx.GraphModule)] == [
-        repr(m) for m in before.modules() if not isinstance(m, fx.GraphModule)
-    ]
+    assert [repr(m) for m in model.modules()] == [repr(m) for m in before.modules()]
     assert not any(module.training for module in plain.modules())
     expected = model(x.clone())
     error = (plain(x.clone()) - expected).abs().max()

@@ -50,8 +50,9 @@ def convert(
     | weights and biases | LeCun's, by `selfnorm.init.initialize_` |
 
     Functional calls (`F.relu`) and additions are changed where `torch.fx` can trace the module's
-    own `forward`; that module is then a `torch.fx.GraphModule` with the same children. Where it
-    cannot (control flow that depends on values or on the mode), the list names it as left.
+    own `forward`; that module gets another `forward` (its `code` shows it) and keeps all else: its
+    methods, attributes, hooks, and its class as a parent. Where it cannot (control flow that
+    depends on values or on the mode), the list names it as left.
 
     Names in the state dict, sharing, device, dtype and mode stay. Folding and removing norms takes
     their parameters away and may add a bias: `Changes.removed` and `Changes.added` tell.
@@ -113,8 +114,8 @@ def convert_(
 ) -> tuple[nn.Module, Changes]:
     """`convert` in place: the modules inside `model` are exchanged.
 
-    The model comes back, too, as a model that is itself an activation, or whose own `forward` is
-    rewritten, has to be another object; `Changes` then says so.
+    The model comes back, too, as a model that is itself an activation has to be another object;
+    `Changes` then says so.
 
     An optimizer that holds parameters which are gone is found, and told of.
 
@@ -149,7 +150,7 @@ def convert_(
     new, changes = _converted(model, include, exclude, init, dropout, norms, activations, example)
     more: list[Change] = []
     if new is not model:
-        why = "its forward is rewritten: go on with the model that is returned"
+        why = "it is another object: go on with the model that is returned"
         more.append(Change("", "note", type(model).__name__, "", why))
     kept = {id(p) for p in new.parameters()}
     gone = [name for key, name in parameters.items() if key not in kept]
@@ -202,9 +203,7 @@ def _converted(
         _steps.convert_dropout(work, depth, alpha=dropout == "alpha")
     _steps.fuse(work, traces)
     for rewrite in reversed(rewrites):  # inner modules first
-        made, changes = _functional.apply(rewrite, depth)
-        work.put(made, rewrite.module)
-        work.changes += changes
+        work.changes += _functional.apply(rewrite, depth)
     if init is not None:
         _steps.initialize(work, init)
     if call is not None:

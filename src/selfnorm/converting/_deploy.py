@@ -12,10 +12,11 @@ from torch.nn import functional
 
 from selfnorm import ops
 from selfnorm._torch_private import COMPILED
-from selfnorm.converting._flow import is_library, is_patched, trace
+from selfnorm.converting._flow import children_of, is_library, is_patched, trace
 from selfnorm.converting._functional import function_name
 from selfnorm.converting._norms import FOLDS_INTO, exact
 from selfnorm.converting._readers import readers
+from selfnorm.converting._rewritten import as_graph_module, is_rewritten
 from selfnorm.errors import UnsupportedError
 from selfnorm.nn import (
     MLP,
@@ -53,6 +54,7 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
     | either in another form | `torch.nn.Sequential` with a graph of that form |
     | `MLP`, `FusedSequential` | `torch.nn.Sequential` |
     | `MemberLinear` | a graph of its product, under its name; its hooks are gone |
+    | what `convert` rewrote | a `torch.fx.GraphModule`; methods of its class are gone |
 
     Parameters, their names in the state dict, sharing and hooks stay. Classes of the model's own
     stay, too, with their `forward`, and so does a module that had a `forward` put on the object;
@@ -104,7 +106,7 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
         _make_plain(module, elu=elu)
     if elu:
         _put_elu(new)
-    return _without_members(new)
+    return _as_graphs(new)
 
 
 def _refuse_other_selus(model: nn.Module) -> None:
@@ -172,18 +174,18 @@ def _put_form(module: SELU | SELUAlphaDropout, form: SELUForm, *, elu: bool) -> 
     module.add_module("form", made.eval())
 
 
-def _without_members(model: nn.Module) -> nn.Module:
-    """The model with each layer of several members as a graph, or that in its place."""
-    made = {
-        module: _product(module)
-        for module in model.modules()
-        if type(module) is MemberLinear and not is_patched(module)
-    }
+def _as_graphs(model: nn.Module) -> nn.Module:
+    """The model with what torch has no module for as graphs: members, what `convert` rewrote."""
+    made: dict[nn.Module, fx.GraphModule] = {}
+    for module in model.modules():
+        if type(module) is MemberLinear and not is_patched(module):
+            made[module] = _product(module)
+        elif is_rewritten(module):
+            made[module] = as_graph_module(module)
     for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, MemberLinear) and child in made:
-                setattr(module, name, made[child])
-    return made[model] if isinstance(model, MemberLinear) and model in made else model
+        children = children_of(module)  # which a graph shares with the module that it stands for
+        children.update({n: made[c] for n, c in children.items() if c is not None and c in made})
+    return made.get(model, model)
 
 
 def _put_elu(model: nn.Module) -> None:

@@ -8,7 +8,6 @@ import torch
 from torch import fx, nn
 
 from selfnorm.converting._changes import Change
-from selfnorm.converting._flow import children_of
 from selfnorm.converting._modules import (
     DROPOUT_FUNCTIONS,
     FUNCTIONS,
@@ -17,6 +16,7 @@ from selfnorm.converting._modules import (
     new_dropout,
     new_selu,
 )
+from selfnorm.converting._rewritten import rewrite as rewrite_forward
 
 _ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 _TIMES = {operator.mul, operator.imul, operator.truediv, torch.mul, torch.div, "mul", "mul_", "div"}
@@ -82,8 +82,8 @@ def find(
     return found
 
 
-def apply(rewrite: Rewrite, depth: int) -> tuple[fx.GraphModule, list[Change]]:
-    """The module with its forward rewritten, its children and their names as they were."""
+def apply(rewrite: Rewrite, depth: int) -> list[Change]:
+    """Rewrite the module's forward; its children and their names stay as they were."""
     module, graph, path = rewrite.module, rewrite.graph, rewrite.path
     new: dict[str, nn.Module] = {}
     names: dict[str, Iterator[str]] = {}
@@ -134,35 +134,8 @@ def apply(rewrite: Rewrite, depth: int) -> tuple[fx.GraphModule, list[Change]]:
     for name, child in new.items():
         module.add_module(name, child)
     graph.lint()
-    made = fx.GraphModule(module, _without_tracer(graph), class_name=type(module).__name__)
-    _carry_over(module, made, changes, path)
-    return made, changes
-
-
-def _without_tracer(graph: fx.Graph) -> fx.Graph:
-    """A copy that does not know the class of its tracer, which pickle would ask for."""
-    copied = fx.Graph()
-    copied.output(copied.graph_copy(graph, {}))
-    return copied
-
-
-def _carry_over(old: nn.Module, made: fx.GraphModule, changes: list[Change], path: str) -> None:
-    """What the graph does not mention: unused children, parameters and buffers; the mode."""
-    for name, child in old.named_children():
-        if name not in children_of(made):  # hasattr would see methods too
-            made.add_module(name, child)
-    for name in children_of(old):  # in the old order, which is that of the state dict
-        children_of(made)[name] = children_of(made).pop(name)
-    for name, parameter in old.named_parameters(recurse=False):
-        made.register_parameter(name, parameter)
-    for name, buffer in old.named_buffers(recurse=False):
-        persistent = name not in vars(old)["_non_persistent_buffers_set"]
-        made.register_buffer(name, buffer, persistent=persistent)
-    made.training = old.training
-    if any(vars(old)[f"_{kind}_hooks"] for kind in ("forward", "forward_pre", "backward")):
-        changes.append(
-            Change(path, "note", "hooks", "", "its forward is new; register its hooks again")
-        )
+    rewrite_forward(module, graph)
+    return changes
 
 
 def _numbered(name: str) -> Iterator[str]:

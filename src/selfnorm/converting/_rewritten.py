@@ -1,0 +1,87 @@
+"""A module that runs another `forward`, and is otherwise what it was."""
+
+import importlib
+import linecache
+from types import CodeType, ModuleType
+from typing import Any
+
+from torch import fx, nn
+
+from selfnorm.converting._flow import trace
+
+_STATE = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training")
+
+
+def rewrite(module: nn.Module, graph: fx.Graph) -> None:
+    """Let a module run a graph as its `forward`.
+
+    It stays the same object with the same attributes, hooks and methods, and its class is a
+    subclass of the old one, under the same name, whose `code` shows the new `forward`. Such a
+    module can be copied and pickled.
+    """
+    written = graph.python_code("self")
+    used = _names_in(compile(written.src, "", "exec"))
+    given = {name: value for name, value in written.globals.items() if name in used}
+    module.__class__ = _subclass(type(module), written.src, given)
+
+
+def is_rewritten(module: nn.Module) -> bool:
+    """Whether it runs a graph in place of the `forward` that its class was written with."""
+    return "__reduce_ex__" in vars(type(module)) and "code" in vars(type(module))
+
+
+def as_graph_module(module: nn.Module) -> fx.GraphModule:
+    """A rewritten module as one that needs torch alone, without the methods of its class.
+
+    It shares children, parameters, buffers and hooks with the old one.
+    """
+    traced, graph = trace(module).graph or fx.Graph(), fx.Graph()
+    graph.output(graph.graph_copy(traced, {}))  # a tracer's class, which pickle asks for, stays out
+    made = fx.GraphModule(module, graph, class_name=type(module).__name__)
+    kept = {n: v for n, v in vars(module).items() if n in _STATE or n.endswith("hooks")}
+    vars(made).update(kept)
+    return made
+
+
+def _subclass(base: type[nn.Module], code: str, given: dict[str, Any]) -> type[nn.Module]:
+    scope = given | {"__name__": base.__module__}
+    file = f"<selfnorm: forward of {base.__qualname__}, {hash(code):x}>"
+    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)  # for scripting
+    exec(compile(code, file, "exec"), scope)  # noqa: S102 - fx wrote it, of code that has run
+
+    def reduced(self: nn.Module, _protocol: int) -> tuple[object, ...]:
+        return _rebuilt, (base, code, _by_name(given)), self.__getstate__()
+
+    same = {name: getattr(base, name) for name in ("__module__", "__qualname__", "__doc__")}
+    body = same | {"forward": scope["forward"], "code": code, "__reduce_ex__": reduced}
+    return type(base)(base.__name__, (base,), body)
+
+
+def _rebuilt(base: type[nn.Module], code: str, given: dict[str, Any]) -> nn.Module:
+    """An empty module of a subclass, for pickle and `copy` to fill."""
+    found = {
+        name: importlib.import_module(value.name) if isinstance(value, _Imported) else value
+        for name, value in given.items()
+    }
+    made = _subclass(base, code, found)
+    return made.__new__(made)
+
+
+class _Imported:
+    """A module of Python by its name, as pickle does not take it by itself."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _by_name(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _Imported(value.__name__) if isinstance(value, ModuleType) else value
+        for name, value in given.items()
+    }
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """All names that a piece of code, and what it defines, looks up."""
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return set(code.co_names).union(*map(_names_in, inner))
