@@ -317,11 +317,11 @@ def test_fused_only_where_nothing_else_reads() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.one, self.act, self.drop = nn.Linear(8, 8), nn.ReLU(), nn.Dropout(0.1)
-            self.two = nn.Linear(8, 2)
+            self.two = nn.Linear(16, 2)
 
         def forward(self, x: Tensor) -> Tensor:
             h = self.act(self.one(x))
-            return self.two(self.drop(h) * h)
+            return self.two(torch.cat([self.drop(h), h], -1))
 
     new, changes = selfnorm.convert(Net())
     assert "fused" not in changes.counts()

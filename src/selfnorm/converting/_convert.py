@@ -2,7 +2,7 @@
 
 import copy
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast, get_args
 
 import torch
@@ -11,9 +11,10 @@ from torch.nn.parameter import is_lazy
 
 from selfnorm.converting import _functional, _steps
 from selfnorm.converting._changes import Change, Changes
+from selfnorm.converting._context import Context
 from selfnorm.converting._flow import is_library, trace
 from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
-from selfnorm.converting._run import call_of, execution, try_it
+from selfnorm.converting._run import call_of, seen_on, try_it
 from selfnorm.converting._select import Choices, selector
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError
@@ -176,31 +177,28 @@ def _converted(
 ) -> tuple[nn.Module, Changes]:
     before = set(model.state_dict())
     call = call_of(example) if example is not None else None
-    names = execution(model, call) if call is not None else None
-    names = names or [name for name, _ in model.named_modules(remove_duplicate=False)]
-    order: dict[str, int] = {}
-    for place, name in enumerate(names):
-        order.setdefault(name, place)
-    weights = [k for k, name in enumerate(names) if isinstance(model.get_submodule(name), WEIGHTED)]
-    work = Work(
-        model,
-        selector(model, include, exclude),
-        tuple(activations) if activations is not None else ACTIVATIONS,
-        order,
-        max(weights, default=-1),
-    )
+    seen = seen_on(model, call) if call is not None else None
     traces = {
         name: trace(module)
         for name, module in model.named_modules()
         if not is_library(module) and any(True for _ in module.children())
     }
+    work = Work(
+        model,
+        selector(model, include, exclude),
+        tuple(activations) if activations is not None else ACTIVATIONS,
+        Context(dict(model.named_modules(remove_duplicate=False)), traces, _late(model), seen),
+    )
+    _steps.name_closed(work)
     if norms != "keep":
-        _steps.convert_norms(work, traces, fold=norms == "fold")
-    rewrites = list(_steps.rewrites(work, traces, dropout))
+        _steps.convert_norms(work, traces, fold=norms == "fold", drawn=init is not None)
     _steps.convert_activations(work, traces)
+    rewrites = list(_steps.rewrites(work, traces, dropout))
     depth = _steps.depth(work.model) + sum(len(r.activations) for r in rewrites)
-    if dropout != "keep":
-        _steps.convert_dropout(work, depth, alpha=dropout == "alpha")
+    if dropout == "alpha":
+        _steps.convert_dropout(work, depth, traces)
+    elif dropout == "remove":
+        _steps.remove_dropout(work)
     _steps.fuse(work, traces)
     for rewrite in reversed(rewrites):  # inner modules first
         work.changes += _functional.apply(rewrite, depth)
@@ -211,6 +209,18 @@ def _converted(
     after = set(work.model.state_dict())
     gone, new = sorted(before - after), sorted(after - before)
     return work.model, Changes(tuple(work.changes), tuple(gone), tuple(new))
+
+
+def _late(model: nn.Module) -> Callable[[str], bool]:
+    """Whether a layer with weights is defined behind a module: where nothing better is known."""
+    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
+    weighted = [
+        place
+        for place, (_, module) in enumerate(model.named_modules(remove_duplicate=False))
+        if isinstance(module, WEIGHTED)
+    ]
+    order = {name: place for place, name in reversed(list(enumerate(names)))}
+    return lambda name: order.get(name, len(order)) < max(weighted, default=-1)
 
 
 def _check(

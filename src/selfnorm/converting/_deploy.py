@@ -176,7 +176,7 @@ def _put_form(module: SELU | SELUAlphaDropout, form: SELUForm, *, elu: bool) -> 
 
 def _as_graphs(model: nn.Module) -> nn.Module:
     """The model with what torch has no module for as graphs: members, what `convert` rewrote."""
-    made: dict[nn.Module, fx.GraphModule] = {}
+    made: dict[nn.Module, nn.Module] = {}
     for module in model.modules():
         if type(module) is MemberLinear and not is_patched(module):
             made[module] = _product(module)

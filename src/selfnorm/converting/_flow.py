@@ -8,6 +8,13 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
+FOLLOWING = {"dropout", "dropout1d", "dropout2d", "dropout3d"} | {
+    "alpha_dropout",
+    "feature_alpha_dropout",
+}
+"""Functions that may be given the mode."""
+BY_MODE = "selfnorm: follows the mode"  # of a node's meta
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -45,6 +52,22 @@ def is_patched(module: nn.Module) -> bool:
     return "forward" in vars(module)
 
 
+def is_hooked(module: nn.Module) -> bool:
+    """Whether something beside its `forward` sees or changes what goes in and out."""
+    return any(vars(module)[f"_forward{kind}_hooks"] for kind in ("", "_pre"))
+
+
+def is_closed(module: nn.Module) -> bool:
+    """Whether it is torch's and has parts that its own `forward` calls, as a transformer's layer.
+
+    What stands in it cannot be exchanged one by one: the `forward` counts on it.
+    """
+    home = inspect.getmodule(type(module).forward)
+    if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict) or home is None:
+        return False
+    return home.__name__.startswith("torch.") and any(True for _ in module.children())
+
+
 def trace(module: nn.Module) -> Traced:
     """Trace a `forward`, if what it does depends neither on values nor on the mode."""
     graphs: list[fx.Graph] = []
@@ -63,6 +86,10 @@ def trace(module: nn.Module) -> Traced:
     first, second = ([_signature(node) for node in graph.nodes] for graph in graphs)
     if first != second:
         return Traced(None, "it does other things in training than in evaluation")
+    for node, other in zip(*(graph.nodes for graph in graphs), strict=True):
+        node.meta[BY_MODE] = str((node.args, node.kwargs)) != str((other.args, other.kwargs))
+        if node.meta[BY_MODE] and str(getattr(node.target, "__name__", "")) not in FOLLOWING:
+            return Traced(None, "it does other things in training than in evaluation")
     if any(str(node.target).startswith("_tensor_constant") for node in graphs[0].nodes):
         return Traced(None, "it makes tensors of its own")
     return Traced(graphs[0])

@@ -3,11 +3,13 @@
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import fx, nn
 
 from selfnorm.converting._changes import Change
+from selfnorm.converting._flow import BY_MODE
 from selfnorm.converting._modules import (
     DROPOUT_FUNCTIONS,
     FUNCTIONS,
@@ -17,10 +19,21 @@ from selfnorm.converting._modules import (
     new_selu,
 )
 from selfnorm.converting._rewritten import rewrite as rewrite_forward
+from selfnorm.nn import AlphaDropout, FeatureAlphaDropout
 
 _ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 _TIMES = {operator.mul, operator.imul, operator.truediv, torch.mul, torch.div, "mul", "mul_", "div"}
 _SIZES = {"size", "dim", "numel", "stride", "shape", "ndim", "device", "dtype", "len"}
+_READING = {"matmul", "bmm", "linear", "conv1d", "conv2d", "conv3d"}
+_DROPOUTS: dict[str, Callable[[float], nn.Module]] = {
+    "dropout": nn.Dropout,
+    "dropout1d": nn.Dropout1d,
+    "dropout2d": nn.Dropout2d,
+    "dropout3d": nn.Dropout3d,
+    "alpha_dropout": AlphaDropout,
+    "feature_alpha_dropout": FeatureAlphaDropout,
+}
+MOVING = {"view", "reshape", "flatten", "unsqueeze", "squeeze", "permute", "transpose", "clone"}
 _HALF = 0.5**0.5
 
 
@@ -60,10 +73,23 @@ def function_name(node: fx.Node) -> str:
 
 
 def find(
-    path: str, module: nn.Module, graph: fx.Graph, hidden: Callable[[fx.Node], bool]
+    path: str,
+    module: nn.Module,
+    graph: fx.Graph,
+    hidden: Callable[[fx.Node], bool],
+    source: Callable[[fx.Node], bool | fx.Node],
 ) -> Rewrite:
-    """What of a graph is to be rewritten; `hidden` says whether weights follow a node."""
+    """What of a graph is to be rewritten.
+
+    Args:
+        path: Qualified name of the module.
+        module: The module.
+        graph: Of its forward.
+        hidden: Whether weights follow a node.
+        source: Whether a node gives what a SELU gives; or the node to ask instead.
+    """
     found = Rewrite(path, module, graph)
+    place, computed = {node: at for at, node in enumerate(graph.nodes)}, _computed(graph)
     for node in graph.nodes:
         name = function_name(node)
         if name in FUNCTIONS:
@@ -76,8 +102,13 @@ def find(
         elif name in GATES:
             found.left.append((node, "a gate or an output, which SELU does not stand for"))
         elif name in DROPOUT_FUNCTIONS:
-            found.dropouts.append(node)
-        elif _is_residual(node) and hidden(node):
+            if not node.meta[BY_MODE]:
+                found.left.append((node, "it does not follow the mode: it is always on, or off"))
+            elif _reads_selu(node, found.activations, source):
+                found.dropouts.append(node)
+            else:
+                found.left.append((node, "alpha dropout belongs directly behind SELU"))
+        elif _is_residual(node, place, computed) and hidden(node):
             found.additions.append(node)
     return found
 
@@ -114,6 +145,9 @@ def apply(rewrite: Rewrite, depth: int) -> list[Change]:
         if limited < p:
             why += f"; {depth} SELU layers afford p = {limited:g}"
         changes.append(Change(path, "replaced", f"{before}({p:g})", after, why))
+    for node in [n for n in graph.nodes if n.meta.get(BY_MODE) and n not in rewrite.dropouts]:
+        kind = _DROPOUTS[function_name(node)]  # as a function it would be on for ever
+        call(node, kind(_probability(node)), "dropout")
     for node in rewrite.additions:
         left, right = node.args[0], node.args[1]
         with graph.inserting_after(node):
@@ -159,17 +193,84 @@ def is_gate(node: fx.Node) -> bool:
     )
 
 
-def _is_residual(node: fx.Node) -> bool:
-    """A sum of two branches that is not scaled yet."""
+def _reads_selu(
+    node: fx.Node,
+    activations: list[fx.Node],
+    source: Callable[[fx.Node], bool | fx.Node],
+) -> bool:
+    """Whether what a node reads is a SELU's, or will be."""
+    while len(node.all_input_nodes) == 1:
+        (node,) = node.all_input_nodes
+        if node in activations:
+            return True
+        if function_name(node) in MOVING:
+            continue
+        found = source(node)
+        if isinstance(found, bool):
+            return found
+        if found in activations or source(found) is True:
+            return True
+        node = node if node.all_input_nodes else found
+    return False
+
+
+def _is_residual(node: fx.Node, place: dict[fx.Node, int], computed: set[fx.Node]) -> bool:
+    """A sum of two branches of one stream, or of two layers, that is not scaled yet."""
     if node.target not in _ADDITIONS or len(node.args) < 2 or node.kwargs.get("alpha", 1) != 1:
         return False
     branches = node.args[:2]
     if not all(isinstance(a, fx.Node) and carries_values(a) for a in branches):
         return False
+    left, right = cast("tuple[fx.Node, fx.Node]", branches)
+    one_stream = _reaches(left, right, place) or _reaches(right, left, place)
+    if not (one_stream or {left, right} <= computed) or _is_logit(node):
+        return False
     return not any(
         user.target in _TIMES and not all(isinstance(a, fx.Node) for a in user.args[:2])
         for user in node.users
     ) and not any(_is_scaled(a) for a in branches)
+
+
+def _reaches(node: fx.Node, other: fx.Node, place: dict[fx.Node, int]) -> bool:
+    """Whether a node's values come from another's."""
+    waiting, seen = [node], set[fx.Node]()
+    while waiting:
+        node = waiting.pop()
+        if node is other:
+            return True
+        if node not in seen and place[node] > place[other]:
+            seen.add(node)
+            waiting += filter(carries_values, node.all_input_nodes)
+    return False
+
+
+def _computed(graph: fx.Graph) -> set[fx.Node]:
+    """Nodes whose values have come through a layer."""
+    found = set[fx.Node]()
+    for node in graph.nodes:
+        if (
+            node.op == "call_module"
+            or function_name(node) in _READING
+            or any(n in found for n in node.all_input_nodes)
+        ):
+            found.add(node)
+    return found
+
+
+def _is_logit(node: fx.Node) -> bool:
+    """Whether a softmax or a sigmoid reads a sum before a layer does, as of attention's scores."""
+    waiting, seen = list(node.users), set[fx.Node]()
+    while waiting:
+        user = waiting.pop()
+        name = function_name(user)
+        sums = user.target in _ADDITIONS
+        if user in seen or user.op in {"call_module", "output"} or name in _READING or sums:
+            continue
+        if name in {"softmax", "log_softmax", "sigmoid"}:
+            return True
+        seen.add(user)
+        waiting += user.users
+    return False
 
 
 def _is_scaled(argument: object) -> bool:

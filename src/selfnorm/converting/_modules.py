@@ -49,6 +49,11 @@ WEIGHTED = (
 )  # fmt: skip
 
 
+def contains_weights(module: nn.Module) -> bool:
+    """Whether a layer with weights is in a module."""
+    return any(isinstance(part, WEIGHTED) for part in module.modules())
+
+
 def new_selu() -> nn.Module:
     """Not in place: with a norm before it gone, it might write into what others read."""
     return SELU()

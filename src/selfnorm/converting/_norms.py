@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
+from selfnorm.converting._flow import is_hooked, is_library, is_patched
+
 BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 NORMS = (
     *BATCH, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm,
@@ -16,15 +18,28 @@ FOLDS_INTO = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 
 
 def can_fold(layer: nn.Module, norm: nn.Module) -> bool:
-    """Whether the norm, with the statistics it has gathered, is a part of the layer."""
+    """Whether the norm, with the statistics it has gathered, is a part of the layer.
+
+    Not of a layer that computes its weight (parametrized, by an older hook, by a `forward` of its
+    own), nor where hooks see or change what goes between the two.
+    """
     if not isinstance(layer, FOLDS_INTO) or not isinstance(norm, BATCH):
         return False
     if norm.running_mean is None or nn.utils.parametrize.is_parametrized(layer):
+        return False
+    if "weight" not in vars(layer)["_parameters"] or is_hooked(layer) or is_hooked(norm):
+        return False
+    if not is_library(layer) or is_patched(layer) or not _multiplies_as_torch(layer):
         return False
     if isinstance(layer, TRANSPOSED) and layer.groups > 1:
         return False
     outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
     return outputs == norm.num_features
+
+
+def _multiplies_as_torch(layer: nn.Module) -> bool:
+    method = getattr(type(layer), "_conv_forward", None)
+    return method is None or str(method.__module__).startswith("torch.")
 
 
 @torch.no_grad()

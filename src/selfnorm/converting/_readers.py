@@ -11,7 +11,15 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
-from selfnorm.converting._flow import children_of, end_of, is_library, is_patched, join, trace
+from selfnorm.converting._flow import (
+    children_of,
+    end_of,
+    is_hooked,
+    is_library,
+    is_patched,
+    join,
+    trace,
+)
 from selfnorm.converting._functional import carries_values, function_name
 
 # f(c x) = c f(x) for c > 0. Dropout, too: it is the identity, or linear given its mask.
@@ -75,7 +83,7 @@ def _through(nearest: dict[str, str], modules: dict[str, nn.Module], name: str) 
 def _is_hooked(modules: dict[str, nn.Module], name: str) -> bool:
     """Whether something beside its `forward` sees or changes what it, or what holds it, gives."""
     while name:
-        if any(vars(modules[name])[f"_forward{kind}_hooks"] for kind in ("", "_pre")):
+        if is_hooked(modules[name]):
             return True
         name = name.rpartition(".")[0]
     return False

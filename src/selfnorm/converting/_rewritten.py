@@ -3,7 +3,7 @@
 import importlib
 import linecache
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from torch import fx, nn
 
@@ -50,11 +50,11 @@ def _subclass(base: type[nn.Module], code: str, given: dict[str, Any]) -> type[n
     exec(compile(code, file, "exec"), scope)  # noqa: S102 - fx wrote it, of code that has run
 
     def reduced(self: nn.Module, _protocol: int) -> tuple[object, ...]:
-        return _rebuilt, (base, code, _by_name(given)), self.__getstate__()
+        return _rebuilt, (base, code, _by_name(given)), vars(self)
 
     same = {name: getattr(base, name) for name in ("__module__", "__qualname__", "__doc__")}
     body = same | {"forward": scope["forward"], "code": code, "__reduce_ex__": reduced}
-    return type(base)(base.__name__, (base,), body)
+    return cast("Any", type(base))(base.__name__, (base,), body)
 
 
 def _rebuilt(base: type[nn.Module], code: str, given: dict[str, Any]) -> nn.Module:
@@ -64,7 +64,7 @@ def _rebuilt(base: type[nn.Module], code: str, given: dict[str, Any]) -> nn.Modu
         for name, value in given.items()
     }
     made = _subclass(base, code, found)
-    return made.__new__(made)
+    return nn.Module.__new__(made)
 
 
 class _Imported:

@@ -10,6 +10,8 @@ from selfnorm._given import as_batch, as_call, generators_of
 from selfnorm._seeded import devices_of, seeded
 from selfnorm._torch_private import tree_map
 from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.recording import Recording
+from selfnorm.watch._record import record
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -38,22 +40,17 @@ def call_of(example: object) -> Call:
     )
 
 
-def execution(model: nn.Module, example: Call) -> list[str]:
-    """Names of modules in the order in which they run; all names of a shared one."""
-    names: dict[int, list[str]] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        names.setdefault(id(module), []).append(name)
-    ran: list[str] = []
-    handles = [
-        module.register_forward_pre_hook(lambda m, _: ran.extend(names[id(m)]))
-        for module in model.modules()
-    ]
+def seen_on(model: nn.Module, example: Call) -> Recording | None:
+    """What a run on the example shows: who reads whom. None if it cannot be watched.
+
+    What the model raises on the example is raised.
+    """
+    _run(model, example)
+    args, kwargs = example
     try:
-        _run(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return ran
+        return record(model, kwargs or args)
+    except Exception:  # it may run in evaluation alone
+        return None
 
 
 def _run(model: nn.Module, example: Call) -> object:

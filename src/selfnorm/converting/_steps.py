@@ -3,10 +3,18 @@
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
-from selfnorm.converting import _functional, _norms
-from selfnorm.converting._flow import Traced, pairs
+from selfnorm.converting import _functional, _norms, _probe
+from selfnorm.converting._context import Source
+from selfnorm.converting._flow import (
+    Traced,
+    is_closed,
+    is_library,
+    is_patched,
+    join,
+    pairs,
+)
 from selfnorm.converting._modules import (
     ACTIVATIONS,
     ALPHA_DROPOUTS,
@@ -26,86 +34,167 @@ _USUAL = {
     *("eps=1e-05", "momentum=0.1", "affine=True", "bias=True", "track_running_stats=True"),
     *("inplace=False", "elementwise_affine=True"),
 }
-_MULTIPLYING = {"linear", "matmul", "conv2d", "conv1d"}
+_NEARLY_ZERO = 0.05  # of LeCun's deviation
+_PASSING = (nn.Identity, nn.Flatten, nn.Unflatten)
+_SELUS = (nn.SELU, SELUAlphaDropout)
 
 
-def convert_norms(work: Work, traces: dict[str, Traced], *, fold: bool) -> None:
+def name_closed(work: Work) -> None:
+    """Leave what stands in torch's own blocks, whose `forward` counts on its parts."""
+    for name, module in work.modules():
+        if not is_closed(module) or work.is_in_closed(name):
+            continue
+        work.closed.add(name)
+        parts = (*_norms.NORMS, *PLAIN_DROPOUTS, *ACTIVATIONS)
+        if any(isinstance(part, parts) for part in module.modules()):
+            why = "torch's own forward counts on its parts: its activations and sums stay, too"
+            work.say(name, "left", f"norms and dropout in {type(module).__name__}", "", why)
+
+
+def convert_norms(work: Work, traces: dict[str, Traced], *, fold: bool, drawn: bool) -> None:
     """Fold or remove normalization layers."""
     before = {second: first for first, second in pairs(work.model, traces)}
-    for name, norm in work.modules():
-        if not isinstance(norm, _norms.NORMS) or not _is_live(work.model, name):
+    for name, norm in work.open_modules():
+        if work.module(name) is not norm or not (row := _what_it_is(work, name, norm)):
             continue
+        (parts,) = row
         first = before.get(name)
-        layer = work.model.get_submodule(first) if first is not None else None
+        layer = work.module(first) if first is not None else None
+        after = "Identity()" if parts is None else ", ".join(map(kind_of, parts))
         if fold and layer is not None and _norms.can_fold(layer, norm):
             had_bias = "bias" in dict(layer.named_parameters(recurse=False))
             _norms.fold(layer, norm)
             also = "" if had_bias else ", which got a bias"
-            why = f"a part of {first}{also}: equal in evaluation"
-            work.say(name, "folded", _kind(norm), "Identity()", why)
+            what = "whose weights are drawn anew" if drawn else "equal in evaluation"
+            work.say(name, "folded", kind_of(norm), after, f"a part of {first}{also}: {what}")
         else:
             why = "SELU keeps mean and variance by itself"
             if fold and isinstance(norm, _norms.BATCH):
                 why += "; nothing directly before it that it could be folded into"
-            work.say(name, "removed", _kind(norm), "Identity()", why)
-        work.put(nn.Identity(), norm)
+            work.say(name, "removed", kind_of(norm), after, why)
+        work.put(nn.Identity() if parts is None else parts, norm)
+        for part, _ in parts.named_children() if parts is not None else ():
+            work.context.stands_for(join(name, part), name)
+
+
+def _what_it_is(work: Work, name: str, norm: nn.Module) -> tuple[nn.Sequential | None] | None:
+    """Of a normalization what stands behind it in the same module; None for other modules."""
+    own = not is_library(norm) or is_patched(norm)
+    if not isinstance(norm, _norms.NORMS):
+        return (None,) if own and _probe.normalizes(norm) else None
+    if not own:
+        return (None,)
+    if (row := _probe.behind_norm(norm)) is not None:
+        return (row if len(row) else None,)
+    if _probe.normalizes(norm):
+        return (None,)
+    why = f"its forward is not torch's, and does more than to normalize ({type(norm).__name__})"
+    work.say(name, "left", kind_of(norm), "", why)
+    return None
 
 
 def convert_activations(work: Work, traces: dict[str, Traced]) -> None:
     """Put SELU where weights follow; name what is left."""
     done: set[int] = set()
     gates = _gates(traces)
-    for name, module in work.modules():
+    for name, module in work.open_modules():
         if id(module) in done:
             continue
         done.add(id(module))
+        kind = _kind_of_activation(work, module)
+        hidden = any(work.context.hidden(n) for n in work.names(module)) if kind else False
         if type(module) is nn.SELU and module.inplace:
             why = "in half precision torch's in place passes gradients where it saturates"
             work.put(new_selu(), module)
-            work.say(name, "replaced", _kind(module), "selfnorm.nn.SELU()", why)
-        elif isinstance(module, work.kinds) and not isinstance(module, nn.SELU):
-            if name in gates:
-                work.say(name, "left", _kind(module), "", "it is a gate: its output is multiplied")
-            elif any(work.hidden(n) for n in work.names(module)):
-                work.put(new_selu(), module)
-                work.say(name, "replaced", _kind(module), "SELU()", "its fixed point is (0, 1)")
-            else:
-                work.say(
-                    name, "left", _kind(module), "", "it is the output's, which keeps its range"
-                )
-        elif isinstance(module, OTHERS) and any(work.hidden(n) for n in work.names(module)):
+            work.say(name, "replaced", kind_of(module), "selfnorm.nn.SELU()", why)
+        elif kind == "activation" and name in gates:
+            why = "it is a gate: its output is multiplied"
+            work.say(name, "left", kind_of(module), "", why)
+        elif kind == "activation" and hidden:
+            work.put(new_selu(), module)
+            work.say(name, "replaced", kind_of(module), "SELU()", "its fixed point is (0, 1)")
+        elif kind == "activation":
+            why = "it is the output's, which keeps its range"
+            work.say(name, "left", kind_of(module), "", why)
+        elif kind == "gate" and hidden:
             why = "a gate or an output, which SELU does not stand for; name it in activations"
-            work.say(name, "left", _kind(module), "", why)
+            work.say(name, "left", kind_of(module), "", why)
 
 
-def convert_dropout(work: Work, depth: int, *, alpha: bool) -> None:
-    """Put alpha dropout, within the budget of the depth; or remove what is plain."""
-    done: set[int] = set()
-    for name, module in work.modules():
-        plain = isinstance(module, PLAIN_DROPOUTS)
-        if id(module) in done or not (plain or isinstance(module, ALPHA_DROPOUTS)):
-            continue
-        done.add(id(module))
+def _kind_of_activation(work: Work, module: nn.Module) -> str | None:
+    """`activation` for what is to become SELU, `gate` for other bends, None for all else."""
+    if isinstance(module, (*_SELUS, *WEIGHTED)):
+        return None
+    own = not is_library(module) or is_patched(module)
+    if isinstance(module, work.kinds):
+        usual = work.kinds is ACTIVATIONS and own  # else it was asked for
+        return _probe.pointwise(module) if usual else "activation"
+    if isinstance(module, OTHERS):
+        return "gate"
+    return _probe.pointwise(module) if own and work.kinds is ACTIVATIONS else None
+
+
+def convert_dropout(work: Work, depth: int, traces: dict[str, Traced]) -> None:
+    """Put alpha dropout behind SELU, within the budget of the depth; name what stays plain."""
+    behind = dict(pairs(work.model, traces))
+    for name, module in _dropouts(work):
         p = float(cast("Any", module).p)
-        if not alpha:
-            if plain:
-                work.put(nn.Identity(), module)
-                work.say(name, "removed", _kind(module), "Identity()", "dropout='remove'")
-            continue
         limited = affordable(p, depth)
-        why = "keeps mean 0 and variance 1"
+        why, budget = "keeps mean 0 and variance 1", ""
         if limited < p:
-            why += (
-                f"; {depth} SELU layers afford p = {limited:g}, which leaves a tenth of gradients"
+            budget = (
+                f"{depth} SELU layers afford p = {limited:g}, which leaves a tenth of gradients"
             )
-        if plain:
+            why += f"; {budget}"
+        selu = work.module(behind.get(name, name))
+        if isinstance(module, ALPHA_DROPOUTS):
+            if budget:
+                old = kind_of(module)
+                cast("Any", module).p = limited
+                work.say(name, "replaced", old, kind_of(module), budget)
+        elif all(work.is_selu(work.source(n)) for n in work.names(module)):
             new = new_dropout(module, limited)
             work.put(new, module)
-            work.say(name, "replaced", _kind(module), _kind(new), why)
-        elif limited < p:
-            old = _kind(module)
-            cast("Any", module).p = limited
-            work.say(name, "replaced", old, _kind(module), why.split("; ", maxsplit=1)[1])
+            work.say(name, "replaced", kind_of(module), kind_of(new), why)
+        elif isinstance(selu, nn.SELU) and type(module) is nn.Dropout:
+            moved = SELUAlphaDropout(limited, inplace=selu.inplace)
+            work.put(moved, selu)
+            work.put(nn.Identity(), module)
+            why = f"it goes behind the activation, to {behind[name]}: there it {why}"
+            work.say(name, "replaced", kind_of(module), kind_of(moved), why)
+        else:
+            work.say(name, "left", kind_of(module), "", _why_plain(work.source(name)))
+
+
+def remove_dropout(work: Work) -> None:
+    """Take plain dropout away."""
+    for name, module in _dropouts(work):
+        if not isinstance(module, ALPHA_DROPOUTS):
+            work.put(nn.Identity(), module)
+            work.say(name, "removed", kind_of(module), "Identity()", "dropout='remove'")
+
+
+def _dropouts(work: Work) -> Iterator[tuple[str, nn.Module]]:
+    """Each dropout once; those that do more than torch's are named and stay."""
+    done: set[int] = set()
+    for name, module in work.open_modules():
+        if id(module) in done or not isinstance(module, (*PLAIN_DROPOUTS, *ALPHA_DROPOUTS)):
+            continue
+        done.add(id(module))
+        if is_library(module) and not is_patched(module):
+            yield name, module
+        else:
+            why = "its forward is not torch's: it may be on in evaluation"
+            work.say(name, "left", kind_of(module), "", why)
+
+
+def _why_plain(source: Source) -> str:
+    if source.kind == "unknown":
+        return "what it reads is not known, or several; alpha dropout belongs directly behind SELU"
+    what = {"input": "what the model is given", "function": f"{source.name}()"}.get(
+        source.kind, source.name
+    )
+    return f"it reads {what}; alpha dropout belongs directly behind SELU"
 
 
 def fuse(work: Work, traces: dict[str, Traced]) -> None:
@@ -113,23 +202,23 @@ def fuse(work: Work, traces: dict[str, Traced]) -> None:
     for first, second in list(pairs(work.model, traces)):
         if not (work.chosen(first) and work.chosen(second)):
             continue
-        selu, drop = work.model.get_submodule(first), work.model.get_submodule(second)
+        selu, drop = work.module(first), work.module(second)
         if isinstance(selu, nn.SELU) and isinstance(drop, nn.AlphaDropout):
             fused = SELUAlphaDropout(drop.p, inplace=selu.inplace)
             if isinstance(selu, SELU):
                 fused.form, fused.depth, fused.growth = selu.form, selu.depth, selu.growth
             work.put(fused, selu)
             work.put(nn.Identity(), drop)
-            before = f"{_kind(selu)}, {_kind(drop)} at {second}"
-            work.say(first, "fused", before, _kind(fused), "one pass, and no mask is kept")
+            before = f"{kind_of(selu)}, {kind_of(drop)} at {second}"
+            work.say(first, "fused", before, kind_of(fused), "one pass, and no mask is kept")
 
 
 def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_functional.Rewrite]:
     """What there is to do in the forwards that could be traced; the others are named."""
     for name, traced in traces.items():
-        if not work.chosen(name):
+        module = work.module(name)
+        if module is None or not work.chosen(name) or work.is_in_closed(name):
             continue
-        module = work.model.get_submodule(name)
         if traced.graph is None:
             work.say(
                 name, "left", f"forward of {type(module).__name__}", "",
@@ -137,9 +226,8 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
                 "residual additions, are as they were",
             )  # fmt: skip
             continue
-        found = _functional.find(
-            name, module, traced.graph, _hidden(work, name, module, traced.graph)
-        )
+        hidden = work.context.hidden_node(name, traced.graph)
+        found = _functional.find(name, module, traced.graph, hidden, _source_of(work, name))
         for node, why in found.left:
             work.say(name, "left", f"{_functional.function_name(node)}()", "", why)
         if work.kinds is not ACTIVATIONS:
@@ -156,17 +244,19 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
             yield found
 
 
-def _hidden(work: Work, name: str, module: nn.Module, graph: fx.Graph) -> Callable[[fx.Node], bool]:
-    """Whether weights follow a node: in this forward, or in the model after this module."""
-    before = set[fx.Node]()  # of weights, however far
-    for node in reversed(graph.nodes):
-        weighs = node in before or _functional.function_name(node) in _MULTIPLYING
-        if node.op == "call_module":
-            weighs = weighs or _contains_weights(module.get_submodule(str(node.target)))
-        if weighs:
-            before.update(node.all_input_nodes)
-    follow = bool(name) and work.last.get(name, len(work.order)) < work.weighted
-    return lambda node: node in before or follow
+def _source_of(work: Work, path: str) -> Callable[[fx.Node], bool | fx.Node]:
+    """Of a node in a forward whether it gives what a SELU does; a node before it that decides."""
+
+    def source(node: fx.Node) -> bool | fx.Node:
+        if node.op == "placeholder":
+            return work.is_selu(work.source(path))
+        if node.op != "call_module":
+            return _functional.function_name(node) in {"selu", "selu_alpha_dropout"}
+        name = join(path, str(node.target))
+        passes = isinstance(work.module(name), _PASSING) and len(node.all_input_nodes) == 1
+        return node.all_input_nodes[0] if passes else work.is_selu(Source("module", name))
+
+    return source
 
 
 def _gates(traces: dict[str, Traced]) -> set[str]:
@@ -180,19 +270,46 @@ def _gates(traces: dict[str, Traced]) -> set[str]:
 
 
 def initialize(work: Work, init: str) -> None:
-    """Draw the weights of what is converted; name what is not known."""
+    """Draw the weights of what is converted; name what is not known.
+
+    A few layers that are nearly zero, as heads and last layers of blocks, are taken for meant.
+    """
     unwanted = [
         name
         for name, module in work.model.named_modules()
         if not work.chosen(name) and any(True for _ in module.parameters(recurse=False))
     ]
+    weighted = {
+        name: module
+        for name, module in work.model.named_modules()
+        if isinstance(module, WEIGHTED) and work.chosen(name)
+    }
+    zero = {name: what for name, module in weighted.items() if (what := _near_zero(module))}
+    if 2 * len(zero) <= len(weighted):
+        for name, what in zero.items():
+            why = f"{what}: taken for meant, so that it starts without a say"
+            work.say(name, "left", f"weights of {kind_of(weighted[name])}", "", why)
+        unwanted += zero
     distribution = "normal" if init == "lecun_normal" else "uniform"
     for shortcoming in initialized(work.model, Draw(distribution), unwanted):
         work.say("", "left", "parameters", "", shortcoming)
-    count = sum(isinstance(m, WEIGHTED) for n, m in work.model.named_modules() if work.chosen(n))
+    left = set(unwanted)
+    count = sum(isinstance(m, WEIGHTED) for n, m in work.model.named_modules() if n not in left)
     if count:
         why = "variance 1/fan_in, biases 0; init=None keeps trained weights"
         work.say("", "initialized", f"{count} layers as they were", f"{init} weights", why)
+
+
+def _near_zero(module: nn.Module) -> str | None:
+    """How a layer's weights are far below LeCun's, as those of a head that starts at zero are."""
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor) or weight.is_meta:
+        return None
+    terms = weight[0].numel() if weight.ndim > 1 else 0
+    size = float(weight.detach().double().square().mean()) ** 0.5 * terms**0.5
+    if terms < 2 or not size < _NEARLY_ZERO:
+        return None
+    return "its weights are zero" if size == 0 else f"its weights are {size:.2g} of LeCun's"
 
 
 def depth(model: nn.Module) -> int:
@@ -200,20 +317,7 @@ def depth(model: nn.Module) -> int:
     return sum(isinstance(m, nn.SELU | SELUAlphaDropout) for m in model.modules())
 
 
-def _is_live(model: nn.Module, name: str) -> bool:
-    """Whether there is a module of that name still."""
-    try:
-        model.get_submodule(name)
-    except AttributeError:
-        return False
-    return True
-
-
-def _contains_weights(module: nn.Module) -> bool:
-    return any(isinstance(part, WEIGHTED) for part in module.modules())
-
-
-def _kind(module: nn.Module) -> str:
+def kind_of(module: nn.Module) -> str:
     """As `print` shows it, in one line, without what seldom differs."""
     said = [part for part in module.extra_repr().split(", ") if part not in _USUAL]
     return f"{type(module).__name__}({', '.join(said)})"

@@ -7,6 +7,11 @@ from functools import cached_property
 from torch import nn
 
 from selfnorm.converting._changes import Change, Kind
+from selfnorm.converting._context import Context, Source
+from selfnorm.converting._flow import children_of
+from selfnorm.nn import SELUAlphaDropout
+
+_PASSING = (nn.Identity, nn.Flatten, nn.Unflatten)
 
 
 @dataclass
@@ -16,8 +21,8 @@ class Work:
     model: nn.Module
     chosen: Callable[[str], bool]
     kinds: tuple[type[nn.Module], ...]
-    order: dict[str, int]
-    weighted: int  # place of the last layer with weights
+    context: Context
+    closed: set[str] = field(default_factory=set[str])  # names of blocks that stay as they are
     changes: list[Change] = field(default_factory=list[Change])
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
@@ -26,23 +31,41 @@ class Work:
             if self.chosen(name):
                 yield name, module
 
-    def hidden(self, name: str) -> bool:
-        """Whether a layer with weights runs after the module."""
-        return self.order.get(name, len(self.order)) < self.weighted
+    def open_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Those of them that do not stand in a block that stays."""
+        return ((name, module) for name, module in self.modules() if not self.is_in_closed(name))
+
+    def is_in_closed(self, name: str) -> bool:
+        """Whether a module stands in a block that stays as it is."""
+        parts = name.split(".") if name else []
+        return any(".".join(parts[:size]) in self.closed for size in range(len(parts)))
+
+    def module(self, name: str) -> nn.Module | None:
+        """What stands under a name now; None if nothing does."""
+        found: nn.Module | None = self.model
+        for part in name.split(".") if name else ():
+            found = None if found is None else children_of(found).get(part)
+        return found
+
+    def source(self, name: str) -> Source:
+        """What a module reads, past what only moves it."""
+        source = self.context.source(name)
+        if source.kind == "module" and isinstance(self.module(source.name), _PASSING):
+            return self.source(source.name)
+        return source
+
+    def is_selu(self, source: Source) -> bool:
+        """Whether it is what a SELU gives."""
+        if source.kind == "function":
+            return source.name in {"selu", "selu_alpha_dropout"}
+        found = self.module(source.name) if source.kind == "module" else None
+        while isinstance(found, nn.Sequential) and len(found):
+            found = found[-1]
+        return isinstance(found, nn.SELU | SELUAlphaDropout)
 
     def names(self, module: nn.Module) -> list[str]:
         """All names that a module has now."""
         return self._named.get(id(module), (module, []))[1]
-
-    @cached_property
-    def last(self) -> dict[str, int]:
-        """Of each module, the place at which it or a part of it runs last."""
-        found: dict[str, int] = {}
-        for name, place in self.order.items():
-            parts = name.split(".")
-            for outer in (".".join(parts[:k]) for k in range(1, len(parts) + 1)):
-                found[outer] = max(found.get(outer, place), place)
-        return found
 
     def say(self, module: str, kind: Kind, before: object, after: object, why: str) -> None:
         """Note a change."""
@@ -70,4 +93,5 @@ class Work:
             self.model = new
             return
         parent, _, child = name.rpartition(".")
-        setattr(self.model.get_submodule(parent), child, new)
+        if (holder := self.module(parent)) is not None:
+            children_of(holder)[child] = new
