@@ -3,12 +3,14 @@
 import copy
 import gc
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, cast, get_args
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from selfnorm._given import leaves
 from selfnorm.converting import _functional, _steps
 from selfnorm.converting._changes import Change, Changes
 from selfnorm.converting._context import Context
@@ -18,6 +20,7 @@ from selfnorm.converting._run import call_of, seen_on, try_it
 from selfnorm.converting._select import Choices, selector
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.init._model import check_initialized
 from selfnorm.nn import fuse as nn_fuse
 
 Init = Literal["lecun_normal", "lecun_uniform"]
@@ -67,7 +70,7 @@ def convert(
         dropout: "alpha", "remove", or "keep".
         norms: "fold", where that is possible, else remove; "remove"; or "keep".
         activations: Classes to replace by SELU instead of the usual ones; a functional call is
-            replaced if the class of its name is among them.
+            replaced if the class of its name is among them. None at all if there are none.
         example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them the order in
             which modules run is seen instead of taken from the order of their definition, and the
             result is tried.
@@ -93,7 +96,7 @@ def convert(
         ['Linear', 'Identity', 'SELUAlphaDropout', 'Identity', 'Linear']
     """
     _check(model, init, dropout, norms, activations)
-    new = copy.deepcopy(model)
+    new = _copied(model)
     for module in new.modules():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()  # side by side, as cuDNN wants them; copies are not
@@ -162,7 +165,7 @@ def convert_(
         )
         more.append(Change("", "note", "an optimizer holds the model's parameters", "", why))
     new = nn_fuse(new) if fuse else new
-    return new, Changes((*changes.changes, *more), changes.removed, changes.added)
+    return new, replace(changes, changes=(*changes.changes, *more))
 
 
 def _converted(
@@ -176,6 +179,10 @@ def _converted(
     example: object,
 ) -> tuple[nn.Module, Changes]:
     before = set(model.state_dict())
+    chosen = selector(model, include, exclude)
+    draw = _steps.drawing(init) if init is not None else None
+    if draw is not None:  # before anything is changed
+        check_initialized(model, draw, _steps.not_chosen(model, chosen))
     call = call_of(example) if example is not None else None
     seen = seen_on(model, call) if call is not None else None
     traces = {
@@ -185,7 +192,7 @@ def _converted(
     }
     work = Work(
         model,
-        selector(model, include, exclude),
+        chosen,
         tuple(activations) if activations is not None else ACTIVATIONS,
         Context(dict(model.named_modules(remove_duplicate=False)), traces, _late(model), seen),
     )
@@ -202,13 +209,26 @@ def _converted(
     _steps.fuse(work, traces)
     for rewrite in reversed(rewrites):  # inner modules first
         work.changes += _functional.apply(rewrite, depth)
-    if init is not None:
-        _steps.initialize(work, init)
-    if call is not None:
-        try_it(work.model, call)
+    if draw is not None:
+        _steps.initialize(work, draw)
+    checked = try_it(work.model, call) if call is not None else None
     after = set(work.model.state_dict())
     gone, new = sorted(before - after), sorted(after - before)
-    return work.model, Changes(tuple(work.changes), tuple(gone), tuple(new))
+    return work.model, Changes(tuple(work.changes), tuple(gone), tuple(new), checked)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A deep copy; tensors that a `forward` left on a module, with their history, are copied, too.
+
+    Those that have a history are none of the model's: `copy` refuses them.
+    """
+    memo: dict[int, object] = {}
+    for module in model.modules():
+        for value in vars(module).values():
+            for leaf in leaves(value):
+                if isinstance(leaf, torch.Tensor) and not leaf.is_leaf:
+                    memo[id(leaf)] = leaf.detach().clone()
+    return copy.deepcopy(model, memo)
 
 
 def _late(model: nn.Module) -> Callable[[str], bool]:
@@ -239,7 +259,8 @@ def _check(
             listed = ", ".join(map(repr, kinds))
             raise ArgumentError(f"{name} is one of {listed}; got {value!r}. Choose one of them.")
     classes = cast("Sequence[object]", activations) if isinstance(activations, Sequence) else ()
-    if activations is not None and not (classes and all(isinstance(c, type) for c in classes)):
+    given = isinstance(activations, Sequence | None) and not isinstance(activations, str)
+    if not given or not all(isinstance(c, type) for c in classes):
         raise ArgumentError(
             f"activations are classes of modules to replace by SELU; got {activations!r}. For "
             "example [torch.nn.ReLU]."

@@ -69,30 +69,77 @@ def is_closed(module: nn.Module) -> bool:
 
 
 def trace(module: nn.Module) -> Traced:
-    """Trace a `forward`, if what it does depends neither on values nor on the mode."""
-    graphs: list[fx.Graph] = []
-    mode, attributes = module.training, set(vars(module))
+    """Trace a `forward`, if what it does depends on neither values, the mode, nor what is None."""
+    optional = _optional(module)
+    mode, before = module.training, dict(vars(module))
+    kept: list[str] = []
     try:
-        for training in (True, False):
-            module.training = training
-            graphs.append(_Shallow().trace(module))
+        module.training = True
+        graph = _Shallow().trace(module)
+        module.training = False
+        other = _Shallow().trace(module)
+        without = _Shallow().trace(module, dict.fromkeys(optional)) if optional else None
     except Exception as error:
         return Traced(None, f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}")
     finally:
         module.training = mode
-        for name in set(vars(module)) - attributes:  # what the tracer keeps there
-            if name.startswith("_tensor_constant"):
-                delattr(module, name)
-    first, second = ([_signature(node) for node in graph.nodes] for graph in graphs)
-    if first != second:
-        return Traced(None, "it does other things in training than in evaluation")
-    for node, other in zip(*(graph.nodes for graph in graphs), strict=True):
-        node.meta[BY_MODE] = str((node.args, node.kwargs)) != str((other.args, other.kwargs))
-        if node.meta[BY_MODE] and str(getattr(node.target, "__name__", "")) not in FOLLOWING:
-            return Traced(None, "it does other things in training than in evaluation")
-    if any(str(node.target).startswith("_tensor_constant") for node in graphs[0].nodes):
-        return Traced(None, "it makes tensors of its own")
-    return Traced(graphs[0])
+        kept += _put_back(module, before)
+    named = any(node.op == "call_module" and _is_hidden(module, node) for node in graph.nodes)
+    made = any(str(node.target).startswith("_tensor_constant") for node in graph.nodes)
+    by_mode = _signatures(graph) != _signatures(other) or not _mark_by_mode(graph, other)
+    reasons = {
+        f"it keeps what it computes, as {', '.join(kept[:1])}": bool(kept),
+        "one of its parts has the name of a method": named,
+        "it does other things in training than in evaluation": by_mode,
+        f"it does other things where {', '.join(optional)} is None": without is not None
+        and _signatures(without) != _signatures(graph),
+        "it makes tensors of its own": made,
+    }
+    why = next((reason for reason, holds in reasons.items() if holds), None)
+    return Traced(graph) if why is None else Traced(None, why)
+
+
+def _put_back(module: nn.Module, before: dict[str, object]) -> list[str]:
+    """Undo what tracing wrote on a module; the names that its own `forward` wrote."""
+    own, found = vars(module), list[str]()
+    for name in list(own):
+        if name in before and own[name] is not before[name]:
+            own[name] = before[name]
+            found.append(name)
+        elif name not in before:
+            del own[name]
+            if not name.startswith("_tensor_constant"):
+                found.append(name)
+    return [name for name in found if name != "training"]
+
+
+def _is_hidden(module: nn.Module, node: fx.Node) -> bool:
+    """Whether code that names a child would find an attribute of its class."""
+    return hasattr(type(module), str(node.target).split(".", maxsplit=1)[0])
+
+
+def _mark_by_mode(graph: fx.Graph, other: fx.Graph) -> bool:
+    """Mark nodes that are given the mode; whether all of them may be."""
+    for node, same in zip(graph.nodes, other.nodes, strict=True):
+        node.meta[BY_MODE] = str((node.args, node.kwargs)) != str((same.args, same.kwargs))
+        if node.meta[BY_MODE] and getattr(node.target, "__name__", "") not in FOLLOWING:
+            return False
+    return True
+
+
+def _signatures(graph: fx.Graph) -> list[tuple[object, ...]]:
+    return [_signature(node) for node in graph.nodes if not _is_argument(node)]
+
+
+def _optional(module: nn.Module) -> list[str]:
+    """Arguments of a `forward` that are None if nobody gives them."""
+    named = inspect.signature(module.forward).parameters.values()
+    return [one.name for one in named if one.default is None]
+
+
+def _is_argument(node: fx.Node) -> bool:
+    """Whether a node stands for an argument, or for the check that one is None."""
+    return node.op == "placeholder" or "_assert" in str(getattr(node.target, "__name__", ""))
 
 
 def _signature(node: fx.Node) -> tuple[object, ...]:

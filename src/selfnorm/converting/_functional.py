@@ -24,6 +24,10 @@ from selfnorm.nn import AlphaDropout, FeatureAlphaDropout
 _ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 _TIMES = {operator.mul, operator.imul, operator.truediv, torch.mul, torch.div, "mul", "mul_", "div"}
 _SIZES = {"size", "dim", "numel", "stride", "shape", "ndim", "device", "dtype", "len"}
+_BOUNDS: dict[str, str] = {
+    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax"), "gate"),
+    **dict.fromkeys(("tanh", "hardtanh", "softsign"), "sign"),
+}
 _READING = {"matmul", "bmm", "linear", "conv1d", "conv2d", "conv3d"}
 _DROPOUTS: dict[str, Callable[[float], nn.Module]] = {
     "dropout": nn.Dropout,
@@ -78,6 +82,7 @@ def find(
     graph: fx.Graph,
     hidden: Callable[[fx.Node], bool],
     source: Callable[[fx.Node], bool | fx.Node],
+    products: "Products",
 ) -> Rewrite:
     """What of a graph is to be rewritten.
 
@@ -87,13 +92,14 @@ def find(
         graph: Of its forward.
         hidden: Whether weights follow a node.
         source: Whether a node gives what a SELU gives; or the node to ask instead.
+        products: Which nodes are gates.
     """
     found = Rewrite(path, module, graph)
     place, computed = {node: at for at, node in enumerate(graph.nodes)}, _computed(graph)
     for node in graph.nodes:
         name = function_name(node)
         if name in FUNCTIONS:
-            if is_gate(node):
+            if products.gate(node):
                 found.left.append((node, "it is a gate: its output is multiplied"))
             elif hidden(node):
                 found.activations.append(node)
@@ -185,12 +191,36 @@ def _probability(node: fx.Node) -> float:
     return float(p) if isinstance(p, int | float) else 0.5
 
 
-def is_gate(node: fx.Node) -> bool:
-    """Whether the output of a node is multiplied with another."""
-    return any(
-        (user.target in _TIMES) and all(isinstance(a, fx.Node) for a in user.args[:2])
-        for user in node.users
-    )
+class Products:
+    """Which nodes of a graph are gates: multiplied with what another layer gives.
+
+    A product with a mask that is given makes none. Nor does one with a sigmoid, which is the gate
+    then, as in squeeze-and-excite; but of tanh times a sigmoid both are left.
+
+    Args:
+        graph: The graph.
+        bounds: What a module that a node calls stays within: "gate" for [0, 1], "sign" for [-1, 1].
+    """
+
+    def __init__(self, graph: fx.Graph, bounds: Callable[[fx.Node], str]) -> None:
+        self._computed = _computed(graph)
+        self._bounds = bounds
+
+    def gate(self, node: fx.Node) -> bool:
+        """Whether a node is one."""
+        return any(self._other_counts(user, node) for user in node.users)
+
+    def _other_counts(self, user: fx.Node, node: fx.Node) -> bool:
+        others = [a for a in user.args[:2] if isinstance(a, fx.Node) and a is not node]
+        if user.target not in _TIMES or not others or others[0] not in self._computed:
+            return False
+        return self._stays(others[0]) != "gate" or self._stays(node) == "sign"
+
+    def _stays(self, node: fx.Node) -> str:
+        """What a node, or what it moves, stays within."""
+        while function_name(node) in MOVING and len(node.all_input_nodes) == 1:
+            (node,) = node.all_input_nodes
+        return _BOUNDS.get(function_name(node), "") or self._bounds(node)
 
 
 def _reads_selu(

@@ -9,8 +9,10 @@ from torch.utils.data import DataLoader
 from selfnorm._given import as_batch, as_call, generators_of
 from selfnorm._seeded import devices_of, seeded
 from selfnorm._torch_private import tree_map
+from selfnorm.converting._changes import Checked
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.recording import Recording
+from selfnorm.theory import THEOREM_1
 from selfnorm.watch._record import record
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -69,8 +71,12 @@ def _run(model: nn.Module, example: Call) -> object:
             module.training = mode
 
 
-def try_it(model: nn.Module, example: Call) -> None:
-    """Raise if a converted model does not run on the example."""
+def try_it(model: nn.Module, example: Call) -> Checked | None:
+    """What the SELUs of a converted model do on the example; None if that cannot be watched.
+
+    Raises:
+        UnsupportedError: It does not run.
+    """
     try:
         _run(model, example)
     except Exception as error:
@@ -78,3 +84,12 @@ def try_it(model: nn.Module, example: Call) -> None:
             f"a converted model must run as the old one did; on the example it raised "
             f"{type(error).__name__}: {error}. Name the part in exclude."
         ) from error
+    seen = seen_on(model, example)
+    if seen is None:
+        return None
+    outside = [
+        (layer.name, layer.variance)
+        for layer in seen.selus
+        if not THEOREM_1.holds("variance", layer.variance)
+    ]
+    return Checked(len(seen.selus), tuple(outside))

@@ -65,8 +65,8 @@ def convert_norms(work: Work, traces: dict[str, Traced], *, fold: bool, drawn: b
             had_bias = "bias" in dict(layer.named_parameters(recurse=False))
             _norms.fold(layer, norm)
             also = "" if had_bias else ", which got a bias"
-            what = "whose weights are drawn anew" if drawn else "equal in evaluation"
-            work.say(name, "folded", kind_of(norm), after, f"a part of {first}{also}: {what}")
+            what = "; its weights are drawn anew" if drawn else ": equal in evaluation"
+            work.say(name, "folded", kind_of(norm), after, f"a part of {first}{also}{what}")
         else:
             why = "SELU keeps mean and variance by itself"
             if fold and isinstance(norm, _norms.BATCH):
@@ -96,7 +96,7 @@ def _what_it_is(work: Work, name: str, norm: nn.Module) -> tuple[nn.Sequential |
 def convert_activations(work: Work, traces: dict[str, Traced]) -> None:
     """Put SELU where weights follow; name what is left."""
     done: set[int] = set()
-    gates = _gates(traces)
+    gates = _gates(work, traces)
     for name, module in work.open_modules():
         if id(module) in done:
             continue
@@ -217,7 +217,9 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
     """What there is to do in the forwards that could be traced; the others are named."""
     for name, traced in traces.items():
         module = work.module(name)
-        if module is None or not work.chosen(name) or work.is_in_closed(name):
+        if module is not work.context.modules[name] or module is None:  # another stands there now
+            continue
+        if not work.chosen(name) or work.is_in_closed(name):
             continue
         if traced.graph is None:
             work.say(
@@ -227,7 +229,10 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
             )  # fmt: skip
             continue
         hidden = work.context.hidden_node(name, traced.graph)
-        found = _functional.find(name, module, traced.graph, hidden, _source_of(work, name))
+        products = _functional.Products(traced.graph, _bounds_in(work, name))
+        found = _functional.find(
+            name, module, traced.graph, hidden, _source_of(work, name), products
+        )
         for node, why in found.left:
             work.say(name, "left", f"{_functional.function_name(node)}()", "", why)
         if work.kinds is not ACTIVATIONS:
@@ -259,26 +264,56 @@ def _source_of(work: Work, path: str) -> Callable[[fx.Node], bool | fx.Node]:
     return source
 
 
-def _gates(traces: dict[str, Traced]) -> set[str]:
-    """Names of modules whose output a traced forward multiplies with another."""
+def _gates(work: Work, traces: dict[str, Traced]) -> set[str]:
+    """Names of modules whose output a traced forward multiplies with another layer's."""
     found: set[str] = set()
     for path, traced in traces.items():
-        for node in traced.graph.nodes if traced.graph is not None else ():
-            if node.op == "call_module" and _functional.is_gate(node):
-                found.add(f"{path}.{node.target}" if path else str(node.target))
+        if traced.graph is None:
+            continue
+        products = _functional.Products(traced.graph, _bounds_in(work, path))
+        for node in traced.graph.nodes:
+            if node.op == "call_module" and products.gate(node):
+                found.add(join(path, str(node.target)))
     return found
 
 
-def initialize(work: Work, init: str) -> None:
+def _bounds_in(work: Work, path: str) -> Callable[[fx.Node], str]:
+    """What modules that a forward calls stay within: "gate" for [0, 1], "sign" for [-1, 1]."""
+
+    def bounds(node: fx.Node) -> str:
+        module = work.context.modules.get(join(path, str(node.target)))
+        if node.op != "call_module" or module is None:
+            return ""
+        if isinstance(module, nn.Sigmoid | nn.Hardsigmoid | nn.Softmax):
+            return "gate"
+        if isinstance(module, nn.Tanh | nn.Hardtanh | nn.Softsign):
+            return "sign"
+        found = None if is_library(module) else _probe.pointwise(module)
+        return "gate" if found == "gate" else ""
+
+    return bounds
+
+
+def drawing(init: str) -> Draw:
+    """How weights are drawn."""
+    return Draw("normal" if init == "lecun_normal" else "uniform")
+
+
+def not_chosen(model: nn.Module, chosen: Callable[[str], bool]) -> list[str]:
+    """Names of modules with parameters that are not to be converted."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if not chosen(name) and any(True for _ in module.parameters(recurse=False))
+    ]
+
+
+def initialize(work: Work, draw: Draw) -> None:
     """Draw the weights of what is converted; name what is not known.
 
     A few layers that are nearly zero, as heads and last layers of blocks, are taken for meant.
     """
-    unwanted = [
-        name
-        for name, module in work.model.named_modules()
-        if not work.chosen(name) and any(True for _ in module.parameters(recurse=False))
-    ]
+    unwanted = not_chosen(work.model, work.chosen)
     weighted = {
         name: module
         for name, module in work.model.named_modules()
@@ -290,14 +325,23 @@ def initialize(work: Work, init: str) -> None:
             why = f"{what}: taken for meant, so that it starts without a say"
             work.say(name, "left", f"weights of {kind_of(weighted[name])}", "", why)
         unwanted += zero
-    distribution = "normal" if init == "lecun_normal" else "uniform"
-    for shortcoming in initialized(work.model, Draw(distribution), unwanted):
+    for shortcoming in initialized(work.model, draw, unwanted):
         work.say("", "left", "parameters", "", shortcoming)
     left = set(unwanted)
     count = sum(isinstance(m, WEIGHTED) for n, m in work.model.named_modules() if n not in left)
     if count:
         why = "variance 1/fan_in, biases 0; init=None keeps trained weights"
-        work.say("", "initialized", f"{count} layers as they were", f"{init} weights", why)
+        after = f"lecun_{draw.distribution} weights"
+        work.say("", "initialized", f"{count} layers as they were", after, why)
+    if any(_has_gathered(module) for module in work.context.modules.values()):
+        why = "its norms had gathered statistics, so it was trained: init=None keeps its weights"
+        work.say("", "note", "trained weights are drawn anew", "", why)
+
+
+def _has_gathered(norm: nn.Module) -> bool:
+    """Whether a batch normalization has seen batches."""
+    mean = norm.running_mean if isinstance(norm, _norms.BATCH) else None
+    return mean is not None and not mean.is_meta and bool(mean.any())
 
 
 def _near_zero(module: nn.Module) -> str | None:

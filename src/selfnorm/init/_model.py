@@ -160,6 +160,16 @@ def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -
     return [message.format(_listed(places)) for message, places in said.items() if places]
 
 
+def check_initialized(module: nn.Module, draw: Draw, skip: Iterable[str] = ()) -> None:
+    """Raise for what `initialized` would raise for, and change nothing."""
+    slots, _, _ = find(module)
+    left = named(skip, module, [slot.place for slot in slots], sharing_of(module))
+    slots = [slot for slot in slots if not left(slot.place)]
+    _check_lazy([slot.place for slot in slots])
+    for slot in slots:
+        _check(slot, draw)
+
+
 def _check_lazy(places: Sequence[Place]) -> None:
     lazy = [place for place in places if any(is_lazy(tensor) for tensor in place.stored)]
     if lazy:

@@ -1,14 +1,20 @@
 """After a look at a model, everything is as it was before."""
 
+import copy
 import random
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from selfnorm._seeded import seeded
+
+_TORCHS = frozenset(vars(nn.Module()))
+_HOLDING = (list, dict, set, deque)
 
 
 @contextmanager
@@ -19,13 +25,16 @@ def untouched(
     generators: Iterable[torch.Generator] = (),
     own_random: bool = False,
 ) -> Generator[None]:
-    """Modes, buffers, and every random number generator are, after the block, as before it.
+    """Modes, buffers, attributes and random number generators are, after the block, as before it.
 
+    What a `forward` puts on its module is gone again, and lists and the like that it fills are as
+    they were, one level deep.
     Parameters that a forward pass writes (an embedding with `max_norm`) are restored too. A model
     may draw from the process's generators, which are then restored; with `own_random` it draws from
     those that its modules hold alone, and the process's, which other threads may use, are left.
     """
     modes = [(module, module.training) for module in model.modules()]
+    attributes = [(vars(module), _held(module)) for module in model.modules()]
     saved = [(tensor, tensor.detach().clone()) for tensor in _written(model)]
     states = [(g, g.get_state()) for g in (*_generators(model), *generators)]
     with nullcontext() if own_random else _process_random(devices):
@@ -34,11 +43,39 @@ def untouched(
         finally:
             for generator, state in states:
                 generator.set_state(state)
+            for own, before in attributes:
+                _put_back(own, before)
             for module, mode in modes:
                 module.training = mode
             with torch.no_grad():
                 for tensor, before in saved:
                     tensor.copy_(before)
+
+
+def _held(module: nn.Module) -> dict[str, tuple[object, object]]:
+    """A module's attributes but torch's own, each with a copy of what it holds if it can hold."""
+    return {
+        name: (value, copy.copy(value) if type(value) in _HOLDING else None)
+        for name, value in vars(module).items()
+        if name not in _TORCHS
+    }
+
+
+def _put_back(own: dict[str, Any], before: dict[str, tuple[object, object]]) -> None:
+    for name in set(own) - set(before) - _TORCHS:
+        del own[name]
+    for name, (value, content) in before.items():
+        own[name] = value
+        if content is not None:
+            cast("Any", value).clear()
+            _fill(value, content)
+
+
+def _fill(value: Any, content: Any) -> None:
+    if isinstance(value, dict | set):
+        cast("Any", value).update(content)
+    else:
+        value.extend(content)
 
 
 @contextmanager

@@ -26,7 +26,8 @@ def leftover_normalization(recording: Recording) -> Iterator[Finding]:
             "no normalization layer",
             "With SELU, normalization is not needed; with it the statistics of the batch, and "
             "their noise, are back (Klambauer et al. 2017, section 1).",
-            "selfnorm.convert(model, norms='fold') folds it into the layer before, or removes it.",
+            "selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, or "
+            "removes it, and keeps the weights.",
         )
 
 
