@@ -13,6 +13,7 @@ import selfnorm
 from selfnorm.converting import Changes, convert_
 from selfnorm.errors import UnsupportedError
 from selfnorm.nn import SELU, AlphaDropout, SELUAlphaDropout
+from support.statistics import assert_moments
 
 X = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -249,12 +250,50 @@ class Optional(nn.Module):
         return self.two(x * mask)
 
 
-@pytest.mark.parametrize("example", [None, X])
-def test_what_a_mask_decides_is_left_and_named(example: Tensor | None) -> None:
-    new, changes = selfnorm.convert(Optional(), example=example)
+def test_what_a_mask_decides_is_left_and_named() -> None:
+    new, changes = selfnorm.convert(Optional())
     assert type(new) is Optional
     assert "it does other things where mask is None" in left(changes)[""]
     assert new(X).shape == new(X, torch.ones(16, 8)).shape
+
+
+def test_what_an_example_leaves_out_is_taken_to_be_out() -> None:
+    new, changes = selfnorm.convert(Optional(), example=X)
+    assert not changes.left
+    assert new(X).shape == (16, 2)
+    with pytest.raises(AssertionError, match="mask has been specialized to have value None"):
+        new(X, torch.ones(16, 8))  # and not in silence
+    new, changes = selfnorm.convert(Optional(), example=(X, torch.ones(16, 8)))
+    assert type(new) is Optional
+
+
+class OwnLinear(nn.Module):
+    """As those of graph and flow libraries, with a bias, and its matrix either way around."""
+
+    def __init__(self, inputs: int, outputs: int, *, turned: bool) -> None:
+        super().__init__()
+        shape = (inputs, outputs) if turned else (outputs, inputs)
+        self.matrix, self.bias = nn.Parameter(torch.rand(shape)), nn.Parameter(torch.ones(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.matrix.shape[0] == x.shape[-1]:
+            return x @ self.matrix + self.bias
+        return functional.linear(x, self.matrix, self.bias)
+
+
+def test_layers_of_ones_own_are_drawn_by_what_a_call_shows() -> None:
+    torch.manual_seed(0)
+    first, second = OwnLinear(300, 400, turned=True), OwnLinear(400, 300, turned=False)
+    model = nn.Sequential(first, nn.ReLU(), second)
+    new, changes = selfnorm.convert(model, example=torch.randn(64, 300))
+    assert not changes.left
+    assert_moments(new[0].matrix * 300**0.5)
+    assert_moments(new[2].matrix * 400**0.5)
+    assert not new[0].bias.any()
+    assert not new[2].bias.any()
+    plain, changes = selfnorm.convert(model)
+    assert torch.equal(plain[0].matrix, first.matrix)
+    assert "left other parameters as they were: '0.matrix' (OwnLinear)" in left(changes)[""]
 
 
 class Keeping(nn.Module):

@@ -16,7 +16,7 @@ from selfnorm.converting._changes import Change, Changes
 from selfnorm.converting._context import Context
 from selfnorm.converting._flow import is_library, trace
 from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
-from selfnorm.converting._run import call_of, seen_on, try_it
+from selfnorm.converting._run import absent_in, call_of, seen_on, try_it
 from selfnorm.converting._select import Choices, selector
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError
@@ -71,9 +71,10 @@ def convert(
         norms: "fold", where that is possible, else remove; "remove"; or "keep".
         activations: Classes to replace by SELU instead of the usual ones; a functional call is
             replaced if the class of its name is among them. None at all if there are none.
-        example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them the order in
-            which modules run is seen instead of taken from the order of their definition, and the
-            result is tried.
+        example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them it is seen
+            which module reads which, also where no `forward` can be traced; an argument that is
+            None in the example is taken to be None (a rewritten `forward` refuses it otherwise);
+            matrices of layers of one's own are drawn, too; and the result is tried.
         fuse: Let sequences of linear layers and SELUs run as one, by `selfnorm.nn.fuse`.
 
     Returns:
@@ -184,9 +185,10 @@ def _converted(
     if draw is not None:  # before anything is changed
         check_initialized(model, draw, _steps.not_chosen(model, chosen))
     call = call_of(example) if example is not None else None
+    absent = absent_in(model, call) if call is not None else {}
     seen = seen_on(model, call) if call is not None else None
     traces = {
-        name: trace(module)
+        name: trace(module, absent.get(name, ()))
         for name, module in model.named_modules()
         if not is_library(module) and any(True for _ in module.children())
     }

@@ -3,7 +3,7 @@
 import inspect
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from torch import fx, nn
@@ -68,19 +68,27 @@ def is_closed(module: nn.Module) -> bool:
     return home.__name__.startswith("torch.") and any(True for _ in module.children())
 
 
-def trace(module: nn.Module) -> Traced:
-    """Trace a `forward`, if what it does depends on neither values, the mode, nor what is None."""
-    optional = _optional(module)
+def trace(module: nn.Module, absent: Collection[str] = ()) -> Traced:
+    """Trace a `forward`, if what it does depends on neither values, the mode, nor what is None.
+
+    Args:
+        module: The module.
+        absent: Arguments that are taken to be None; the traced `forward` refuses them otherwise.
+    """
+    fixed = dict.fromkeys(absent)
+    optional = [name for name in _optional(module) if name not in fixed]
     mode, before = module.training, dict(vars(module))
     kept: list[str] = []
     try:
         module.training = True
-        graph = _Shallow().trace(module)
+        graph = _Shallow().trace(module, fixed)
         module.training = False
-        other = _Shallow().trace(module)
-        without = _Shallow().trace(module, dict.fromkeys(optional)) if optional else None
+        other = _Shallow().trace(module, fixed)
+        nothing = dict.fromkeys(optional)
+        without = _Shallow().trace(module, fixed | nothing) if optional else None
     except Exception as error:
-        return Traced(None, f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}")
+        told = str(error).strip().splitlines() or [""]
+        return Traced(None, f"torch.fx cannot trace it, {type(error).__name__}: {told[0][:100]}")
     finally:
         module.training = mode
         kept += _put_back(module, before)

@@ -50,8 +50,8 @@ WEIGHTED = (
 
 
 def contains_weights(module: nn.Module) -> bool:
-    """Whether a layer with weights is in a module."""
-    return any(isinstance(part, WEIGHTED) for part in module.modules())
+    """Whether a layer with weights is in a module, torch's or anyone's."""
+    return any(parameter.ndim > 1 for parameter in module.parameters())
 
 
 def new_selu() -> nn.Module:

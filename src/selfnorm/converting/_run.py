@@ -1,5 +1,6 @@
 """Run a model on an example: to see in which order its modules run, and that it runs."""
 
+import inspect
 from typing import Any, cast
 
 import torch
@@ -10,6 +11,7 @@ from selfnorm._given import as_batch, as_call, generators_of
 from selfnorm._seeded import devices_of, seeded
 from selfnorm._torch_private import tree_map
 from selfnorm.converting._changes import Checked
+from selfnorm.converting._flow import is_library
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.recording import Recording
 from selfnorm.theory import THEOREM_1
@@ -42,12 +44,36 @@ def call_of(example: object) -> Call:
     )
 
 
-def seen_on(model: nn.Module, example: Call) -> Recording | None:
-    """What a run on the example shows: who reads whom. None if it cannot be watched.
+def absent_in(model: nn.Module, example: Call) -> dict[str, set[str]]:
+    """Arguments that are None in each call of each module, of those that are None by default."""
+    found: dict[str, set[str]] = {}
+    handles: list[Any] = []
 
-    What the model raises on the example is raised.
-    """
-    _run(model, example)
+    def watch(name: str, module: nn.Module) -> None:
+        signature = inspect.signature(module.forward)
+        optional = {n for n, one in signature.parameters.items() if one.default is None}
+
+        def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given = signature.bind_partial(*args, **kwargs).arguments
+            present = {n for n, value in given.items() if value is not None}
+            found[name] = found.get(name, optional) - present
+
+        if optional:
+            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+
+    for name, module in model.named_modules():
+        if not is_library(module):
+            watch(name, module)
+    try:
+        _run(model, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def seen_on(model: nn.Module, example: Call) -> Recording | None:
+    """What a run on the example shows: who reads whom. None if it cannot be watched."""
     args, kwargs = example
     try:
         return record(model, kwargs or args)

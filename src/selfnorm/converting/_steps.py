@@ -26,7 +26,7 @@ from selfnorm.converting._modules import (
     new_selu,
 )
 from selfnorm.converting._work import Work
-from selfnorm.init._distributions import Draw
+from selfnorm.init._distributions import Draw, lecun_normal_, lecun_uniform_
 from selfnorm.init._model import initialized
 from selfnorm.nn import SELU, SELUAlphaDropout
 
@@ -224,7 +224,7 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
         if traced.graph is None:
             work.say(
                 name, "left", f"forward of {type(module).__name__}", "",
-                f"torch.fx cannot trace it ({traced.why}): activations called as functions, and "
+                f"it cannot be rewritten ({traced.why}): activations called as functions, and "
                 "residual additions, are as they were",
             )  # fmt: skip
             continue
@@ -325,10 +325,13 @@ def initialize(work: Work, draw: Draw) -> None:
             why = f"{what}: taken for meant, so that it starts without a say"
             work.say(name, "left", f"weights of {kind_of(weighted[name])}", "", why)
         unwanted += zero
+    seen = _draw_seen(work, draw)
+    unwanted += seen
     for shortcoming in initialized(work.model, draw, unwanted):
         work.say("", "left", "parameters", "", shortcoming)
     left = set(unwanted)
     count = sum(isinstance(m, WEIGHTED) for n, m in work.model.named_modules() if n not in left)
+    count += sum(work.model.get_parameter(name).ndim > 1 for name in seen)
     if count:
         why = "variance 1/fan_in, biases 0; init=None keeps trained weights"
         after = f"lecun_{draw.distribution} weights"
@@ -336,6 +339,30 @@ def initialize(work: Work, draw: Draw) -> None:
     if any(_has_gathered(module) for module in work.context.modules.values()):
         why = "its norms had gathered statistics, so it was trained: init=None keeps its weights"
         work.say("", "note", "trained weights are drawn anew", "", why)
+
+
+def _draw_seen(work: Work, draw: Draw) -> list[str]:
+    """Draw the matrices of layers of one's own, by what a run showed of them; their names.
+
+    A bias of such a layer becomes 0.
+    """
+    names: list[str] = []
+    for layer in work.context.seen.of("linear") if work.context.seen is not None else ():
+        owner = work.module(layer.module)
+        if owner is None or isinstance(owner, WEIGHTED) or not work.chosen(layer.module):
+            continue
+        own = dict(owner.named_parameters(recurse=False))
+        for weight in layer.weights:
+            path, _, name = weight.name.rpartition(".")
+            if path != layer.module or name not in own or weight.name in names:
+                continue
+            fill = lecun_normal_ if draw.distribution == "normal" else lecun_uniform_
+            fill(own[name], fan_in=weight.fan_in)
+            names.append(weight.name)
+            if (bias := own.get("bias")) is not None and bias.ndim == 1:
+                nn.init.zeros_(bias)
+                names.append(join(path, "bias"))
+    return names
 
 
 def _has_gathered(norm: nn.Module) -> bool:
