@@ -203,10 +203,27 @@ class Shifted(nn.Module):
         return self.two(self.act(self.one(x)) + shift)
 
 
+class Joined(nn.Module):
+    """The sum's branches come from outside, as in BERT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.act, self.end = nn.Linear(8, 8), nn.SELU(), Shifted()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.one(x))
+        return self.end(x, shift=x)
+
+
 def test_a_shift_that_is_given_is_no_branch() -> None:
     new, changes = selfnorm.convert(Shifted(), init=None)
     assert type(new) is Shifted
+    (why,) = (change.why for change in changes)
+    assert "which may be a branch or not: pass an example" in why
+    new, changes = selfnorm.convert(Shifted(), init=None, example=(X, X.clone()))
     assert len(changes) == 0
+    new, changes = selfnorm.convert(Joined(), init=None, example=X)
+    assert changes.counts() == {"scaled": 1}
 
 
 class TwoHeads(nn.Module):
@@ -258,7 +275,7 @@ def test_what_a_mask_decides_is_left_and_named() -> None:
 def test_what_an_example_leaves_out_is_taken_to_be_out() -> None:
     new, changes = selfnorm.convert(Optional(), example=X)
     assert not changes.left
-    assert new(X).shape == (16, 2)
+    assert new(X).shape == new(x=X, mask=None).shape == (16, 2)
     with pytest.raises(AssertionError, match="mask has been specialized to have value None"):
         new(X, torch.ones(16, 8))  # and not in silence
     new, changes = selfnorm.convert(Optional(), example=(X, torch.ones(16, 8)))

@@ -61,6 +61,14 @@ class Context:
         behind = bool(path) and self.hidden(path)
         return lambda node: node in before or (behind and node in ending)
 
+    def sums_branches(self, path: str) -> bool | None:
+        """Whether sums in a module are of layers' outputs alone; None if that was not seen."""
+        sums = [one for one in self._layers.get(path, ()) if one.module == path]
+        sums = [one for one in sums if one.role == "addition"]
+        if self.seen is None or not sums:
+            return None
+        return not any(self.seen.reads_input(one) for one in sums)
+
     def stands_for(self, new: str, old: str) -> None:
         """A module has come to stand in another's place, under a name of its own."""
         self._hidden[new] = self.hidden(old)
@@ -119,7 +127,7 @@ class Context:
         found: dict[str, list[Layer]] = {}
         for layer in self.seen.layers if self.seen is not None else ():
             parts = layer.module.split(".") if layer.module else []
-            for size in range(1, len(parts) + 1):
+            for size in range(len(parts) + 1):
                 found.setdefault(".".join(parts[:size]), []).append(layer)
         return found
 

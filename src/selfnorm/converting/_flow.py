@@ -92,6 +92,7 @@ def trace(module: nn.Module, absent: Collection[str] = ()) -> Traced:
     finally:
         module.training = mode
         kept += _put_back(module, before)
+    _name_arguments(module, graph)
     named = any(node.op == "call_module" and _is_hidden(module, node) for node in graph.nodes)
     made = any(str(node.target).startswith("_tensor_constant") for node in graph.nodes)
     by_mode = _signatures(graph) != _signatures(other) or not _mark_by_mode(graph, other)
@@ -105,6 +106,17 @@ def trace(module: nn.Module, absent: Collection[str] = ()) -> Traced:
     }
     why = next((reason for reason, holds in reasons.items() if holds), None)
     return Traced(graph) if why is None else Traced(None, why)
+
+
+def _name_arguments(module: nn.Module, graph: fx.Graph) -> None:
+    """Give arguments that were traced as None their own names again."""
+    for name, node in zip(
+        inspect.signature(module.forward).parameters,
+        (node for node in graph.nodes if node.op == "placeholder"),
+        strict=False,
+    ):
+        if str(node.target).rpartition("_")[0] == name:
+            node.target = name
 
 
 def _put_back(module: nn.Module, before: dict[str, object]) -> list[str]:

@@ -39,6 +39,7 @@ _DROPOUTS: dict[str, Callable[[float], nn.Module]] = {
 }
 MOVING = {"view", "reshape", "flatten", "unsqueeze", "squeeze", "permute", "transpose", "clone"}
 _HALF = 0.5**0.5
+_UNKNOWN_SUM = "a sum with what the module is given, which may be a branch or not: pass an example"
 
 
 @dataclass
@@ -76,47 +77,59 @@ def function_name(node: fx.Node) -> str:
     return ""
 
 
-def find(
-    path: str,
-    module: nn.Module,
-    graph: fx.Graph,
-    hidden: Callable[[fx.Node], bool],
-    source: Callable[[fx.Node], bool | fx.Node],
-    products: "Products",
-) -> Rewrite:
-    """What of a graph is to be rewritten.
+@dataclass(frozen=True)
+class Known:
+    """What is known of a graph's nodes.
 
-    Args:
-        path: Qualified name of the module.
-        module: The module.
-        graph: Of its forward.
+    Attributes:
         hidden: Whether weights follow a node.
         source: Whether a node gives what a SELU gives; or the node to ask instead.
         products: Which nodes are gates.
+        given: Whether what the module is given, and adds to, are layers' outputs; None if unknown.
     """
+
+    hidden: Callable[[fx.Node], bool]
+    source: Callable[[fx.Node], bool | fx.Node]
+    products: "Products"
+    given: bool | None
+
+
+def find(path: str, module: nn.Module, graph: fx.Graph, known: Known) -> Rewrite:
+    """What of a module's graph is to be rewritten."""
     found = Rewrite(path, module, graph)
     place, computed = {node: at for at, node in enumerate(graph.nodes)}, _computed(graph)
     for node in graph.nodes:
         name = function_name(node)
         if name in FUNCTIONS:
-            if products.gate(node):
-                found.left.append((node, "it is a gate: its output is multiplied"))
-            elif hidden(node):
-                found.activations.append(node)
-            else:
-                found.left.append((node, "it is the output's, which keeps its range"))
+            why = _why_left(node, known)
+            found.activations += [node] if why is None else []
         elif name in GATES:
-            found.left.append((node, "a gate or an output, which SELU does not stand for"))
+            why = "a gate or an output, which SELU does not stand for"
         elif name in DROPOUT_FUNCTIONS:
-            if not node.meta[BY_MODE]:
-                found.left.append((node, "it does not follow the mode: it is always on, or off"))
-            elif _reads_selu(node, found.activations, source):
-                found.dropouts.append(node)
-            else:
-                found.left.append((node, "alpha dropout belongs directly behind SELU"))
-        elif _is_residual(node, place, computed) and hidden(node):
-            found.additions.append(node)
+            why = _why_plain(node, found.activations, known)
+            found.dropouts += [node] if why is None else []
+        else:
+            why = known.hidden(node) and _is_residual(node, place, computed, known.given)
+            found.additions += [node] if why is True else []
+        if isinstance(why, str):
+            found.left.append((node, why))
     return found
+
+
+def _why_left(node: fx.Node, known: Known) -> str | None:
+    """Why an activation is to stay; None if it is not."""
+    if known.products.gate(node):
+        return "it is a gate: its output is multiplied"
+    return None if known.hidden(node) else "it is the output's, which keeps its range"
+
+
+def _why_plain(node: fx.Node, activations: list[fx.Node], known: Known) -> str | None:
+    """Why a dropout is to stay plain; None if it is not."""
+    if not node.meta[BY_MODE]:
+        return "it does not follow the mode: it is always on, or off"
+    if _reads_selu(node, activations, known.source):
+        return None
+    return "alpha dropout belongs directly behind SELU"
 
 
 def apply(rewrite: Rewrite, depth: int) -> list[Change]:
@@ -244,8 +257,13 @@ def _reads_selu(
     return False
 
 
-def _is_residual(node: fx.Node, place: dict[fx.Node, int], computed: set[fx.Node]) -> bool:
-    """A sum of two branches of one stream, or of two layers, that is not scaled yet."""
+def _is_residual(
+    node: fx.Node, place: dict[fx.Node, int], computed: set[fx.Node], given: bool | None
+) -> bool | str:
+    """Whether it is a sum of two branches of one stream, or of two layers, not scaled yet.
+
+    Why it is not known, if it is not.
+    """
     if node.target not in _ADDITIONS or len(node.args) < 2 or node.kwargs.get("alpha", 1) != 1:
         return False
     branches = node.args[:2]
@@ -253,12 +271,15 @@ def _is_residual(node: fx.Node, place: dict[fx.Node, int], computed: set[fx.Node
         return False
     left, right = cast("tuple[fx.Node, fx.Node]", branches)
     one_stream = _reaches(left, right, place) or _reaches(right, left, place)
-    if not (one_stream or {left, right} <= computed) or _is_logit(node):
-        return False
-    return not any(
+    unscaled = not any(
         user.target in _TIMES and not all(isinstance(a, fx.Node) for a in user.args[:2])
         for user in node.users
     ) and not any(_is_scaled(a) for a in branches)
+    if not unscaled or _is_logit(node) or not {left, right} & computed:
+        return False
+    if one_stream or {left, right} <= computed or given:
+        return True
+    return False if given is False else _UNKNOWN_SUM
 
 
 def _reaches(node: fx.Node, other: fx.Node, place: dict[fx.Node, int]) -> bool:

@@ -228,11 +228,13 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
                 "residual additions, are as they were",
             )  # fmt: skip
             continue
-        hidden = work.context.hidden_node(name, traced.graph)
-        products = _functional.Products(traced.graph, _bounds_in(work, name))
-        found = _functional.find(
-            name, module, traced.graph, hidden, _source_of(work, name), products
+        known = _functional.Known(
+            work.context.hidden_node(name, traced.graph),
+            _source_of(work, name),
+            _functional.Products(traced.graph, _bounds_in(work, name)),
+            work.context.sums_branches(name),
         )
+        found = _functional.find(name, module, traced.graph, known)
         for node, why in found.left:
             work.say(name, "left", f"{_functional.function_name(node)}()", "", why)
         if work.kinds is not ACTIVATIONS:
