@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from selfnorm.auditing._finding import SEVERITIES, Finding, Severity
-from selfnorm.recording import Layer
+from selfnorm.recording import Layer, Recording
+
+_CONVERT, _INITIALIZE = "selfnorm.convert(model", "selfnorm.init.initialize_(model"
+_POINTING = ("See the ", "Mend ", "Look at ")  # words of a fix that is another finding's
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,43 @@ def count(findings: Sequence[Finding]) -> dict[str, int]:
     return {severity: found[severity] for severity in SEVERITIES}
 
 
-def verdict(counts: dict[str, int]) -> str:
-    """In words: how many findings of each severity, and what that means."""
+def verdict(recording: Recording, findings: Sequence[Finding]) -> str:
+    """In words: how many findings of each severity, and what that means.
+
+    A network without SELU is none that normalizes itself, whatever else is right of it.
+    """
+    counts = count(findings)
     named = [f"{n} {word}{'s' if n != 1 else ''}" for word, n in counts.items() if n]
     said = ", ".join(named) or "no findings"
+    judged = [layer for layer in recording.selus if recording.hidden(layer)]
+    wrong = {finding.module for finding in findings if finding.rule == "wrong-activation"}
+    others = Counter(one.activation for one in recording.of("activation") if one.module in wrong)
+    if others and not judged:
+        kinds = ", ".join(f"{n} {name}" for name, n in others.most_common(3))
+        return f"Not a SELU network: it has {kinds}; {said}. selfnorm.convert(model) makes it one."
     if counts["error"]:
         return f"Not self-normalizing: {said}."
+    if not judged:
+        return f"Nothing here that the theory covers: no SELU between layers with weights; {said}."
     if counts["warning"]:
         return f"Self-normalization is at risk: {said}."
     return f"Self-normalizing: {said}."
+
+
+def actions(findings: Sequence[Finding]) -> list[str]:
+    """What to do about errors and warnings, each once, in the order of causes before effects.
+
+    What only points to another finding is left out where there is one.
+    """
+    fixes: dict[str, str] = {}
+    for group in groups(findings):
+        fix = group.first.fix
+        if group.first.severity != "note":
+            fixes.setdefault(fix.split(")")[0], fix)
+    if any(call.startswith(_CONVERT) and "init=None" not in call for call in fixes):
+        fixes.pop(_INITIALIZE, None)
+    direct = [fix for fix in fixes.values() if not fix.startswith(_POINTING)]
+    return direct or list(fixes.values())
 
 
 def marks(layers: Sequence[Layer], findings: Sequence[Finding]) -> dict[int, Severity]:

@@ -6,7 +6,7 @@ from typing import Any
 from selfnorm import __version__
 from selfnorm.auditing._charts import audit_charts
 from selfnorm.auditing._finding import Finding
-from selfnorm.auditing._groups import count, groups, marks, verdict
+from selfnorm.auditing._groups import actions, count, groups, marks, verdict
 from selfnorm.recording import Features, Layer, Recording
 from selfnorm.report._numbers import short, signed
 from selfnorm.report._page import Row, render
@@ -38,7 +38,8 @@ def _content(recording: Recording, findings: Sequence[Finding]) -> dict[str, Any
     return {
         "model": recording.model,
         "version": __version__,
-        "verdict": verdict(counts),
+        "verdict": verdict(recording, findings),
+        "actions": actions(findings),
         "worst": next((s for s in ("error", "warning") if counts[s]), "fine"),
         "rows": recording.rows,
         "groups": groups(findings),

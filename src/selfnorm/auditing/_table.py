@@ -11,7 +11,7 @@ from rich.text import Text
 
 from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import Group as Findings
-from selfnorm.auditing._groups import count, groups, marks, shorten, verdict
+from selfnorm.auditing._groups import actions, count, groups, marks, shorten, verdict
 from selfnorm.recording import Layer, Recording
 from selfnorm.report._numbers import short, signed
 
@@ -36,7 +36,17 @@ def render(recording: Recording, findings: Sequence[Finding]) -> Iterator[Render
     layers = f"{many} layer{'s' if many != 1 else ''}"
     yield Text(f"Audit of {recording.model}: {layers}, {rows}", style="bold")
     counts = count(findings)
-    yield Text(verdict(counts), style="bold red" if counts["error"] or counts["warning"] else "")
+    style = "bold red" if counts["error"] or counts["warning"] else ""
+    yield Text(verdict(recording, findings), style=style)
+    if todo := actions(findings):
+        yield Text()
+        yield Text("Do this:", style="bold")
+        steps = Table.grid(padding=(0, 1))
+        steps.add_column(justify="right", no_wrap=True, min_width=3)
+        steps.add_column(overflow="fold")
+        for number, step in enumerate(todo, 1):
+            steps.add_row(f"{number}.", Text(step))
+        yield steps
     for group in groups(findings):
         yield Text()
         yield from _group(group)

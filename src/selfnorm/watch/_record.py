@@ -86,7 +86,10 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
         unused={
             name: type(module).__name__
             for name, module in model.named_modules()
-            if name not in trace.ran and not any(module.children()) and name
+            if name not in trace.ran
+            and not any(module.children())
+            and name
+            and not any(id(parameter) in trace.used for parameter in module.parameters())
         },
         rows=rows,
         failure=failure,
@@ -108,7 +111,8 @@ def _run_all(
                 for found in batches(inputs):
                     batch = found.prepared(device, copied=copied)
                     rows += batch.rows
-                    outputs, failure = _run(model, trace, batch, loss)
+                    outputs, broken = _run(model, trace, batch, loss)
+                    failure = failure or broken  # of any batch
         except RuntimeError as error:
             if copied or "leaf Variable that requires grad" not in str(error):
                 raise

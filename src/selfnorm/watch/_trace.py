@@ -84,6 +84,7 @@ class Trace(TorchFunctionMode):
         self.drafts: dict[tuple[str, str, int], Draft] = {}
         self._layers: list[Draft] = []  # the same, by index
         self.ran: set[str] = set()
+        self.used: set[int] = set()  # ids of parameters that a function was called with
         self.input_gradient = Accumulator()
         self.anchors: list[Tensor] = []
         self._model = model
@@ -192,7 +193,9 @@ class Trace(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._paused:
             return func(*args, **kwargs)
-        tracked = [v for v in _tensors(args, kwargs) if id(v) in self._known and self._sources(v)]
+        given = _tensors(args, kwargs)
+        self.used.update(id(v) for v in given if id(v) in self._names)
+        tracked = [v for v in given if id(v) in self._known and self._sources(v)]
         if not tracked:
             return func(*args, **kwargs)
         before = self.sources(tracked)

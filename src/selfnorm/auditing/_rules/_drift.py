@@ -35,7 +35,7 @@ GRADIENT_NOISE = 2.0
 def non_finite(recording: Recording) -> Iterator[Finding]:
     """Infinities or nan."""
     for layer in recording.layers:
-        if layer.non_finite:
+        if layer.non_finite and not _is_masked(recording, layer):
             yield Finding(
                 "non-finite",
                 "error",
@@ -103,6 +103,8 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
         for layer in recording.layers
         if layer.role == "activation" and recording.hidden(layer) and layer.gradient_norm == 0
     ]
+    if dead and _starts_at_zero(recording, dead):
+        return
     if dead:
         yield _gradient_finding(dead[0], 0.0, len(hidden) + len(dead))
         return
@@ -186,6 +188,32 @@ def outside_theorem(recording: Recording) -> Iterator[Finding]:
         "The theorem is sufficient, not necessary: random weights have omega of deviation 1 and "
         "yet keep variance 1 on average (Klambauer et al. 2017, theorem 1).",
         "Nothing to do; initialize_(model, exact=True) puts every unit's weights inside.",
+    )
+
+
+def _starts_at_zero(recording: Recording, dead: list[Layer]) -> bool:
+    """Whether layers of zeros alone keep the gradient from activations: it will come with them."""
+    for layer in dead:
+        followers = recording.followers(layer)
+        zero = [f for f in followers if f.weights and all(not w.tau.any() for w in f.weights)]
+        arrives = [f for f in followers if f not in zero and f not in dead]
+        behind = all(f in dead or not f.gradient_norm > 0 for f in arrives)
+        if not zero and not (followers and behind):
+            return False
+    return any(not w.tau.any() for layer in recording.layers for w in layer.weights)
+
+
+def _is_masked(recording: Recording, layer: Layer) -> bool:
+    """Whether softmax alone reads it, for which minus infinity is a place that counts nothing.
+
+    Where a whole row is masked, or another infinity came, softmax's own output is not finite.
+    """
+    readers = recording.readers(layer)
+    return bool(readers) and all(
+        "softmax" in reader.name.lower()
+        or "softmax" in reader.kind.lower()
+        or (reader.non_finite and _is_masked(recording, reader))
+        for reader in readers
     )
 
 

@@ -1,0 +1,150 @@
+"""What a report says first: the verdict, which is earned, and what to do."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+import selfnorm
+from selfnorm.auditing import Report
+
+X = torch.randn(256, 64, generator=torch.Generator().manual_seed(0))
+
+
+def lines(report: Report) -> list[str]:
+    return str(report).splitlines()
+
+
+def todo(report: Report) -> list[str]:
+    """The block behind `Do this:`, its lines joined."""
+    found = lines(report)
+    if "Do this:" not in found:
+        return []
+    start = found.index("Do this:") + 1
+    block = found[start : found.index("", start)]
+    steps: list[str] = []
+    for line in block:
+        if line.strip()[:1].isdigit() and line.strip()[1:2] == ".":
+            steps.append(line.strip().split(". ", 1)[1])
+        else:
+            steps[-1] += " " + line.strip()
+    return steps
+
+
+def test_a_network_of_relu_is_told_in_one_sentence_what_it_is() -> None:
+    torch.manual_seed(0)
+    layers = [m for _ in range(4) for m in (nn.Linear(64, 64), nn.ReLU())]
+    report = selfnorm.audit(nn.Sequential(*layers, nn.Linear(64, 2)), X)
+    said = " ".join(lines(report)[1:3])
+    assert said.startswith("Not a SELU network: it has 4 relu; ")
+    assert said.endswith("selfnorm.convert(model) makes it one.")
+    assert todo(report) == ["selfnorm.convert(model), or selfnorm.nn.SELU() in its place."]
+
+
+def test_a_cause_is_mended_once() -> None:
+    torch.manual_seed(0)
+    layers = [m for _ in range(4) for m in (nn.Linear(64, 64), nn.SELU())]
+    report = selfnorm.audit(nn.Sequential(*layers, nn.Linear(64, 2)), X)
+    assert lines(report)[1].startswith("Not self-normalizing: ")
+    steps = todo(report)
+    assert len(steps) == 1
+    assert steps[0].startswith("selfnorm.init.initialize_(model)")
+    assert len({finding.rule for finding in report.findings}) > 2
+    page = report.to_html()
+    assert page.index("Do this") < page.index("Errors")
+
+
+def test_a_right_network_has_nothing_to_do() -> None:
+    torch.manual_seed(0)
+    report = selfnorm.audit(selfnorm.nn.MLP(64, 2, width=64, depth=4), X)
+    assert lines(report)[1].startswith("Self-normalizing: ")
+    assert todo(report) == []
+    assert "Do this" not in report.to_html()
+
+
+def test_where_nothing_was_judged_nothing_is_praised() -> None:
+    torch.manual_seed(0)
+    report = selfnorm.audit(nn.LSTM(64, 64), X[:, None])
+    assert " ".join(lines(report)[1:3]).startswith("Nothing here that the theory covers: no SELU")
+
+
+class Overwriting(nn.Module):
+    """Writes over SELU's output, in the first batch alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(64, 64), nn.Linear(64, 2)
+        self.calls = [0]
+        selfnorm.init.initialize_(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls[0] += 1
+        x = nn.functional.selu(self.one(x), inplace=True)
+        if self.calls[0] == 1:
+            x.mul_(1.0 + 1e-3)
+        return self.two(x)
+
+
+def test_a_backward_pass_that_fails_in_one_batch_is_told() -> None:
+    loader = DataLoader(X, batch_size=64)  # pyright: ignore[reportArgumentType]
+    report = selfnorm.audit(Overwriting(), loader)
+    assert any(finding.rule == "in-place-write" for finding in report.findings)
+    assert not report.ok
+
+
+class Masked(nn.Module):
+    """Attention with a causal mask of minus infinity."""
+
+    def __init__(self, *, whole: bool = False) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.value, self.act, self.out = nn.Linear(64, 64), nn.SELU(), nn.Linear(64, 2)
+        self.whole = whole
+        selfnorm.init.initialize_(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = self.query(x) @ self.key(x).transpose(-1, -2) / 64
+        mask = torch.ones(4, 4).triu(0 if self.whole else 1) > 0
+        scores = scores.masked_fill(mask, -math.inf)
+        return self.out(self.act(self.value(scores.softmax(-1) @ x)))
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_mask_of_minus_infinity_is_none_but_for_a_whole_row(*, whole: bool) -> None:
+    report = selfnorm.audit(Masked(whole=whole), X.view(64, 4, 64))
+    found = [finding for finding in report.findings if finding.rule == "non-finite"]
+    assert bool(found) is whole
+
+
+def test_a_head_of_zeros_keeps_no_gradient_for_ever() -> None:
+    torch.manual_seed(0)
+    model = selfnorm.nn.MLP(64, 2, width=64, depth=4)
+    nn.init.zeros_(model.output.weight)
+    assert selfnorm.audit(model, X).ok
+    with torch.no_grad():
+        model.linear3.weight.zero_()
+    assert not selfnorm.audit(model, X).ok  # a hidden layer of zeros passes nothing on
+
+
+class Tied(nn.Module):
+    """A decoder's weight is the embedding's, and a list's is used by a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.decode = nn.Embedding(50, 64), nn.Linear(64, 50, bias=False)
+        self.decode.weight = self.embed.weight
+        self.more = nn.ParameterList([nn.Parameter(torch.randn(64, 64) / 8)])
+        self.spare = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.selu(self.embed(x) @ self.more[0].t())
+        return nn.functional.linear(x, self.embed.weight)
+
+
+def test_a_module_is_used_if_one_of_its_parameters_is() -> None:
+    report = selfnorm.audit(Tied(), torch.arange(50)[:, None])
+    assert set(report.recording.unused) == {"spare"}
+    layer = nn.TransformerEncoderLayer(64, 4, 64, batch_first=True)
+    assert not selfnorm.audit(layer, X.view(64, 4, 64)).recording.unused
