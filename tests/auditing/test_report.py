@@ -51,7 +51,14 @@ def test_it_fits_eighty_columns(report: Report, evil: Report) -> None:
     for found in (report, evil):
         assert max(map(len, str(found).splitlines())) <= 80
     text = str(report)
-    for word in ("Not self-normalizing", "ERROR wrong-activation", "layer1.0", "theory", "fix"):
+    for word in (
+        "Not a SELU network",
+        "Do this:",
+        "ERROR wrong-activation",
+        "layer1.0",
+        "theory",
+        "fix",
+    ):
         assert word in text
 
 
