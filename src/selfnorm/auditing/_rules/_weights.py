@@ -23,6 +23,9 @@ _SMALL = 32
 _KEPT = 0.25
 """The largest tolerance that `selfnorm.optim.keep_orthogonal` chooses; tau is as near to 1."""
 
+_VANISHED = 1e-6
+_vanishing = {"tau": 0.0}  # the largest tau that was seen to make the variance vanish
+
 _KEEPING = (
     'selfnorm.init.initialize_(model, distribution="orthogonal"), then '
     "selfnorm.optim.keep_orthogonal(optimizer, model), and train anew."
@@ -77,9 +80,14 @@ def _expected(weights: Weights) -> str:
 
 
 def _consequence(tau: float) -> str:
-    """Where the variance goes in a deep network of such layers."""
-    variance = float(fixed_point(tau=tau).variance) if tau > 0 else 0.0
-    if variance < 1e-6:
+    """Where the variance goes in a deep network of such layers.
+
+    It grows with tau. So below a tau at which it vanishes nothing has to be solved, which would
+    take milliseconds a layer.
+    """
+    variance = float(fixed_point(tau=tau).variance) if tau > _vanishing["tau"] else 0.0
+    if variance < _VANISHED:
+        _vanishing["tau"] = max(_vanishing["tau"], tau)
         return "In a deep network of such layers the variance goes to 0."
     return f"In a deep network of such layers the variance goes to {variance:.3g}."
 
