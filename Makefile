@@ -44,10 +44,10 @@ demo: $(STAMP) ## train plain networks of 100 and 1,000 layers on real data; dra
 	$(BIN)/python examples/depth.py --epochs 6 --deep 1000 --output demo
 
 test: $(STAMP) ## all tests, on all cores
-	$(BIN)/python -m pytest -n auto -q
+	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 test-lowest: $(LOWEST)/.installed ## the tests with the lowest versions that pyproject.toml allows, on Python 3.11
-	$(LOWEST)/bin/python -m pytest -n auto -q $(LEFT_OUT:%=--ignore=tests/%) \
+	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal -q $(LEFT_OUT:%=--ignore=tests/%) \
 	  $(OF_TORCH:%='--deselect=tests/%')
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
