@@ -63,10 +63,6 @@ def saturated() -> Made:
     return plain(2), 30 * standard(ROWS, WIDTH)
 
 
-def exact() -> Made:
-    return initialize_(plain(4), exact=True), standard(2048, WIDTH)
-
-
 def together() -> Made:
     """Inputs that move together, weights of one sign: tau is 1, and yet the sums are wide."""
     model, x = correlated()
@@ -144,7 +140,6 @@ TRIGGERS: dict[str, Callable[[], Made]] = {
     "unused-module": lambda: (Unused(False), standard(ROWS, WIDTH)),
     "dead-units": dead,
     "saturation": saturated,
-    "outside-theorem-1": right,
 }
 TWINS: dict[str, Callable[[], Made]] = {
     "input-not-standardized": lambda: (plain(), standard(ROWS, WIDTH) + 0.2),
@@ -180,7 +175,6 @@ TWINS: dict[str, Callable[[], Made]] = {
     "gradient-drift": lambda: (plain(30), standard(ROWS, WIDTH)),
     "dead-units": right,
     "saturation": right,
-    "outside-theorem-1": exact,
 }
 
 
@@ -299,7 +293,7 @@ def test_causes_come_before_effects() -> None:
     assert errors[0] == "selu-without-lecun"
     assert errors.index("wrong-init") < errors.index("variance-drift")
     assert rule_names()[:2] == ("input-not-standardized", "constant-feature")
-    assert rule_names()[-1] == "outside-theorem-1"
+    assert rule_names()[-1] == "saturation"
     assert rule_names().index("plain-dropout") < rule_names().index("variance-drift")
 
 

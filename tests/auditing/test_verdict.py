@@ -59,8 +59,12 @@ def test_a_cause_is_mended_once() -> None:
 def test_a_right_network_has_nothing_to_do() -> None:
     torch.manual_seed(0)
     report = selfnorm.audit(selfnorm.nn.MLP(64, 2, width=64, depth=4), X)
-    assert lines(report)[1].startswith("Self-normalizing: ")
+    assert lines(report)[1] == "Self-normalizing: no findings."
     assert todo(report) == []
+    inside = "Within theorem 1's box, which suffices and is not needed: "
+    assert inside in " ".join(lines(report)[-3:])
+    assert "4 of 4 hidden layers by mean and variance." in " ".join(lines(report)[-3:])
+    assert inside[:22] in report.to_html().replace("&#39;", "'")
     assert "Do this" not in report.to_html()
 
 

@@ -7,6 +7,7 @@ from selfnorm import __version__
 from selfnorm.auditing._charts import audit_charts
 from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import actions, count, groups, marks, verdict
+from selfnorm.auditing._rules._drift import within_theorem_1
 from selfnorm.recording import Features, Layer, Recording
 from selfnorm.report._numbers import short, signed
 from selfnorm.report._page import Row, render
@@ -44,6 +45,7 @@ def _content(recording: Recording, findings: Sequence[Finding]) -> dict[str, Any
         "rows": recording.rows,
         "groups": groups(findings),
         "anchors": anchors,
+        "box": within_theorem_1(recording),
         "drawn": [figure(chart) for chart in audit_charts(recording.layers) if not chart.empty],
         "features": [Row(_feature_cells(f, recording.layers)) for f in recording.features],
         "layers": [

@@ -12,6 +12,7 @@ from rich.text import Text
 from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import Group as Findings
 from selfnorm.auditing._groups import actions, count, groups, marks, shorten, verdict
+from selfnorm.auditing._rules._drift import within_theorem_1
 from selfnorm.recording import Layer, Recording
 from selfnorm.report._numbers import short, signed
 
@@ -52,6 +53,8 @@ def render(recording: Recording, findings: Sequence[Finding]) -> Iterator[Render
         yield from _group(group)
     yield Text()
     yield _layers(recording, findings)
+    if inside := within_theorem_1(recording):
+        yield Text(inside, style="dim")
     if many > _LAYERS:
         yield Text(f"{_LAYERS} of {many} layers; to_frame() and to_html() have all.", style="dim")
 
