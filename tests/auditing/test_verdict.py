@@ -152,3 +152,29 @@ def test_a_module_is_used_if_one_of_its_parameters_is() -> None:
     assert set(report.recording.unused) == {"spare"}
     layer = nn.TransformerEncoderLayer(64, 4, 64, batch_first=True)
     assert not selfnorm.audit(layer, X.view(64, 4, 64)).recording.unused
+
+
+def normal(x: Tensor) -> Tensor:
+    """Its standard deviation is made 1, its mean 0."""
+    return (x - x.mean()) / x.std()
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        nn.LeakyReLU(0.5), nn.ELU(1.67), nn.CELU(2.0), nn.Hardtanh(-3, 3), nn.Softplus(beta=5),
+        nn.ReLU6(), nn.PReLU(init=0.7), nn.GELU(approximate="tanh"), nn.LeakyReLU(), nn.ReLU(),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_the_theory_of_an_activation_is_that_of_its_parameters(activation: nn.Module) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(256, 256)
+    selfnorm.init.initialize_(linear)
+    model = nn.Sequential(linear, activation, nn.Linear(256, 2))
+    report = selfnorm.audit(model, normal(torch.randn(4096, 256)))
+    layer = report.layers[1]
+    assert layer.predicted is not None
+    assert float(layer.predicted.variance) == pytest.approx(layer.variance, rel=0.03)
+    assert float(layer.predicted.mean) == pytest.approx(layer.mean, abs=0.02)
+    assert "curve" not in report.to_json()

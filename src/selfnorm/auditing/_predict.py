@@ -14,14 +14,15 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from selfnorm.recording import Features, Layer
-from selfnorm.recording._layer import INPUT
+from selfnorm.recording._layer import CURVE, INPUT
 from selfnorm.recording._quiet import quiet
 from selfnorm.theory import ACTIVATIONS, Moments, SELUForm, moments
 from selfnorm.theory._dropout import alpha_dropout_moments
 from selfnorm.theory._types import FloatArray
 
 _UNITS = 256
-_ALIASES = {"swish": "silu", "relu6": "relu", "logsigmoid": ""}
+_ALIASES = {"swish": "silu", "logsigmoid": ""}
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(96)  # which sum to sqrt(2 pi)
 
 
 class Units(NamedTuple):
@@ -107,17 +108,28 @@ def _linear(layer: Layer, before: Units) -> Units | None:
 
 
 def _activation(layer: Layer, before: Units) -> Units | None:
-    name = _ALIASES.get(layer.activation, layer.activation)
-    if name not in ACTIVATIONS:
+    name, curve = _ALIASES.get(layer.activation, layer.activation), layer.settings.get(CURVE)
+    if name not in ACTIVATIONS and curve is None:
         return None
     before = _thin(before)
     if not ((before.variance < 1e12) & (np.abs(before.mean) < 1e6)).all():
         return None
+    if curve is not None:
+        return _by_curve(before, *curve)
     # As a layer of unit weights: z ~ N(mean, variance).
     how = layer.settings.get("form") or name
     found = moments(before.mean, before.variance, omega=1.0, activation=how)
     after = Units(np.asarray(found.mean), np.asarray(found.variance))
     return _alpha_dropout(layer, after) if layer.settings.get("p") else after
+
+
+def _by_curve(before: Units, places: FloatArray, values: FloatArray) -> Units:
+    """Moments of a function that is linear between places, by Gauss-Hermite quadrature."""
+    z = before.mean[:, None] + np.sqrt(np.maximum(before.variance, 0))[:, None] * _NODES
+    y = np.interp(z, places, values)
+    weights = _WEIGHTS / _WEIGHTS.sum()
+    mean = y @ weights
+    return Units(mean, np.square(y - mean[:, None]) @ weights)
 
 
 def _dropout(layer: Layer, before: Units) -> Units:

@@ -15,6 +15,7 @@ from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import count
 from selfnorm.errors import MissingPackageError, UnsupportedError
 from selfnorm.recording import Features, Layer, Recording
+from selfnorm.recording._layer import CURVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +176,7 @@ def _layer_dict(layer: Layer) -> dict[str, Any]:
         }
         for weights in layer.weights
     ]
-    found["settings"] = {key: _plain(value) for key, value in layer.settings.items()}
+    found["settings"] = {k: _plain(value) for k, value in layer.settings.items() if k != CURVE}
     return found
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 INPUT = -1
 """Stands for the model's inputs where layers are counted from 0."""
+CURVE = "curve"
+"""Of a layer's settings: places and values of an activation that was called with parameters."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class Layer:
         weights: Of linear, recurrent, attention and embedding layers.
         bias: Every bias, flattened; empty if there is none.
         settings: What else matters: `p`, `inplace`, `padding` (share of zeros that a convolution
-            sums), `factor`; of a SELU in another form its `form`, a `selfnorm.theory.SELUForm`.
+            sums), `factor`; of a SELU in another form its `form`, a `selfnorm.theory.SELUForm`;
+            of an activation that was called with parameters its `curve`, (places, values).
     """
 
     index: int

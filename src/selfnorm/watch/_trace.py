@@ -20,9 +20,10 @@ from torch.overrides import TorchFunctionMode
 from selfnorm._given import leaves
 from selfnorm._torch_private import COMPILED
 from selfnorm.recording import Features, Weights
-from selfnorm.recording._layer import INPUT
+from selfnorm.recording._layer import CURVE, INPUT
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import Call, bound, call_weights, describe, is_float, is_library
+from selfnorm.watch._curve import curve_of
 from selfnorm.watch._gain import terms_square
 from selfnorm.watch._moments import (
     NO_SAMPLE,
@@ -201,6 +202,8 @@ class Trace(TorchFunctionMode):
         before = self.sources(tracked)
         owner = self._stack[-1] if self._stack else ("", self._model)
         call = describe(func, args, kwargs, tracked, owner[1])
+        if call is not None and call.role == "activation" and call.activation != "selu":
+            call = self._with_curve(call, func, args, kwargs)
         output = func(*args, **kwargs)
         return self._after(call, owner, before, tracked, args, kwargs, output)
 
@@ -242,6 +245,19 @@ class Trace(TorchFunctionMode):
         for value in floats:
             self._remember(value, (draft.index,), draft.dim)
         return output
+
+    def _with_curve(
+        self, call: Call, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Call:
+        """An activation with its values, if it was given parameters that its name does not tell."""
+        if self._light:
+            return call
+        self._paused = True
+        try:
+            found = curve_of(func, args, kwargs)
+        finally:
+            self._paused = False
+        return call if found is None else replace(call, settings={**call.settings, CURVE: found})
 
     def _anchored(self, output: Any, first: Tensor) -> Any:
         """The output, made to depend on something that gradients can be taken by."""
