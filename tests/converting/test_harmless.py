@@ -192,6 +192,27 @@ def test_alpha_dropout_stands_behind_selu_alone() -> None:
     assert "it reads what the model is given" in left(changes)["0"]
 
 
+class Mixed(nn.Module):
+    """Dropout as a module behind an activation as a function, and behind the output's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 2)
+        self.drop, self.last = nn.Dropout(0.1), nn.Dropout(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.drop(functional.relu(self.one(x)))
+        return self.last(functional.tanh(self.two(x)))
+
+
+@pytest.mark.parametrize("example", [None, X])
+def test_behind_a_function_that_becomes_selu_as_well(example: Tensor | None) -> None:
+    new, changes = selfnorm.convert(Mixed(), example=example)
+    assert isinstance(new.drop, AlphaDropout)
+    assert type(new.last) is nn.Dropout
+    assert "it reads tanh()" in left(changes)["last"]
+
+
 class Shifted(nn.Module):
     """Adds what it is given to a SELU's output."""
 

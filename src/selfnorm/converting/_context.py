@@ -16,10 +16,14 @@ _MULTIPLYING = {"linear", "matmul", "conv1d", "conv2d", "conv3d", "mm", "bmm", "
 
 
 class Source(NamedTuple):
-    """What a module reads: another module, a function by its name, or what the model is given."""
+    """What a module reads: another module, a function by its name, or what the model is given.
+
+    Of a function `path` is the module in whose `forward` it is called.
+    """
 
     kind: Literal["module", "function", "input", "unknown"]
     name: str = ""
+    path: str = ""
 
 
 class _Call(NamedTuple):
@@ -96,7 +100,7 @@ class Context:
             return Source("unknown") if last is None else Source("module", last)
         if function_name(node) in MOVING:
             return self._node_source(path, node)
-        return Source("function", function_name(node))
+        return Source("function", function_name(node), path)
 
     def _is_hidden(self, name: str) -> bool:
         if (layer := self._last_layer(name)) is not None and self.seen is not None:
@@ -145,7 +149,9 @@ class Context:
                 named = f"{source.kind}".endswith("()") or source.module not in self.modules
                 function = source.name.rpartition(".")[2].split("(")[0]
                 found.add(
-                    Source("function", function) if named else Source("module", source.module)
+                    Source("function", function, source.module)
+                    if named
+                    else Source("module", source.module)
                 )
             if self.seen.reads_input(layer):
                 found.add(Source("input"))

@@ -203,6 +203,7 @@ def _converted(
         _steps.convert_norms(work, traces, fold=norms == "fold", drawn=init is not None)
     _steps.convert_activations(work, traces)
     rewrites = list(_steps.rewrites(work, traces, dropout))
+    work.becoming = _functional.becoming(rewrites)
     depth = _steps.depth(work.model) + sum(len(r.activations) for r in rewrites)
     if dropout == "alpha":
         _steps.convert_dropout(work, depth, traces)

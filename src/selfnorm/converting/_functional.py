@@ -116,6 +116,13 @@ def find(path: str, module: nn.Module, graph: fx.Graph, known: Known) -> Rewrite
     return found
 
 
+def becoming(rewrites: list[Rewrite]) -> set[tuple[str, str]]:
+    """Paths of modules, and activations of which every call in their `forward` becomes SELU."""
+    found = {(one.path, function_name(node)) for one in rewrites for node in one.activations}
+    stays = {(one.path, function_name(node)) for one in rewrites for node, _ in one.left}
+    return found - stays
+
+
 def _why_left(node: fx.Node, known: Known) -> str | None:
     """Why an activation is to stay; None if it is not."""
     if known.products.gate(node):

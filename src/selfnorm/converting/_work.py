@@ -22,6 +22,8 @@ class Work:
     chosen: Callable[[str], bool]
     kinds: tuple[type[nn.Module], ...]
     context: Context
+    becoming: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Paths of modules, and functions in their `forward` of which every call becomes SELU."""
     closed: set[str] = field(default_factory=set[str])  # names of blocks that stay as they are
     changes: list[Change] = field(default_factory=list[Change])
 
@@ -57,7 +59,8 @@ class Work:
     def is_selu(self, source: Source) -> bool:
         """Whether it is what a SELU gives."""
         if source.kind == "function":
-            return source.name in {"selu", "selu_alpha_dropout"}
+            known = source.name in {"selu", "selu_alpha_dropout"}
+            return known or (source.path, source.name) in self.becoming
         found = self.module(source.name) if source.kind == "module" else None
         while isinstance(found, nn.Sequential) and len(found):
             found = found[-1]
