@@ -121,6 +121,35 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_changed() -> None:
     assert isinstance(model[1], nn.ReLU)
 
 
+class Counting(nn.Module):
+    """Counts on a part of its norm that an identity has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.norm, self.act = nn.Linear(8, 8), nn.LayerNorm(8), nn.ReLU()
+        self.two = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.norm(self.one(x)))
+        return self.two(x / self.norm.normalized_shape[0])
+
+
+def test_in_place_what_does_not_run_is_refused_before_anything_is_changed() -> None:
+    model = Counting()
+    torch.manual_seed(3)
+    with pytest.raises(UnsupportedError, match="Name the part in exclude"):
+        convert_(model, example=X)
+    assert isinstance(model.norm, nn.LayerNorm)
+    assert isinstance(model.act, nn.ReLU)
+    plain = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    torch.manual_seed(3)
+    copied, _ = selfnorm.convert(plain, example=X)
+    torch.manual_seed(3)
+    same, _ = convert_(plain, example=X)
+    assert same is plain
+    assert torch.equal(plain[0].weight, copied[0].weight)
+
+
 class Always(nn.Dropout):
     """Monte-Carlo dropout: on in evaluation, too."""
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from selfnorm._given import leaves
+from selfnorm._seeded import devices_of, seeded
 from selfnorm.converting import _functional, _steps
 from selfnorm.converting._changes import Change, Changes
 from selfnorm.converting._context import Context
@@ -122,7 +123,8 @@ def convert_(
     The model comes back, too, as a model that is itself an activation has to be another object;
     `Changes` then says so.
 
-    An optimizer that holds parameters which are gone is found, and told of.
+    An optimizer that holds parameters which are gone is found, and told of. With an example the
+    conversion is tried on a copy first: where it is refused, the model is as it was.
 
     Args:
         model: As for `convert`, and so are all others.
@@ -151,6 +153,12 @@ def convert_(
         (True, SELU())
     """
     _check(model, init, dropout, norms, activations)
+    if example is not None:  # on a copy first, so that what does not run leaves the model as it was
+        with seeded(None, devices_of(model)):
+            convert(
+                model, include=include, exclude=exclude, init=init, dropout=dropout, norms=norms,
+                activations=activations, example=example,
+            )  # fmt: skip
     parameters = {id(p): n for n, p in model.named_parameters()}
     new, changes = _converted(model, include, exclude, init, dropout, norms, activations, example)
     more: list[Change] = []
