@@ -178,3 +178,33 @@ def test_the_theory_of_an_activation_is_that_of_its_parameters(activation: nn.Mo
     assert float(layer.predicted.variance) == pytest.approx(layer.variance, rel=0.03)
     assert float(layer.predicted.mean) == pytest.approx(layer.mean, abs=0.02)
     assert "curve" not in report.to_json()
+
+
+class Attention(nn.Module):
+    """Dropout on its weights, where alpha dropout has no place."""
+
+    def __init__(self, drop: nn.Module) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.drop, self.act, self.out = drop, nn.SELU(), nn.Linear(64, 2)
+        selfnorm.init.initialize_(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = self.query(x) @ self.key(x).transpose(-1, -2) / 64
+        return self.out(self.act(self.drop(scores.softmax(-1)) @ x))
+
+
+def test_plain_dropout_is_wrong_beside_selu_alone() -> None:
+    def rules(model: nn.Module, x: Tensor) -> set[str]:
+        return {finding.rule for finding in selfnorm.audit(model, x).findings}
+
+    assert "plain-dropout" not in rules(Attention(nn.Dropout(0.1)), X.view(64, 4, 64))
+    first, second = nn.Linear(64, 64), nn.Linear(64, 2)
+    for row in (
+        [first, nn.SELU(), nn.Dropout(0.1), second],
+        [first, nn.Dropout(0.1), nn.SELU(), second],
+        [first, nn.SELU(), nn.Flatten(), nn.Dropout(0.1), second],
+    ):
+        assert "plain-dropout" in rules(nn.Sequential(*row), X)
+    row = [nn.Dropout(0.1), first, nn.SELU(), second, nn.Dropout(0.1)]
+    assert "plain-dropout" not in rules(nn.Sequential(*row), X)

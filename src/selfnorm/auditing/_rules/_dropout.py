@@ -15,21 +15,25 @@ _SATURATION = selu_constants().saturation
 
 @rule("plain-dropout")
 def plain_dropout(recording: Recording) -> Iterator[Finding]:
-    """Dropout that sets units to 0 in a network of SELUs."""
-    if not recording.selus:
-        return
+    """Dropout that sets units to 0 behind a SELU, or in front of one."""
     for layer in recording.of("dropout"):
+        origin = recording.origin(layer)
+        behind = origin is not None and origin.activation == "selu"
+        before = origin is not None and origin.role == "linear" and recording.feeds_selu(layer)
+        if not (behind or before):  # on attention's weights, sums, inputs: alpha dropout fits none
+            continue
         p = float(layer.settings["p"])
         growth = 1 / (1 - p) if p < 1 else math.inf
         yield Finding(
             "plain-dropout",
             "error",
             layer.module,
-            f"{layer.kind} with p = {p:g} in a network of SELUs: variance {layer.variance:.3g}",
-            "AlphaDropout, which keeps mean 0 and variance 1",
+            f"{layer.kind} with p = {p:g} {'behind' if behind else 'in front of'} a SELU: variance "
+            f"{layer.variance:.3g}",
+            "AlphaDropout directly behind SELU, which keeps mean 0 and variance 1",
             f"Dropout multiplies the second moment by 1/(1-p) = {growth:.3g} in training "
             "(Klambauer et al. 2017, section 2, new dropout technique).",
-            f"selfnorm.nn.AlphaDropout({p:g}), or with the SELU before it SELUAlphaDropout.",
+            f"selfnorm.nn.SELUAlphaDropout({p:g}) in place of the two, or AlphaDropout behind SELU.",
         )
 
 
