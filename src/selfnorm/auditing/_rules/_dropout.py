@@ -33,7 +33,8 @@ def plain_dropout(recording: Recording) -> Iterator[Finding]:
             "AlphaDropout directly behind SELU, which keeps mean 0 and variance 1",
             f"Dropout multiplies the second moment by 1/(1-p) = {growth:.3g} in training "
             "(Klambauer et al. 2017, section 2, new dropout technique).",
-            f"selfnorm.nn.SELUAlphaDropout({p:g}) in place of the two, or AlphaDropout behind SELU.",
+            f"selfnorm.nn.SELUAlphaDropout({p:g}) in place of the two, or AlphaDropout behind "
+            "SELU.",
         )
 
 
