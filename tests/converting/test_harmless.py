@@ -204,6 +204,7 @@ def test_attention_keeps_its_dropout_and_its_mask() -> None:
     new, changes = selfnorm.convert(model, init=None)
     assert type(new.drop) is nn.Dropout
     assert "reads softmax(); alpha dropout belongs directly behind SELU" in left(changes)["drop"]
+    assert set(left(changes)) == {"drop"}  # the sum with the mask is no branch, whoever gives it
     assert set(changes.counts()) == {"left"}
 
 
