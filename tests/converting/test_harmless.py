@@ -194,7 +194,7 @@ class Attention(nn.Module):
         self.drop, self.out = nn.Dropout(0.1), nn.Linear(8, 8)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        scores = self.query(x) @ self.key(x).transpose(-1, -2) / 8**0.5
+        scores = (self.query(x) / 8**0.5) @ self.key(x).transpose(-1, -2)
         scores = scores + mask
         return self.out(self.drop(scores.softmax(-1)) @ self.value(x))
 
