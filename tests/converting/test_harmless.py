@@ -185,6 +185,26 @@ def test_dropout_that_is_always_on_stays_so() -> None:
     assert any("does not follow the mode" in change.why for change in changes.left)
 
 
+class Ending(nn.Module):
+    """Dropout as a function on the output, where it stays plain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.two(functional.relu(self.one(x)))
+        return functional.dropout(x, 0.5, training=self.training)
+
+
+@pytest.mark.parametrize("dropout", ["alpha", "keep"])
+def test_dropout_in_a_forward_that_is_rewritten_follows_the_mode(dropout: str) -> None:
+    new, _ = selfnorm.convert(Ending(), dropout=dropout)  # pyright: ignore[reportArgumentType]
+    assert any(isinstance(module, SELU) for module in new.modules())
+    assert not torch.equal(new.train()(X), new(X))
+    assert torch.equal(new.eval()(X), new(X))
+
+
 class Attention(nn.Module):
     """Scores with a mask, dropout behind softmax."""
 
