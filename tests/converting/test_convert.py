@@ -310,6 +310,10 @@ def test_forms_of_selu_stay() -> None:
     assert new[1].form == model[1].form
     assert repr(new[3]) == "SELUAlphaDropout(p=0.01, inplace=False, bidirectional=True)"
     assert new[3].form == model[3].form
+    before = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.01), model[1], nn.Linear(8, 2))
+    new, _ = selfnorm.convert(before)  # dropout goes behind it
+    assert isinstance(new[2], selfnorm.nn.SELUAlphaDropout)
+    assert new[2].form == model[1].form is not None
 
 
 def test_fused_only_where_nothing_else_reads() -> None:

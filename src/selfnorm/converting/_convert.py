@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from selfnorm._given import leaves
 from selfnorm._seeded import devices_of, seeded
-from selfnorm.converting import _functional, _steps
+from selfnorm.converting import _drawing, _functional, _steps
 from selfnorm.converting._changes import Change, Changes
 from selfnorm.converting._context import Context
 from selfnorm.converting._flow import is_library, trace
@@ -189,9 +189,9 @@ def _converted(
 ) -> tuple[nn.Module, Changes]:
     before = set(model.state_dict())
     chosen = selector(model, include, exclude)
-    draw = _steps.drawing(init) if init is not None else None
+    draw = _drawing.drawing(init) if init is not None else None
     if draw is not None:  # before anything is changed
-        check_initialized(model, draw, _steps.not_chosen(model, chosen))
+        check_initialized(model, draw, _drawing.not_chosen(model, chosen))
     call = call_of(example) if example is not None else None
     absent = absent_in(model, call) if call is not None else {}
     seen = seen_on(model, call) if call is not None else None
@@ -221,7 +221,7 @@ def _converted(
     for rewrite in reversed(rewrites):  # inner modules first
         work.changes += _functional.apply(rewrite, depth)
     if draw is not None:
-        _steps.initialize(work, draw)
+        _drawing.initialize(work, draw)
     checked = try_it(work.model, call) if call is not None else None
     after = set(work.model.state_dict())
     gone, new = sorted(before - after), sorted(after - before)

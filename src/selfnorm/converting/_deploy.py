@@ -14,6 +14,7 @@ from selfnorm import ops
 from selfnorm._torch_private import COMPILED
 from selfnorm.converting._flow import children_of, is_library, is_patched, trace
 from selfnorm.converting._functional import function_name
+from selfnorm.converting._modules import SELU_FUNCTIONS, SELUS
 from selfnorm.converting._norms import FOLDS_INTO, exact
 from selfnorm.converting._readers import readers
 from selfnorm.converting._rewritten import as_graph_module, is_rewritten
@@ -30,11 +31,9 @@ from selfnorm.nn import (
 from selfnorm.theory import SELUForm, selu_constants
 
 _SELU = selu_constants()
-_SELUS = (nn.SELU, SELUAlphaDropout)
 _FORWARDS = (nn.SELU.forward, SELU.forward, SELUAlphaDropout.forward)
 _OURS = (ops.selu, ops.selu_alpha_dropout)  # called with an input alone, both are SELU
 _FORM = ("depth", "growth", "form")
-_FUNCTIONS = {"selu", "selu_alpha_dropout"}
 _DROPOUTS: dict[type[nn.Module], type[nn.Module]] = {
     AlphaDropout: nn.AlphaDropout,
     FeatureAlphaDropout: nn.FeatureAlphaDropout,
@@ -113,7 +112,7 @@ def _refuse_other_selus(model: nn.Module) -> None:
     """Raise where SELU is called in a way that ELU cannot stand for, as far as that can be seen."""
     for name, module in model.named_modules():
         kind = type(module).__name__
-        if isinstance(module, _SELUS) and (
+        if isinstance(module, SELUS) and (
             type(module).forward not in _FORWARDS or is_patched(module)
         ):
             raise UnsupportedError(
@@ -121,7 +120,7 @@ def _refuse_other_selus(model: nn.Module) -> None:
                 f"{name or 'model'}, a {kind}, has its own. Put torch.nn.SELU there."
             )
         for function in _functions(module):
-            if function in _FUNCTIONS:
+            if function in SELU_FUNCTIONS:
                 raise UnsupportedError(
                     f"with elu=True, SELU must be called as a module; the forward of "
                     f"{name or 'model'}, a {kind}, calls {function}(). Give it a torch.nn.SELU."

@@ -38,6 +38,15 @@ FUNCTIONS = frozenset(
         "tanh",
     ]
 )
+SELUS = (nn.SELU, SELUAlphaDropout)
+SELU_FUNCTIONS = frozenset(["selu", "selu_alpha_dropout"])
+PASSING = (nn.Identity, nn.Flatten, nn.Unflatten)
+"""What only moves what it is given."""
+
+_USUAL = {
+    *("eps=1e-05", "momentum=0.1", "affine=True", "bias=True", "track_running_stats=True"),
+    *("inplace=False", "elementwise_affine=True"),
+}
 GATES = frozenset(["sigmoid", "hardsigmoid", "logsigmoid", "glu"])
 PLAIN_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 ALPHA_DROPOUTS = (nn.AlphaDropout, nn.FeatureAlphaDropout, SELUAlphaDropout)
@@ -72,3 +81,9 @@ def affordable(p: float, depth: int) -> float:
     """p, or the most that so many SELU layers can take, in full hundredths."""
     budget = math.floor(100 * dropout_budget(max(depth, 1))) / 100
     return p if p <= budget else budget
+
+
+def kind_of(module: nn.Module) -> str:
+    """As `print` shows it, in one line, without what seldom differs."""
+    said = [part for part in module.extra_repr().split(", ") if part not in _USUAL]
+    return f"{type(module).__name__}({', '.join(said)})"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from selfnorm.converting import _functional, _norms, _probe
 from selfnorm.converting._context import Source
@@ -19,24 +19,18 @@ from selfnorm.converting._modules import (
     ACTIVATIONS,
     ALPHA_DROPOUTS,
     OTHERS,
+    PASSING,
     PLAIN_DROPOUTS,
+    SELU_FUNCTIONS,
+    SELUS,
     WEIGHTED,
     affordable,
+    kind_of,
     new_dropout,
     new_selu,
 )
 from selfnorm.converting._work import Work
-from selfnorm.init._distributions import Draw, lecun_normal_, lecun_uniform_
-from selfnorm.init._model import initialized
 from selfnorm.nn import SELU, SELUAlphaDropout
-
-_USUAL = {
-    *("eps=1e-05", "momentum=0.1", "affine=True", "bias=True", "track_running_stats=True"),
-    *("inplace=False", "elementwise_affine=True"),
-}
-_NEARLY_ZERO = 0.05  # of LeCun's deviation
-_PASSING = (nn.Identity, nn.Flatten, nn.Unflatten)
-_SELUS = (nn.SELU, SELUAlphaDropout)
 
 
 def name_closed(work: Work) -> None:
@@ -123,7 +117,7 @@ def convert_activations(work: Work, traces: dict[str, Traced]) -> None:
 
 def _kind_of_activation(work: Work, module: nn.Module) -> str | None:
     """`activation` for what is to become SELU, `gate` for other bends, None for all else."""
-    if isinstance(module, (*_SELUS, *WEIGHTED)):
+    if isinstance(module, (*SELUS, *WEIGHTED)):
         return None
     own = not is_library(module) or is_patched(module)
     if isinstance(module, work.kinds):
@@ -157,7 +151,7 @@ def convert_dropout(work: Work, depth: int, traces: dict[str, Traced]) -> None:
             work.put(new, module)
             work.say(name, "replaced", kind_of(module), kind_of(new), why)
         elif isinstance(selu, nn.SELU) and type(module) is nn.Dropout:
-            moved = SELUAlphaDropout(limited, inplace=selu.inplace)
+            moved = _with_dropout(selu, limited)
             work.put(moved, selu)
             work.put(nn.Identity(), module)
             why = f"it goes behind the activation, to {behind[name]}: there it {why}"
@@ -204,13 +198,19 @@ def fuse(work: Work, traces: dict[str, Traced]) -> None:
             continue
         selu, drop = work.module(first), work.module(second)
         if isinstance(selu, nn.SELU) and isinstance(drop, nn.AlphaDropout):
-            fused = SELUAlphaDropout(drop.p, inplace=selu.inplace)
-            if isinstance(selu, SELU):
-                fused.form, fused.depth, fused.growth = selu.form, selu.depth, selu.growth
+            fused = _with_dropout(selu, drop.p)
             work.put(fused, selu)
             work.put(nn.Identity(), drop)
             before = f"{kind_of(selu)}, {kind_of(drop)} at {second}"
             work.say(first, "fused", before, kind_of(fused), "one pass, and no mask is kept")
+
+
+def _with_dropout(selu: nn.SELU, p: float) -> SELUAlphaDropout:
+    """SELU, in its form, and alpha dropout as one module."""
+    fused = SELUAlphaDropout(p, inplace=selu.inplace)
+    if isinstance(selu, SELU):
+        fused.form, fused.depth, fused.growth = selu.form, selu.depth, selu.growth
+    return fused
 
 
 def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_functional.Rewrite]:
@@ -258,9 +258,9 @@ def _source_of(work: Work, path: str) -> Callable[[fx.Node], bool | fx.Node]:
         if node.op == "placeholder":
             return work.is_selu(work.source(path))
         if node.op != "call_module":
-            return _functional.function_name(node) in {"selu", "selu_alpha_dropout"}
+            return _functional.function_name(node) in SELU_FUNCTIONS
         name = join(path, str(node.target))
-        passes = isinstance(work.module(name), _PASSING) and len(node.all_input_nodes) == 1
+        passes = isinstance(work.module(name), PASSING) and len(node.all_input_nodes) == 1
         return node.all_input_nodes[0] if passes else work.is_selu(Source("module", name))
 
     return source
@@ -296,101 +296,6 @@ def _bounds_in(work: Work, path: str) -> Callable[[fx.Node], str]:
     return bounds
 
 
-def drawing(init: str) -> Draw:
-    """How weights are drawn."""
-    return Draw("normal" if init == "lecun_normal" else "uniform")
-
-
-def not_chosen(model: nn.Module, chosen: Callable[[str], bool]) -> list[str]:
-    """Names of modules with parameters that are not to be converted."""
-    return [
-        name
-        for name, module in model.named_modules()
-        if not chosen(name) and any(True for _ in module.parameters(recurse=False))
-    ]
-
-
-def initialize(work: Work, draw: Draw) -> None:
-    """Draw the weights of what is converted; name what is not known.
-
-    A few layers that are nearly zero, as heads and last layers of blocks, are taken for meant.
-    """
-    unwanted = not_chosen(work.model, work.chosen)
-    weighted = {
-        name: module
-        for name, module in work.model.named_modules()
-        if isinstance(module, WEIGHTED) and work.chosen(name)
-    }
-    zero = {name: what for name, module in weighted.items() if (what := _near_zero(module))}
-    if 2 * len(zero) <= len(weighted):
-        for name, what in zero.items():
-            why = f"{what}: taken for meant, so that it starts without a say"
-            work.say(name, "left", f"weights of {kind_of(weighted[name])}", "", why)
-        unwanted += zero
-    seen = _draw_seen(work, draw)
-    unwanted += seen
-    for shortcoming in initialized(work.model, draw, unwanted):
-        work.say("", "left", "parameters", "", shortcoming)
-    left = set(unwanted)
-    count = sum(isinstance(m, WEIGHTED) for n, m in work.model.named_modules() if n not in left)
-    count += sum(work.model.get_parameter(name).ndim > 1 for name in seen)
-    if count:
-        why = "variance 1/fan_in, biases 0; init=None keeps trained weights"
-        after = f"lecun_{draw.distribution} weights"
-        work.say("", "initialized", f"{count} layers as they were", after, why)
-    if any(_has_gathered(module) for module in work.context.modules.values()):
-        why = "its norms had gathered statistics, so it was trained: init=None keeps its weights"
-        work.say("", "note", "trained weights are drawn anew", "", why)
-
-
-def _draw_seen(work: Work, draw: Draw) -> list[str]:
-    """Draw the matrices of layers of one's own, by what a run showed of them; their names.
-
-    A bias of such a layer becomes 0.
-    """
-    names: list[str] = []
-    for layer in work.context.seen.of("linear") if work.context.seen is not None else ():
-        owner = work.module(layer.module)
-        if owner is None or isinstance(owner, WEIGHTED) or not work.chosen(layer.module):
-            continue
-        own = dict(owner.named_parameters(recurse=False))
-        for weight in layer.weights:
-            path, _, name = weight.name.rpartition(".")
-            if path != layer.module or name not in own or weight.name in names:
-                continue
-            fill = lecun_normal_ if draw.distribution == "normal" else lecun_uniform_
-            fill(own[name], fan_in=weight.fan_in)
-            names.append(weight.name)
-            if (bias := own.get("bias")) is not None and bias.ndim == 1:
-                nn.init.zeros_(bias)
-                names.append(join(path, "bias"))
-    return names
-
-
-def _has_gathered(norm: nn.Module) -> bool:
-    """Whether a batch normalization has seen batches."""
-    mean = norm.running_mean if isinstance(norm, _norms.BATCH) else None
-    return mean is not None and not mean.is_meta and bool(mean.any())
-
-
-def _near_zero(module: nn.Module) -> str | None:
-    """How a layer's weights are far below LeCun's, as those of a head that starts at zero are."""
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, Tensor) or weight.is_meta:
-        return None
-    terms = weight[0].numel() if weight.ndim > 1 else 0
-    size = float(weight.detach().double().square().mean()) ** 0.5 * terms**0.5
-    if terms < 2 or not size < _NEARLY_ZERO:
-        return None
-    return "its weights are zero" if size == 0 else f"its weights are {size:.2g} of LeCun's"
-
-
 def depth(model: nn.Module) -> int:
     """How many SELU modules there are."""
-    return sum(isinstance(m, nn.SELU | SELUAlphaDropout) for m in model.modules())
-
-
-def kind_of(module: nn.Module) -> str:
-    """As `print` shows it, in one line, without what seldom differs."""
-    said = [part for part in module.extra_repr().split(", ") if part not in _USUAL]
-    return f"{type(module).__name__}({', '.join(said)})"
+    return sum(isinstance(m, SELUS) for m in model.modules())

@@ -9,9 +9,7 @@ from torch import nn
 from selfnorm.converting._changes import Change, Kind
 from selfnorm.converting._context import Context, Source
 from selfnorm.converting._flow import children_of
-from selfnorm.nn import SELUAlphaDropout
-
-_PASSING = (nn.Identity, nn.Flatten, nn.Unflatten)
+from selfnorm.converting._modules import PASSING, SELU_FUNCTIONS, SELUS
 
 
 @dataclass
@@ -52,19 +50,18 @@ class Work:
     def source(self, name: str) -> Source:
         """What a module reads, past what only moves it."""
         source = self.context.source(name)
-        if source.kind == "module" and isinstance(self.module(source.name), _PASSING):
+        if source.kind == "module" and isinstance(self.module(source.name), PASSING):
             return self.source(source.name)
         return source
 
     def is_selu(self, source: Source) -> bool:
         """Whether it is what a SELU gives."""
         if source.kind == "function":
-            known = source.name in {"selu", "selu_alpha_dropout"}
-            return known or (source.path, source.name) in self.becoming
+            return source.name in SELU_FUNCTIONS or (source.path, source.name) in self.becoming
         found = self.module(source.name) if source.kind == "module" else None
         while isinstance(found, nn.Sequential) and len(found):
             found = found[-1]
-        return isinstance(found, nn.SELU | SELUAlphaDropout)
+        return isinstance(found, SELUS)
 
     def names(self, module: nn.Module) -> list[str]:
         """All names that a module has now."""

@@ -1,0 +1,103 @@
+"""Weights of what is converted: drawn, or left and named."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from selfnorm.converting import _norms
+from selfnorm.converting._flow import join
+from selfnorm.converting._modules import WEIGHTED, kind_of
+from selfnorm.converting._work import Work
+from selfnorm.init._distributions import Draw, lecun_normal_, lecun_uniform_
+from selfnorm.init._model import initialized
+
+_NEARLY_ZERO = 0.05  # of LeCun's deviation
+
+
+def drawing(init: str) -> Draw:
+    """How weights are drawn."""
+    return Draw("normal" if init == "lecun_normal" else "uniform")
+
+
+def not_chosen(model: nn.Module, chosen: Callable[[str], bool]) -> list[str]:
+    """Names of modules with parameters that are not to be converted."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if not chosen(name) and any(True for _ in module.parameters(recurse=False))
+    ]
+
+
+def initialize(work: Work, draw: Draw) -> None:
+    """Draw the weights of what is converted; name what is not known.
+
+    A few layers that are nearly zero, as heads and last layers of blocks, are taken for meant.
+    """
+    unwanted = not_chosen(work.model, work.chosen)
+    weighted = {
+        name: module
+        for name, module in work.model.named_modules()
+        if isinstance(module, WEIGHTED) and work.chosen(name)
+    }
+    zero = {name: what for name, module in weighted.items() if (what := _near_zero(module))}
+    if 2 * len(zero) <= len(weighted):
+        for name, what in zero.items():
+            why = f"{what}: taken for meant, so that it starts without a say"
+            work.say(name, "left", f"weights of {kind_of(weighted[name])}", "", why)
+        unwanted += zero
+    seen = _draw_seen(work, draw)
+    unwanted += seen
+    for shortcoming in initialized(work.model, draw, unwanted):
+        work.say("", "left", "parameters", "", shortcoming)
+    left = set(unwanted)
+    count = sum(isinstance(m, WEIGHTED) for n, m in work.model.named_modules() if n not in left)
+    count += sum(work.model.get_parameter(name).ndim > 1 for name in seen)
+    if count:
+        why = "variance 1/fan_in, biases 0; init=None keeps trained weights"
+        after = f"lecun_{draw.distribution} weights"
+        work.say("", "initialized", f"{count} layers as they were", after, why)
+    if any(_has_gathered(module) for module in work.context.modules.values()):
+        why = "its norms had gathered statistics, so it was trained: init=None keeps its weights"
+        work.say("", "note", "trained weights are drawn anew", "", why)
+
+
+def _draw_seen(work: Work, draw: Draw) -> list[str]:
+    """Draw the matrices of layers of one's own, by what a run showed of them; their names.
+
+    A bias of such a layer becomes 0.
+    """
+    names: list[str] = []
+    for layer in work.context.seen.of("linear") if work.context.seen is not None else ():
+        owner = work.module(layer.module)
+        if owner is None or isinstance(owner, WEIGHTED) or not work.chosen(layer.module):
+            continue
+        own = dict(owner.named_parameters(recurse=False))
+        for weight in layer.weights:
+            path, _, name = weight.name.rpartition(".")
+            if path != layer.module or name not in own or weight.name in names:
+                continue
+            fill = lecun_normal_ if draw.distribution == "normal" else lecun_uniform_
+            fill(own[name], fan_in=weight.fan_in)
+            names.append(weight.name)
+            if (bias := own.get("bias")) is not None and bias.ndim == 1:
+                nn.init.zeros_(bias)
+                names.append(join(path, "bias"))
+    return names
+
+
+def _has_gathered(norm: nn.Module) -> bool:
+    """Whether a batch normalization has seen batches."""
+    mean = norm.running_mean if isinstance(norm, _norms.BATCH) else None
+    return mean is not None and not mean.is_meta and bool(mean.any())
+
+
+def _near_zero(module: nn.Module) -> str | None:
+    """How a layer's weights are far below LeCun's, as those of a head that starts at zero are."""
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor) or weight.is_meta:
+        return None
+    terms = weight[0].numel() if weight.ndim > 1 else 0
+    size = float(weight.detach().double().square().mean()) ** 0.5 * terms**0.5
+    if terms < 2 or not size < _NEARLY_ZERO:
+        return None
+    return "its weights are zero" if size == 0 else f"its weights are {size:.2g} of LeCun's"
