@@ -8,6 +8,7 @@ from . import optim as optim
 from . import plots as plots
 from . import recording as recording
 from . import tabular as tabular
+from . import testing as testing
 from . import theory as theory
 from . import training as training
 from . import watch as watch

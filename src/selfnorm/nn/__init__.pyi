@@ -2,9 +2,13 @@ from ._activations import SELU as SELU
 from ._activations import SELUAlphaDropout as SELUAlphaDropout
 from ._dropout import AlphaDropout as AlphaDropout
 from ._dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from ._features import FourierFeatures as FourierFeatures
+from ._features import PeriodicFeatures as PeriodicFeatures
 from ._fused import FusedSequential as FusedSequential
 from ._fused import fuse as fuse
 from ._members import MemberLinear as MemberLinear
 from ._mlp import MLP as MLP
+from ._residual import Residual as Residual
+from ._standardize import Standardize as Standardize
 from ._widths import Shape as Shape
 from ._widths import hidden_widths as hidden_widths

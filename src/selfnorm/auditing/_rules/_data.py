@@ -148,8 +148,11 @@ def _likely(features: Features) -> str:
 
 def _remedy(features: Features) -> str:
     if features.low >= 0 and (100 < features.high <= 255 or 0.5 < features.high <= 1):
-        return "Subtract the mean and divide by the deviation, taken over the training data."
+        return (
+            "Subtract the mean and divide by the deviation, taken over the training data: "
+            "selfnorm.nn.Standardize in front of the model does."
+        )
     return (
-        "Standardize every feature on the training data (sklearn.preprocessing.StandardScaler, or "
-        "torchvision.transforms.Normalize for images)."
+        "Standardize every feature on the training data: selfnorm.nn.Standardize in front of the "
+        "model, or in the data's pipeline (sklearn's StandardScaler, torchvision's Normalize)."
     )
