@@ -17,7 +17,8 @@ from selfnorm.recording._quiet import quiet
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._batches import Batch, batches, check_inputs, tensors_of
 from selfnorm.watch._calls import is_float
-from selfnorm.watch._trace import Draft, Trace
+from selfnorm.watch._draft import Draft
+from selfnorm.watch._trace import Trace
 from selfnorm.watch._untouched import untouched
 from selfnorm.watch._wrapped import eager, inner
 
@@ -81,7 +82,7 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
     return Recording(
         model=type(model).__name__,
         layers=tuple(_layers(trace)),
-        features=trace.features(),
+        features=trace.readings.features(),
         outputs=tuple(index for index in outputs if index != INPUT),
         unused={
             name: type(module).__name__
@@ -128,7 +129,7 @@ def _run(
     trace.feed((batch.args, batch.kwargs))
     with trace.watching():
         output = model(*batch.args, **batch.kwargs)
-    sources = trace.sources(output)
+    sources = trace.flow.sources(output)
     if loss is None:
         ends = [v for v in leaves(output) if is_float(v) and v.requires_grad]
         starts = [torch.randn_like(end) for end in ends]

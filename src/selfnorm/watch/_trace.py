@@ -4,14 +4,12 @@ Modules are seen by their hooks, functions by a `TorchFunctionMode`. Which layer
 for each tensor that is alive; of values, only sums.
 """
 
-import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
@@ -19,54 +17,20 @@ from torch.overrides import TorchFunctionMode
 
 from selfnorm._given import leaves
 from selfnorm._torch_private import COMPILED
-from selfnorm.recording import Features, Weights
 from selfnorm.recording._layer import CURVE, INPUT
-from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import Call, bound, call_weights, describe, is_float, is_library
 from selfnorm.watch._curve import curve_of
+from selfnorm.watch._draft import Draft
+from selfnorm.watch._flow import Flow
 from selfnorm.watch._gain import terms_square
 from selfnorm.watch._moments import (
     NO_SAMPLE,
     Accumulator,
     Sample,
-    correlations,
     sample,
-    to_double,
     units_last,
 )
-
-
-@dataclass
-class Draft:
-    """A layer while it is being watched."""
-
-    index: int
-    name: str
-    module: str
-    kind: str
-    call: Call
-    use: int
-    inputs: tuple[int, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    dim: int
-    sample: Sample
-    weights: tuple[Weights, ...]
-    bias: FloatArray
-    moments: Accumulator = field(default_factory=Accumulator)
-    overwritten_by: int | None = None
-    terms: float = 0.0  # squares of what its units sum: a mean over them for each output, together
-
-
-@dataclass
-class _Reading:
-    """The model's input as one layer reads it."""
-
-    moments: Accumulator
-    low: float
-    high: float
-    correlation: float
-    correlation_size: float
+from selfnorm.watch._readings import Readings
 
 
 class Trace(TorchFunctionMode):
@@ -89,10 +53,10 @@ class Trace(TorchFunctionMode):
         self.input_gradient = Accumulator()
         self.anchors: list[Tensor] = []
         self._model = model
-        self._readings: dict[int, _Reading] = {}
+        self.readings = Readings()
         self._stack: list[tuple[str, nn.Module]] = []
         self._uses: dict[tuple[str, str], int] = {}
-        self._known: dict[int, tuple[weakref.ref[Tensor], tuple[int, ...], int | None]] = {}
+        self.flow = Flow()
 
     @cached_property
     def _names(self) -> dict[int, str]:
@@ -102,20 +66,12 @@ class Trace(TorchFunctionMode):
 
     def feed(self, values: object) -> None:
         """These tensors are the model's inputs; a new pass begins."""
-        self._known.clear()
+        self.flow.clear()
         self._uses.clear()
         self.anchors = []
         for value in leaves(values):
             if isinstance(value, Tensor):
-                self._remember(value, (INPUT,), None)
-
-    def sources(self, values: object) -> tuple[int, ...]:
-        """Indices of the layers that these tensors come from."""
-        found: dict[int, None] = {}
-        for value in leaves(values):
-            if isinstance(value, Tensor):
-                found |= dict.fromkeys(self._sources(value))
-        return tuple(found)
+                self.flow.remember(value, (INPUT,), None)
 
     @contextmanager
     def watching(self, *, root: bool = True) -> Generator[None]:
@@ -170,15 +126,15 @@ class Trace(TorchFunctionMode):
     def _adopt(self, path: str, module: nn.Module, args: object, output: object) -> None:
         """A module whose output came by a way that no function shows is a layer by itself."""
         values = [v for v in leaves(output) if is_float(v)]
-        if not values or any(self._sources(v) for v in values):
+        if not values or any(self.flow.known(v) for v in values):
             return
-        before = self.sources(args)
+        before = self.flow.sources(args)
         if not before:
             return
         call = Call("forward", "unknown")
         draft = self._record(call, (path, module), before, values[0], (), {}, named=True)
         for value in values:
-            self._remember(value, (draft.index,), draft.dim)
+            self.flow.remember(value, (draft.index,), draft.dim)
         if values[0].requires_grad:
             values[0].register_hook(draft.moments.add_gradient)
 
@@ -196,10 +152,10 @@ class Trace(TorchFunctionMode):
             return func(*args, **kwargs)
         given = _tensors(args, kwargs)
         self.used.update(id(v) for v in given if id(v) in self._names)
-        tracked = [v for v in given if id(v) in self._known and self._sources(v)]
+        tracked = [v for v in given if (known := self.flow.known(v)) and known.sources]
         if not tracked:
             return func(*args, **kwargs)
-        before = self.sources(tracked)
+        before = self.flow.sources(tracked)
         owner = self._stack[-1] if self._stack else ("", self._model)
         call = describe(func, args, kwargs, tracked, owner[1])
         if call is not None and call.role == "activation" and call.activation != "selu":
@@ -221,11 +177,12 @@ class Trace(TorchFunctionMode):
             return output
         values = [v for v in leaves(output) if isinstance(v, Tensor)]
         floats = [v for v in values if is_float(v) and v.numel()]
-        dim = self._known[id(tracked[0])][2]
+        first_known = self.flow.known(tracked[0])
+        dim = first_known.dim if first_known is not None else None
         if call is None or not floats or (call.role == "unknown" and floats[0].ndim == 0):
             for value in values:
                 same = value.shape == tracked[0].shape
-                self._remember(value, before, dim if same else None)
+                self.flow.remember(value, before, dim if same else None)
             return output
         if call.role == "concatenation":
             sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
@@ -243,7 +200,7 @@ class Trace(TorchFunctionMode):
         if floats[0].requires_grad:
             floats[0].register_hook(draft.moments.add_gradient)
         for value in floats:
-            self._remember(value, (draft.index,), draft.dim)
+            self.flow.remember(value, (draft.index,), draft.dim)
         return output
 
     def _with_curve(
@@ -317,54 +274,7 @@ class Trace(TorchFunctionMode):
         """The moments of what a layer with weights reads, in full if that is the model's input."""
         draft.terms += terms_square(draft.call.name, given, value) * output.numel()
         if draft.inputs == (INPUT,):
-            self._read_input(value, draft)
-
-    def _read_input(self, value: Tensor, draft: Draft) -> None:
-        """The moments of the model's input, where a layer with weights reads it."""
-        if not is_float(value) or not value.numel():
-            return
-        dim = 1 if draft.call.channels_second and value.ndim > 2 else value.ndim - 1
-        reading = self._readings.get(draft.index)
-        if reading is None:
-            rows = value.detach().movedim(dim, -1).reshape(-1, value.shape[dim])
-            step = max(1, len(rows) // 2048)
-            some = to_double(rows[::step, :: max(1, rows.shape[1] // 64)]).numpy()
-            reading = _Reading(Accumulator(), np.inf, -np.inf, *correlations(some))
-            self._readings[draft.index] = reading
-        reading.moments.update(value, dim)
-        low, high = value.detach().aminmax()
-        reading.low = min(reading.low, float(low))
-        reading.high = max(reading.high, float(high))
-
-    def features(self) -> tuple[Features, ...]:
-        """What was read of the model's input."""
-        found: list[Features] = []
-        for index, reading in self._readings.items():
-            mean, variance = reading.moments.overall()
-            means, variances = reading.moments.units()
-            found.append(
-                Features(
-                    index, mean, variance, means, variances, reading.low, reading.high,
-                    reading.moments.rows, reading.correlation, reading.correlation_size,
-                )
-            )  # fmt: skip
-        return tuple(found)
-
-    # Which tensor comes from where
-
-    def _remember(self, value: Tensor, sources: tuple[int, ...], dim: int | None) -> None:
-        key = id(value)
-        known = self._known
-
-        def forget(ref: "weakref.ref[Tensor]") -> None:
-            if key in known and known[key][0] is ref:
-                del known[key]
-
-        known[key] = (weakref.ref(value, forget), sources, dim)
-
-    def _sources(self, value: Tensor) -> tuple[int, ...]:
-        entry = self._known.get(id(value))
-        return entry[1] if entry is not None and entry[0]() is value else ()
+            self.readings.read(value, draft)
 
 
 def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:

@@ -1,0 +1,30 @@
+"""A layer while it is being watched."""
+
+from dataclasses import dataclass, field
+
+from selfnorm.recording import Weights
+from selfnorm.theory._types import FloatArray
+from selfnorm.watch._calls import Call
+from selfnorm.watch._moments import Accumulator, Sample
+
+
+@dataclass
+class Draft:
+    """A layer while it is being watched."""
+
+    index: int
+    name: str
+    module: str
+    kind: str
+    call: Call
+    use: int
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    dim: int
+    sample: Sample
+    weights: tuple[Weights, ...]
+    bias: FloatArray
+    moments: Accumulator = field(default_factory=Accumulator)
+    overwritten_by: int | None = None
+    terms: float = 0.0  # squares of what its units sum: a mean over them for each output, together
