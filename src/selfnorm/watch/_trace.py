@@ -21,8 +21,10 @@ from selfnorm.recording._layer import CURVE, INPUT
 from selfnorm.watch._calls import Call, bound, call_weights, describe, is_float, is_library
 from selfnorm.watch._curve import curve_of
 from selfnorm.watch._draft import Draft
-from selfnorm.watch._flow import Flow
+from selfnorm.watch._expressions import normalized, operands, result, same_function
+from selfnorm.watch._flow import Alive, Expression, Flow, Parameter
 from selfnorm.watch._gain import terms_square
+from selfnorm.watch._kinds import CHOOSING, plain_name
 from selfnorm.watch._moments import (
     NO_SAMPLE,
     Accumulator,
@@ -30,6 +32,7 @@ from selfnorm.watch._moments import (
     sample,
     units_last,
 )
+from selfnorm.watch._products import PRODUCTS
 from selfnorm.watch._readings import Readings
 
 
@@ -57,6 +60,7 @@ class Trace(TorchFunctionMode):
         self._stack: list[tuple[str, nn.Module]] = []
         self._uses: dict[tuple[str, str], int] = {}
         self.flow = Flow()
+        self._computed = Alive[Parameter]()
 
     @cached_property
     def _names(self) -> dict[int, str]:
@@ -132,6 +136,8 @@ class Trace(TorchFunctionMode):
         if not before:
             return
         call = Call("forward", "unknown")
+        if not self._light and (name := same_function(args, values[0])):
+            call = Call("forward", "activation", name, {"by_hand": True, "inplace": False})
         draft = self._record(call, (path, module), before, values[0], (), {}, named=True)
         for value in values:
             self.flow.remember(value, (draft.index,), draft.dim)
@@ -154,14 +160,60 @@ class Trace(TorchFunctionMode):
         self.used.update(id(v) for v in given if id(v) in self._names)
         tracked = [v for v in given if (known := self.flow.known(v)) and known.sources]
         if not tracked:
-            return func(*args, **kwargs)
+            return self._derived(given, func(*args, **kwargs))
         before = self.flow.sources(tracked)
         owner = self._stack[-1] if self._stack else ("", self._model)
         call = describe(func, args, kwargs, tracked, owner[1])
         if call is not None and call.role == "activation" and call.activation != "selu":
             call = self._with_curve(call, func, args, kwargs)
+        name = plain_name(func)
+        read = None if self._light else operands(name, given, tracked, self.flow)
         output = func(*args, **kwargs)
-        return self._after(call, owner, before, tracked, args, kwargs, output)
+        if output is None or isinstance(output, int | float | bool | torch.Size | str):
+            self.flow.express(tracked[0], None)  # it may have been written
+            return output
+        made = [v for v in leaves(output) if isinstance(v, Tensor)]
+        expression = result(name, read, made[0]) if read and made else None
+        if expression is not None:
+            call = self._by_hand(name, call, expression, tracked, made[0])
+        return self._after(call, owner, before, tracked, args, kwargs, output, expression)
+
+    def _origin(self, value: Tensor) -> Parameter | None:
+        """The parameter that a tensor is, or is computed from."""
+        name = self._names.get(id(value))
+        return self._computed.get(value) if name is None else Parameter(name, tuple(value.shape))
+
+    def _derived(self, given: Sequence[Tensor], output: Any) -> Any:
+        """What is computed from a parameter is remembered as that."""
+        origin = next((found for v in given if (found := self._origin(v))), None)
+        if origin is not None and isinstance(output, Tensor) and id(output) not in self._names:
+            self._computed.put(output, origin)
+        return output
+
+    def _by_hand(
+        self,
+        name: str,
+        call: Call | None,
+        expression: Expression,
+        tracked: Sequence[Tensor],
+        output: Tensor,
+    ) -> Call | None:
+        """What a call is where others before it tell more than its name."""
+        if call is None:
+            whole = expression.values is not None and output.is_floating_point()
+            return Call(name, "unknown") if name in CHOOSING and whole else None
+        if expression.values is not None or output.shape != expression.shape:
+            return call
+        statistics = [v for v in tracked if v.shape != expression.shape]
+        if call.role == "addition":
+            return replace(call, role="scale", settings={**call.settings, "by": "statistic"})
+        kind = normalized(expression, output, statistics) if call.role == "product" else None
+        if kind is None:
+            return call
+        settings = {**call.settings, "by_hand": True}
+        if kind == "softmax":
+            return Call("softmax", "activation", "softmax", settings)
+        return replace(call, role=kind, settings=settings)
 
     def _after(
         self,
@@ -172,9 +224,8 @@ class Trace(TorchFunctionMode):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         output: Any,
+        expression: Expression | None,
     ) -> Any:
-        if output is None or isinstance(output, int | float | bool | torch.Size | str):
-            return output
         values = [v for v in leaves(output) if isinstance(v, Tensor)]
         floats = [v for v in values if is_float(v) and v.numel()]
         first_known = self.flow.known(tracked[0])
@@ -182,12 +233,16 @@ class Trace(TorchFunctionMode):
         if call is None or not floats or (call.role == "unknown" and floats[0].ndim == 0):
             for value in values:
                 same = value.shape == tracked[0].shape
-                self.flow.remember(value, before, dim if same else None)
+                self.flow.remember(value, before, dim if same else None, expression)
             return output
         if call.role == "concatenation":
             sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
             call = replace(call, settings={**call.settings, "parts": sizes})
-        draft = self._record(call, owner, before, floats[0], args, kwargs, inherited=dim)
+        draft = self._record(
+            call, owner, before, floats[0], args, kwargs, tracked=tracked, inherited=dim
+        )
+        if call.name in PRODUCTS and call.role == "linear" and not draft.weights:
+            draft.call = call = replace(call, role="product")  # by what is no parameter
         if call.in_place and before[0] != INPUT:
             self._layers[before[0]].overwritten_by = draft.index
         first = floats[0]
@@ -199,8 +254,9 @@ class Trace(TorchFunctionMode):
             floats[0] = output if isinstance(output, Tensor) else first
         if floats[0].requires_grad:
             floats[0].register_hook(draft.moments.add_gradient)
+        draft.expression = draft.expression or expression
         for value in floats:
-            self.flow.remember(value, (draft.index,), draft.dim)
+            self.flow.remember(value, (draft.index,), draft.dim, expression)
         return output
 
     def _with_curve(
@@ -233,6 +289,7 @@ class Trace(TorchFunctionMode):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         *,
+        tracked: Sequence[Tensor] = (),
         inherited: int | None = None,
         named: bool = False,
     ) -> Draft:
@@ -246,12 +303,13 @@ class Trace(TorchFunctionMode):
         if draft is None:
             dim = _dimension(call, value, inherited)
             weights, bias = call_weights(
-                call, args, kwargs, module, path, self._names, light=self._light
+                call, args, kwargs, module, path, tracked, self._origin, light=self._light
             )
             draft = Draft(
                 index=len(self.drafts),
                 name=name if use == 1 else f"{name} (use {use})",
                 module=path,
+                owner=type(module).__name__,
                 kind=kind,
                 call=call,
                 use=use,
