@@ -87,14 +87,14 @@ def aligned(size: float = 1.0) -> Made:
 
 
 class Unknown(nn.Module):
-    def __init__(self, power: float) -> None:
+    def __init__(self, *, summed: bool) -> None:
         super().__init__()
-        self.one, self.two, self.power = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 2), power
+        self.one, self.two, self.summed = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 2), summed
         initialize_(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.selu(self.one(x))
-        return self.two(x.sign() * x.abs() ** self.power if self.power != 1 else x)
+        return self.two(x.cumsum(-1) if self.summed else x)
 
 
 def dropped(kind: Callable[[float], nn.Module], p: float, depth: int = 8) -> Callable[[], Made]:
@@ -136,7 +136,7 @@ TRIGGERS: dict[str, Callable[[], Made]] = {
     "correlated-inputs": correlated,
     "small-batch": lambda: (plain(), standard(8, WIDTH)),
     "small-fan-in": narrow,
-    "unknown-layer": lambda: (Unknown(2.0), standard(ROWS, WIDTH)),
+    "unknown-layer": lambda: (Unknown(summed=True), standard(ROWS, WIDTH)),
     "unused-module": lambda: (Unused(False), standard(ROWS, WIDTH)),
     "dead-units": dead,
     "saturation": saturated,
@@ -168,7 +168,7 @@ TWINS: dict[str, Callable[[], Made]] = {
     "pooling": scaled_pool,
     "zero-padding": lambda: convolutional(padding=1),
     "concatenation": lambda: (Joined(), (standard(ROWS, WIDTH), standard(ROWS, 4))),
-    "unknown-layer": lambda: (Unknown(1.0), standard(ROWS, WIDTH)),
+    "unknown-layer": lambda: (Unknown(summed=False), standard(ROWS, WIDTH)),
     "unused-module": lambda: (Unused(True), standard(ROWS, WIDTH)),
     "non-finite": own_half,
     "variance-drift": lambda: (plain(30), standard(ROWS, WIDTH)),

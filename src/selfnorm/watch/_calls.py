@@ -1,7 +1,7 @@
 """What one call of a torch function is: its role, its weights, and what else the rules ask."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from selfnorm.recording import Weights
 from selfnorm.theory._types import FloatArray
+from selfnorm.watch._flow import Parameter
 from selfnorm.watch._kinds import ACTIVATIONS, CHANNELS_SECOND, ROLE_BY_NAME, in_place, plain_name
+from selfnorm.watch._products import PRODUCTS, product
 from selfnorm.watch._weights import (
     biases,
     matrix_weights,
     module_bias,
     module_weights,
     padding_share,
+    product_weights,
     transposed_padding_share,
 )
 
@@ -127,7 +130,8 @@ def call_weights(
     kwargs: Mapping[str, Any],
     owner: nn.Module | None,
     path: str,
-    names: Mapping[int, str],
+    tracked: Sequence[Tensor],
+    origin: Callable[[Tensor], Parameter | None],
     *,
     light: bool = False,
 ) -> tuple[tuple[Weights, ...], FloatArray]:
@@ -139,7 +143,8 @@ def call_weights(
         kwargs: And these.
         owner: The module in whose `forward` it stands.
         path: That module's qualified name.
-        names: The qualified names of the model's parameters, by `id`.
+        tracked: Those of the arguments that carry activations.
+        origin: The parameter that a tensor is, or is computed from.
         light: Leave out the shape of the weights' distribution, and a module's biases.
     """
     if call.role not in {"linear", "embedding", "recurrent", "attention"}:
@@ -150,29 +155,30 @@ def call_weights(
         weights = module_weights(owner, path, light=light)
         if weights:
             return weights, biases([]) if light else module_bias(owner)
-    if own is None and call.name in {"matmul", "rmatmul", "mm", "bmm"}:
-        return _matmul_weights(args, path, names), biases([])
+    if call.name in PRODUCTS:
+        return _product_weights(call, args, kwargs, tracked, origin), biases([given.get("bias")])
     if not isinstance(own, Tensor) or own.ndim < 2 or call.role != "linear":
         return (), biases([])
     if call.name.startswith("conv_transpose"):
         shell = _transposed(call.name, own, given)
         return module_weights(shell, path), biases([given.get("bias")])
-    name = names.get(id(own), f"{path}.weight".strip("."))
-    return (
-        (matrix_weights(own, name, columns=call.name == "addmm"),),
-        biases([given.get("bias")]),
-    )
+    known = origin(own) or Parameter(f"{path}.weight".strip("."), tuple(own.shape))
+    return (matrix_weights(own, known.name),), biases([given.get("bias")])
 
 
-def _matmul_weights(
-    args: Sequence[Any], path: str, names: Mapping[int, str]
+def _product_weights(
+    call: Call,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    tracked: Sequence[Tensor],
+    origin: Callable[[Tensor], Parameter | None],
 ) -> tuple[Weights, ...]:
-    """The matrix of `x @ W` (units are its columns) or of `W @ x` (its rows)."""
-    known = [(k, a) for k, a in enumerate(args[:2]) if isinstance(a, Tensor) and id(a) in names]
-    if len(known) != 1 or known[0][1].ndim != 2:
+    """The matrices of a product with a parameter, or with what is computed from one."""
+    found = product(call.name, args, kwargs, tracked)
+    known = origin(found.weight) if found is not None else None
+    if found is None or known is None:
         return ()
-    place, matrix = known[0]
-    return (matrix_weights(matrix, names.get(id(matrix), path), columns=place == 1),)
+    return (product_weights(found, known),)
 
 
 def _transposed(name: str, weight: Tensor, given: Mapping[str, Any]) -> nn.Module:

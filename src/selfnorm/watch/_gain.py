@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_PRODUCTS = frozenset({"linear", "addmm", "matmul", "rmatmul", "mm", "bmm", "baddbmm"})
+from selfnorm.watch._products import PRODUCTS
+
+_PRODUCTS = PRODUCTS | {"linear"}
 _CONVOLUTION = re.compile(r"conv(_transpose)?[123]d")
 _GEOMETRY = ("stride", "padding", "output_padding", "dilation")
 

@@ -86,6 +86,32 @@ ROLE_BY_NAME = {
 CHANNELS_SECOND = ("conv", "batch_norm", "group_norm", "instance_norm", "pool", "feature_alpha")
 """Parts of names of functions whose units lie along dimension 1."""
 
+_NOT_POINTWISE = {"softmax", "log_softmax", "softmin", "gumbel_softmax", "glu", "rrelu"}
+_FURTHER = (
+    "abs absolute asinh atan arctan bfloat16 clamp clamp_max clamp_min clip clone contiguous cos "
+    "cosh detach double eq erf exp exp2 expit expm1 float floor ge gt half heaviside le log log1p "
+    "log2 logaddexp logical_and logical_not logical_or lt masked_fill maximum minimum nan_to_num "
+    "ne neg negative positive pow reciprocal round rpow rsqrt sign sin sinc sinh sqrt square tan "
+    "to type type_as where"
+)
+POINTWISE = frozenset(
+    [
+        *(ACTIVATIONS - _NOT_POINTWISE),
+        *_FURTHER.split(),
+        *_ROLES["sum"].split(),
+        *_ROLES["times"].split(),
+    ]
+)
+"""Functions of each number by itself, as long as all else that they read are single numbers."""
+_REDUCING = "mean sum var std var_mean std_mean norm vector_norm amax amin"
+STATISTICS = frozenset(_REDUCING.split())
+"""Functions that make one number of many."""
+_RESHAPING = "unsqueeze view reshape expand expand_as squeeze view_as broadcast_to"
+MOVING = frozenset(_RESHAPING.split())
+"""Functions that bring a statistic back to the shape of what it is of."""
+CHOOSING = frozenset({"where", "masked_fill"})
+"""Functions that make a new value of others, and are no layer unless they bend."""
+
 
 def plain_name(function: object) -> str:
     """A function's name without the underscores of in-place and special methods."""

@@ -143,7 +143,7 @@ def sample(values: Tensor, dim: int, activation: str, form: SELUForm | None = No
         return NO_SAMPLE
     correlation, size = correlations(rows)
     shape = _histogram(flat)
-    return Sample(_saturated(flat, activation, form), kurtosis(flat), correlation, size, shape)
+    return Sample(saturated(flat, activation, form), kurtosis(flat), correlation, size, shape)
 
 
 def _histogram(flat: FloatArray) -> Histogram:
@@ -207,7 +207,8 @@ def to_double(values: Tensor) -> Tensor:
     return values.detach().cpu().double()
 
 
-def _saturated(flat: FloatArray, activation: str, form: SELUForm | None) -> float:
+def saturated(flat: FloatArray, activation: str, form: SELUForm | None = None) -> float:
+    """Share of an activation's values where its slope is below 1 % of its largest."""
     if form is not None:
         if form.linear:
             return 0.0  # a line nowhere does

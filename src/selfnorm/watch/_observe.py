@@ -15,7 +15,8 @@ from selfnorm.recording._layer import INPUT
 from selfnorm.recording._quiet import quiet
 from selfnorm.recording._recording import WEIGHTED
 from selfnorm.watch._batches import batches, check_inputs, tensors_of
-from selfnorm.watch._trace import Draft, Trace
+from selfnorm.watch._draft import Draft
+from selfnorm.watch._trace import Trace
 from selfnorm.watch._untouched import untouched
 from selfnorm.watch._wrapped import eager, inner
 

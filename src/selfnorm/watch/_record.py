@@ -1,6 +1,7 @@
 """One pass of a model over what it is given, forward and backward, as a `Recording`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +18,9 @@ from selfnorm.recording._quiet import quiet
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._batches import Batch, batches, check_inputs, tensors_of
 from selfnorm.watch._calls import is_float
-from selfnorm.watch._trace import Draft, Trace
+from selfnorm.watch._draft import Draft
+from selfnorm.watch._merging import merged
+from selfnorm.watch._trace import Trace
 from selfnorm.watch._untouched import untouched
 from selfnorm.watch._wrapped import eager, inner
 
@@ -78,11 +81,17 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
         raise ArgumentError(
             "inputs must hold at least one row; the loader gave none. Check its length."
         )
+    drafts = merged(list(trace.drafts.values()), outputs)
+    places = {INPUT: INPUT} | {draft.index: place for place, draft in enumerate(drafts)}
     return Recording(
         model=type(model).__name__,
-        layers=tuple(_layers(trace)),
-        features=trace.features(),
-        outputs=tuple(index for index in outputs if index != INPUT),
+        layers=tuple(_layers(trace, drafts, places)),
+        features=tuple(
+            replace(f, reader=places[f.reader])
+            for f in trace.readings.features()
+            if f.reader in places
+        ),
+        outputs=tuple(places[index] for index in outputs if index != INPUT),
         unused={
             name: type(module).__name__
             for name, module in model.named_modules()
@@ -128,7 +137,7 @@ def _run(
     trace.feed((batch.args, batch.kwargs))
     with trace.watching():
         output = model(*batch.args, **batch.kwargs)
-    sources = trace.sources(output)
+    sources = trace.flow.sources(output)
     if loss is None:
         ends = [v for v in leaves(output) if is_float(v) and v.requires_grad]
         starts = [torch.randn_like(end) for end in ends]
@@ -163,33 +172,39 @@ def _checked(value: Any) -> Tensor:
 
 
 @quiet
-def _layers(trace: Trace) -> list[Layer]:
-    drafts = list(trace.drafts.values())
+def _layers(trace: Trace, drafts: Sequence[Draft], places: Mapping[int, int]) -> list[Layer]:
+    """The layers, counted anew."""
     gradients = [draft.moments.gradient() for draft in drafts]
     arriving, _ = trace.input_gradient.gradient()
     by_index = {INPUT: arriving} | {d.index: g for d, (g, _) in zip(drafts, gradients, strict=True)}
     return [
-        _layer(draft, *gradient, by_index)
+        _layer(draft, *gradient, by_index, places)
         for draft, gradient in zip(drafts, gradients, strict=True)
     ]
 
 
-def _layer(draft: Draft, gradient: float, norm: float, by_index: dict[int, float]) -> Layer:
+def _layer(
+    draft: Draft,
+    gradient: float,
+    norm: float,
+    by_index: Mapping[int, float],
+    places: Mapping[int, int],
+) -> Layer:
     mean, variance = draft.moments.overall()
     means, variances = draft.moments.units()
     arriving = [by_index[index] for index in draft.inputs]
     settings = dict(draft.call.settings)
-    if draft.overwritten_by is not None:
-        settings["overwritten_by"] = draft.overwritten_by
+    if draft.overwritten_by is not None and draft.overwritten_by in places:
+        settings["overwritten_by"] = places[draft.overwritten_by]
     return Layer(
-        index=draft.index,
+        index=places[draft.index],
         name=draft.name,
         module=draft.module,
         kind=draft.kind,
         role=draft.call.role,
         activation=draft.call.activation,
         use=draft.use,
-        inputs=draft.inputs,
+        inputs=tuple(places[index] for index in draft.inputs),
         shape=draft.shape,
         dtype=draft.dtype,
         mean=mean,

@@ -4,14 +4,12 @@ Modules are seen by their hooks, functions by a `TorchFunctionMode`. Which layer
 for each tensor that is alive; of values, only sums.
 """
 
-import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
@@ -19,54 +17,23 @@ from torch.overrides import TorchFunctionMode
 
 from selfnorm._given import leaves
 from selfnorm._torch_private import COMPILED
-from selfnorm.recording import Features, Weights
 from selfnorm.recording._layer import CURVE, INPUT
-from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import Call, bound, call_weights, describe, is_float, is_library
 from selfnorm.watch._curve import curve_of
+from selfnorm.watch._draft import Draft
+from selfnorm.watch._expressions import normalized, operands, result, same_function
+from selfnorm.watch._flow import Alive, Expression, Flow, Parameter
 from selfnorm.watch._gain import terms_square
+from selfnorm.watch._kinds import CHOOSING, plain_name
 from selfnorm.watch._moments import (
     NO_SAMPLE,
     Accumulator,
     Sample,
-    correlations,
     sample,
-    to_double,
     units_last,
 )
-
-
-@dataclass
-class Draft:
-    """A layer while it is being watched."""
-
-    index: int
-    name: str
-    module: str
-    kind: str
-    call: Call
-    use: int
-    inputs: tuple[int, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    dim: int
-    sample: Sample
-    weights: tuple[Weights, ...]
-    bias: FloatArray
-    moments: Accumulator = field(default_factory=Accumulator)
-    overwritten_by: int | None = None
-    terms: float = 0.0  # squares of what its units sum: a mean over them for each output, together
-
-
-@dataclass
-class _Reading:
-    """The model's input as one layer reads it."""
-
-    moments: Accumulator
-    low: float
-    high: float
-    correlation: float
-    correlation_size: float
+from selfnorm.watch._products import PRODUCTS
+from selfnorm.watch._readings import Readings
 
 
 class Trace(TorchFunctionMode):
@@ -89,10 +56,11 @@ class Trace(TorchFunctionMode):
         self.input_gradient = Accumulator()
         self.anchors: list[Tensor] = []
         self._model = model
-        self._readings: dict[int, _Reading] = {}
+        self.readings = Readings()
         self._stack: list[tuple[str, nn.Module]] = []
         self._uses: dict[tuple[str, str], int] = {}
-        self._known: dict[int, tuple[weakref.ref[Tensor], tuple[int, ...], int | None]] = {}
+        self.flow = Flow()
+        self._computed = Alive[Parameter]()
 
     @cached_property
     def _names(self) -> dict[int, str]:
@@ -102,20 +70,12 @@ class Trace(TorchFunctionMode):
 
     def feed(self, values: object) -> None:
         """These tensors are the model's inputs; a new pass begins."""
-        self._known.clear()
+        self.flow.clear()
         self._uses.clear()
         self.anchors = []
         for value in leaves(values):
             if isinstance(value, Tensor):
-                self._remember(value, (INPUT,), None)
-
-    def sources(self, values: object) -> tuple[int, ...]:
-        """Indices of the layers that these tensors come from."""
-        found: dict[int, None] = {}
-        for value in leaves(values):
-            if isinstance(value, Tensor):
-                found |= dict.fromkeys(self._sources(value))
-        return tuple(found)
+                self.flow.remember(value, (INPUT,), None)
 
     @contextmanager
     def watching(self, *, root: bool = True) -> Generator[None]:
@@ -170,15 +130,17 @@ class Trace(TorchFunctionMode):
     def _adopt(self, path: str, module: nn.Module, args: object, output: object) -> None:
         """A module whose output came by a way that no function shows is a layer by itself."""
         values = [v for v in leaves(output) if is_float(v)]
-        if not values or any(self._sources(v) for v in values):
+        if not values or any(self.flow.known(v) for v in values):
             return
-        before = self.sources(args)
+        before = self.flow.sources(args)
         if not before:
             return
         call = Call("forward", "unknown")
+        if not self._light and (name := same_function(args, values[0])):
+            call = Call("forward", "activation", name, {"by_hand": True, "inplace": False})
         draft = self._record(call, (path, module), before, values[0], (), {}, named=True)
         for value in values:
-            self._remember(value, (draft.index,), draft.dim)
+            self.flow.remember(value, (draft.index,), draft.dim)
         if values[0].requires_grad:
             values[0].register_hook(draft.moments.add_gradient)
 
@@ -196,16 +158,62 @@ class Trace(TorchFunctionMode):
             return func(*args, **kwargs)
         given = _tensors(args, kwargs)
         self.used.update(id(v) for v in given if id(v) in self._names)
-        tracked = [v for v in given if id(v) in self._known and self._sources(v)]
+        tracked = [v for v in given if (known := self.flow.known(v)) and known.sources]
         if not tracked:
-            return func(*args, **kwargs)
-        before = self.sources(tracked)
+            return self._derived(given, func(*args, **kwargs))
+        before = self.flow.sources(tracked)
         owner = self._stack[-1] if self._stack else ("", self._model)
         call = describe(func, args, kwargs, tracked, owner[1])
         if call is not None and call.role == "activation" and call.activation != "selu":
             call = self._with_curve(call, func, args, kwargs)
+        name = plain_name(func)
+        read = None if self._light else operands(name, given, tracked, self.flow)
         output = func(*args, **kwargs)
-        return self._after(call, owner, before, tracked, args, kwargs, output)
+        if output is None or isinstance(output, int | float | bool | torch.Size | str):
+            self.flow.express(tracked[0], None)  # it may have been written
+            return output
+        made = [v for v in leaves(output) if isinstance(v, Tensor)]
+        expression = result(name, read, made[0]) if read and made else None
+        if expression is not None:
+            call = self._by_hand(name, call, expression, tracked, made[0])
+        return self._after(call, owner, before, tracked, args, kwargs, output, expression)
+
+    def _origin(self, value: Tensor) -> Parameter | None:
+        """The parameter that a tensor is, or is computed from."""
+        name = self._names.get(id(value))
+        return self._computed.get(value) if name is None else Parameter(name, tuple(value.shape))
+
+    def _derived(self, given: Sequence[Tensor], output: Any) -> Any:
+        """What is computed from a parameter is remembered as that."""
+        origin = next((found for v in given if (found := self._origin(v))), None)
+        if origin is not None and isinstance(output, Tensor) and id(output) not in self._names:
+            self._computed.put(output, origin)
+        return output
+
+    def _by_hand(
+        self,
+        name: str,
+        call: Call | None,
+        expression: Expression,
+        tracked: Sequence[Tensor],
+        output: Tensor,
+    ) -> Call | None:
+        """What a call is where others before it tell more than its name."""
+        if call is None:
+            whole = expression.values is not None and output.is_floating_point()
+            return Call(name, "unknown") if name in CHOOSING and whole else None
+        if expression.values is not None or output.shape != expression.shape:
+            return call
+        statistics = [v for v in tracked if v.shape != expression.shape]
+        if call.role == "addition":
+            return replace(call, role="scale", settings={**call.settings, "by": "statistic"})
+        kind = normalized(expression, output, statistics) if call.role == "product" else None
+        if kind is None:
+            return call
+        settings = {**call.settings, "by_hand": True}
+        if kind == "softmax":
+            return Call("softmax", "activation", "softmax", settings)
+        return replace(call, role=kind, settings=settings)
 
     def _after(
         self,
@@ -216,21 +224,25 @@ class Trace(TorchFunctionMode):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         output: Any,
+        expression: Expression | None,
     ) -> Any:
-        if output is None or isinstance(output, int | float | bool | torch.Size | str):
-            return output
         values = [v for v in leaves(output) if isinstance(v, Tensor)]
         floats = [v for v in values if is_float(v) and v.numel()]
-        dim = self._known[id(tracked[0])][2]
+        first_known = self.flow.known(tracked[0])
+        dim = first_known.dim if first_known is not None else None
         if call is None or not floats or (call.role == "unknown" and floats[0].ndim == 0):
             for value in values:
                 same = value.shape == tracked[0].shape
-                self._remember(value, before, dim if same else None)
+                self.flow.remember(value, before, dim if same else None, expression)
             return output
         if call.role == "concatenation":
             sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
             call = replace(call, settings={**call.settings, "parts": sizes})
-        draft = self._record(call, owner, before, floats[0], args, kwargs, inherited=dim)
+        draft = self._record(
+            call, owner, before, floats[0], args, kwargs, tracked=tracked, inherited=dim
+        )
+        if call.name in PRODUCTS and call.role == "linear" and not draft.weights:
+            draft.call = call = replace(call, role="product")  # by what is no parameter
         if call.in_place and before[0] != INPUT:
             self._layers[before[0]].overwritten_by = draft.index
         first = floats[0]
@@ -242,8 +254,9 @@ class Trace(TorchFunctionMode):
             floats[0] = output if isinstance(output, Tensor) else first
         if floats[0].requires_grad:
             floats[0].register_hook(draft.moments.add_gradient)
+        draft.expression = draft.expression or expression
         for value in floats:
-            self._remember(value, (draft.index,), draft.dim)
+            self.flow.remember(value, (draft.index,), draft.dim, expression)
         return output
 
     def _with_curve(
@@ -276,6 +289,7 @@ class Trace(TorchFunctionMode):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         *,
+        tracked: Sequence[Tensor] = (),
         inherited: int | None = None,
         named: bool = False,
     ) -> Draft:
@@ -289,12 +303,13 @@ class Trace(TorchFunctionMode):
         if draft is None:
             dim = _dimension(call, value, inherited)
             weights, bias = call_weights(
-                call, args, kwargs, module, path, self._names, light=self._light
+                call, args, kwargs, module, path, tracked, self._origin, light=self._light
             )
             draft = Draft(
                 index=len(self.drafts),
                 name=name if use == 1 else f"{name} (use {use})",
                 module=path,
+                owner=type(module).__name__,
                 kind=kind,
                 call=call,
                 use=use,
@@ -317,54 +332,7 @@ class Trace(TorchFunctionMode):
         """The moments of what a layer with weights reads, in full if that is the model's input."""
         draft.terms += terms_square(draft.call.name, given, value) * output.numel()
         if draft.inputs == (INPUT,):
-            self._read_input(value, draft)
-
-    def _read_input(self, value: Tensor, draft: Draft) -> None:
-        """The moments of the model's input, where a layer with weights reads it."""
-        if not is_float(value) or not value.numel():
-            return
-        dim = 1 if draft.call.channels_second and value.ndim > 2 else value.ndim - 1
-        reading = self._readings.get(draft.index)
-        if reading is None:
-            rows = value.detach().movedim(dim, -1).reshape(-1, value.shape[dim])
-            step = max(1, len(rows) // 2048)
-            some = to_double(rows[::step, :: max(1, rows.shape[1] // 64)]).numpy()
-            reading = _Reading(Accumulator(), np.inf, -np.inf, *correlations(some))
-            self._readings[draft.index] = reading
-        reading.moments.update(value, dim)
-        low, high = value.detach().aminmax()
-        reading.low = min(reading.low, float(low))
-        reading.high = max(reading.high, float(high))
-
-    def features(self) -> tuple[Features, ...]:
-        """What was read of the model's input."""
-        found: list[Features] = []
-        for index, reading in self._readings.items():
-            mean, variance = reading.moments.overall()
-            means, variances = reading.moments.units()
-            found.append(
-                Features(
-                    index, mean, variance, means, variances, reading.low, reading.high,
-                    reading.moments.rows, reading.correlation, reading.correlation_size,
-                )
-            )  # fmt: skip
-        return tuple(found)
-
-    # Which tensor comes from where
-
-    def _remember(self, value: Tensor, sources: tuple[int, ...], dim: int | None) -> None:
-        key = id(value)
-        known = self._known
-
-        def forget(ref: "weakref.ref[Tensor]") -> None:
-            if key in known and known[key][0] is ref:
-                del known[key]
-
-        known[key] = (weakref.ref(value, forget), sources, dim)
-
-    def _sources(self, value: Tensor) -> tuple[int, ...]:
-        entry = self._known.get(id(value))
-        return entry[1] if entry is not None and entry[0]() is value else ()
+            self.readings.read(value, draft)
 
 
 def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """Sum and sum of squares of every unit's weights, for each kind of layer that torch has."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 from selfnorm.init._layers import Weight, entries
 from selfnorm.recording import Weights
 from selfnorm.theory._types import FloatArray
+from selfnorm.watch._flow import Parameter
 from selfnorm.watch._moments import kurtosis, to_double
 from selfnorm.watch._orthogonal import gram_size
+from selfnorm.watch._products import Product
 
 _SAMPLE = 1 << 16
 
@@ -29,12 +32,17 @@ def module_weights(module: nn.Module, path: str, *, light: bool = False) -> tupl
     return tuple(found)
 
 
-def matrix_weights(weight: Tensor, name: str, *, columns: bool = False) -> Weights:
-    """Those of a matrix that a function multiplies with; units are its rows, or its columns."""
-    matrix = weight.detach()
-    if columns:
-        matrix = matrix.movedim(-1, 0)
-    return _measure(name, matrix, Weight(name))
+def matrix_weights(weight: Tensor, name: str) -> Weights:
+    """Those of a matrix that a function multiplies with; units are its rows."""
+    return _measure(name, weight.detach(), Weight(name))
+
+
+def product_weights(found: Product, known: Parameter) -> Weights:
+    """Those of a product's weight, which may be several matrices."""
+    view = found.view.detach()
+    entry = Weight(known.name, fan_in=found.fan_in, views=lambda _: [view])
+    measured = _measure(known.name, found.weight, entry)
+    return replace(measured, shape=known.shape)
 
 
 def module_bias(module: nn.Module) -> FloatArray:

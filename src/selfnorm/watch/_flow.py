@@ -1,0 +1,115 @@
+"""Which tensor of a pass comes from which layers, for each tensor that is alive."""
+
+import weakref
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from selfnorm._given import leaves
+
+_What = TypeVar("_What")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A tensor as a function of its root.
+
+    Attributes:
+        root: Tells one root from another.
+        shape: The root's.
+        places: Some of the root's values.
+        values: The same ones of the tensor; None where it is not computed number by number, but by
+            statistics of the root besides.
+    """
+
+    root: int
+    shape: torch.Size
+    places: Tensor
+    values: Tensor | None
+
+
+class Known(NamedTuple):
+    """What is known of a tensor.
+
+    Attributes:
+        sources: The layers that it comes from.
+        dim: Where its units lie.
+        expression: What it is a function of.
+    """
+
+    sources: tuple[int, ...]
+    dim: int | None
+    expression: Expression | None = None
+
+
+class Parameter(NamedTuple):
+    """Which parameter a tensor is, or is computed from."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class Alive(Generic[_What]):
+    """What is known of tensors, by which they are and not by their values. None is kept alive."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Tensor], _What]] = {}
+
+    def clear(self) -> None:
+        """Nothing is known any more."""
+        self._known.clear()
+
+    def put(self, value: Tensor, what: _What) -> None:
+        """Know this of a tensor, as long as it is alive."""
+        key, known = id(value), self._known
+
+        def forget(ref: "weakref.ref[Tensor]") -> None:
+            if key in known and known[key][0] is ref:
+                del known[key]
+
+        known[key] = (weakref.ref(value, forget), what)
+
+    def get(self, value: Tensor) -> _What | None:
+        """What is known of a tensor, if anything is."""
+        entry = self._known.get(id(value))
+        return entry[1] if entry is not None and entry[0]() is value else None
+
+
+class Flow:
+    """Tensors of one pass."""
+
+    def __init__(self) -> None:
+        self._known = Alive[Known]()
+        self.clear, self.known = self._known.clear, self._known.get
+
+    def remember(
+        self,
+        value: Tensor,
+        sources: tuple[int, ...],
+        dim: int | None,
+        expression: Expression | None = None,
+    ) -> None:
+        """Where a tensor comes from."""
+        self._known.put(value, Known(sources, dim, expression))
+
+    def expression(self, value: Tensor) -> Expression | None:
+        """What a tensor is a function of, if that is known."""
+        known = self.known(value)
+        return None if known is None else known.expression
+
+    def express(self, value: Tensor, expression: Expression | None) -> None:
+        """Note what a tensor that is known is a function of."""
+        known = self.known(value)
+        if known is not None:
+            self._known.put(value, known._replace(expression=expression))
+
+    def sources(self, values: object) -> tuple[int, ...]:
+        """Indices of the layers that tensors come from, each once."""
+        found: dict[int, None] = {}
+        for value in leaves(values):
+            known = self.known(value) if isinstance(value, Tensor) else None
+            if known is not None:
+                found |= dict.fromkeys(known.sources)
+        return tuple(found)

@@ -1,0 +1,62 @@
+"""The moments of what a model is given, where a layer with weights reads it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from selfnorm.recording import Features
+from selfnorm.watch._calls import is_float
+from selfnorm.watch._draft import Draft
+from selfnorm.watch._moments import Accumulator, correlations, to_double
+
+_ROWS, _UNITS = 2048, 64
+
+
+@dataclass
+class _Reading:
+    """The model's input as one layer reads it."""
+
+    moments: Accumulator
+    low: float
+    high: float
+    correlation: float
+    correlation_size: float
+
+
+class Readings:
+    """The model's input as each layer reads it."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, _Reading] = {}
+
+    def read(self, value: Tensor, draft: Draft) -> None:
+        """Add what a layer reads in one batch."""
+        if not is_float(value) or not value.numel():
+            return
+        dim = 1 if draft.call.channels_second and value.ndim > 2 else value.ndim - 1
+        reading = self._found.get(draft.index)
+        if reading is None:
+            rows = value.detach().movedim(dim, -1).reshape(-1, value.shape[dim])
+            step = max(1, len(rows) // _ROWS)
+            some = to_double(rows[::step, :: max(1, rows.shape[1] // _UNITS)]).numpy()
+            reading = _Reading(Accumulator(), np.inf, -np.inf, *correlations(some))
+            self._found[draft.index] = reading
+        reading.moments.update(value, dim)
+        low, high = value.detach().aminmax()
+        reading.low = min(reading.low, float(low))
+        reading.high = max(reading.high, float(high))
+
+    def features(self) -> tuple[Features, ...]:
+        """What was read."""
+        found: list[Features] = []
+        for index, reading in self._found.items():
+            mean, variance = reading.moments.overall()
+            means, variances = reading.moments.units()
+            found.append(
+                Features(
+                    index, mean, variance, means, variances, reading.low, reading.high,
+                    reading.moments.rows, reading.correlation, reading.correlation_size,
+                )
+            )  # fmt: skip
+        return tuple(found)
