@@ -83,6 +83,9 @@ ROLE_BY_NAME = {
     name: role for role, names in _ROLES.items() for name in names.split()
 } | dict.fromkeys((*ACTIVATIONS, "selu_alpha_dropout"), "activation")
 
+PREPARING = frozenset({"addition", "scale", "product", "concatenation", "linear", "unknown"})
+"""Roles of what may stand between what a model is given and what its first weights read."""
+
 CHANNELS_SECOND = ("conv", "batch_norm", "group_norm", "instance_norm", "pool", "feature_alpha")
 """Parts of names of functions whose units lie along dimension 1."""
 

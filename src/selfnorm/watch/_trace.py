@@ -24,7 +24,7 @@ from selfnorm.watch._draft import Draft
 from selfnorm.watch._expressions import normalized, operands, result, same_function
 from selfnorm.watch._flow import Alive, Expression, Flow, Parameter
 from selfnorm.watch._gain import terms_square
-from selfnorm.watch._kinds import CHOOSING, plain_name
+from selfnorm.watch._kinds import CHOOSING, PREPARING, plain_name
 from selfnorm.watch._moments import (
     NO_SAMPLE,
     Accumulator,
@@ -176,7 +176,17 @@ class Trace(TorchFunctionMode):
         expression = result(name, read, made[0]) if read and made else None
         if expression is not None:
             call = self._by_hand(name, call, expression, tracked, made[0])
+        if call is not None and call.role in PREPARING and self._prepares(before, given, tracked):
+            call = None
         return self._after(call, owner, before, tracked, args, kwargs, output, expression)
+
+    def _prepares(
+        self, before: tuple[int, ...], given: Sequence[Tensor], tracked: Sequence[Tensor]
+    ) -> bool:
+        """Whether a call makes of inputs what the model reads, with nothing that is trained."""
+        read = {id(v) for v in tracked}
+        others = [v for v in given if id(v) not in read]
+        return before == (INPUT,) and not any(v.requires_grad or self._origin(v) for v in others)
 
     def _origin(self, value: Tensor) -> Parameter | None:
         """The parameter that a tensor is, or is computed from."""
