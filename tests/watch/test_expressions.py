@@ -115,6 +115,13 @@ def test_what_does_not_bend_is_no_activation(function: Callable[[Tensor], Tensor
     assert audited(function).ok
 
 
+def test_a_factor_in_front_of_selu_is_a_layer_by_itself() -> None:
+    report = audited(lambda x: functional.selu(0.5**0.5 * (x + x.roll(1, 1))))
+    roles = ["linear", "addition", "scale", "activation"]
+    assert [layer.role for layer in report.layers] == [*roles * 2, "linear"]
+    assert report.ok, report
+
+
 def layer_norm(x: Tensor) -> Tensor:
     x = functional.selu(x)
     return (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt()

@@ -102,7 +102,7 @@ class _Merging:
         if expression is None or expression.values is None:
             return
         behind = self._activation_before(end, run)
-        if _is_listed(end) and behind is None and not set(end.inputs) & _indices(run):
+        if _is_listed(end) and behind is None and self._reads_a_line(end, run):
             return
         if line_of(expression.places, expression.values) is None:
             name = function_of(expression.places, expression.values)
@@ -121,6 +121,15 @@ class _Merging:
         elif end.call.role == "unknown" and line[1] == 0:
             settings = {**end.call.settings, "by": "number", "factor": line[0]}
             end.call = replace(end.call, role="scale", settings=settings)
+
+    def _reads_a_line(self, end: Draft, run: Sequence[Draft]) -> bool:
+        """Whether all before it in the run only scales and shifts, which are layers by themselves."""
+        inside = set(end.inputs) & _indices(run) & self._by_index.keys()
+        found = [self._by_index[index].expression for index in inside]
+        return all(
+            one is not None and one.values is not None and line_of(one.places, one.values)
+            for one in found
+        )
 
     def _become(self, end: Draft, run: Sequence[Draft], name: str) -> None:
         """An activation in place of the run that ends there."""
