@@ -1,7 +1,10 @@
 """Weights of what is converted: drawn, or left and named."""
 
+import math
 from collections.abc import Callable
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from selfnorm.converting import _norms
@@ -10,7 +13,9 @@ from selfnorm.converting._modules import WEIGHTED, kind_of
 from selfnorm.converting._work import Work
 from selfnorm.init._distributions import Draw, lecun_normal_, lecun_uniform_
 from selfnorm.init._model import initialized
+from selfnorm.recording import Weights
 
+_ROUNDING = 1e-3  # of the squares of weights, in half precision too
 _NEARLY_ZERO = 0.05  # of LeCun's deviation
 
 
@@ -77,12 +82,23 @@ def _draw_seen(work: Work, draw: Draw) -> list[str]:
             if path != layer.module or name not in own or weight.name in names:
                 continue
             fill = lecun_normal_ if draw.distribution == "normal" else lecun_uniform_
+            factor = _factor(own[name], weight)
             fill(own[name], fan_in=weight.fan_in)
+            with torch.no_grad():
+                own[name].div_(factor)
             names.append(weight.name)
             if (bias := own.get("bias")) is not None and bias.ndim == 1:
                 nn.init.zeros_(bias)
                 names.append(join(path, "bias"))
     return names
+
+
+def _factor(parameter: Tensor, used: Weights) -> float:
+    """What a parameter is multiplied by before or behind its product, as in NTK parametrization."""
+    size = float(parameter.detach().double().square().mean())
+    own, times = used.terms * size, float(np.mean(used.tau))
+    factor = math.sqrt(times / own) if own > 0 and times > 0 else 1.0
+    return 1.0 if math.isclose(factor, 1.0, rel_tol=_ROUNDING) else factor
 
 
 def _has_gathered(norm: nn.Module) -> bool:

@@ -123,7 +123,7 @@ class _Merging:
             end.call = replace(end.call, role="scale", settings=settings)
 
     def _reads_a_line(self, end: Draft, run: Sequence[Draft]) -> bool:
-        """Whether all before it in the run only scales and shifts, which are layers by themselves."""
+        """Whether all before it in the run scales and shifts alone: layers by themselves."""
         inside = set(end.inputs) & _indices(run) & self._by_index.keys()
         found = [self._by_index[index].expression for index in inside]
         return all(

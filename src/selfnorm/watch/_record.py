@@ -20,6 +20,7 @@ from selfnorm.watch._batches import Batch, batches, check_inputs, tensors_of
 from selfnorm.watch._calls import is_float
 from selfnorm.watch._draft import Draft
 from selfnorm.watch._merging import merged
+from selfnorm.watch._scaled import scaled
 from selfnorm.watch._trace import Trace
 from selfnorm.watch._untouched import untouched
 from selfnorm.watch._wrapped import eager, inner
@@ -81,7 +82,7 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
         raise ArgumentError(
             "inputs must hold at least one row; the loader gave none. Check its length."
         )
-    drafts = merged(list(trace.drafts.values()), outputs)
+    drafts = scaled(merged(list(trace.drafts.values()), outputs), outputs)
     places = {INPUT: INPUT} | {draft.index: place for place, draft in enumerate(drafts)}
     return Recording(
         model=type(model).__name__,
