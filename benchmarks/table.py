@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks._harness import RESULTS
 
 PAGE = RESULTS.parent.parent / "docs" / "benchmarks.md"
+PAGES = (PAGE, PAGE.with_name("wild.md"))
 _MARKS = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -78,10 +79,11 @@ def aims(row: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the page, by way of a temporary file."""
-    temporary = PAGE.with_suffix(".tmp")
-    temporary.write_text(render(PAGE.read_text()))
-    temporary.replace(PAGE)
+    """Write the pages, by way of temporary files."""
+    for page in PAGES:
+        temporary = page.with_suffix(".tmp")
+        temporary.write_text(render(page.read_text()))
+        temporary.replace(page)
 
 
 if __name__ == "__main__":
