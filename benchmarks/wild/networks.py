@@ -221,7 +221,7 @@ def feed_forward(model: nn.Module, _inputs: tuple[Tensor, ...]) -> nn.Module:
     """LeCun's weights, and alpha dropout behind the SELUs; the norms stay."""
     for layer in model.encoder.layers:
         layer.dropout = selfnorm.nn.AlphaDropout(0.1)
-    return selfnorm.init.initialize_(model)
+    return selfnorm.init.initialize_(model, skip=["place"])
 
 
 # --- graphs, agents, generators --------------------------------------------------------------
