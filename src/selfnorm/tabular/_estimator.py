@@ -25,6 +25,7 @@ from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._storage import load_model, save_model
+from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
 from selfnorm.training import History, Progress
@@ -81,37 +82,81 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         self.random_state = random_state
 
     @abstractmethod
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on a table."""
 
     @abstractmethod
-    def _values(self, y: Any) -> np.ndarray:
+    def _values(self, y: Any, name: str) -> np.ndarray:
         """The target, checked: shape (rows,)."""
 
     @abstractmethod
     def predict(self, X: Any) -> np.ndarray:
         """Predict every row of a table."""
 
-    def _fit(self, X: Any, y: Any, progress: Progress) -> None:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: tuple[Any, Any, Any],
+        progress: Progress,
+    ) -> None:
         if y is None:
             raise ArgumentError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Call "
                 "fit(X, y)."
             )
-        table = self._table(X, reset=True)
-        values = self._values(y)
-        check_consistent_length(X, values)
-        if len(values) < 2:
-            raise ArgumentError("Training needs two rows or more; n_samples = 1. Add rows.")
-        settings = self._settings()
-        ready = prepare(Source(table, values, "y", self._task, dropped=0), settings)
+        given = self._source(X, y, sample_weight)
+        source, settings = given.counting(), self._settings()
+        if len(source.values) < 2:
+            raise ArgumentError(
+                "Training needs two rows or more that count; n_samples = "
+                f"{len(source.values)}. Add rows."
+            )
+        if self._task == "classification" and len(np.unique(source.values)) < 2:
+            raise ArgumentError(
+                "A classifier needs two classes or more; y holds one class, "
+                f"{source.values[0]!r}. Add rows of another class."
+            )
+        ready = prepare(source, settings, self._validation(*validation))
         result = fit_prepared(ready, settings, progress)
         self._take(result.model, result.history, result.before, result.after)
-        if (told := result.told) is not None:
-            classes = told.probabilities is not None
-            self.oof_prediction_ = told.probabilities if classes else told.values
+        vars(self).pop("oof_prediction_", None)  # of an earlier fit
+        if result.told is not None:
+            self.oof_prediction_ = self._told(given, result.told)
         if self.history_.stop == "interrupted":
             warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
+
+    def _source(self, X: Any, y: Any, weights: Any, *, of: str = "") -> Source:
+        """The rows as given; `of` ends the names of those that are not to be learned from."""
+        table = self._table(X, reset=not of)
+        values = self._values(y, f"y{of}")
+        check_consistent_length(X, values)
+        if weights is not None:
+            weights = row_weights(weights, len(values), f"sample_weight{of}")
+        return Source(table, values, "y", self._task, 0, weights)
+
+    def _validation(self, X: Any, y: Any, weights: Any) -> Source | None:
+        """The rows to validate with that count for something; None if none are given."""
+        if X is None and y is None and weights is None:
+            return None
+        if X is None or y is None:
+            raise ArgumentError(
+                "Rows to validate with are X_val and y_val together; "
+                f"{'X_val' if X is None else 'y_val'} is None. Pass both, or none."
+            )
+        return self._source(X, y, weights, of="_val").counting()
+
+    def _told(self, given: Source, told: Prediction) -> np.ndarray:
+        """What each row is told by who did not learn from it: of those that do not count, all."""
+        found = _numbers(told)
+        if len(found) == len(given.values) or given.weights is None:
+            return found
+        every = np.empty((len(given.values), *found.shape[1:]))
+        counts = np.isin(np.arange(len(every)), counting(given.weights))
+        every[counts] = found
+        every[~counts] = _numbers(self.model_.predict(given.table.filter(pa.array(~counts))))
+        return every
 
     def _take(
         self,
@@ -232,3 +277,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _numbers(told: Prediction) -> np.ndarray:
+    """What a prediction is as an array of numbers: probabilities, where there are some."""
+    return told.values if told.probabilities is None else told.probabilities

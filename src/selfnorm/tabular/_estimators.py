@@ -84,19 +84,44 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
 
     _task: ClassVar[Task] = "classification"
 
-    def fit(self, X: Any, y: Any, *, progress: Progress = SILENT) -> Self:
-        """Train on a table X of shape (rows, columns) and class labels y of shape (rows,)."""
-        self._fit(X, y, progress)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Train on a table.
+
+        Args:
+            X: The table, (rows, columns).
+            y: The class of each row, (rows,).
+            sample_weight: How much each row counts, 0 or more, (rows,); None for the same. Only
+                their proportions matter. A row of weight 0 is as if it were not there.
+            X_val: Rows to validate with. They stop the training, weigh the networks and
+                calibrate, and all networks learn from all of X; None to leave out some of X.
+            y_val: Their targets.
+            sample_weight_val: How much each of them counts.
+            progress: Who is told of the training.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
+            TableError: No column can be learned from, or X_val lacks one.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), progress)
         return self
 
-    def _values(self, y: Any) -> np.ndarray:
+    def _values(self, y: Any, name: str) -> np.ndarray:
+        _check_one_column(y, name)
         values = column_or_1d(y, warn=True)
         check_classification_targets(values)
-        if len(np.unique(values)) < 2:
-            raise ArgumentError(
-                f"A classifier needs two classes or more; y holds one class, {values[0]!r}. Add "
-                "rows of another class."
-            )
         return values
 
     def predict(self, X: Any) -> np.ndarray:
@@ -175,15 +200,60 @@ class SelfNormRegressor(RegressorMixin, Estimator):
 
     _task: ClassVar[Task] = "regression"
 
-    def fit(self, X: Any, y: Any, *, progress: Progress = SILENT) -> Self:
-        """Train on a table X of shape (rows, columns) and numbers y of shape (rows,)."""
-        self._fit(X, y, progress)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Train on a table.
+
+        Args:
+            X: The table, (rows, columns).
+            y: The number of each row, (rows,).
+            sample_weight: How much each row counts, 0 or more, (rows,); None for the same. Only
+                their proportions matter. A row of weight 0 is as if it were not there.
+            X_val: Rows to validate with. They stop the training, weigh the networks and
+                calibrate, and all networks learn from all of X; None to leave out some of X.
+            y_val: Their targets.
+            sample_weight_val: How much each of them counts.
+            progress: Who is told of the training.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
+            TableError: No column can be learned from, or X_val lacks one.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), progress)
         return self
 
-    def _values(self, y: Any) -> np.ndarray:
-        values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    def _values(self, y: Any, name: str) -> np.ndarray:
+        _check_one_column(y, name)
+        values = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
         return column_or_1d(values, warn=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """The number of every row, shape (rows,)."""
         return self._predict(X).values
+
+
+def _check_one_column(y: Any, name: str) -> None:
+    """Raise if a target has several columns: outputs, labels, or probabilities of classes.
+
+    Raises:
+        ArgumentError: then.
+    """
+    shape = np.asarray(y).shape
+    if len(shape) == 2 and shape[1] > 1:
+        raise ArgumentError(
+            f"A target is one column of classes or numbers; {name} has shape {shape}. For several "
+            "targets wrap the estimator in sklearn.multioutput's MultiOutputClassifier or "
+            "MultiOutputRegressor, which fit one for each."
+        )

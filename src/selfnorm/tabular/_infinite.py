@@ -70,19 +70,28 @@ class Fitted(NamedTuple):
     left_out: Tensor
 
 
-def fit_infinite(inputs: Tensor, targets: Tensor, target: Target, reads: np.ndarray) -> Fitted:
+def fit_infinite(
+    inputs: Tensor,
+    targets: Tensor,
+    target: Target,
+    reads: np.ndarray,
+    weights: Tensor | None = None,
+) -> Fitted:
     """Learn from rows; the penalty is the one with the least loss of each row left out.
 
     For classes each output learns a class's indicator; all are scaled by one factor to be logits.
     What a row is told by all others follows from the inverse that the fit needs anyway: the
     residual is divided by `1 - h`, h the row's own share in its prediction (Golub, Heath and Wahba
-    1979). The work is one inverse, rows^3 operations, for each of about six penalties.
+    1979). The work is one inverse, rows^3 operations, for each of about six penalties. A row that
+    counts w times has its penalty divided by w: at the same penalty it is as if it stood there w
+    times, and all of these are left out at once.
 
     Args:
         inputs: Encoded rows, (rows, features).
         targets: What the target encodes: classes (rows,), or numbers (rows, 1).
         target: What they stand for.
         reads: Which features to read, (features,), booleans.
+        weights: How much each row counts, (rows,), above 0, of mean 1; None if all count the same.
 
     Raises:
         MemoryError: three matrices of rows x rows do not fit into memory.
@@ -90,7 +99,9 @@ def fit_infinite(inputs: Tensor, targets: Tensor, target: Target, reads: np.ndar
     learned = inputs[:, torch.from_numpy(reads)].float().cpu()
     targets = targets.cpu().double() if target.task == "regression" else targets.cpu()
     wanted = _indicators(targets, target)
-    offset = wanted.mean(0)
+    counts = None if weights is None else weights.cpu().double()
+    known = (targets,) if counts is None else (targets, counts)
+    offset = wanted.mean(0) if counts is None else counts @ wanted / counts.sum()
     wanted = wanted - offset
     kernel = torch.from_numpy(_kernel(_with_ones(learned)))
     tried: dict[float, tuple[float, float, Tensor, Tensor]] = {}
@@ -99,12 +110,12 @@ def fit_infinite(inputs: Tensor, targets: Tensor, target: Target, reads: np.ndar
         if not _RANGE[0] <= power <= _RANGE[1]:
             return math.inf
         if power not in tried:
-            solved = _solve(kernel, wanted, 10**power)
+            solved = _solve(kernel, wanted, 10**power, counts)
             if solved is None:
                 return math.inf
             coefficients, left_out = solved[0], solved[1] + offset
-            factor = sharpness(target, left_out, targets)
-            value = float(target.loss(left_out * factor, targets))
+            factor = sharpness(target, left_out, *known)
+            value = float(target.loss(left_out * factor, *known))
             tried[power] = value, factor, coefficients, left_out
         return tried[power][0]
 
@@ -127,13 +138,15 @@ def _least(loss: Callable[[float], float]) -> float:
     return at
 
 
-def _solve(kernel: Tensor, wanted: Tensor, penalty: float) -> tuple[Tensor, Tensor] | None:
+def _solve(
+    kernel: Tensor, wanted: Tensor, penalty: float, counts: Tensor | None = None
+) -> tuple[Tensor, Tensor] | None:
     """Coefficients, and what each row is told by all others; None if roundings prevail.
 
     Equal rows have an angle of some 1e-8 by rounding, which adds up where they are many.
     """
     ridge = kernel.clone()
-    ridge.diagonal().add_(penalty)
+    ridge.diagonal().add_(penalty if counts is None else penalty / counts)
     factor, failed = torch.linalg.cholesky_ex(ridge)
     if failed:
         return None

@@ -34,8 +34,8 @@ class Evaluation:
         baseline: The trivial baseline's on the same rows.
         rows: How many there were.
         notes: What a user should know of the table.
-        cross_fitted: Whether the model learned from these rows, and the figures are of what each
-            is told by those of its networks that did not.
+        cross_fitted: Whether the figures are of what each row is told by those of its networks
+            that did not learn from it. The same rows chose how much each network counts.
     """
 
     metrics: Mapping[str, float]
@@ -131,22 +131,24 @@ class TabularModel:
         if not count:
             return Evaluation({}, {}, 0)
         return Evaluation(
-            measure(self.target, truth.values, self.predict(truth.table)),
-            measure(self.target, truth.values, self.target.baseline(count)),
+            measure(self.target, truth.values, self.predict(truth.table), truth.weights),
+            measure(self.target, truth.values, self.target.baseline(count), truth.weights),
             count,
             self.notes(truth.table),
         )
 
 
-def cross_fitted(target: Target, values: np.ndarray, told: Prediction) -> Evaluation:
-    """How good an ensemble is, by what its training rows are told by who did not learn from them.
+def cross_fitted(
+    target: Target, values: np.ndarray, told: Prediction, weights: np.ndarray | None
+) -> Evaluation:
+    """How good an ensemble is, by what rows are told by who did not learn from them.
 
     Their weights were chosen by the same rows, a sixteenth by a sixteenth, which flatters a little.
     """
     baseline = target.baseline(len(values))
     return Evaluation(
-        measure(target, values, told),
-        measure(target, values, baseline),
+        measure(target, values, told, weights),
+        measure(target, values, baseline, weights),
         len(values),
         cross_fitted=True,
     )

@@ -3,7 +3,7 @@
 """A table with its target column: what `selfnorm fit` and `selfnorm evaluate` start from."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
+from selfnorm.tabular._weights import counting
 from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.data._datasets import target_of
 from selfnorm.tabular.data._table import as_table, read_table, require_column
@@ -37,6 +38,7 @@ class Source:
         name: The target's name.
         task: `classification` or `regression`.
         dropped: Number of rows left out as their target is missing.
+        weights: How much each row counts, above 0; None if all count the same.
     """
 
     table: pa.Table
@@ -44,10 +46,21 @@ class Source:
     name: str
     task: Task
     dropped: int
+    weights: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> "Source":
         """The same with some of the rows."""
-        return Source(self.table.take(rows), self.values[rows], self.name, self.task, self.dropped)
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, table=self.table.take(rows), values=self.values[rows], weights=weights)
+
+    def counting(self) -> "Source":
+        """The same without the rows that count for nothing; if all others count the same, so."""
+        if self.weights is None:
+            return self
+        rows = counting(self.weights)
+        found = self if len(rows) == len(self.values) else self.take(rows)
+        same = len(np.unique(self.weights[rows])) == 1
+        return replace(found, weights=None) if same else found
 
 
 def read_source(
