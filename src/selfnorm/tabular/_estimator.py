@@ -19,7 +19,13 @@ from selfnorm.errors import ArgumentError, ModelFolderError, SelfNormWarning
 from selfnorm.nn import Shape
 from selfnorm.nn._widths import Weights
 from selfnorm.recording import Observation
-from selfnorm.tabular._about import history_of, layers_of, parameters_of, plain
+from selfnorm.tabular._about import (
+    history_of,
+    layers_of,
+    parameter_from,
+    parameters_of,
+    plain,
+)
 from selfnorm.tabular._fit import fit_prepared, prepare
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
@@ -29,6 +35,7 @@ from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
 from selfnorm.training import History, Progress
+from selfnorm.training._progress import SILENT, Lines
 
 
 class Estimator(BaseEstimator, metaclass=ABCMeta):
@@ -59,6 +66,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         categories: Collection[str] | None = None,
         ignore: Collection[str] | None = None,
         device: str = Settings.device,
+        verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.preset: Preset = preset
@@ -79,6 +87,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         self.categories = categories
         self.ignore = ignore
         self.device = device
+        self.verbose = verbose
         self.random_state = random_state
 
     @abstractmethod
@@ -106,8 +115,12 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Call "
                 "fit(X, y)."
             )
-        given = self._source(X, y, sample_weight)
-        source, settings = given.counting(), self._settings()
+        if progress is SILENT:
+            progress = Lines(+self.verbose)  # True is every epoch
+        settings, given = self._settings(), self._source(X, y, sample_weight)
+        learned = given.counting().values
+        given = self._balanced(given, learned)
+        source = given.counting()
         if len(source.values) < 2:
             raise ArgumentError(
                 "Training needs two rows or more that count; n_samples = "
@@ -116,9 +129,11 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         if self._task == "classification" and len(np.unique(source.values)) < 2:
             raise ArgumentError(
                 "A classifier needs two classes or more; y holds one class, "
-                f"{source.values[0]!r}. Add rows of another class."
+                f"{source.values.tolist()[0]!r}. Add rows of another class."
             )
-        ready = prepare(source, settings, self._validation(*validation))
+        apart = self._validation(*validation)
+        apart = None if apart is None else self._balanced(apart, learned).counting()
+        ready = prepare(source, settings, apart)
         result = fit_prepared(ready, settings, progress)
         self._take(result.model, result.history, result.before, result.after)
         vars(self).pop("oof_prediction_", None)  # of an earlier fit
@@ -137,7 +152,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         return Source(table, values, "y", self._task, 0, weights)
 
     def _validation(self, X: Any, y: Any, weights: Any) -> Source | None:
-        """The rows to validate with that count for something; None if none are given."""
+        """The rows to validate with; None if none are given."""
         if X is None and y is None and weights is None:
             return None
         if X is None or y is None:
@@ -145,7 +160,11 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
                 "Rows to validate with are X_val and y_val together; "
                 f"{'X_val' if X is None else 'y_val'} is None. Pass both, or none."
             )
-        return self._source(X, y, weights, of="_val").counting()
+        return self._source(X, y, weights, of="_val")
+
+    def _balanced(self, source: Source, learned: np.ndarray) -> Source:  # noqa: ARG002 - for all
+        """The rows, which may count more by their class among those to learn from."""
+        return source
 
     def _told(self, given: Source, told: Prediction) -> np.ndarray:
         """What each row is told by who did not learn from it: of those that do not count, all."""
@@ -223,7 +242,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
     def _of(cls, model: TabularModel) -> Self:
         """The fitted estimator of a model, by what is recorded about it."""
         own, columns = model.about.get("estimator"), model.about["columns"]
-        estimator = cls(**(own["parameters"] if own else parameters_of(model)))
+        saved = own["parameters"] if own else parameters_of(model)
+        estimator = cls(**{name: parameter_from(value) for name, value in saved.items()})
         estimator.n_features_in_ = len(columns)
         if own is None or own["named"]:
             estimator.feature_names_in_ = np.asarray(columns, dtype=object)
@@ -232,11 +252,16 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         return estimator
 
     def _predict(self, X: Any) -> Prediction:
+        table = self._read(X)
+        return self.model_.predict(table)
+
+    def _read(self, X: Any) -> pa.Table:
+        """X as a table to predict, with a warning of what training had not."""
         check_is_fitted(self)
         table = self._table(X, reset=False)
         for note in self.model_.encoder.notes(table):
-            warnings.warn(note, SelfNormWarning, stacklevel=3)
-        return self.model_.predict(table)
+            warnings.warn(note, SelfNormWarning, stacklevel=4)
+        return table
 
     def _table(self, X: Any, *, reset: bool) -> pa.Table:
         """X as a table; sets, or checks against, the number and names of its columns."""

@@ -18,6 +18,7 @@ from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._ensemble import Ensemble, Judged
 from selfnorm.tabular._infinite import MOST_ROWS
+from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._model import TabularModel, build_network, cross_fitted
@@ -30,6 +31,7 @@ from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
 from selfnorm.training import Folded, History, Options, Progress, Rows, Shuffled
 from selfnorm.training import fit as train
+from selfnorm.training._predict import predict
 from selfnorm.training._progress import SILENT
 from selfnorm.watch import monitor, observe
 
@@ -201,7 +203,7 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
         trained = _train_all(ready, chosen, seeds, progress)
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
-        blend = told = None
+        blend = said = None
         if settings.members > 1:
             together = joined(
                 [one.network for one in trained],
@@ -212,22 +214,26 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
                 ready.left_out,
                 infinite=ready.infinite,
             )
-            network, blend, told = together.network, together.blend, together.told
+            network, blend, said = together.network, together.blend, together.told
             architectures = tuple(trained[at].settings.architecture for at in together.kept)
+        elif ready.validation is not None:
+            said = predict(network, ready.validation.inputs)
     model = TabularModel(ready.encoder, ready.target, architectures, network, blend)
-    told = None if told is None else ready.target.decode(told)
-    measured = model.measure(ready.test)
-    if not measured.rows and told is not None and ready.judged is not None:
-        measured = cross_fitted(ready.target, ready.judged.values, told, ready.judged.weights)
+    measured, told, errors = model.measure(ready.test), None, None
+    if said is not None and ready.judged is not None:
+        told, (values, weights) = ready.target.decode(said), ready.judged
+        if not measured.rows and blend is not None:
+            measured = cross_fitted(ready.target, values, told, weights)
+        if ready.target.task == "regression":
+            errors = Errors.of(values - told.values, weights)
     columns = ready.source.table.column_names
     interrupted = any(one.history.stop == "interrupted" for one in trained)
     history = replace(first.history, stop="interrupted") if interrupted else first.history
-    record = about(history, first.before, first.after, measured, first.settings, settings, columns)
+    layers, how = (first.before, first.after), first.settings
+    record = about(history, *layers, measured, errors, how, settings, columns)
     model = replace(model, about=record)
     crossed = told if ready.crossed else None
-    return Result(
-        model, history, first.before, first.after, first.observed, measured, first.settings, crossed
-    )
+    return Result(model, history, *layers, first.observed, measured, how, crossed)
 
 
 class _Trained(NamedTuple):

@@ -10,10 +10,11 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from selfnorm.errors import SelfNormError
+from selfnorm.errors import ArgumentError, SelfNormError, UnsupportedError
 from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
+from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._output import prediction_table
 from selfnorm.tabular._settings import Architecture
@@ -110,6 +111,43 @@ class TabularModel:
         prediction = self.target.decode(torch.cat(parts))
         _check_finite(prediction)
         return prediction
+
+    def predict_interval(self, source: Any, coverage: float = 0.9) -> np.ndarray:
+        """An interval for the number of every row, shape (rows, 2): from where to where.
+
+            [f(x) - q, f(x) + q],  q: what a share `coverage` of new errors does not exceed
+
+        q is told by errors on rows that were left out, so it is as wide for all rows. Each of these
+        is told by some of the networks, which are further off than all together; but the same rows
+        have chosen the epoch. No theorem says which counts for more: the page *Estimators* has what
+        was measured.
+
+        Args:
+            source: The file, a pandas, polars or Arrow table; or an array, if it learned from one.
+            coverage: The share of rows whose number is to be inside, in (0, 1).
+
+        Raises:
+            UnsupportedError: it predicts classes.
+            ArgumentError: `coverage` breaks its rule; or no rows, or too few, were left out.
+            TableError: as `predict`.
+
+        Source: Barber et al. 2021 (arXiv 1905.02928) and Kim et al. 2020 (2002.09025), without the
+        plus: around the prediction of all networks; where rows were given to validate with, split
+        conformal (Lei et al. 2018, 1604.04173).
+        """
+        if self.target.task == "classification":
+            raise UnsupportedError(
+                "An interval is one of numbers; this model predicts classes. Use probabilities."
+            )
+        errors = errors_of(self.about)
+        if errors is None:
+            raise ArgumentError(
+                "An interval needs errors on rows that were left out; this model was fitted "
+                "without any, or by an older version. Fit it with validation above 0."
+            )
+        half = errors.within(coverage)
+        values = self.predict(source).values
+        return np.column_stack([values - half, values + half])
 
     def predict_table(self, source: Any) -> pa.Table:
         """The predictions as a table: the target's name, and `probability_CLASS` of each class."""

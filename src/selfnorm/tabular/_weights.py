@@ -1,15 +1,19 @@
 """How much each row counts: weights as users give them, and as a loss takes them."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from selfnorm._parameters import Number
 from selfnorm.errors import ArgumentError
 
 # Of the mean: what all such rows together add to a sum is lost in float32's rounding.
 _LEAST = 1e-9
+_FACTOR = Number(0, math.inf, open_high=True)
 
 
 def row_weights(given: Any, rows: int, name: str = "sample_weight") -> np.ndarray:
@@ -44,6 +48,40 @@ def row_weights(given: Any, rows: int, name: str = "sample_weight") -> np.ndarra
 def counting(weights: np.ndarray) -> np.ndarray:
     """The numbers of the rows that count for something: their weight is not 0, nor next to it."""
     return np.flatnonzero(weights > _LEAST * (weights / len(weights)).sum())
+
+
+def class_factors(
+    class_weight: Mapping[Any, float] | str, learned: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """How much the class of each of `values` counts, by the classes of the rows to learn from.
+
+    Raises:
+        ArgumentError: it is neither "balanced" nor numbers of 0 or more; or a class that it names
+            is not there.
+    """
+    if not isinstance(class_weight, Mapping) and class_weight != "balanced":
+        raise ArgumentError(
+            "class_weight must be 'balanced', a dictionary of class and weight, or None; "
+            f"{class_weight!r} came. Try class_weight='balanced'."
+        )
+    known, counts = np.unique(learned, return_counts=True)
+    by_class = dict(zip(known.tolist(), len(learned) / (len(known) * counts), strict=True))
+    if isinstance(class_weight, Mapping):
+        strange = [one for one in class_weight if one not in by_class]
+        if strange:
+            raise ArgumentError(
+                f"class_weight must name classes of y; {strange[0]!r} is none of "
+                f"{', '.join(map(repr, known.tolist()[:5]))}. Mend its name."
+            )
+        by_class = dict.fromkeys(by_class, 1.0) | dict(class_weight)
+    wrong = [one for one in by_class.values() if not _FACTOR.holds(one)]
+    if wrong:
+        raise ArgumentError(
+            f"class_weight must be numbers of 0 or more; {wrong[0]!r} came. Give 0 to leave a "
+            "class out."
+        )
+    classes, codes = np.unique(values, return_inverse=True)
+    return np.array([by_class.get(one, 1.0) for one in classes.tolist()], np.float64)[codes]
 
 
 def of_mean_1(weights: np.ndarray | None) -> Tensor | None:
