@@ -119,7 +119,7 @@ def standard() -> Tensor:
 
 
 def heavy_tailed() -> Tensor:
-    x = torch.exp(2.0 * torch.randn(20 * ROWS, WIDTH))
+    x = torch.exp(2.5 * torch.randn(20 * ROWS, WIDTH))
     x = (x - x.mean(0)) / x.std(0)
     return x[:ROWS]
 

@@ -29,11 +29,16 @@ MEAN_NOISE = 2.0
 
 def gain_interval(weights: Weights) -> tuple[float, float]:
     """Where the mean sum of squares lies for LeCun-normal weights: chi-square, at level 1e-6."""
-    sums = float(np.abs(weights.omega).max())
-    copies = sums > _NONE and np.ptp(weights.omega) <= _ALIKE * sums
-    count = weights.terms if copies else weights.count
+    count = weights.terms if are_copies(weights) else weights.count
     low, high = chi2.ppf([LEVEL / 2, 1 - LEVEL / 2], count) / count
     return float(low), float(high)
+
+
+def are_copies(weights: Weights) -> bool:
+    """Whether all units have the same weights, but for the sign."""
+    sums = np.abs(weights.omega)
+    most = float(sums.max())
+    return len(sums) > 1 and most > _NONE and float(np.ptp(sums)) <= _ALIKE * most
 
 
 def is_wrong(weights: Weights) -> bool:

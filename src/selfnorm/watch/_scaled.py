@@ -25,13 +25,14 @@ def scaled(drafts: Sequence[Draft], outputs: Collection[int]) -> list[Draft]:
         for source in draft.inputs:
             readers.setdefault(source, []).append(draft.index)
     for draft in drafts:
-        factor = draft.call.settings.get("factor") if draft.call.role == "scale" else None
+        is_scale = draft.call.role == "scale"
+        factor = float(draft.call.settings.get("factor") or 0) if is_scale else 0.0
         source = left.get(draft.inputs[0]) if factor and len(draft.inputs) == 1 else None
         if source is None or source.call.role != "linear" or len(source.weights) != 1:
             continue
         alone = readers[source.index] == [draft.index] and source.index not in outputs
-        if alone and _nearer(source, float(factor)):
-            left[draft.index] = _as_one(source, draft, float(factor))
+        if alone and _nearer(source, factor):
+            left[draft.index] = _as_one(source, draft, factor)
             del left[source.index]
     return [left[draft.index] for draft in drafts if draft.index in left]
 

@@ -15,6 +15,7 @@ _SEEN = 20
 """How often a feature is to be seen before one that never changes says something."""
 _SPREAD = 0.8
 _PADDED = 0.1
+_EXPECTED = 0.2
 _STEEPEST = selu_constants().saturation  # lambda alpha
 
 
@@ -76,27 +77,33 @@ def constant_feature(recording: Recording) -> Iterator[Finding]:
 @rule("heavy-tailed-input")
 def heavy_tailed_input(recording: Recording) -> Iterator[Finding]:
     """Rows of very different size, which standardized features hide."""
-    for features in recording.features:
-        shared = np.nan_to_num(features.correlation_size) ** 2
-        chance = np.sqrt(2 / len(features.means) + 2 * shared)
-        layer = recording.layers[features.reader]
-        first = next((r for r in recording.followers(layer) if r.activation == "selu"), None)
-        small = first is not None and not THEOREM_1.holds("variance", first.variance)
-        if not features.row_spread > _SPREAD + 2 * chance or first is None or not small:
-            continue
+    for features, first, usual in heavy_tailed(recording):
         yield Finding(
             "heavy-tailed-input",
             "warning",
-            layer.module,
+            recording.layers[features.reader].module,
             f"the rows' mean squares differ: their deviation is {features.row_spread:.2g} times "
             f"their mean; variance {first.variance:.3g} behind {first.name}",
-            f"rows of about one size: {chance:.2g} for so many normal features",
+            f"rows of about one size: {usual:.2g} for so many normal features",
             "Weights keep the size of each row. Where a few rows are very large, features of "
             "variance 1 leave all others small (Klambauer et al. 2017, section 2, take the inputs "
             "of a unit as many and alike).",
             "Bring features near a normal distribution: the logarithm of positive ones, or "
             "sklearn.preprocessing.QuantileTransformer(output_distribution='normal').",
         )
+
+
+def heavy_tailed(recording: Recording) -> Iterator[tuple[Features, Layer, float]]:
+    """Inputs with rows of very different size, the SELU that shows it, and what is usual."""
+    for features in recording.features:
+        shared = np.nan_to_num(features.correlation_size) ** 2
+        usual = float(np.sqrt(2 / len(features.means) + 2 * shared))
+        layer = recording.layers[features.reader]
+        first = next((r for r in recording.followers(layer) if r.activation == "selu"), None)
+        if not features.row_spread > _SPREAD + 2 * usual or first is None:
+            continue
+        if not THEOREM_1.holds("variance", first.variance) and _is_unexpected(first):
+            yield features, first, usual
 
 
 @rule("correlated-inputs")
@@ -226,3 +233,9 @@ def _remedy(features: Features) -> str:
 
 def _is_bag(layer: Layer) -> bool:
     return "bag" in layer.kind.lower()
+
+
+def _is_unexpected(layer: Layer) -> bool:
+    """Whether a variance is another than weights and the input's variance alone would make it."""
+    expected = np.nan if layer.predicted is None else float(layer.predicted.variance)
+    return not abs(np.log(layer.variance) - np.log(expected)) < _EXPECTED

@@ -8,12 +8,13 @@ import numpy as np
 
 from selfnorm.auditing._predict import STANDARD, predict
 from selfnorm.auditing._rules._culprits import is_one_sided
+from selfnorm.auditing._rules._data import heavy_tailed
 from selfnorm.auditing._rules._gains import alignment
-from selfnorm.auditing._rules._weights import are_copies, mending, weighted
+from selfnorm.auditing._rules._weights import mending, weighted
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import WEIGHTED
-from selfnorm.recording._rightness import is_wrong
+from selfnorm.recording._rightness import are_copies, is_wrong
 
 _CHANGED = 0.15
 _PADDED = 0.1
@@ -56,7 +57,7 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
             "(one-sided-weights).",
             mending([w for w in used if is_one_sided(w)]),
         )
-    if (told := _told(recording, before)) is not None:
+    if (told := _told(before)) is not None:
         yield told
     if near and any(not 0.5 <= f.variance + f.mean * f.mean <= 2 for f in recording.features):
         yield Place(
@@ -70,10 +71,21 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
             "(Klambauer et al. 2017, supplement on dependent inputs).",
             "Decorrelate the input, or widen the first layers.",
         )
+    if any(True for _ in heavy_tailed(recording)):
+        yield Place(
+            "Placed: the input. Its rows are of very different size (heavy-tailed-input).",
+            "Mend heavy-tailed-input.",
+        )
+    if INPUT in layer.inputs:
+        yield Place(
+            f"Placed: the input, or what {layer.name} makes of it; no other layer stands before "
+            "(Klambauer et al. 2017, section 3).",
+            "Standardize the input.",
+        )
     yield changing(recording, layer) or _unplaced(recording, layer)
 
 
-def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
+def _told(before: Sequence[Layer]) -> Place | None:
     """A cause that has a finding of its own."""
     for layer in before:
         if layer.dead == 1 and layer.role not in {*WEIGHTED, "embedding"}:
@@ -85,7 +97,7 @@ def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
                 "Placed: the embedding. It is not of variance 1 (embedding-variance).",
                 "Mend embedding-variance.",
             )
-        if layer.role == "linear" and are_copies(recording, layer):
+        if layer.role == "linear" and any(are_copies(w) for w in layer.weights):
             return Place(
                 f"Placed: the weights. Units of {layer.name} are copies (repeated-units).",
                 mending(layer.weights),
@@ -95,7 +107,7 @@ def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
 
 def gradient_place(recording: Recording, layer: Layer) -> Place:
     """What makes gradients grow or shrink on their way to a layer."""
-    dead = _told(recording, recording.layers) if layer.gradient_norm == 0 else None
+    dead = _told(recording.layers) if layer.gradient_norm == 0 else None
     if dead is not None:
         return dead
     hidden = [(one, w) for one, w in weighted(recording) if recording.hidden(one)]
@@ -181,7 +193,7 @@ def _mending(recording: Recording, layer: Layer, factor: float) -> str:
 
 def _unplaced(recording: Recording, layer: Layer) -> Place:
     """Where theory and measurement part first."""
-    for one in recording.layers:
+    for one in sorted(recording.before(layer), key=lambda one: one.index):
         expected = None if one.local is None else float(one.local.variance)
         if expected is not None and expected > 0 and not _agree(one, expected):
             return Place(

@@ -18,12 +18,11 @@ from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._recording import WEIGHTED
-from selfnorm.recording._rightness import KEPT, gain_interval, is_wrong
+from selfnorm.recording._rightness import KEPT, are_copies, gain_interval, is_wrong
 from selfnorm.theory import THEOREM_1, fixed_point
 from selfnorm.theory._types import FloatArray
 
 _SMALL, _LISTED = 32, 4
-_SAME, _APART = 0.95, 0.5  # correlations
 _LARGE, _TOO_LARGE = 0.1, 0.5  # biases
 _OLD = {"weight_norm": "remove_weight_norm(layer)", "spectral_norm": "remove_spectral_norm(layer)"}
 _VANISHED = 1e-6
@@ -258,37 +257,21 @@ def one_sided_weights(recording: Recording) -> Iterator[Finding]:
 
 @rule("repeated-units")
 def repeated_units(recording: Recording) -> Iterator[Finding]:
-    """Units that give the same although what they read differs."""
-    for layer in recording.of("linear"):
-        if not recording.hidden(layer) or not are_copies(recording, layer):
-            continue
-        if any(is_one_sided(w) for one in recording.before(layer) for w in one.weights):
+    """Units that are copies of one another."""
+    for layer, weights in weighted(recording):
+        if not recording.hidden(layer) or not are_copies(weights):
             continue
         yield Finding(
             "repeated-units",
             "error",
             layer.module,
-            f"the units of {layer.name} correlate by {layer.correlation_size:.2f}, what they read "
-            f"by {_correlation_before(recording, layer):.2f} (root mean square)",
-            "units that differ as what they read does",
+            f"the {len(weights.omega)} units of {layer.name} have the same weights; they correlate "
+            f"by {layer.correlation_size:.2f} (root mean square)",
+            "units with weights of their own",
             "Units with the same weights are one unit: what they have in common adds up in the "
             "next layer (Klambauer et al. 2017, section 2, take weights as independent).",
-            "selfnorm.init.initialize_(model): rows of weights are copies of one another.",
+            mending([weights]),
         )
-
-
-def are_copies(recording: Recording, layer: Layer) -> bool:
-    """Whether units of a layer move together although what it reads does not."""
-    return layer.correlation_size > _SAME and _correlation_before(recording, layer) < _APART
-
-
-def _correlation_before(recording: Recording, layer: Layer) -> float:
-    """Root mean square, among what a layer reads; nan if that is not known."""
-    if recording.reads_input(layer):
-        found = [f.correlation_size for f in recording.features if f.reader == layer.index]
-        return found[0] if found else np.nan
-    sources = recording.sources(layer)
-    return sources[0].correlation_size if len(sources) == 1 else np.nan
 
 
 @rule("aligned-weights")
