@@ -25,6 +25,7 @@ PACKAGES = {
     "plots",
     "recording",
     "tabular",
+    "testing",
     "theory",
     "training",
     "watch",

@@ -9,6 +9,9 @@ from selfnorm.auditing import Report, audit
 from selfnorm.auditing._rules import select
 
 
+__all__ = ["assert_self_normalizing"]
+
+
 def assert_self_normalizing(
     model: nn.Module,
     inputs: object,
