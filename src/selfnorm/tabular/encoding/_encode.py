@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 from selfnorm.errors import TableError
 from selfnorm.tabular.data._cells import decoded, first_text, is_text, is_usable, text
 from selfnorm.tabular.data._table import require_column
-from selfnorm.tabular.encoding._columns import CategoryColumn, Column, NumberColumn, require
+from selfnorm.tabular.encoding._category import CategoryColumn
+from selfnorm.tabular.encoding._columns import KINDS, Column
+from selfnorm.tabular.encoding._number import NumberColumn
+from selfnorm.tabular.encoding._records import require
 
-_KINDS: dict[str, type[Column]] = {"number": NumberColumn, "category": CategoryColumn}
 _MOST_PIECES = 2048  # of all numbers together
 _COUNTER_ROWS = 20  # 1, 2, ... in fewer rows can be a quantity
 _MOSTLY = 0.9
@@ -191,7 +193,7 @@ class Encoder:
         require(isinstance(saved["columns"], list), "the columns are a list")
         for entry in saved["columns"]:
             fields = {key: value for key, value in entry.items() if key != "kind"}
-            columns.append(_KINDS[entry["kind"]].from_dict(fields))
+            columns.append(KINDS[entry["kind"]].from_dict(fields))
         names = {column.name for column in columns}
         require(len(names) == len(columns) > 0, "each column has a name of its own")
         return cls(tuple(columns), dict(saved["ignored"]))

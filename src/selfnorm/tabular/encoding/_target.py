@@ -16,7 +16,7 @@ from torch.nn import functional
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, not_utf8, numbers, text
-from selfnorm.tabular.encoding._columns import are_text, are_whole, is_finite, moments, require
+from selfnorm.tabular.encoding._records import are_text, are_whole, is_finite, moments, require
 
 _MOST_NUMBERED_CLASSES = 20
 _TINY = 1e-30  # a probability whose logarithm float32 can hold

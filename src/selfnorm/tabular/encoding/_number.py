@@ -1,0 +1,143 @@
+"""A column of numbers, dates or booleans, and how it becomes features of mean 0 and variance 1."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from selfnorm.errors import TableError
+from selfnorm.tabular.data._cells import Holds, decoded, holds, is_text, numbers
+from selfnorm.tabular.encoding._pieces import Piece, pieces_of
+from selfnorm.tabular.encoding._records import (
+    LARGEST,
+    MISSING,
+    are_text,
+    is_finite,
+    moments,
+    position,
+    quantiles,
+    reach,
+    require,
+)
+
+_BENT = 3.0  # what a number's distance from the middle, in quartiles', is bent toward
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers, dates or booleans; a missing value is replaced by the mean.
+
+    A number is scaled by quartiles and bent toward a limit, `u / sqrt(1 + (u / 3)^2)` with `u` its
+    distance from the quartiles' middle by theirs from each other (Holzmueller et al. 2024, arXiv
+    2407.04491, appendix A), so that no outlier outweighs the rest; then it is standardized. Besides
+    there are `pieces`, each a feature, by which what happens between two quantiles can be told from
+    what happens elsewhere.
+
+    `mean` and `deviation` are those of the bent values after the replacement, so the feature's
+    variance is 1 over the training rows also where values are missing. `missing` is the share of
+    rows without a value; it is 0 where they are too few to be a feature of their own. `holds` says
+    what the numbers are, so that dates are not taken for numbers later. Without quartiles, as in
+    models of format 1, numbers are not bent.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    missing: float
+    holds: Holds = "numbers"
+    quartiles: tuple[float, float] | None = None
+    pieces: tuple[Piece, ...] = ()
+    kind: ClassVar[str] = "number"
+
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a column's name is text")
+        require(is_finite(self.mean) and is_finite(self.deviation), "moments are finite numbers")
+        require(self.deviation >= np.finfo(np.float64).tiny, "a deviation is greater than 0")
+        require(is_finite(self.missing) and 0 <= self.missing < 1, "a share is in [0, 1)")
+        require(not self.missing or reach(self.missing) <= LARGEST, "a share is too small")
+        require(self.holds in get_args(Holds), "a column holds numbers, booleans, dates or times")
+        if self.quartiles is not None:
+            require(len(self.quartiles) == 2, "there are two quartiles")
+            require(all(map(is_finite, self.quartiles)), "quartiles are finite numbers")
+            require(self.quartiles[0] < self.quartiles[1], "quartiles differ")
+            require(self.deviation * LARGEST >= _BENT, "a deviation is too small")
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the features that `encode` makes: the number, whether it is missing, pieces."""
+        pieces = [f"{self.name} from {piece.low:.6g} to {piece.high:.6g}" for piece in self.pieces]
+        return [self.name, *([f"{self.name}={MISSING}"] if self.missing else []), *pieces]
+
+    @classmethod
+    def fit(
+        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int, pieces: int = 0
+    ) -> "NumberColumn | None":
+        """Learn quartiles, moments, pieces, and the share of missing values (in `rare` rows).
+
+        None if the values do not differ as far as float64 can tell.
+        """
+        kind = decoded(column).type
+        found: Holds = "numbers" if is_text(kind) else holds(kind) or "numbers"
+        values = numbers(name, column, found)[rows]
+        known = values[~np.isnan(values)]
+        if moments(known, len(values))[1] < np.finfo(np.float64).tiny:
+            return None
+        quartiles = _quartiles(known)
+        mean, deviation = moments(_bent(known, quartiles), len(values))
+        absent = len(values) - len(known)
+        missing = absent / len(values) if absent >= rare else 0.0
+        parts = pieces_of(known, len(values), pieces)
+        return cls(name, mean, deviation, missing, found, quartiles, parts)
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "NumberColumn":
+        """From what a model file holds."""
+        quartiles = tuple(saved["quartiles"]) if saved.get("quartiles") else None
+        pieces = tuple(Piece(**piece) for piece in saved.get("pieces", ()))
+        fields: dict[str, Any] = {**saved, "quartiles": quartiles, "pieces": pieces}
+        return cls(**fields)
+
+    def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
+        """Write the features of this column into `out`: shape (rows, features), float32."""
+        values = numbers(self.name, column, self.holds)
+        absent = np.isnan(values)
+        scaled = self._scaled(values)
+        scaled[absent] = 0
+        out[:, 0] = scaled
+        if self.missing:
+            out[:, 1] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
+        for at, piece in enumerate(self.pieces, 2 if self.missing else 1):
+            out[:, at] = piece.encode(values)
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        if self.quartiles is not None:
+            return (_bent(values, self.quartiles) - self.mean) / self.deviation
+        with np.errstate(over="ignore"):
+            scaled = (values - self.mean) / self.deviation
+        far = np.abs(scaled) > LARGEST
+        if far.any():
+            row = int(far.argmax())
+            raise TableError(
+                f"Numbers must be near those of training (mean {self.mean:.3g}, deviation "
+                f"{self.deviation:.3g}); column '{self.name}' holds {values[row]:.3g} in row "
+                f"{row + 1}. Mend the cell, or leave it empty if it is unknown."
+            )
+        return scaled
+
+
+def _bent(values: np.ndarray, quartiles: tuple[float, float]) -> np.ndarray:
+    """Numbers in units of their quartiles' distance, from the middle, bent toward a limit."""
+    far = 1e100  # whose square is finite, and beyond which nothing changes
+    u = np.clip(position(values, *quartiles) - 0.5, -far, far)
+    return u / np.sqrt(1 + np.square(u / _BENT))
+
+
+def _quartiles(known: np.ndarray) -> tuple[float, float]:
+    """Lower and upper quartile; where they are equal, what lies a quarter from either end."""
+    low, lower, _, upper, high = quantiles(known, 4).tolist()
+    if lower < upper:
+        return lower, upper
+    return 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high
