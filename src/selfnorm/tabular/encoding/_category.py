@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.tabular.data._cells import text
+from selfnorm.tabular.data._words import NULLS, without_nulls
 from selfnorm.tabular.encoding._records import (
     LARGEST,
     MISSING,
@@ -72,7 +73,7 @@ class CategoryColumn:
         Where every level is rarer than that, those in 10 rows or more count: their features reach
         far, but they may be all that the column says. None if there are no two levels.
         """
-        values = text(column.take(rows))
+        values = without_nulls(text(column.take(rows)))
         counted = pc.value_counts(values.drop_null()).to_pylist()
         frequent = sorted(counted, key=lambda pair: (-pair["counts"], pair["values"]))
         if frequent and frequent[0]["counts"] < rare:
@@ -100,7 +101,7 @@ class CategoryColumn:
 
     def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
         """Write the features of this column into `out`: shape (rows, features), float32."""
-        level = self._levels_of(text(column))
+        level = self._levels_of(self._values(column))
         for at, number in enumerate(range(self._first, len(self.levels))):
             share = self.shares[number]
             by_level = np.zeros(len(self.levels) + 1)  # the last, number -1, is for no level
@@ -111,7 +112,7 @@ class CategoryColumn:
 
     def unknown(self, column: pa.ChunkedArray) -> str | None:
         """A sentence on values that have no level, or None if there are none."""
-        values = text(column)
+        values = self._values(column)
         lost = (self._levels_of(values) < 0) & values.is_valid().to_numpy()
         if not lost.any():
             return None
@@ -120,6 +121,11 @@ class CategoryColumn:
             f"{str(values[int(lost.argmax())])!r}, in {int(lost.sum()):,} of {len(lost):,} rows; "
             "there it counts as in an average row."
         )
+
+    def _values(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The cells as text; `NA` and the like are missing, unless training had it for a level."""
+        values = text(column)
+        return values if set(NULLS) & set(self.levels) else without_nulls(values)
 
     def _levels_of(self, values: pa.ChunkedArray) -> np.ndarray:
         """The number of each row's level, -1 where it has none."""

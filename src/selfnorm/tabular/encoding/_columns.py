@@ -2,6 +2,11 @@
 
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._number import NumberColumn
+from selfnorm.tabular.encoding._presence import PresenceColumn
 
-Column = NumberColumn | CategoryColumn
-KINDS: dict[str, type[Column]] = {"number": NumberColumn, "category": CategoryColumn}
+Column = NumberColumn | CategoryColumn | PresenceColumn
+KINDS: dict[str, type[Column]] = {
+    "number": NumberColumn,
+    "category": CategoryColumn,
+    "presence": PresenceColumn,
+}

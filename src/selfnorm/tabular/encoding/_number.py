@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from selfnorm.errors import TableError
-from selfnorm.tabular.data._cells import Holds, decoded, holds, is_text, numbers
+from selfnorm.tabular.data._cells import Holds, is_way, numbers
+from selfnorm.tabular.encoding._cycles import Cycle, cycles_of
 from selfnorm.tabular.encoding._pieces import Piece, pieces_of
 from selfnorm.tabular.encoding._records import (
     LARGEST,
@@ -39,8 +40,10 @@ class NumberColumn:
     `mean` and `deviation` are those of the bent values after the replacement, so the feature's
     variance is 1 over the training rows also where values are missing. `missing` is the share of
     rows without a value; it is 0 where they are too few to be a feature of their own. `holds` says
-    what the numbers are, so that dates are not taken for numbers later. Without quartiles, as in
-    models of format 1, numbers are not bent.
+    what the numbers are, so that dates are not taken for numbers later; `written`, how text writes
+    them. Dates have `cycles` besides: what returns with year, month, week and day. `ends` are the
+    least and the largest number of the training rows. Without quartiles, as in models of format 1,
+    numbers are not bent.
     """
 
     name: str
@@ -50,6 +53,9 @@ class NumberColumn:
     holds: Holds = "numbers"
     quartiles: tuple[float, float] | None = None
     pieces: tuple[Piece, ...] = ()
+    cycles: tuple[Cycle, ...] = ()
+    written: str | None = None
+    ends: tuple[float, float] | None = None
     kind: ClassVar[str] = "number"
 
     def __post_init__(self) -> None:
@@ -59,6 +65,9 @@ class NumberColumn:
         require(is_finite(self.missing) and 0 <= self.missing < 1, "a share is in [0, 1)")
         require(not self.missing or reach(self.missing) <= LARGEST, "a share is too small")
         require(self.holds in get_args(Holds), "a column holds numbers, booleans, dates or times")
+        require(self.written is None or is_way(self.holds, self.written), "a known way of writing")
+        if self.ends is not None:
+            require(len(self.ends) == 2 and all(map(is_finite, self.ends)), "ends are numbers")
         if self.quartiles is not None:
             require(len(self.quartiles) == 2, "there are two quartiles")
             require(all(map(is_finite, self.quartiles)), "quartiles are finite numbers")
@@ -67,21 +76,29 @@ class NumberColumn:
 
     @property
     def features(self) -> list[str]:
-        """Names of the features that `encode` makes: the number, whether it is missing, pieces."""
+        """Names of the features: the number, whether it is missing, cycles, pieces."""
+        missing = [f"{self.name}={MISSING}"] if self.missing else []
+        cycles = [f"{self.name}, {cycle.feature}" for cycle in self.cycles]
         pieces = [f"{self.name} from {piece.low:.6g} to {piece.high:.6g}" for piece in self.pieces]
-        return [self.name, *([f"{self.name}={MISSING}"] if self.missing else []), *pieces]
+        return [self.name, *missing, *cycles, *pieces]
 
     @classmethod
     def fit(
-        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int, pieces: int = 0
+        cls,
+        name: str,
+        column: pa.ChunkedArray,
+        rows: np.ndarray,
+        rare: int,
+        pieces: int = 0,
+        *,
+        holds: Holds = "numbers",
+        written: str | None = None,
     ) -> "NumberColumn | None":
-        """Learn quartiles, moments, pieces, and the share of missing values (in `rare` rows).
+        """Learn quartiles, moments, pieces, cycles, and the share missing (in `rare` rows).
 
         None if the values do not differ as far as float64 can tell.
         """
-        kind = decoded(column).type
-        found: Holds = "numbers" if is_text(kind) else holds(kind) or "numbers"
-        values = numbers(name, column, found)[rows]
+        values = numbers(name, column, holds, written)[rows]
         known = values[~np.isnan(values)]
         if moments(known, len(values))[1] < np.finfo(np.float64).tiny:
             return None
@@ -89,28 +106,43 @@ class NumberColumn:
         mean, deviation = moments(_bent(known, quartiles), len(values))
         absent = len(values) - len(known)
         missing = absent / len(values) if absent >= rare else 0.0
-        parts = pieces_of(known, len(values), pieces)
-        return cls(name, mean, deviation, missing, found, quartiles, parts)
+        turns = holds in ("dates", "times of day")
+        return cls(
+            name,
+            mean,
+            deviation,
+            missing,
+            holds,
+            quartiles,
+            pieces_of(known, len(values), pieces),
+            cycles_of(known, len(values), dates=holds == "dates") if turns else (),
+            written,
+            (float(known.min()), float(known.max())),
+        )
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "NumberColumn":
         """From what a model file holds."""
-        quartiles = tuple(saved["quartiles"]) if saved.get("quartiles") else None
-        pieces = tuple(Piece(**piece) for piece in saved.get("pieces", ()))
-        fields: dict[str, Any] = {**saved, "quartiles": quartiles, "pieces": pieces}
+        fields: dict[str, Any] = {
+            **saved,
+            "quartiles": tuple(saved["quartiles"]) if saved.get("quartiles") else None,
+            "ends": tuple(saved["ends"]) if saved.get("ends") else None,
+            "pieces": tuple(Piece(**piece) for piece in saved.get("pieces", ())),
+            "cycles": tuple(Cycle(**cycle) for cycle in saved.get("cycles", ())),
+        }
         return cls(**fields)
 
     def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
         """Write the features of this column into `out`: shape (rows, features), float32."""
-        values = numbers(self.name, column, self.holds)
+        values = numbers(self.name, column, self.holds, self.written)
         absent = np.isnan(values)
         scaled = self._scaled(values)
         scaled[absent] = 0
         out[:, 0] = scaled
         if self.missing:
             out[:, 1] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
-        for at, piece in enumerate(self.pieces, 2 if self.missing else 1):
-            out[:, at] = piece.encode(values)
+        for at, part in enumerate((*self.cycles, *self.pieces), 2 if self.missing else 1):
+            out[:, at] = part.encode(values)
 
     def _scaled(self, values: np.ndarray) -> np.ndarray:
         if self.quartiles is not None:
