@@ -355,10 +355,11 @@ def test_the_most_frequent_of_many_categories_are_kept() -> None:
 def test_text_that_is_nearly_numbers_is_told_why() -> None:
     encoder = fitted_alone([f"{100 + row} {'kg' if row % 2 else 'lb'}" for row in range(60)])
     assert encoder.ignored["bad"] == (
-        "text such as '100 lb' is no number in one unit; convert it if it counts something"
+        "text such as '100 lb' is a category, no two of which stand in 2 rows or more each; "
+        "convert it if it counts something"
     )
     encoder = fitted_alone([str(row**2) for row in range(60)])
-    assert encoder.ignored["bad"].startswith("text such as '0' is no number in one unit")
+    assert encoder.ignored["bad"].startswith("text such as '0' is a category")
     encoder = fitted_alone(
         [f"{row % 28 + 1:02}/{row % 28 + 1:02}/20{row}" for row in range(10, 70)]
     )

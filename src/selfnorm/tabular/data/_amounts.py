@@ -85,8 +85,8 @@ def parse_amounts(column: pa.ChunkedArray, written: str) -> pa.ChunkedArray:
     """Text as float64, null where it is not written in a way, but for its unit, which may lack."""
     style, _, unit = written.partition(" ")
     parts = _parts(column)
-    units = _units(parts)
-    allowed = [*_POWERS, ""] if unit == _THOUSANDS else [unit.lower(), ""]
+    units = _behind(parts) if unit == _THOUSANDS else _units(parts)
+    allowed = [*_POWERS, ""] if unit == _THOUSANDS else [unit, ""]
     figures = pc.struct_field(parts, "figures")
     fits = pc.and_(
         pc.match_substring_regex(figures, _WHOLE[style]),
@@ -113,20 +113,24 @@ def _parts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _unit(parts: pa.ChunkedArray) -> str | None:
     """The unit of all amounts, or the sign for thousands and millions; None if they are several."""
-    found = {unit for unit in pc.unique(pc.drop_null(_units(parts))).to_pylist() if unit}
-    if not found:
-        return ""
-    before = pc.any(pc.not_equal(pc.struct_field(parts, "before"), "")).as_py()
-    if found <= _POWERS.keys() and (len(found) > 1 or before):
+    before, after, found = (
+        {unit for unit in pc.unique(pc.drop_null(units)).to_pylist() if unit}
+        for units in (pc.struct_field(parts, "before"), _behind(parts), _units(parts))
+    )
+    if after and after <= _POWERS.keys() and (len(after) > 1 or before):
         return _THOUSANDS
-    return found.pop() if len(found) == 1 else None
+    return found.pop() if len(found) == 1 else None if found else ""
 
 
 def _units(parts: pa.ChunkedArray) -> pa.ChunkedArray:
     """What stands behind, or else before, in small letters and without the plural's s."""
-    before, after = (pc.struct_field(parts, side) for side in ("before", "after"))
-    unit = pc.utf8_lower(pc.if_else(pc.equal(after, ""), before, after))
-    return pc.replace_substring_regex(unit, r"(\pL\pL)s$", r"\1")
+    after = _behind(parts)
+    return pc.if_else(pc.equal(after, ""), pc.utf8_lower(pc.struct_field(parts, "before")), after)
+
+
+def _behind(parts: pa.ChunkedArray) -> pa.ChunkedArray:
+    after = pc.utf8_lower(pc.struct_field(parts, "after"))
+    return pc.replace_substring_regex(after, r"(\pL\pL)s$", r"\1")
 
 
 def _powers(units: pa.ChunkedArray) -> pa.ChunkedArray:

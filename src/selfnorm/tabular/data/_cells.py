@@ -71,6 +71,14 @@ def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(column, ""), None, column)
 
 
+def count_words(column: pa.ChunkedArray) -> int:
+    """How many cells of a text column hold words such as `NA`; 0 for any other column."""
+    if not is_text(decoded(column).type):
+        return 0
+    cells = text(column)
+    return without_words(cells).null_count - cells.null_count
+
+
 def not_utf8(name: str) -> TableError:
     """What to raise where a column, or its name, is no text that a model's record can hold."""
     return TableError(

@@ -43,7 +43,7 @@ _TIME = r"(?i)^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[ap]\.?m\.?)?$"
 _LATE_DAY = r"(29|30|31)"
 _FIRST_YEAR = 1000  # what is earlier are two digits that `%Y` has taken for a year
 _FEW = 0.1
-_SAMPLE = 200
+_FIRST, _SAMPLE = 10, 200
 _STAMP = pa.timestamp("us")
 
 
@@ -73,12 +73,12 @@ def dates_of(values: pa.Array) -> Dates | None:
     Where day before month and month before day are both possible, the first is taken with `.` and
     `-`, the second with `/`.
     """
-    sample = values.slice(0, _SAMPLE)
-    if not len(values) or not look_like_dates(sample):
+    if not len(values) or not look_like_dates(values.slice(0, _SAMPLE)):
         return None
-    able = (
-        _able(values, _able(sample, FORMATS)) if len(values) > _SAMPLE else _able(sample, FORMATS)
-    )
+    plain = _plain(values)
+    able = _able(plain.slice(0, _FIRST), FORMATS, most=_FIRST)
+    for some in (_SAMPLE, len(values)):
+        able = _able(plain.slice(0, some), able, most=int(_FEW * min(some, len(values))))
     if not able:
         return None
     best = min(able, key=lambda one: (able[one], not _is_usual(one)))
@@ -127,14 +127,15 @@ def example(written: str) -> str:
     return datetime(2020, 2, 1).strftime(written)
 
 
-def _able(values: pa.Array, formats: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """The formats that read nearly all of some texts; how many each leaves to ISO, and loses."""
+def _able(plain: pa.Array, formats: Iterable[str], most: int) -> dict[str, tuple[int, int]]:
+    """The formats that lose so many texts at the most; how many each loses, and leaves to ISO."""
     found: dict[str, tuple[int, int]] = {}
+    iso = pc.is_valid(_first(plain, _timed(ISO)))
     for one in formats:
-        alone = _parsed(values, one).null_count
-        lost = parse_dates(values, one).null_count if alone < len(values) else len(values)
-        if lost <= _FEW * len(values):
-            found[one] = lost, alone
+        alone = pc.is_valid(_first(plain, _timed(one)))
+        read, together = (pc.sum(which).as_py() for which in (alone, pc.or_(alone, iso)))
+        if read and len(plain) - together <= most:
+            found[one] = len(plain) - together, len(plain) - read
     return found
 
 
@@ -143,12 +144,16 @@ def _parsed(column: pa.ChunkedArray, written: str) -> pa.ChunkedArray:
         for kind in (_STAMP, pa.timestamp("us", "UTC")):
             with suppress(pa.ArrowInvalid):
                 return pc.cast(pc.cast(column, kind), _STAMP)
-    formats = (written, *(f"{written} {time}" for time in (*_TIMES, *_ZONED)))
-    parsed = _first(column, formats)
+    parsed = _first(column, _timed(written))
     if parsed.null_count == column.null_count:
         return parsed
     odd = pc.if_else(pc.is_null(parsed), column, None)
-    return pc.coalesce(parsed, _first(_plain(odd), formats))
+    return pc.coalesce(parsed, _first(_plain(odd), _timed(written)))
+
+
+def _timed(written: str) -> tuple[str, ...]:
+    """A day's format, alone and with each time behind it."""
+    return written, *(f"{written} {time}" for time in (*_TIMES, *_ZONED))
 
 
 def _first(column: pa.ChunkedArray, formats: tuple[str, ...]) -> pa.ChunkedArray:
@@ -164,6 +169,8 @@ def _first(column: pa.ChunkedArray, formats: tuple[str, ...]) -> pa.ChunkedArray
 def _strptime(column: pa.ChunkedArray, written: str) -> pa.ChunkedArray:
     """Arrow's `strptime`, but null where the month has no such day, or `%Y` is two digits."""
     read = pc.strptime(column, format=written, unit="us", error_is_null=True)
+    if read.null_count == len(read):
+        return pa.nulls(len(read), _STAMP)
     read = pc.cast(read, _STAMP)
     if "%Y" in written:
         read = pc.if_else(pc.less(pc.year(read), _FIRST_YEAR), None, read)

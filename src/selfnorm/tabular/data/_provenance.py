@@ -35,4 +35,8 @@ def with_provenance(table: pa.Table, provenance: Provenance) -> pa.Table:
 def provenance_of(table: pa.Table) -> Provenance:
     """What is known of a table; nothing of one that no reader made."""
     written = (table.schema.metadata or {}).get(_KEY)
-    return Provenance(**json.loads(written)) if written else Provenance()
+    if not written:
+        return Provenance()
+    saved = json.loads(written)
+    guessed, indexes, notes = (tuple(saved[name]) for name in ("guessed", "indexes", "notes"))
+    return Provenance(guessed, indexes, saved["left_out"], notes)

@@ -56,6 +56,11 @@ class CategoryColumn:
         require(far <= LARGEST, "a share is too small")
 
     @property
+    def reads_text(self) -> bool:
+        """Whether a file's cells are to come as text, as they stand there."""
+        return True
+
+    @property
     def features(self) -> list[str]:
         """Names of the features that `encode` makes."""
         return [f"{self.name}={level}" for level in self.levels[self._first :]]
@@ -110,7 +115,7 @@ class CategoryColumn:
             by_level /= math.sqrt(share * (1 - share) * self.known)
             out[:, at] = by_level.astype(np.float32)[level]
 
-    def unknown(self, column: pa.ChunkedArray) -> str | None:
+    def strange(self, column: pa.ChunkedArray) -> str | None:
         """A sentence on values that have no level, or None if there are none."""
         values = self._values(column)
         lost = (self._levels_of(values) < 0) & values.is_valid().to_numpy()

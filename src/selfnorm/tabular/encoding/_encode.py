@@ -2,7 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """From a table to a matrix whose columns have mean 0 and variance 1: what a SELU network needs."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from selfnorm.tabular.encoding._understand import (
     understand,
 )
 
+AS_ASKED = "as asked"
 _MOST_PIECES = 2048  # of all numbers together
 _MOSTLY = 0.9
 _NEARLY_NUMBER = r"^[+-]?\W{0,2}\d[\d.,' ]*\s?\S{0,12}$"
@@ -103,8 +104,9 @@ class Encoder:
                 + (f"none is usable ({listed}). " if listed else "there is none. ")
                 + "Add a column that differs from row to row."
             )
-        remarks = (remark for one in found.values() for remark in one.remarks)
-        return cls(tuple(columns), ignored, tuple(remarks))
+        read = (Remark(note, doubtful=False) for note in provenance_of(table).notes)
+        told = (remark for name in found if name not in ignored for remark in found[name].remarks)
+        return cls(tuple(columns), ignored, (*read, *told))
 
     @property
     def features(self) -> list[str]:
@@ -175,18 +177,37 @@ class Encoder:
             )
 
     def notes(self, table: pa.Table) -> list[str]:
-        """What a user should know of a new table: columns with values that training had not.
+        """What a user should know of a new table: cells that training had nothing like.
 
         Raises:
             TableError: a column that is in use is missing.
         """
         self.check(table)
-        found = (
-            column.unknown(table[column.name])
-            for column in self.columns
-            if isinstance(column, CategoryColumn)
-        )
+        found = (column.strange(table[column.name]) for column in self.columns)
         return [note for note in found if note]
+
+    @property
+    def told(self) -> list[str]:
+        """What a user should know of the table that was learned from, where nothing is shown.
+
+        Columns that are left out, but those that were to be; and what may have been meant
+        otherwise.
+        """
+        lost = [
+            f"{_listed(names)} ({reason})"
+            for reason, names in self.reasons.items()
+            if reason != AS_ASKED
+        ]
+        found = [f"Columns are left out: {'; '.join(lost)}."] if lost else []
+        return found + [remark.text for remark in self.remarks if remark.doubtful]
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Why columns are left out, each reason with their names."""
+        found: dict[str, list[str]] = {}
+        for name, reason in self.ignored.items():
+            found.setdefault(reason, []).append(name)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, for a model file."""
@@ -206,6 +227,11 @@ class Encoder:
         require(len(names) == len(columns) > 0, "each column has a name of its own")
         remarks = tuple(Remark(**remark) for remark in saved.get("remarks", ()))
         return cls(tuple(columns), dict(saved["ignored"]), remarks)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
 
 
 def _roles(column: Column) -> tuple[np.ndarray, np.ndarray]:
@@ -238,7 +264,7 @@ def _understood(
     reasons: dict[str, str] = {}
     found: dict[str, Understood] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        reason = "as asked" if name in ignore else _useless(column, rows)
+        reason = AS_ASKED if name in ignore else _useless(column, rows)
         # By all rows: without those held out the numbers have gaps, and nothing would tell them.
         reason = reason or row_number(name, column, known.indexes)
         if reason:
@@ -324,7 +350,7 @@ def _no_levels(column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> str:
     nearly = values.filter(pc.match_substring_regex(values, _NEARLY_NUMBER))
     if len(nearly) >= _MOSTLY * len(values):
         return (
-            f"text such as {str(nearly[0])!r} is no number in one unit; convert it if it counts "
-            "something"
+            f"text such as {str(nearly[0])!r} is a category, no two of which stand in {rare} rows "
+            "or more each; convert it if it counts something"
         )
     return f"no two values stand in {rare} rows or more each"

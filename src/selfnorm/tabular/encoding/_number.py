@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from selfnorm.errors import TableError
-from selfnorm.tabular.data._cells import Holds, is_way, numbers
+from selfnorm.tabular.data._cells import Holds, count_words, is_way, numbers
 from selfnorm.tabular.encoding._cycles import Cycle, cycles_of
 from selfnorm.tabular.encoding._pieces import Piece, pieces_of
 from selfnorm.tabular.encoding._records import (
@@ -73,6 +73,11 @@ class NumberColumn:
             require(all(map(is_finite, self.quartiles)), "quartiles are finite numbers")
             require(self.quartiles[0] < self.quartiles[1], "quartiles differ")
             require(self.deviation * LARGEST >= _BENT, "a deviation is too small")
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether a file's cells are to come as text, as they stand there."""
+        return self.written is not None
 
     @property
     def features(self) -> list[str]:
@@ -143,6 +148,28 @@ class NumberColumn:
             out[:, 1] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
         for at, part in enumerate((*self.cycles, *self.pieces), 2 if self.missing else 1):
             out[:, at] = part.encode(values)
+
+    def strange(self, column: pa.ChunkedArray) -> str | None:
+        """A sentence on cells that training had nothing like, or None if there are none."""
+        values = numbers(self.name, column, self.holds, self.written)
+        low, high = self.ends or (-np.inf, np.inf)
+        with np.errstate(over="ignore"):
+            width = high - low
+            far = (values < low - width) | (values > high + width)
+        worded = count_words(column)
+        found: list[str] = []
+        if far.any():
+            shown, least, largest = map(self._shown, (values[far][0], low, high))
+            found.append(
+                f"values far outside those of training, {least} to {largest}, such as {shown}, in "
+                f"{far.sum():,} of {len(far):,} rows; they count as hardly more than the outermost"
+            )
+        if worded:
+            found.append(f"words for missing values in {worded:,} of {len(far):,} rows")
+        return f"Column '{self.name}' holds {'; and '.join(found)}." if found else None
+
+    def _shown(self, value: float) -> str:
+        return str(np.datetime64(math.floor(value), "D")) if self.holds == "dates" else f"{value:g}"
 
     def _scaled(self, values: np.ndarray) -> np.ndarray:
         if self.quartiles is not None:

@@ -41,6 +41,11 @@ class PresenceColumn:
         require(self.written is None or is_way(self.holds, self.written), "a known way of writing")
 
     @property
+    def reads_text(self) -> bool:
+        """Whether a file's cells are to come as text, as they stand there."""
+        return self.written is not None
+
+    @property
     def features(self) -> list[str]:
         """The name of the feature."""
         return [f"{self.name}={MISSING}"]
@@ -54,3 +59,6 @@ class PresenceColumn:
         """Write the feature into `out`: shape (rows, 1), float32."""
         absent = np.isnan(numbers(self.name, column, self.holds, self.written))
         out[:, 0] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
+
+    def strange(self, column: pa.ChunkedArray) -> str | None:
+        """None: any value counts as the one that training had."""

@@ -225,7 +225,8 @@ def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tupl
         raise TableError(
             f"A class needs two rows or more on average; '{name}' has {distinct:,} classes in "
             f"{len(column):,} rows. Name another column"
-            + ("." if is_text(column.type) else ", or predict its number with --task regression.")
+            + ("." if is_text(column.type) else ", or predict its number: the task is regression."),
+            options=() if is_text(column.type) else ("--task",),
         )
     return class_values(column), task
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from selfnorm.tabular.data._amounts import POINT, amounts_of, parse_amounts
+from selfnorm.tabular.data._amounts import Amounts, amounts_of, parse_amounts
 from selfnorm.tabular.data._cells import Holds, holds, is_text, plain_numbers, text
 from selfnorm.tabular.data._dates import (
     are_times,
@@ -139,8 +139,8 @@ def _of_text(name: str, values: pa.Array, *, guessed: bool) -> Understood:
 def _of_words(name: str, values: pa.Array) -> Understood:
     """What distinct texts are that are neither plain numbers nor dates."""
     if (amounts := amounts_of(values)) is not None:
-        remark = _of_amounts(name, values, amounts.written, doubtful=amounts.other is not None)
-        return Understood("numbers", amounts.written, (remark,), amounts.misfit)
+        remarks = () if amounts.misfit else (_of_amounts(name, values, amounts),)
+        return Understood("numbers", amounts.written, remarks, amounts.misfit)
     if not look_like_dates(values):
         return CATEGORY
     remark = Remark(
@@ -172,15 +172,15 @@ def _of_numbers(name: str, values: pa.Array, *, guessed: bool) -> Understood:
     return Understood(None, None, (remark,))
 
 
-def _of_amounts(name: str, values: pa.Array, written: str, *, doubtful: bool) -> Remark:
-    marked = values.filter(pc.match_substring_regex(values, "[.,]"))
-    sample = marked[:1] if len(marked) else values[:1]
-    number = parse_amounts(sample, written)[0].as_py()
-    shown = f"Column '{name}': {str(sample[0])!r} is read as the number {number:.15g}"
-    style = written.partition(" ")[0]
-    mark = "the comma" if (style == POINT) == ("," in str(sample[0])) else "the point"
-    doubt = f", as {mark} may stand for thousands" if doubtful else ""
-    return Remark(f"{shown}{doubt}.", doubtful)
+def _of_amounts(name: str, values: pa.Array, amounts: Amounts) -> Remark:
+    odd = values.filter(pc.is_null(plain_numbers(values)))[:1]
+    number = parse_amounts(odd, amounts.written)[0].as_py()
+    mark = "comma" if "," in str(odd[0]) else "point"
+    doubt = f"; nothing tells whether its {mark} parts thousands or decimals"
+    return Remark(
+        f"Column '{name}': {str(odd[0])!r} is read as the number {number:.15g}"
+        f"{doubt if amounts.other else ''}."
+    )
 
 
 def _digits(values: pa.Array) -> bool:

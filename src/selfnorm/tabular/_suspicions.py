@@ -1,0 +1,88 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
+"""What makes the figures of a training too good: columns that give the target away, equal rows."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from selfnorm.tabular._settings import Task
+from selfnorm.tabular._source import Source
+from selfnorm.tabular.data._cells import holds, is_usable, numbers, text
+from selfnorm.training import Rows
+
+_FEWEST = 50  # rows, in fewer of which a column may fit by chance
+_MOST = 2_000_000  # cells that are looked at
+_EXCEPTIONS = 1e-3  # a share of rows
+_ALIKE = 0.9999  # a correlation of ranks
+_FEWEST_OTHERS = 5  # rows of another class than the most frequent
+_ROWS_A_LEVEL = 5
+_SHOWN = 5
+_BLOCK = 8192
+
+
+def leaks(source: Source, ignored: frozenset[str] = frozenset()) -> str | None:
+    """A sentence on columns that tell the target alone, but for a row in a thousand; None if none.
+
+    So does a column each of whose values has one class, or one number; one whose numbers part the
+    classes into a stretch each; and one whose numbers have the order of the target.
+    """
+    table = source.table.drop_columns([n for n in source.table.column_names if n in ignored])
+    rows = min(len(source.values), _MOST // max(1, table.num_columns))
+    if rows < _FEWEST:
+        return None
+    some = np.linspace(0, len(source.values) - 1, rows).astype(np.int64)
+    _, target = np.unique(source.values[some], return_inverse=True)
+    found = [
+        name
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if is_usable(column.type) and _tells(column.take(some), target, source.task)
+    ]
+    if not found:
+        return None
+    named = ", ".join(f"'{name}'" for name in found[:_SHOWN])
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    each = "tells" if len(found) == 1 else "each tell"
+    return (
+        f"{named}{more} {each} '{source.name}' without the other columns, which looks like a leak. "
+        "Leave out what is not known before the target is."
+    )
+
+
+def equal_rows(rows: Rows) -> float:
+    """The share of rows that equal another in all features and in the target."""
+    weights = torch.rand(rows.inputs.shape[1], generator=torch.Generator().manual_seed(0))
+    weights = weights.double().to(rows.inputs.device)
+    sums = torch.cat([part.double() @ weights for part in rows.inputs.split(_BLOCK)])
+    keys = torch.stack([sums, rows.targets.reshape(len(sums)).double()], 1).numpy(force=True)
+    _, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    return float((counts[place.reshape(-1)] > 1).mean())
+
+
+def _tells(column: pa.ChunkedArray, target: np.ndarray, task: Task) -> bool:
+    """Whether a column tells the target, given as numbers in its order, alone."""
+    ordered = holds(column.type) is not None and column.null_count == 0
+    cells = numbers("", column) if ordered else _codes(column)
+    _, value = np.unique(cells, return_inverse=True)
+    values, classes = int(value.max()) + 1, int(target.max()) + 1
+    exceptions = int(_EXCEPTIONS * len(target))
+    if values == 1 or len(np.unique(value * classes + target)) > values + exceptions:
+        return False  # a value with several targets
+    if task == "regression":
+        if values * _ROWS_A_LEVEL <= len(target):
+            return True
+        return ordered and abs(np.corrcoef(value, target)[0, 1]) > _ALIKE
+    others = len(target) - int(np.bincount(target).max())
+    if others < _FEWEST_OTHERS + 10 * exceptions:
+        return False
+    if values * _ROWS_A_LEVEL <= len(target):
+        return True
+    along = target[np.lexsort((target, value))]
+    return ordered and int((np.diff(along) != 0).sum()) < classes + 2 * exceptions
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """A number for each text, and one for none."""
+    coded = pc.dictionary_encode(text(column), null_encoding="encode")
+    return coded.combine_chunks().indices.to_numpy()
