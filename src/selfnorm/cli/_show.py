@@ -18,7 +18,7 @@ from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import Prepared
 from selfnorm.tabular._infinite import DEPTH
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._suspicions import equal_rows, leaks
+from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks
 from selfnorm.tabular.data._dates import example
 from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._target import ClassTarget, Target
@@ -66,10 +66,9 @@ def understood(where: str, ready: Prepared) -> Table:
 def doubts(ready: Prepared) -> list[str]:
     """What may have been meant otherwise, and what makes the figures too good."""
     source = ready.source
-    leak = leaks(source, frozenset(ready.encoder.ignored))
-    equal = equal_rows(ready.training)
     found = [*source.notes, *(remark.text for remark in ready.encoder.remarks)]
-    found += [leak] if leak else []
+    found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
+    equal = equal_rows(ready.training)
     if equal > _DUPLICATED:
         found.append(
             f"{equal:.0%} of the rows equal another in all columns and the target. If they are "

@@ -25,7 +25,7 @@ from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._storage import load_model, save_model
-from selfnorm.tabular._suspicions import leaks
+from selfnorm.tabular._suspicions import heavy_tail, leaks
 from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
 from selfnorm.training import History, Progress
@@ -106,8 +106,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
             raise ArgumentError("Training needs two rows or more; n_samples = 1. Add rows.")
         settings = self._settings()
         ready = prepare(Source(table, values, "y", self._task, dropped=0), settings)
-        leak = leaks(ready.source, frozenset(ready.encoder.ignored))
-        for note in (*ready.encoder.told, *([leak] if leak else [])):
+        doubts = leaks(ready.source, ready.encoder.ignored), heavy_tail(ready.source)
+        for note in (*ready.encoder.told, *filter(None, doubts)):
             warnings.warn(note, SelfNormWarning, stacklevel=3)
         result = fit_prepared(ready, settings, progress)
         self._take(result.model, result.history, result.before, result.after)

@@ -1,6 +1,8 @@
 # pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
 # pyright: reportAttributeAccessIssue=false
-"""What makes the figures of a training too good: columns that give the target away, equal rows."""
+"""What makes figures too good, columns that tell the target and equal rows; and heavy tails."""
+
+from collections.abc import Container
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +20,12 @@ _EXCEPTIONS = 1e-3  # a share of rows
 _ALIKE = 0.9999  # a correlation of ranks
 _FEWEST_OTHERS = 5  # rows of another class than the most frequent
 _ROWS_A_LEVEL = 5
+_MOST_OF_IT = 0.5  # a share of the variance
 _SHOWN = 5
 _BLOCK = 8192
 
 
-def leaks(source: Source, ignored: frozenset[str] = frozenset()) -> str | None:
+def leaks(source: Source, ignored: Container[str] = ()) -> str | None:
     """A sentence on columns that tell the target alone, but for a row in a thousand; None if none.
 
     So does a column each of whose values has one class, or one number; one whose numbers part the
@@ -50,6 +53,25 @@ def leaks(source: Source, ignored: frozenset[str] = frozenset()) -> str | None:
     )
 
 
+def heavy_tail(source: Source) -> str | None:
+    """A sentence on a number target of which few rows make most of the variance; None if not."""
+    rows = len(source.values)
+    if source.task != "regression" or rows < _FEWEST:
+        return None
+    largest = float(np.abs(source.values).max()) or 1.0
+    squares = np.square(source.values / largest - (source.values / largest).mean())
+    few = -(-rows // 100)
+    share = float(np.partition(squares, rows - few)[rows - few :].sum() / (squares.sum() or 1.0))
+    if share < _MOST_OF_IT:
+        return None
+    log = "learn its logarithm, or " if source.values.min() > 0 else ""
+    return (
+        f"'{source.name}' has a heavy tail: {few:,} of {rows:,} rows make {share:.0%} of its "
+        f"variance, and squared errors count little else. If that is not what matters, {log}leave "
+        "these rows out."
+    )
+
+
 def equal_rows(rows: Rows) -> float:
     """The share of rows that equal another in all features and in the target."""
     weights = torch.rand(rows.inputs.shape[1], generator=torch.Generator().manual_seed(0))
@@ -67,8 +89,8 @@ def _tells(column: pa.ChunkedArray, target: np.ndarray, task: Task) -> bool:
     _, value = np.unique(cells, return_inverse=True)
     values, classes = int(value.max()) + 1, int(target.max()) + 1
     exceptions = int(_EXCEPTIONS * len(target))
-    if values == 1 or len(np.unique(value * classes + target)) > values + exceptions:
-        return False  # a value with several targets
+    if values == 1 or _exceptions(value, target) > exceptions:
+        return False
     if task == "regression":
         if values * _ROWS_A_LEVEL <= len(target):
             return True
@@ -80,6 +102,15 @@ def _tells(column: pa.ChunkedArray, target: np.ndarray, task: Task) -> bool:
         return True
     along = target[np.lexsort((target, value))]
     return ordered and int((np.diff(along) != 0).sum()) < classes + 2 * exceptions
+
+
+def _exceptions(value: np.ndarray, target: np.ndarray) -> int:
+    """How many rows have another target than most with the same value."""
+    classes = int(target.max()) + 1
+    pairs, counts = np.unique(value * classes + target, return_counts=True)
+    most = np.zeros(int(value.max()) + 1, np.int64)
+    np.maximum.at(most, pairs // classes, counts)
+    return len(value) - int(most.sum())
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:

@@ -110,4 +110,5 @@ def test_times_of_day() -> None:
 @pytest.mark.parametrize("written", FORMATS)
 def test_each_way_reads_its_own_example(written: str) -> None:
     moment = str(parse_dates(pa.array([example(written)]), written)[0])
-    assert moment == "2020-02-01 00:00:00"
+    day = 31 if "%d" in written else 1
+    assert moment == f"2020-01-{day:02} 00:00:00"

@@ -300,7 +300,7 @@ KINDS = {
     "text for dates": (
         DATES,
         ["2020-01-01", "1.2.2020"],
-        "must hold dates; row 2 holds '1.2.2020'. Write it as 2020-02-01",
+        "must hold dates; row 2 holds '1.2.2020'. Write it as 2020-01-31",
     ),
     "a number for booleans": (
         [True, False, False] * 20,

@@ -126,3 +126,17 @@ def test_a_constant_target_has_deviation_1() -> None:
 def test_classes_that_utf8_cannot_write_are_told_before_training() -> None:
     with pytest.raises(TableError, match="column 'kind' has some that it cannot"):
         ClassTarget.fit("kind", np.array(["a", "\ud800"]))
+
+
+def test_predictions_stay_within_the_range_that_was_learned() -> None:
+    target = NumberTarget.fit("y", np.array([0.0, 1.0, 5.0]))
+    outputs = torch.tensor([[-9.0], [0.0], [9.0], [torch.inf], [torch.nan]])
+    low, mean, high, infinite, lost = target.decode(outputs).values
+    assert (low, mean, high) == (0, 2, 5)
+    assert infinite == np.inf
+    assert np.isnan(lost)
+    saved = target_to_dict(target)
+    del saved["ends"]
+    assert target_from_dict(saved).decode(outputs).values[0] < 0
+    with pytest.raises(ValueError, match="ends are in order"):
+        target_from_dict({**saved, "ends": [5.0, 0.0]})

@@ -139,7 +139,7 @@ def test_predictions_read_dates_as_the_fit_did() -> None:
     rows = pa.table({"it": ["01/02/2015", "2015-02-01"], "other": [1.0, 1.0]})
     matrix = encoder.transform(rows)
     np.testing.assert_array_equal(matrix[0], matrix[1])
-    with pytest.raises(TableError, match=r"row 1 holds '02/13/2015'. Write it as 01/02/2020"):
+    with pytest.raises(TableError, match=r"row 1 holds '02/13/2015'. Write it as 31/01/2020"):
         encoder.transform(rows.set_column(0, "it", pa.array(["02/13/2015", None])))
 
 
@@ -249,3 +249,32 @@ def test_a_column_that_is_one_of_presence_keeps_its_kind() -> None:
     assert encoder.transform(pa.table({"it": ["$9", None], "other": [1.0, 1.0]})).shape == (2, 2)
     with pytest.raises(ValueError, match="a known way of writing"):
         PresenceColumn("it", 0.2, "dates", "1,234.5 $")
+
+
+def test_records_without_what_is_new_are_read() -> None:
+    encoder = understood(np.datetime64("2015-01-01") + RNG.integers(0, 20, ROWS))
+    saved = encoder.to_dict()
+    del saved["remarks"]
+    for column in saved["columns"]:
+        for name in ("cycles", "written", "ends"):
+            del column[name]
+    old = Encoder.from_dict(saved)
+    assert old.features == ["it", "other"]
+    table = pa.table({"it": [dt.date(2015, 1, 3)], "other": [1.0]})
+    assert old.transform(table)[0, 0] == encoder.transform(table)[0, 0]
+    assert old.notes(pa.table({"it": [dt.date(2115, 1, 3)], "other": [1.0]})) == []
+
+
+def test_a_damaged_cycle_or_way_of_writing_is_refused() -> None:
+    saved = understood(np.datetime64("2015-01-01") + RNG.integers(0, 20, ROWS)).to_dict()
+    column = saved["columns"][0]
+
+    def load(**changes: object) -> None:
+        Encoder.from_dict({"columns": [column | changes], "ignored": {}})
+
+    for key, value in (("period", "eon"), ("wave", "tan"), ("deviation", 0.0)):
+        with pytest.raises(ValueError, match="a cycle"):
+            load(cycles=[column["cycles"][0] | {key: value}])
+    for written in ("%H", "1,234.5 kg", ""):
+        with pytest.raises(ValueError, match="way of writing"):
+            load(written=written)

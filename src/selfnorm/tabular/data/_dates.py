@@ -123,8 +123,8 @@ def parse_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def example(written: str) -> str:
-    """The 1st of February 2020 in a way of writing."""
-    return datetime(2020, 2, 1).strftime(written)
+    """The last day of January 2020 in a way of writing."""
+    return datetime(2020, 1, 31).strftime(written)
 
 
 def _able(plain: pa.Array, formats: Iterable[str], most: int) -> dict[str, tuple[int, int]]:
