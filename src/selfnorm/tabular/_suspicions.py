@@ -74,12 +74,13 @@ def heavy_tail(source: Source) -> str | None:
 
 def equal_rows(rows: Rows) -> float:
     """The share of rows that equal another in all features and in the target."""
-    weights = torch.rand(rows.inputs.shape[1], generator=torch.Generator().manual_seed(0))
-    weights = weights.double().to(rows.inputs.device)
-    sums = torch.cat([part.double() @ weights for part in rows.inputs.split(_BLOCK)])
-    keys = torch.stack([sums, rows.targets.reshape(len(sums)).double()], 1).numpy(force=True)
-    _, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    return float((counts[place.reshape(-1)] > 1).mean())
+    features = rows.inputs.shape[1]
+    weights = torch.rand(features + 1, generator=torch.Generator().manual_seed(0)).double()
+    weights = weights.to(rows.inputs.device)
+    sums = torch.cat([part.double() @ weights[:-1] for part in rows.inputs.split(_BLOCK)])
+    sums += rows.targets.reshape(len(sums)).double() * weights[-1]
+    _, counts = np.unique(sums.numpy(force=True), return_counts=True)
+    return float(counts[counts > 1].sum() / len(sums))
 
 
 def _tells(column: pa.ChunkedArray, target: np.ndarray, task: Task) -> bool:

@@ -278,3 +278,18 @@ def test_a_damaged_cycle_or_way_of_writing_is_refused() -> None:
     for written in ("%H", "1,234.5 kg", ""):
         with pytest.raises(ValueError, match="way of writing"):
             load(written=written)
+
+
+def test_whole_numbers_that_all_are_days() -> None:
+    days = [int(f"20{row % 20:02}01{row % 28 + 1:02}") for row in range(ROWS)]
+    encoder = understood(days)
+    column = only(encoder)
+    assert isinstance(column, NumberColumn)
+    assert (column.holds, column.written) == ("dates", "%Y%m%d")
+    new = pa.table({"it": [20150131], "other": [1.0]})
+    as_text = pa.table({"it": ["2015-01-31"], "other": [1.0]})
+    np.testing.assert_array_equal(encoder.transform(new), encoder.transform(as_text))
+    for values in ([*days[1:], 20150230], [*days[1:], 7]):
+        column = only(understood(values))
+        assert isinstance(column, NumberColumn)
+        assert column.holds == "numbers"

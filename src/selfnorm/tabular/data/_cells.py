@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from selfnorm.errors import TableError
 from selfnorm.tabular.data._amounts import is_written as is_amount
 from selfnorm.tabular.data._amounts import parse_amounts
-from selfnorm.tabular.data._dates import FORMATS, ISO, example, parse_dates, parse_times
+from selfnorm.tabular.data._dates import COMPACT, FORMATS, ISO, example, parse_dates, parse_times
 from selfnorm.tabular.data._words import without_words
 
 Holds = Literal["numbers", "booleans", "dates", "times of day", "durations"]
@@ -36,6 +36,8 @@ def numbers(
         TableError: a cell is infinite or not what is expected.
     """
     column = decoded(column)
+    if pa.types.is_integer(column.type) and (expected, written) == ("dates", COMPACT):
+        column = pc.cast(column, pa.string())
     if is_text(column.type):
         column = _parsed(name, column, expected or "numbers", written)
     found = holds(column.type)

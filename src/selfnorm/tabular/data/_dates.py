@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 ISO = "%Y-%m-%d"
+COMPACT = "%Y%m%d"
 _NUMBERED = tuple(
     day.replace("-", mark)
     for mark, day in product("-/.", (ISO, "%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y"))
@@ -27,7 +28,7 @@ _NAMED = (
     *("%b %Y", "%b-%Y", "%b-%y", "%b/%Y", "%Y-%b"),
 )
 _MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
-FORMATS = (*_NUMBERED, *_NAMED, *_MONTHS, "%Y%m%d")
+FORMATS = (*_NUMBERED, *_NAMED, *_MONTHS, COMPACT)
 _TIMES = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 _ZONED = ("%H:%M:%S%z", "%H:%M%z")
 _NAMES = (

@@ -11,16 +11,19 @@ import pyarrow.compute as pc
 from selfnorm.tabular.data._amounts import Amounts, amounts_of, parse_amounts
 from selfnorm.tabular.data._cells import Holds, holds, is_text, plain_numbers, text
 from selfnorm.tabular.data._dates import (
+    COMPACT,
     are_times,
     dates_of,
     day_first,
     look_like_dates,
+    parse_dates,
 )
 from selfnorm.tabular.data._words import without_words
 
 _MOSTLY = 0.9
 _MANY = 100  # different numbers as text, beyond which they hardly are codes
-_FEWEST_DATES = 3  # of eight digits each, which by chance are a date once in thirty
+_FEWEST_DATES = 4  # of eight digits each
+_FIRST_DAY, _LAST_DAY = 1900_01_01, 2100_12_31
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def understand(name: str, column: pa.ChunkedArray, *, guessed: bool) -> Understo
     if pa.types.is_dictionary(column.type):
         return CATEGORY
     if not is_text(column.type):
-        return Understood(holds(column.type))
+        compact = pa.types.is_integer(column.type) and _are_days(column)
+        return Understood("dates", COMPACT) if compact else Understood(holds(column.type))
     cells = text(column)
     known = without_words(cells)
     values = pc.drop_null(pc.unique(known))
@@ -95,6 +99,15 @@ def understand(name: str, column: pa.ChunkedArray, *, guessed: bool) -> Understo
         f"Column '{name}': {missing:,} of {len(cells):,} cells hold {shown}; taken as missing."
     )
     return replace(found, remarks=(*found.remarks, remark))
+
+
+def _are_days(column: pa.ChunkedArray) -> bool:
+    """Whether whole numbers are dates such as 20150131; by chance one in thirty is."""
+    ends = pc.min_max(column).as_py()
+    if ends["min"] is None or not _FIRST_DAY <= ends["min"] <= ends["max"] <= _LAST_DAY:
+        return False
+    values = pc.cast(pc.unique(column).drop_null(), pa.string())
+    return len(values) >= _FEWEST_DATES and parse_dates(values, COMPACT).null_count == 0
 
 
 def settle(found: Collection[Understood]) -> bool | None:
