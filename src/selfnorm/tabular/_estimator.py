@@ -20,7 +20,7 @@ from selfnorm.nn import Shape
 from selfnorm.nn._widths import Weights
 from selfnorm.recording import Observation
 from selfnorm.tabular._about import history_of, layers_of, parameters_of, plain
-from selfnorm.tabular._fit import fit_prepared, prepare
+from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
@@ -106,8 +106,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
             raise ArgumentError("Training needs two rows or more; n_samples = 1. Add rows.")
         settings = self._settings()
         ready = prepare(Source(table, values, "y", self._task, dropped=0), settings)
-        doubts = leaks(ready.source, ready.encoder.ignored), heavy_tail(ready.source)
-        for note in (*ready.encoder.told, *filter(None, doubts)):
+        for note in _doubts(ready):
             warnings.warn(note, SelfNormWarning, stacklevel=3)
         result = fit_prepared(ready, settings, progress)
         self._take(result.model, result.history, result.before, result.after)
@@ -236,3 +235,9 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _doubts(ready: Prepared) -> list[str]:
+    """What a user should know of a table, before there is a model."""
+    suspicions = leaks(ready.source, ready.encoder.ignored), heavy_tail(ready.source)
+    return [*ready.encoder.told, *filter(None, suspicions)]

@@ -102,7 +102,7 @@ def read_source(
             known, column = known.filter(pc.is_valid(amounts)), amounts.drop_null()
             dropped = table.num_rows - known.num_rows
     values, found = target_values(name, column, task)
-    return Source(known.drop_columns([name]), values, name, found, dropped, notes)
+    return Source(known.drop_columns([name]), values, name, found, dropped, notes=notes)
 
 
 def _numbers(

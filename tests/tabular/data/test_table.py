@@ -72,6 +72,15 @@ GOOD = {
         'a b\n"1" 5 x\n"2" 6 y\n',
         {"unnamed_1": [1, 2], "a": [5, 6], "b": ["x", "y"]},
     ),
+    "quoted_row_names_of_r.txt": (
+        '"mpg" "cyl"\n"Mazda RX4" 21 6\n"Datsun 710" 22.8 4\n',
+        {"unnamed_1": ["Mazda RX4", "Datsun 710"], "mpg": [21, 22.8], "cyl": [6, 4]},
+    ),
+    "two_titles.csv": (
+        "Bericht 2015\nvon: heute\na;b;c\n1,5;2;x\n2,5;3;y\n",
+        {"a": [1.5, 2.5], "b": [2, 3], "c": ["x", "y"]},
+    ),
+    "one_column.csv": ("name\nJohn Smith\nMary Jones\n", {"name": ["John Smith", "Mary Jones"]}),
     "years.csv": ("land,2015,2016\nx,1,2\n", {"land": ["x"], "2015": [1], "2016": [2]}),
     "codes.csv": (
         "zip,n,m\n02139,1,0\n10001,0,10\n,3,5\n",
@@ -97,6 +106,7 @@ BAD = {
     "latin.csv": (b"a,b\n\xe9t\xe9,2\n", "Save it as UTF-8, or say what it is"),
     "late_latin.csv": (b"a,b\n" + b"x,1\n" * 2000 + b"\xe9,2\n", "Save it as UTF-8"),
     "cut.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be read"),
+    "open_quote.csv": ('a,b\n1,"2\n3,4\n', "one is not, and its cell holds lines that follow"),
     "no_header.csv": ("1,2\n3,4\n", "must name the columns; it holds values"),
     "no_header_but_text.csv": ("5.1,Iris\n4.9,Iris\n", "it holds values (5.1,Iris)"),
     "no_header_of_text.csv": ("usual,great\nusual,bad\nodd,great\n", "it holds values"),

@@ -3,6 +3,8 @@
 """Delimited text as it is found: delimiters, decimal commas, spaces, comments, byte order marks."""
 
 import codecs
+import csv
+import io
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -12,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from selfnorm.errors import TableError
 from selfnorm.tabular.data._bytes import not_in_utf8
-from selfnorm.tabular.data._layout import Layout, layout_of
+from selfnorm.tabular.data._layout import Layout, cells_of, layout_of
 from selfnorm.tabular.data._provenance import Provenance, with_provenance
 from selfnorm.tabular.data._words import NULLS
 
@@ -46,12 +49,17 @@ def read_csv(content: pa.Buffer, text_columns: Collection[str], where: str) -> p
     table = _read(content, layout, names, as_text)
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise not_in_utf8(where)
+    if _has_open_quote(content, table):
+        raise TableError(
+            f"A quote that opens a cell must be closed; in {where} one is not, and its cell holds "
+            "lines that follow. Close it, or double it where it is part of the cell."
+        )
     whole = [
         name
         for name, kind in zip(names, table.schema.types, strict=True)
         if pa.types.is_integer(kind)
     ]
-    if whole and _has_codes(content, layout.delimiter):
+    if whole and _has_codes(content, _mark(layout)):
         table = _with_codes(table, _read(content, layout, names, dict.fromkeys(whole, pa.string())))
     if layout.delimiter != ",":
         columns = [
@@ -64,7 +72,8 @@ def read_csv(content: pa.Buffer, text_columns: Collection[str], where: str) -> p
         for name, kind in zip(names, table.schema.types, strict=True)
         if pa.types.is_string(kind) and name not in wanted
     )
-    passed = f"{where}: the first {layout.begin} lines are passed over, as the names stand below."
+    lines = "line is" if layout.begin == 1 else f"{layout.begin} lines are"
+    passed = f"{where}: the first {lines} passed over, as the names stand below."
     notes = (passed,) if layout.begin else ()
     return with_provenance(table, Provenance(guessed=tuple(guessed), notes=notes))
 
@@ -87,21 +96,23 @@ def _first_lines(content: pa.Buffer) -> str:
 
 
 def _rows_of(content: pa.Buffer, layout: Layout) -> pa.Buffer:
-    """The text from the row of names on, cells that spaces part with one between them."""
+    """The text from the row of names on, with commas in place of spaces between cells."""
     start = content.slice(0, min(content.size, _START)).to_pybytes()
     before = start.decode(errors="replace").splitlines(keepends=True)[: layout.begin]
     content = content.slice(sum(len(line.encode()) for line in before))
     if layout.delimiter != " ":
         return content
-    lines = content.to_pybytes().splitlines()
-    return pa.py_buffer(b"\n".join(b" ".join(line.split()) for line in lines))
+    written = io.StringIO()
+    rows = cells_of(content.to_pybytes().decode().splitlines(), " ")
+    csv.writer(written).writerows(row for row in rows if row)
+    return pa.py_buffer(written.getvalue().encode())
 
 
 def _read(
     content: pa.Buffer, layout: Layout, names: Sequence[str], types: Mapping[str, pa.DataType]
 ) -> pa.Table:
     parse = pacsv.ParseOptions(
-        delimiter=layout.delimiter,
+        delimiter=_mark(layout),
         newlines_in_values=True,
         invalid_row_handler=_skip_comments,
     )
@@ -118,8 +129,20 @@ def _read(
         return pacsv.read_csv(pa.BufferReader(content), one, parse, convert)
 
 
+def _mark(layout: Layout) -> str:
+    return "," if layout.delimiter == " " else layout.delimiter
+
+
 def _skip_comments(row: Any) -> str:
     return "skip" if row.text.startswith("#") else "error"
+
+
+def _has_open_quote(content: pa.Buffer, table: pa.Table) -> bool:
+    """Whether a cell goes over lines although quotes are not in pairs."""
+    texts = [column for column in table.columns if pa.types.is_string(column.type)]
+    if not texts or np.count_nonzero(np.frombuffer(content, np.uint8) == ord('"')) % 2 == 0:
+        return False
+    return any(pc.any(pc.match_substring(column, "\n")).as_py() for column in texts)
 
 
 def _has_codes(content: pa.Buffer, delimiter: str) -> bool:

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -89,9 +89,14 @@ def _cells(found: Layout) -> int:
 def _rows(lines: Sequence[str], found: Layout) -> list[list[str]]:
     """The cells of the rows that are no comment."""
     used = [line for line in lines if not line.startswith(_COMMENT)]
-    if found.delimiter == " ":
-        return [cells for line in used if (cells := line.split())]
-    return [cells for cells in csv.reader(used, delimiter=found.delimiter) if cells]
+    return [cells for cells in cells_of(used, found.delimiter) if cells]
+
+
+def cells_of(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """The cells of each row; those that spaces part have none around them."""
+    if delimiter == " ":
+        return csv.reader((line.strip() for line in lines), delimiter=" ", skipinitialspace=True)
+    return csv.reader(lines, delimiter=delimiter)
 
 
 def _usual(rows: Sequence[list[str]]) -> int:
@@ -104,14 +109,16 @@ def _usual(rows: Sequence[list[str]]) -> int:
 
 def _is_alike(lines: Sequence[str], found: Layout) -> bool:
     """Whether the names are as many as most rows have cells, or nothing tells how many that is."""
-    return _usual(_rows(lines[found.begin + 1 :], found)) in (0, _cells(found))
+    usual = _usual(_rows(lines[found.begin + 1 :], found))
+    return usual == _cells(found) or (usual == 0 and _cells(found) > 1)
 
 
 def _below_a_title(lines: Sequence[str], first: int) -> Layout | None:
     """The layout where the names are not in the first row, or lack one that R does not write."""
     for mark in _DELIMITERS:
         found = _by_first_row(lines, first, mark)
-        usual = _usual(_rows(lines[first + 1 :], found))
+        rows = _rows(lines[first + 1 :], found)
+        usual = _usual([row for row in rows if len(row) > 1])
         if usual < 2:
             continue
         below = (_by_first_row(lines, at, mark) for at in range(first + 1, len(lines)))
@@ -119,7 +126,7 @@ def _below_a_title(lines: Sequence[str], first: int) -> Layout | None:
         values = _rows(lines[names.begin + 1 :], names)
         if not _numbers(names.names) and any(map(_numbers, values)):
             return names
-        if _cells(found) == usual - 1:
+        if _cells(found) == usual - 1 > 1:
             return Layout(mark, ["", *found.names], first, row_names=True)
     return None
 
@@ -131,13 +138,13 @@ def _numbers(cells: Sequence[str]) -> list[str]:
 
 def _by_spaces(lines: Sequence[str], first: int) -> Layout | None:
     """The layout of a text whose cells are parted by spaces, if all rows have as many."""
-    found = Layout(" ", lines[first].split(), first)
+    found = Layout(" ", next(cells_of(lines[first:], " ")), first)
     usual = _usual(_rows(lines[first + 1 :], found))
-    if usual < 2 or usual - _cells(found) not in (0, 1):
-        return None
-    if usual == _cells(found):
+    if usual > 1 and usual == _cells(found):
         return found
-    return Layout(" ", ["", *found.names], first, row_names=True)
+    if usual > 1 and usual - 1 == _cells(found) > 1:
+        return Layout(" ", ["", *found.names], first, row_names=True)
+    return None
 
 
 def _are_values(names: Sequence[str], rows: Sequence[list[str]]) -> bool:
