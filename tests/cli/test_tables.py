@@ -166,7 +166,7 @@ def test_what_was_understood_and_what_is_doubtful_is_told() -> None:
     ):
         assert words in result.output
     for words in (
-        "lines are passed over",
+        "the first line is passed over",
         "'0%' is read as the number 0.",
         "9 of 60 cells hold 'Unknown'; taken as missing.",
         "Column 'zip' is a category, since numbers do not begin with 0",
@@ -174,7 +174,9 @@ def test_what_was_understood_and_what_is_doubtful_is_told() -> None:
     ):
         assert words in result.errors
     assert Result("evaluate", "odd-model", "odd.csv").code == 0
-    assert "'twice' stands more than once" in refused("fit", "odd.csv", "-t", "twice", "-o", "m")
+    assert "'twice' is left out: 2 columns have this name" in refused(
+        "fit", "odd.csv", "-t", "twice", "-o", "m"
+    )
 
 
 def test_tables_in_other_encodings_and_from_standard_input(model: Path) -> None:

@@ -21,7 +21,6 @@ from selfnorm.tabular.data._table import (
     as_table,
     read_table,
     require_column,
-    shared_name,
 )
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import (
@@ -188,8 +187,11 @@ def _kind(labels: np.ndarray) -> str:
 
 def _with_target(table: pa.Table, name: str, *, least: int, purpose: str) -> tuple[pa.Table, int]:
     """The rows whose target is known, and how many are not."""
-    if name in provenance_of(table).left_out:
-        raise shared_name(name, "the table")
+    if (reason := provenance_of(table).left_out.get(name)) is not None:
+        raise TableError(
+            f"A target is a column of its own, of numbers or classes; '{name}' is left out: "
+            f"{reason}. Rename or convert it."
+        )
     require_column(name, table.column_names)
     known = table.filter(pc.is_valid(table[name]))
     if known.num_rows < least:

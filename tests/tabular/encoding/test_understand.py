@@ -215,6 +215,9 @@ def test_columns_that_share_a_name_are_left_out() -> None:
     table = pa.Table.from_arrays([pa.array(OTHER)] * 3, names=["a", "a", "b"])
     encoder = Encoder.fit(as_table(table))
     assert encoder.ignored == {"a": "2 columns have this name"}
+    needed = Encoder.fit(pa.table({"a": OTHER}))
+    with pytest.raises(TableError, match=r"'a' \(2 columns have this name\) is missing"):
+        needed.transform(as_table(table))
 
 
 def test_amounts_are_numbers_and_told() -> None:

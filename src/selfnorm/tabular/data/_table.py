@@ -252,7 +252,11 @@ def _with_names(table: pa.Table, where: str) -> pa.Table:
     names = clean_names(table.column_names)
     twice = {name: count for name, count in Counter(names).items() if count > 1}
     if twice and len(twice) == len(set(names)):
-        raise shared_name(next(iter(twice)), where, next(iter(twice.values())))
+        name, count = next(iter(twice.items()))
+        raise TableError(
+            f"Each column needs a name of its own; in {where} '{name}' stands {count} times. "
+            "Rename all but one."
+        )
     if table.num_rows == 0:
         raise TableError(f"A table needs rows; {where} has {table.num_columns} columns and none.")
     kept = [at for at, name in enumerate(names) if name not in twice]
@@ -265,15 +269,6 @@ def _with_names(table: pa.Table, where: str) -> pa.Table:
     return with_provenance(
         pa.table([_tidy(column) for column in columns], names=names),
         replace(known, left_out={**known.left_out, **left_out}),
-    )
-
-
-def shared_name(name: str, where: str, count: int | None = None) -> TableError:
-    """What to raise where a column is needed whose name others have, too."""
-    times = "more than once" if count is None else f"{count} times"
-    return TableError(
-        f"Each column needs a name of its own; in {where} '{name}' stands {times}. Rename all but "
-        "one."
     )
 
 

@@ -168,7 +168,8 @@ class Encoder:
         names = set(table.column_names)
         lacking = [column.name for column in self.columns if column.name not in names]
         if lacking:
-            named = ", ".join(f"'{name}'" for name in lacking[:3])
+            why = {n: f" ({reason})" for n, reason in provenance_of(table).left_out.items()}
+            named = ", ".join(f"'{name}'{why.get(name, '')}" for name in lacking[:3])
             more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
             raise TableError(
                 f"The model needs every column that it was trained on; {named}{more} "
