@@ -8,6 +8,9 @@ from torch.utils.data import DataLoader
 
 from selfnorm._torch_private import tree_leaves, tree_map
 
+_WHOLE = (torch.Tensor, torch.nn.Module, type, str, int, float)
+_DEPTH = 3
+
 
 def as_call(given: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and keyword arguments: a tuple gives the former, a mapping the latter."""
@@ -37,9 +40,22 @@ def generators_of(inputs: object) -> list[torch.Generator]:
 
 
 def leaves(values: object) -> list[Any]:
-    """All that tuples, lists and mappings hold."""
+    """All that tuples, lists, mappings, and objects with tensors among their attributes hold."""
     found = tree_leaves(values)
-    return tree_leaves(_plain(values)) if any(isinstance(v, Mapping) for v in found) else found
+    if any(isinstance(v, Mapping) for v in found):
+        found = tree_leaves(_plain(values))
+    return [leaf for value in found for leaf in _held(value, ())]
+
+
+def _held(value: Any, around: tuple[int, ...]) -> list[Any]:
+    """An object's tensors, as those of a dataclass; anything else is itself."""
+    opaque = isinstance(value, _WHOLE) or not hasattr(value, "__dict__") or callable(value)
+    if opaque or id(value) in around or len(around) > _DEPTH:
+        return [value]
+    parts = tree_leaves(dict(vars(value)))
+    inside = [leaf for part in parts for leaf in _held(part, (*around, id(value)))]
+    tensors = [leaf for leaf in inside if isinstance(leaf, torch.Tensor)]
+    return tensors or [value]
 
 
 def _plain(values: object) -> Any:

@@ -84,7 +84,7 @@ def test_as_plain_values(report: Report) -> None:
     assert again["model"] == "ResNet"
     assert len(again["layers"]) == len(report.layers)
     assert "NaN" not in report.to_json()
-    assert {"rule", "severity", "module", "seen", "expected", "why", "fix"} == set(
+    assert {"rule", "severity", "module", "seen", "expected", "why", "fix", "covers"} == set(
         again["findings"][0]
     )
 

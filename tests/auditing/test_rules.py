@@ -1,6 +1,7 @@
 """Each rule has a model that it speaks of, and a near twin of which it is silent."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from auditing.test_mistakes import (
     pooled,
     standard,
 )
+from auditing.test_planted import PLANTED, Planted
 from selfnorm.auditing import Finding, forget, rule, rule_names
 from selfnorm.errors import ArgumentError
 from selfnorm.init import initialize_
@@ -64,11 +66,11 @@ def saturated() -> Made:
 
 
 def together() -> Made:
-    """Inputs that move together, weights of one sign: tau is 1, and yet the sums are wide."""
-    model, x = correlated()
+    """Inputs that move together, weights with a small sum: tau is 1, and yet the sums are wide."""
+    model, x = plain(), standard(ROWS, WIDTH)
     with torch.no_grad():
-        model[0].weight.abs_()  # pyright: ignore
-    return model, x
+        model[0].weight.mul_(0.96**0.5).add_((0.04 / WIDTH) ** 0.5)  # pyright: ignore
+    return model, 0.1**0.5 * x + 0.9**0.5 * x[:, :1]
 
 
 def rank_one(size: float = 1.0) -> tuple[nn.Sequential, torch.Tensor]:
@@ -127,13 +129,31 @@ def own_half() -> Made:
     return model, standard(ROWS, WIDTH).bfloat16()
 
 
+def one_decayed() -> Made:
+    model = plain()
+    with torch.no_grad():
+        model[4].weight *= torch.linspace(0.5, 0.9, WIDTH)[:, None]  # pyright: ignore
+    return model, standard(ROWS, WIDTH)
+
+
 def small_bias() -> Made:
     return initialize_(plain()), standard(ROWS, WIDTH)
+
+
+NEW = {
+    *("heavy-tailed-input", "padded-rows", "tied-weight", "one-sided-weights", "repeated-units"),
+    *("idle-dropout", "unread-layer", "constant-output", "no-gradient", "bounded-output"),
+}
+
+
+def of(planted: Planted) -> Made:
+    return planted.make(), planted.inputs()
 
 
 TRIGGERS: dict[str, Callable[[], Made]] = {
     "aligned-weights": aligned,
     "correlated-inputs": correlated,
+    "weight-drift": one_decayed,
     "small-batch": lambda: (plain(), standard(8, WIDTH)),
     "small-fan-in": narrow,
     "unknown-layer": lambda: (Unknown(summed=True), standard(ROWS, WIDTH)),
@@ -141,6 +161,7 @@ TRIGGERS: dict[str, Callable[[], Made]] = {
     "dead-units": dead,
     "saturation": saturated,
 }
+TRIGGERS |= {planted.rule: partial(of, planted) for planted in PLANTED if planted.rule in NEW}
 TWINS: dict[str, Callable[[], Made]] = {
     "input-not-standardized": lambda: (plain(), standard(ROWS, WIDTH) + 0.2),
     "constant-feature": lambda: (plain(), constant_columns() + 0.1 * standard(ROWS, WIDTH)),
@@ -175,7 +196,16 @@ TWINS: dict[str, Callable[[], Made]] = {
     "gradient-drift": lambda: (plain(30), standard(ROWS, WIDTH)),
     "dead-units": right,
     "saturation": right,
+    "padded-rows": lambda: (Tied(1.0), torch.randint(50, (ROWS,))),
+    "tied-weight": lambda: (plain(), standard(ROWS, WIDTH)),
+    "idle-dropout": dropped(nn.AlphaDropout, 0.1),
+    "bounded-output": lambda: (nn.Sequential(*plain()[:2]), standard(ROWS, WIDTH)),
+    "no-gradient": lambda: (plain().requires_grad_(False), standard(ROWS, WIDTH)),
 }
+TWINS |= dict.fromkeys(
+    ("heavy-tailed-input", "one-sided-weights", "repeated-units", "unread-layer"), right
+)
+TWINS["constant-output"] = dropped(lambda _: nn.LayerNorm(WIDTH), 0.0)
 
 
 def rules_of(made: Made) -> set[str]:
@@ -289,9 +319,12 @@ def test_a_rule_that_is_not_there() -> None:
 def test_causes_come_before_effects() -> None:
     torch.manual_seed(0)
     model = plain(20, init=None)
-    errors = [f.rule for f in selfnorm.audit(model, standard(ROWS, WIDTH)).findings]
+    found = selfnorm.audit(model, standard(ROWS, WIDTH)).findings
+    errors = [f.rule for f in found if f.severity == "error"]
     assert errors[0] == "selu-without-lecun"
-    assert errors.index("wrong-init") < errors.index("variance-drift")
+    assert "variance-drift" in errors
+    assert not {"wrong-init", "weight-drift"} & set(errors)  # which would tell it again
+    assert found[0].covers == tuple(str(k) for k in range(0, 40, 2))
     assert rule_names()[:2] == ("input-not-standardized", "constant-feature")
     assert rule_names()[-1] == "saturation"
     assert rule_names().index("plain-dropout") < rule_names().index("variance-drift")

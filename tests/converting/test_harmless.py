@@ -564,3 +564,23 @@ def test_changes_of_a_kind_are_told_together() -> None:
     assert len(changes) == 10
     assert str(changes).count("its fixed point is (0, 1)") == 1
     assert "and 6 more" in str(changes)
+
+
+class Adapted(nn.Module):
+    """A linear layer and a difference of low rank, which begins at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Linear(8, 8)
+        self.down, self.up = nn.Parameter(torch.randn(2, 8)), nn.Parameter(torch.zeros(8, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + x @ self.down.t() @ self.up.t()
+
+
+def test_a_difference_that_begins_at_zero_does_so_afterwards() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Adapted(), nn.ReLU(), nn.Linear(8, 2))
+    converted, changes = selfnorm.convert(model, example=X)
+    assert not converted[0].up.any()
+    assert "taken for meant" in left(changes)["0"]

@@ -57,7 +57,7 @@ def settings(**changes: object) -> Settings:
     return replace(quick, **changes)
 
 
-def fitted(source: Source, how: Settings | None = None) -> Result:
+def fitted(source: Source, how: Settings | None = None, validation: Source | None = None) -> Result:
     """A model of the source, and how its training went."""
     how = how or settings()
-    return fit_prepared(prepare(source, how), how)
+    return fit_prepared(prepare(source, how, validation), how)

@@ -28,7 +28,16 @@ CHECKED = QUICK | {"width": 16, "epochs": 8, "learning_rate": 1e-2}
 """The checks fit again and again, and ask for an accuracy of 0.83 at the most."""
 
 
-@parametrize_with_checks([SelfNormClassifier(**CHECKED), SelfNormRegressor(**CHECKED)])
+UNEQUAL = {
+    "check_sample_weight_equivalence_on_dense_data": "networks leave out a row with all its weight"
+    " and draw batches of rows: to repeat a row puts its copies on both sides",
+}
+
+
+@parametrize_with_checks(
+    [SelfNormClassifier(**CHECKED), SelfNormRegressor(**CHECKED)],
+    expected_failed_checks=lambda _: UNEQUAL,
+)
 @pytest.mark.filterwarnings("ignore")  # the checks give the estimators odd input on purpose
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
     check(estimator)

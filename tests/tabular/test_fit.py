@@ -64,7 +64,7 @@ def test_the_encoding_is_learned_from_training_rows_alone() -> None:
 
 
 def test_a_loss_that_is_never_finite_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NumberTarget, "loss", lambda _, outputs, __: outputs.sum() * torch.nan)
+    monkeypatch.setattr(NumberTarget, "loss", lambda _, outputs, *__: outputs.sum() * torch.nan)
     with pytest.raises(SelfNormError, match=r"not finite in the first epoch. Try a smaller"):
         fitted(small_source("regression"))
 

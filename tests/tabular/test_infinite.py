@@ -17,6 +17,7 @@ from selfnorm.tabular._infinite import fit_infinite
 from selfnorm.tabular._source import Source
 from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget
 from selfnorm.theory import network_kernel
+from support.compare import assert_same
 from support.tables import fitted, settings, small_source
 
 RNG = np.random.default_rng(0)
@@ -55,6 +56,29 @@ def test_what_a_row_is_told_by_the_others_is_what_they_would_say(task: str) -> N
         ridge = kernel[np.ix_(others, others)] + penalty * np.eye(ROWS - 1)
         said = kernel[row, others] @ np.linalg.solve(ridge, (wanted - offset)[others]) + offset
         np.testing.assert_allclose(left_out[row].numpy(), said * scale[0], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_of_many_rows_some_tell_where_to_look(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, targets = rows_of(task)
+    target = CLASSES if task == "classification" else NUMBERS
+    reads = np.array([True, True, True, False])
+    expected = fit_infinite(inputs, targets, target, reads)
+    solved: list[int] = []
+    solve = infinite._solve
+
+    def counted(kernel: torch.Tensor, *given: torch.Tensor | float) -> object:
+        solved.append(len(kernel))
+        return solve(kernel, *given)
+
+    monkeypatch.setattr(infinite, "_MANY", ROWS - 1)
+    monkeypatch.setattr(infinite, "_SOME", ROWS - 1)
+    monkeypatch.setattr(infinite, "_solve", counted)
+    network, left_out = fit_infinite(inputs, targets, target, reads)
+    assert_same(network.coefficients, expected.network.coefficients)
+    assert_same(left_out, expected.left_out)
+    assert set(solved) == {ROWS, ROWS - 1}
+    assert solved.count(ROWS) <= 4
 
 
 def test_it_does_not_depend_on_what_it_does_not_read() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from selfnorm.training import Rows, Shuffled
+from selfnorm.training import Folded, Rows, Shuffled
 
 
 def numbered(rows: int) -> Rows:
@@ -43,6 +43,17 @@ def test_without_a_generator_the_order_is_torchs() -> None:
 def test_targets_stay_with_their_rows() -> None:
     for batch in Shuffled(numbered(50), 8).epoch(seeded(1)):
         assert torch.equal(batch.targets, 10 * batch.inputs)
+
+
+def test_weights_stay_with_their_rows() -> None:
+    rows = numbered(50)
+    weighed = Rows(rows.inputs, rows.targets, 3 * rows.inputs[:, 0])
+    for batch in Shuffled(weighed, 8).epoch(seeded(1)):
+        assert batch.weights is not None
+        assert torch.equal(batch.weights, 3 * batch.inputs[:, 0])
+    for batch in Folded(weighed, None, 3, 8).epoch(seeded(1)):
+        assert batch.weights is not None
+        assert torch.equal(batch.weights, 3 * batch.inputs[..., 0])
 
 
 @pytest.mark.parametrize(

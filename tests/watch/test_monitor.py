@@ -168,7 +168,7 @@ def test_behind_orthogonal_weights_the_mean_is_no_condition(orthogonal: bool) ->
             model[0].weight[:32, 0] = 1.0  # of norm 1 as well, and all alike
         model[0].bias.zero_()
     torch.manual_seed(0)
-    x = 0.2 + torch.randn(256, 64)
+    x = 0.9 + torch.randn(256, 64)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SelfNormWarning)
         with selfnorm.monitor(model) as monitor:
@@ -184,6 +184,37 @@ def test_a_right_network_is_within_the_conditions() -> None:
         warnings.simplefilter("error")
         with selfnorm.monitor(model):
             model(torch.randn(512, 512)).sum().backward()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_right_network_of_few_units_is_not_blamed(seed: int) -> None:
+    """As an audit has no fault to find there either."""
+    torch.manual_seed(seed)
+    model, x = selfnorm.nn.MLP(32, 3, width=32, depth=4), torch.randn(64, 32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with selfnorm.monitor(model):
+            model(x).sum().backward()
+    assert selfnorm.audit(model, x).ok
+
+
+def test_two_calls_are_one_step() -> None:
+    """A discriminator's, on what is real and what is not; and once more for the generator."""
+    torch.manual_seed(0)
+    model, other = plain(2), nn.Linear(64, 64)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    others = torch.optim.SGD(other.parameters(), 1e-3)
+    x = torch.randn(64, 64)
+    with selfnorm.monitor(model, every=2) as monitor:
+        for _ in range(3):
+            loss = model(x).square().mean() - model(other(x).detach()).square().mean()
+            loss.backward()
+            optimizer.step()
+            model(other(x)).square().mean().backward()
+            others.step()
+    assert monitor.steps == 4  # the first, and one after each update
+    assert {record.step for record in monitor.records} == {0, 2}
+    assert all(record.gradient > 0 for record in monitor.records)
 
 
 class Noted:

@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-
-import selfnorm
 from benchmarks.wild.__main__ import made
 from benchmarks.wild.networks import CASES, Case
+
+import selfnorm
 
 # Errors and warnings as found, and what is left when it is mended.
 TOLD: dict[str, tuple[set[str], set[str]]] = {}

@@ -20,6 +20,7 @@ class Finding:
         expected: What self-normalization asks for instead.
         why: Why it matters, in one sentence with its source.
         fix: What to do.
+        covers: Modules that a finding about the whole model speaks of.
     """
 
     rule: str
@@ -29,6 +30,7 @@ class Finding:
     expected: str
     why: str
     fix: str
+    covers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = self.module or "model"

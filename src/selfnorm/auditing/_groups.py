@@ -29,7 +29,9 @@ class Group:
     @property
     def modules(self) -> list[str]:
         """Their modules, each once."""
-        return list(dict.fromkeys(finding.module for finding in self.findings))
+        return list(
+            dict.fromkeys(name for f in self.findings for name in (f.covers or (f.module,)))
+        )
 
 
 def groups(findings: Sequence[Finding]) -> list[Group]:
@@ -94,8 +96,9 @@ def marks(layers: Sequence[Layer], findings: Sequence[Finding]) -> dict[int, Sev
     """The worst severity that is said of each layer."""
     worst: dict[str, Severity] = {}
     for finding in reversed(findings):  # the first is the worst
-        if finding.module:
-            worst[finding.module] = finding.severity
+        for module in finding.covers or (finding.module,):
+            worst[module] = finding.severity
+    worst.pop("", None)
     return {
         layer.index: worst[layer.module]
         for layer in layers

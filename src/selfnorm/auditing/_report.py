@@ -70,7 +70,7 @@ class Report:
             "ok": self.ok,
             "rows": self.recording.rows,
             "findings": [
-                {f.name: getattr(finding, f.name) for f in fields(finding)}
+                {f.name: _plain(getattr(finding, f.name)) for f in fields(finding)}
                 for finding in self.findings
             ],
             "inputs": [_features_dict(f) for f in self.features],

@@ -54,7 +54,7 @@ def understood(where: str, ready: Prepared) -> Table:
     table.add_row("Target", _target(source, ready.target))
     trained, measured = len(ready.training.inputs), len(ready.test.values)
     chosen = f"{len(ready.validation.inputs) if ready.validation else 0:,} to choose the best epoch"
-    if ready.left_out is not None:  # these rows choose the best epoch, too
+    if ready.crossed and ready.left_out is not None:  # these rows choose the best epoch, too
         members = ready.left_out.shape[1]
         by = " or ".join(map(str, sorted(set(ready.left_out.sum(1).tolist()))))
         chosen = f"each left out by {by} of {members} networks"

@@ -81,6 +81,10 @@ def _draw_seen(work: Work, draw: Draw) -> list[str]:
             path, _, name = weight.name.rpartition(".")
             if path != layer.module or name not in own or weight.name in names:
                 continue
+            if (size := float(weight.tau.mean()) ** 0.5) < _NEARLY_ZERO:
+                why = f"its weights are {size:.2g} of LeCun's: taken for meant"
+                work.say(path, "left", f"{name} of {kind_of(owner)}", "", why)
+                continue
             fill = lecun_normal_ if draw.distribution == "normal" else lecun_uniform_
             factor = _factor(own[name], weight)
             fill(own[name], fan_in=weight.fan_in)

@@ -43,6 +43,11 @@ class Weights:
             of its matrices; a convolution is one of out x (in * kernel). nan above .5, and for what
             is looked up.
         frozen: Whether the parameter is kept from training.
+        zeros: Share of the weights that are exactly 0.
+        computed: By what the weight is computed from other parameters: names of parametrizations,
+            or of what older hooks left; "" for a parameter.
+        fan_ins: Of each phase, where they differ.
+        drawn: Whether `selfnorm.init.initialize_` draws it.
     """
 
     name: str
@@ -54,6 +59,15 @@ class Weights:
     kurtosis: float
     frozen: bool
     gram_error: float = np.nan
+    zeros: float = 0.0
+    computed: str = ""
+    fan_ins: tuple[int, ...] = ()
+    drawn: bool = True
+
+    @property
+    def mean_fan_in(self) -> float:
+        """Over the units: those of a transposed convolution's phases differ."""
+        return sum(self.fan_ins) / len(self.fan_ins) if self.fan_ins else float(self.fan_in)
 
     @property
     def count(self) -> int:
@@ -182,6 +196,10 @@ class Features:
         rows: How many values each feature has.
         correlation: Mean correlation between two features.
         correlation_size: Its root mean square, less what the sample alone would show.
+        row_spread: Deviation of the rows' mean squares, relative to their mean: sqrt(2/n) for n
+            normal features; nan of images.
+        rarity: Fourth moment by squared variance, the median over the features: 3 if normal, some
+            1/p of a feature that is there with probability p.
     """
 
     reader: int
@@ -194,3 +212,5 @@ class Features:
     rows: int
     correlation: float
     correlation_size: float
+    row_spread: float = np.nan
+    rarity: float = np.nan

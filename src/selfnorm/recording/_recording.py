@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import nan
 
 from selfnorm.recording._layer import INPUT, Features, Layer
 
@@ -23,6 +24,9 @@ class Recording:
         unused: Names and kinds of modules without children that did not run.
         rows: Size of the batches' first dimension, together.
         failure: Why the backward pass failed, if a tensor had been overwritten; else "".
+        idle: Calls of alpha dropout that are off in training, and their p.
+        unread: Indices of layers whose output nothing reads, and that the model does not keep.
+        lowest_target: Of a loader's targets, if they are floating-point numbers; else nan.
     """
 
     model: str
@@ -32,6 +36,9 @@ class Recording:
     unused: Mapping[str, str] = field(default_factory=dict[str, str])
     rows: int = 0
     failure: str = ""
+    idle: Mapping[str, float] = field(default_factory=dict[str, float])
+    unread: tuple[int, ...] = ()
+    lowest_target: float = nan
 
     @cached_property
     def _readers(self) -> dict[int, list[Layer]]:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from selfnorm.recording import Observation
+from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._settings import Settings
 from selfnorm.training._history import Epoch, History
@@ -20,11 +21,12 @@ def about(
     before: Sequence[Observation],
     after: Sequence[Observation],
     measured: Evaluation,
+    errors: Errors | None,
     settings: Settings,
     asked: Settings,
     columns: Sequence[str],
 ) -> dict[str, Any]:
-    """Versions, settings, metrics, layers and epochs, as plain JSON.
+    """Versions, settings, metrics, errors, layers and epochs, as plain JSON.
 
     Settings are those of the first networks, with numbers in place of what the rows decided; which
     these are, is told by what was asked.
@@ -44,6 +46,7 @@ def about(
         "metrics": dict(measured.metrics),
         "cross_fitted": measured.cross_fitted,
         "baseline": dict(measured.baseline),
+        "errors": None if errors is None else errors.to_dict(),
         "layers": {"before": _layers(before), "after": _layers(after)},
         "stop": history.stop,
         "best_epoch": history.best.number,
@@ -82,11 +85,21 @@ def layers_of(recorded: Mapping[str, Any], when: str) -> tuple[Observation, ...]
 
 def plain(value: Any) -> Any:
     """A parameter as JSON can hold it; what it cannot becomes None."""
-    if isinstance(value, np.integer | np.floating):
+    if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[Any, Any]", value).items()
+        return {"pairs": [[plain(key), plain(one)] for key, one in pairs]}
     if isinstance(value, Collection) and not isinstance(value, str):
         return [str(name) for name in value]
     return value if value is None or isinstance(value, str | int | float) else None
+
+
+def parameter_from(saved: Any) -> Any:
+    """The inverse of `plain`."""
+    if isinstance(saved, Mapping):
+        return dict(cast("Mapping[str, Any]", saved)["pairs"])
+    return saved
 
 
 def parameters_of(model: TabularModel) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import numpy as np
 
 
-def area_under_curve(codes: np.ndarray, scores: np.ndarray) -> float:
+def area_under_curve(
+    codes: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """How well scores tell the classes apart: 1 if they do always, 1/2 if they say nothing.
 
         AUC = mean over pairs of classes i != j of A(i|j)
@@ -15,6 +17,8 @@ def area_under_curve(codes: np.ndarray, scores: np.ndarray) -> float:
     Args:
         codes: The number of each row's class, shape (rows,); every class stands in a row.
         scores: What is said for each class, shape (rows, classes), two classes or more.
+        weights: How much each row counts, shape (rows,), above 0: as many rows as that. None if
+            all count the same.
 
     Source: Hand and Till 2001, "A simple generalisation of the area under the ROC curve for
     multiple class classification problems".
@@ -24,17 +28,21 @@ def area_under_curve(codes: np.ndarray, scores: np.ndarray) -> float:
         >>> area_under_curve(np.array([0, 0, 1, 1]), scores)
         0.75
     """
-    rows = np.bincount(codes)
-    classes = len(rows)
+    weights = np.ones(len(codes)) if weights is None else weights
+    classes = int(codes.max()) + 1
     areas = [
-        _areas(codes, rows, one, scores[:, one]) for one in (range(classes) if classes > 2 else [1])
+        _areas(codes, weights, one, scores[:, one])
+        for one in (range(classes) if classes > 2 else [1])
     ]
     return float(np.mean(areas))
 
 
-def _areas(codes: np.ndarray, rows: np.ndarray, one: int, scores: np.ndarray) -> np.ndarray:
+def _areas(codes: np.ndarray, weights: np.ndarray, one: int, scores: np.ndarray) -> np.ndarray:
     """A(one|j) for every other class j: how many of the class's rows lie above a row of j."""
-    own = np.sort(scores[codes == one])
-    not_above = (np.searchsorted(own, scores, "left") + np.searchsorted(own, scores, "right")) / 2
-    lost = np.bincount(codes, not_above, len(rows))  # whole and half numbers, so exact
-    return np.delete(1 - lost / (rows * len(own)), one)
+    own, rows = codes == one, np.bincount(codes, weights)
+    order = np.argsort(scores[own])
+    sorted_ = scores[own][order]
+    up_to = np.concatenate([[0.0], np.cumsum(weights[own][order])])
+    ends = (up_to[np.searchsorted(sorted_, scores, side)] for side in ("left", "right"))
+    lost = np.bincount(codes, weights * sum(ends) / 2)  # exact for rows that count 1
+    return np.delete(1 - lost / (rows * rows[one]), one)

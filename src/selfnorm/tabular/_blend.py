@@ -47,7 +47,7 @@ class Blend:
         return self.sharpness * target.heard(mixed)
 
 
-def weigh(target: Target, kinds: Sequence[Tensor], targets: Tensor) -> tuple[float, ...]:
+def weigh(target: Target, kinds: Sequence[Tensor], *known: Tensor) -> tuple[float, ...]:
     """Weights of kinds of networks, by what they say of rows that they did not learn from.
 
     Greedy selection with replacement (Caruana et al. 2004, ICML): again and again the kind joins
@@ -56,13 +56,13 @@ def weigh(target: Target, kinds: Sequence[Tensor], targets: Tensor) -> tuple[flo
     Args:
         target: What outputs stand for.
         kinds: The outputs of each kind, (rows, outputs).
-        targets: The rows' targets, as encoded.
+        known: The rows' targets, as encoded; and their weights, if there are some.
     """
     said = [target.said(outputs.double()) for outputs in kinds]
     joined = [0] * len(kinds)
     total = torch.zeros_like(said[0])
     for step in range(1, _STEPS + 1):
-        losses = [float(target.loss(target.heard((total + one) / step), targets)) for one in said]
+        losses = [float(target.loss(target.heard((total + one) / step), *known)) for one in said]
         best = losses.index(min(losses))
         joined[best] += 1
         total = total + said[best]
@@ -78,13 +78,19 @@ def sharpness_of_all(one: float, two: float, members: int) -> float:
     return two * (two / one) ** (1 - 2 / members)
 
 
-def sharpness(target: Target, outputs: Tensor, targets: Tensor) -> float:
-    """The factor on outputs with which their loss is least; 1 for numbers."""
+def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
+    """The factor on outputs with which their loss is least; 1 for numbers.
+
+    Args:
+        target: What outputs stand for.
+        outputs: Those of rows, (rows, outputs).
+        known: The rows' targets, as encoded; and their weights, if there are some.
+    """
     if target.task == "regression":
         return 1.0
 
     def loss(power: float) -> float:
-        return float(target.loss(outputs * math.exp(power), targets))
+        return float(target.loss(outputs * math.exp(power), *known))
 
     found = minimize_scalar(
         loss, bounds=(_DULLEST, _SHARPEST), method="bounded", options={"xatol": 0.02}

@@ -53,34 +53,36 @@ class Judged:
 
     Attributes:
         target: What outputs stand for.
-        left_out: Which members do not learn from each row, (rows, members), booleans, one or more
-            of each row; None if all learn from all.
+        left_out: Which members do not learn from each row to validate with, (rows, members),
+            booleans, one or more of each row; None if there are no such rows.
     """
 
     target: Target
     left_out: Tensor | None
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, *known: Tensor) -> Tensor:
         """The mean over members and rows, or over the rows to validate with.
 
         Of these it is what calibration will leave: members that are right but too sure are not
         taken for worse than members that know less.
         """
-        said, targets, alone = self._pairs(outputs, targets)
-        factor = 1.0 if alone else sharpness(self.target, said, targets)
-        return self.target.loss(said * factor, targets)
+        said, known, alone = self._pairs(outputs, known)
+        factor = 1.0 if alone else sharpness(self.target, said, *known)
+        return self.target.loss(said * factor, *known)
 
-    def score(self, outputs: Tensor, targets: Tensor) -> float:
+    def score(self, outputs: Tensor, *known: Tensor) -> float:
         """The target's score, likewise."""
-        said, targets, _ = self._pairs(outputs, targets)
-        return self.target.score(said, targets)
+        said, known, _ = self._pairs(outputs, known)
+        return self.target.score(said, *known)
 
-    def _pairs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, bool]:
-        """Outputs with their targets, and whether each is that of one member."""
+    def _pairs(
+        self, outputs: Tensor, known: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...], bool]:
+        """Outputs with their targets and weights, and whether each is that of one member."""
         one = 1 if self.target.task == "classification" else 2  # dimensions of one member's
-        if self.left_out is None or targets.ndim > one:
-            return outputs.flatten(0, 1), targets.flatten(0, 1), True
-        return told(self.target, outputs, self.left_out), targets, False
+        if self.left_out is None or known[0].ndim > one:
+            return outputs.flatten(0, 1), tuple(part.flatten(0, 1) for part in known), True
+        return told(self.target, outputs, self.left_out), known, False
 
 
 def told(target: Target, outputs: Tensor, left_out: Tensor) -> Tensor:

@@ -19,16 +19,24 @@ from selfnorm.errors import ArgumentError, ModelFolderError, SelfNormWarning
 from selfnorm.nn import Shape
 from selfnorm.nn._widths import Weights
 from selfnorm.recording import Observation
-from selfnorm.tabular._about import history_of, layers_of, parameters_of, plain
+from selfnorm.tabular._about import (
+    history_of,
+    layers_of,
+    parameter_from,
+    parameters_of,
+    plain,
+)
 from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._storage import load_model, save_model
 from selfnorm.tabular._suspicions import heavy_tail, leaks
+from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
 from selfnorm.training import History, Progress
+from selfnorm.training._progress import SILENT, Lines
 
 
 class Estimator(BaseEstimator, metaclass=ABCMeta):
@@ -59,6 +67,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         categories: Collection[str] | None = None,
         ignore: Collection[str] | None = None,
         device: str = Settings.device,
+        verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.preset: Preset = preset
@@ -79,42 +88,97 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         self.categories = categories
         self.ignore = ignore
         self.device = device
+        self.verbose = verbose
         self.random_state = random_state
 
     @abstractmethod
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on a table."""
 
     @abstractmethod
-    def _values(self, y: Any) -> np.ndarray:
+    def _values(self, y: Any, name: str) -> np.ndarray:
         """The target, checked: shape (rows,)."""
 
     @abstractmethod
     def predict(self, X: Any) -> np.ndarray:
         """Predict every row of a table."""
 
-    def _fit(self, X: Any, y: Any, progress: Progress) -> None:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: tuple[Any, Any, Any],
+        progress: Progress,
+    ) -> None:
         if y is None:
             raise ArgumentError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Call "
                 "fit(X, y)."
             )
-        table = self._table(X, reset=True)
-        values = self._values(y)
-        check_consistent_length(X, values)
-        if len(values) < 2:
-            raise ArgumentError("Training needs two rows or more; n_samples = 1. Add rows.")
-        settings = self._settings()
-        ready = prepare(Source(table, values, "y", self._task, dropped=0), settings)
+        if progress is SILENT:
+            progress = Lines(+self.verbose)  # True is every epoch
+        settings, given = self._settings(), self._source(X, y, sample_weight)
+        learned = given.counting().values
+        given = self._balanced(given, learned)
+        source = given.counting()
+        if len(source.values) < 2:
+            raise ArgumentError(
+                "Training needs two rows or more that count; n_samples = "
+                f"{len(source.values)}. Add rows."
+            )
+        if self._task == "classification" and len(np.unique(source.values)) < 2:
+            raise ArgumentError(
+                "A classifier needs two classes or more; y holds one class, "
+                f"{source.values.tolist()[0]!r}. Add rows of another class."
+            )
+        apart = self._validation(*validation)
+        apart = None if apart is None else self._balanced(apart, learned).counting()
+        ready = prepare(source, settings, apart)
         for note in _doubts(ready):
             warnings.warn(note, SelfNormWarning, stacklevel=3)
         result = fit_prepared(ready, settings, progress)
         self._take(result.model, result.history, result.before, result.after)
-        if (told := result.told) is not None:
-            classes = told.probabilities is not None
-            self.oof_prediction_ = told.probabilities if classes else told.values
+        vars(self).pop("oof_prediction_", None)  # of an earlier fit
+        if result.told is not None:
+            self.oof_prediction_ = self._told(given, result.told)
         if self.history_.stop == "interrupted":
             warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
+
+    def _source(self, X: Any, y: Any, weights: Any, *, of: str = "") -> Source:
+        """The rows as given; `of` ends the names of those that are not to be learned from."""
+        table = self._table(X, reset=not of)
+        values = self._values(y, f"y{of}")
+        check_consistent_length(X, values)
+        if weights is not None:
+            weights = row_weights(weights, len(values), f"sample_weight{of}")
+        return Source(table, values, "y", self._task, 0, weights)
+
+    def _validation(self, X: Any, y: Any, weights: Any) -> Source | None:
+        """The rows to validate with; None if none are given."""
+        if X is None and y is None and weights is None:
+            return None
+        if X is None or y is None:
+            raise ArgumentError(
+                "Rows to validate with are X_val and y_val together; "
+                f"{'X_val' if X is None else 'y_val'} is None. Pass both, or none."
+            )
+        return self._source(X, y, weights, of="_val")
+
+    def _balanced(self, source: Source, learned: np.ndarray) -> Source:  # noqa: ARG002 - for all
+        """The rows, which may count more by their class among those to learn from."""
+        return source
+
+    def _told(self, given: Source, told: Prediction) -> np.ndarray:
+        """What each row is told by who did not learn from it: of those that do not count, all."""
+        found = _numbers(told)
+        if len(found) == len(given.values) or given.weights is None:
+            return found
+        every = np.empty((len(given.values), *found.shape[1:]))
+        counts = np.isin(np.arange(len(every)), counting(given.weights))
+        every[counts] = found
+        every[~counts] = _numbers(self.model_.predict(given.table.filter(pa.array(~counts))))
+        return every
 
     def _take(
         self,
@@ -181,7 +245,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
     def _of(cls, model: TabularModel) -> Self:
         """The fitted estimator of a model, by what is recorded about it."""
         own, columns = model.about.get("estimator"), model.about["columns"]
-        estimator = cls(**(own["parameters"] if own else parameters_of(model)))
+        saved = own["parameters"] if own else parameters_of(model)
+        estimator = cls(**{name: parameter_from(value) for name, value in saved.items()})
         estimator.n_features_in_ = len(columns)
         if own is None or own["named"]:
             estimator.feature_names_in_ = np.asarray(columns, dtype=object)
@@ -190,11 +255,16 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         return estimator
 
     def _predict(self, X: Any) -> Prediction:
+        table = self._read(X)
+        return self.model_.predict(table)
+
+    def _read(self, X: Any) -> pa.Table:
+        """X as a table to predict, with a warning of what training had not."""
         check_is_fitted(self)
         table = self._table(X, reset=False)
         for note in self.model_.encoder.notes(table):
-            warnings.warn(note, SelfNormWarning, stacklevel=3)
-        return self.model_.predict(table)
+            warnings.warn(note, SelfNormWarning, stacklevel=4)
+        return table
 
     def _table(self, X: Any, *, reset: bool) -> pa.Table:
         """X as a table; sets, or checks against, the number and names of its columns."""
@@ -241,3 +311,8 @@ def _doubts(ready: Prepared) -> list[str]:
     """What a user should know of a table, before there is a model."""
     suspicions = leaks(ready.source, ready.encoder.ignored), heavy_tail(ready.source)
     return [*ready.encoder.told, *filter(None, suspicions)]
+
+
+def _numbers(told: Prediction) -> np.ndarray:
+    """What a prediction is as an array of numbers: probabilities, where there are some."""
+    return told.values if told.probabilities is None else told.probabilities

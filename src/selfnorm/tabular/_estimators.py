@@ -2,7 +2,9 @@
 # pyright: reportArgumentType=false
 """Estimators that behave like scikit-learn's own, over deep self-normalizing networks."""
 
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -10,8 +12,12 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from selfnorm.errors import ArgumentError
+from selfnorm.nn import Shape
+from selfnorm.nn._widths import Weights
 from selfnorm.tabular._estimator import Estimator
-from selfnorm.tabular._settings import Task
+from selfnorm.tabular._settings import Preset, Settings, Task
+from selfnorm.tabular._source import Source
+from selfnorm.tabular._weights import class_factors
 from selfnorm.training import Progress
 from selfnorm.training._progress import SILENT
 
@@ -57,6 +63,10 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         categories: Names of columns to take as categories although they hold numbers.
         ignore: Names of columns to leave out.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
+        class_weight: How much more a row of each class counts: a dictionary of class and weight, 1
+            for those not in it, or `balanced`, for the same weight of all classes together; None
+            for 1. It multiplies `sample_weight`. Probabilities are then those of rows so weighed.
+        verbose: Print a line every so many epochs; 0 for none.
         random_state: Seed of all that is random: same seed, machine and threads, same model.
 
     Attributes:
@@ -84,20 +94,102 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
 
     _task: ClassVar[Task] = "classification"
 
-    def fit(self, X: Any, y: Any, *, progress: Progress = SILENT) -> Self:
-        """Train on a table X of shape (rows, columns) and class labels y of shape (rows,)."""
-        self._fit(X, y, progress)
+    def __init__(
+        self,
+        *,
+        preset: Preset = Settings.preset,
+        depth: int | None = Settings.depth,
+        width: int | None = Settings.width,
+        shape: Shape = Settings.shape,
+        dropout: float | None = Settings.dropout,
+        weights: Weights | None = Settings.weights,
+        n_estimators: int | None = Settings.n_estimators,
+        infinite: bool | None = Settings.infinite,
+        epochs: int | None = Settings.epochs,
+        patience: int = Settings.patience,
+        time_limit: float | None = Settings.time_limit,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float | None = Settings.learning_rate,
+        weight_decay: float = Settings.weight_decay,
+        validation: float = Settings.validation,
+        categories: Collection[str] | None = None,
+        ignore: Collection[str] | None = None,
+        device: str = Settings.device,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        super().__init__(
+            preset=preset,
+            depth=depth,
+            width=width,
+            shape=shape,
+            dropout=dropout,
+            weights=weights,
+            n_estimators=n_estimators,
+            infinite=infinite,
+            epochs=epochs,
+            patience=patience,
+            time_limit=time_limit,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            validation=validation,
+            categories=categories,
+            ignore=ignore,
+            device=device,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Train on a table.
+
+        Args:
+            X: The table, (rows, columns).
+            y: The class of each row, (rows,).
+            sample_weight: How much each row counts, 0 or more, (rows,); None for the same. Only
+                their proportions matter. A row of weight 0 is as if it were not there.
+            X_val: Rows to validate with. They stop the training, weigh the networks and
+                calibrate, and all networks learn from all of X; None to leave out some of X.
+            y_val: Their targets.
+            sample_weight_val: How much each of them counts.
+            progress: Who is told of the training.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
+            TableError: No column can be learned from, or X_val lacks one.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), progress)
         return self
 
-    def _values(self, y: Any) -> np.ndarray:
+    def _values(self, y: Any, name: str) -> np.ndarray:
+        _check_one_column(y, name)
         values = column_or_1d(y, warn=True)
         check_classification_targets(values)
-        if len(np.unique(values)) < 2:
-            raise ArgumentError(
-                f"A classifier needs two classes or more; y holds one class, {values[0]!r}. Add "
-                "rows of another class."
-            )
         return values
+
+    def _balanced(self, source: Source, learned: np.ndarray) -> Source:
+        if self.class_weight is None:
+            return source
+        factors = class_factors(self.class_weight, learned, source.values)
+        return replace(
+            source, weights=factors if source.weights is None else factors * source.weights
+        )
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every row, shape (rows,)."""
@@ -149,6 +241,7 @@ class SelfNormRegressor(RegressorMixin, Estimator):
         categories: Names of columns to take as categories although they hold numbers.
         ignore: Names of columns to leave out.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
+        verbose: Print a line every so many epochs; 0 for none.
         random_state: Seed of all that is random: same seed, machine and threads, same model.
 
     Attributes:
@@ -175,15 +268,84 @@ class SelfNormRegressor(RegressorMixin, Estimator):
 
     _task: ClassVar[Task] = "regression"
 
-    def fit(self, X: Any, y: Any, *, progress: Progress = SILENT) -> Self:
-        """Train on a table X of shape (rows, columns) and numbers y of shape (rows,)."""
-        self._fit(X, y, progress)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Train on a table.
+
+        Args:
+            X: The table, (rows, columns).
+            y: The number of each row, (rows,).
+            sample_weight: How much each row counts, 0 or more, (rows,); None for the same. Only
+                their proportions matter. A row of weight 0 is as if it were not there.
+            X_val: Rows to validate with. They stop the training, weigh the networks and
+                calibrate, and all networks learn from all of X; None to leave out some of X.
+            y_val: Their targets.
+            sample_weight_val: How much each of them counts.
+            progress: Who is told of the training.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
+            TableError: No column can be learned from, or X_val lacks one.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), progress)
         return self
 
-    def _values(self, y: Any) -> np.ndarray:
-        values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    def _values(self, y: Any, name: str) -> np.ndarray:
+        _check_one_column(y, name)
+        values = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
         return column_or_1d(values, warn=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """The number of every row, shape (rows,)."""
         return self._predict(X).values
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """An interval for the number of every row, shape (rows, 2): from where to where.
+
+        As wide for all rows, by the errors of what left-out rows were told; how far that holds, and
+        by whom it is, `selfnorm.tabular.TabularModel.predict_interval` says.
+
+        Args:
+            X: The table.
+            coverage: The share of rows whose number is to be inside, in (0, 1).
+
+        Raises:
+            ArgumentError: `coverage` breaks its rule; or no rows, or too few, were left out.
+
+        Example:
+            >>> from sklearn.datasets import load_diabetes
+            >>> X, y = load_diabetes(return_X_y=True)
+            >>> model = SelfNormRegressor(preset="fast", random_state=0).fit(X[:300], y[:300])
+            >>> low, high = model.predict_interval(X[300:], coverage=0.8).T
+            >>> bool(0.7 < ((low <= y[300:]) & (y[300:] <= high)).mean() < 0.9)
+            True
+        """
+        table = self._read(X)
+        return self.model_.predict_interval(table, coverage)
+
+
+def _check_one_column(y: Any, name: str) -> None:
+    """Raise if a target has several columns: outputs, labels, or probabilities of classes.
+
+    Raises:
+        ArgumentError: then.
+    """
+    shape = np.asarray(y).shape
+    if len(shape) == 2 and shape[1] > 1:
+        raise ArgumentError(
+            f"A target is one column of classes or numbers; {name} has shape {shape}. For several "
+            "targets wrap the estimator in sklearn.multioutput's MultiOutputClassifier or "
+            "MultiOutputRegressor, which fit one for each."
+        )

@@ -18,17 +18,20 @@ from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._ensemble import Ensemble, Judged
 from selfnorm.tabular._infinite import MOST_ROWS
+from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._model import TabularModel, build_network, cross_fitted
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source, name_of, read_source
+from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._split import deal, hold_out
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import Target, fit_target
+from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
 from selfnorm.training import Folded, History, Options, Progress, Rows, Shuffled
 from selfnorm.training import fit as train
+from selfnorm.training._predict import predict
 from selfnorm.training._progress import SILENT
 from selfnorm.watch import monitor, observe
 
@@ -37,6 +40,13 @@ _FEWEST_ROWS = 2
 _PIECES = 8  # of a number
 _SHORTEST = 1e-9  # seconds that a limit can be
 _MOST_NUMBERS = 1 << 24  # of a table in pieces, which then takes 576 MiB at the most
+
+
+class Truth(NamedTuple):
+    """What is known of rows, as it came: the target of each, and how much it counts."""
+
+    values: np.ndarray
+    weights: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -48,14 +58,19 @@ class Prepared:
     target: Target
     training: Rows
     validation: Rows | None
-    learned: np.ndarray
-    """The target of every row to train with."""
+    judged: Truth | None
+    """Of every row to validate with."""
     test: Source
     left_out: Tensor | None = None
-    """Of several networks, which do not learn from each row: (rows, networks), booleans. Those rows
-    validate, too."""
+    """Of several networks, which do not learn from each row to validate with: (rows, networks),
+    booleans. Unless a user gave others, these are the rows to train with."""
     infinite: bool = False
     """Whether infinitely wide networks join."""
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the rows to train with validate, too: each by who left it out."""
+        return self.validation is self.training
 
     @property
     def device(self) -> torch.device:
@@ -106,16 +121,19 @@ def fit(
     return replace(fit_prepared(ready, settings, progress), name=name_of(source))
 
 
-def prepare(source: Source, settings: Settings) -> Prepared:
+def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:
     """Hold out test and validation rows and encode the table by what the training rows show.
 
     Args:
         source: The columns to learn from and the target of every row.
         settings: The shares, the seed, the device and the columns' treatment count here.
+        validation: Rows to validate with; None takes them from the source. If there are some, all
+            networks learn from all rows of the source.
 
     Raises:
         TableError: no column can be used.
-        ArgumentError: the device is not one that torch can use.
+        ArgumentError: the device is not one that torch can use; or a row to validate with is of a
+            class that no other row has.
     """
     device = torch_device(settings.device)
     seed, task = settings.seed, source.task
@@ -123,8 +141,9 @@ def prepare(source: Source, settings: Settings) -> Prepared:
         source.values, settings.held_out(len(source.values)), task=task, seed=seed
     )
     values = source.values[learned]
-    several = settings.members > 1
-    kept, held = hold_out(values, 0 if several else settings.validation, task=task, seed=seed)
+    several, given = settings.members > 1, validation is not None
+    share = 0 if several or given else settings.validation
+    kept, held = hold_out(values, share, task=task, seed=seed)
     if len(kept) < _FEWEST_ROWS:
         raise ArgumentError(
             f"Training needs {_FEWEST_ROWS} rows or more; of {len(source.values)}, {len(test)} "
@@ -139,25 +158,32 @@ def prepare(source: Source, settings: Settings) -> Prepared:
         ignore=settings.ignore,
         pieces=_PIECES if source.table.num_columns * len(kept) <= _MOST_NUMBERS else 0,
     )
-    target = fit_target(source.name, values, task)
+    weights = None if source.weights is None else source.weights[learned]
+    target = fit_target(source.name, values, task, weights)
 
-    def rows(numbers: np.ndarray) -> Rows:
-        part = source.take(numbers)
-        inputs = torch.from_numpy(encoder.transform(part.table))
-        return Rows(inputs.to(device), target.encode(part.values).to(device))
+    def rows(part: Source) -> Rows:
+        matrix, counts = torch.from_numpy(encoder.transform(part.table)), of_mean_1(part.weights)
+        found = Rows(matrix, target.encode(part.values), counts)
+        return found.map(lambda one: one.to(device))
 
-    validation = rows(learned[held]) if len(held) else None
-    training, left_out = rows(learned[kept]), None
-    if several and settings.validation:
+    training, judges, judged, left_out = rows(source.take(learned[kept])), None, None, None
+    if validation is None and len(held):
+        validation = source.take(learned[held])
+    if validation is not None:
+        _check_classes(validation, target)
+        judges, judged = rows(validation), Truth(validation.values, validation.weights)
+        if several:
+            left_out = torch.ones(len(judges), settings.members, dtype=torch.bool)
+    elif several and settings.validation:
         left_out = torch.from_numpy(deal(values, settings.members, task=task, seed=seed))
-        validation = training
+        judges, judged = training, Truth(values, weights)
     return Prepared(
         source,
         encoder,
         target,
         training,
-        validation,
-        values[kept],
+        judges,
+        judged,
         source.take(test),
         left_out,
         infinite,
@@ -177,31 +203,37 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
         trained = _train_all(ready, chosen, seeds, progress)
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
-        blend = told = None
+        blend = said = None
         if settings.members > 1:
             together = joined(
                 [one.network for one in trained],
                 ready.encoder,
                 ready.target,
                 ready.training,
+                ready.validation,
                 ready.left_out,
                 infinite=ready.infinite,
             )
-            network, blend, told = together.network, together.blend, together.told
+            network, blend, said = together.network, together.blend, together.told
             architectures = tuple(trained[at].settings.architecture for at in together.kept)
+        elif ready.validation is not None:
+            said = predict(network, ready.validation.inputs)
     model = TabularModel(ready.encoder, ready.target, architectures, network, blend)
-    told = None if told is None else ready.target.decode(told)
-    measured = model.measure(ready.test)
-    if not measured.rows and told is not None:
-        measured = cross_fitted(ready.target, ready.learned, told)
+    measured, told, errors = model.measure(ready.test), None, None
+    if said is not None and ready.judged is not None:
+        told, (values, weights) = ready.target.decode(said), ready.judged
+        if not measured.rows and blend is not None:
+            measured = cross_fitted(ready.target, values, told, weights)
+        if ready.target.task == "regression":
+            errors = Errors.of(values - told.values, weights)
     columns = ready.source.table.column_names
     interrupted = any(one.history.stop == "interrupted" for one in trained)
     history = replace(first.history, stop="interrupted") if interrupted else first.history
-    record = about(history, first.before, first.after, measured, first.settings, settings, columns)
+    layers, how = (first.before, first.after), first.settings
+    record = about(history, *layers, measured, errors, how, settings, columns)
     model = replace(model, about=record)
-    return Result(
-        model, history, first.before, first.after, first.observed, measured, first.settings, told
-    )
+    crossed = told if ready.crossed else None
+    return Result(model, history, *layers, first.observed, measured, how, crossed)
 
 
 class _Trained(NamedTuple):
@@ -263,7 +295,8 @@ def _train(
     batches = Shuffled(rows, size)
     if network.members is not None:
         learner, judge = Ensemble([network]), Judged(ready.target, ready.left_out)
-        batches = Folded(rows, ready.left_out, options.members, size)
+        left_out = ready.left_out if ready.crossed else None
+        batches = Folded(rows, left_out, options.members, size)
     with _drawing_from(network, seeds):
         before = _observed(network, watched)
         watcher = monitor(network, max(settings.monitor, 1))
@@ -280,6 +313,22 @@ def _train(
             )
         after = _observed(network, watched)
     return _Trained(settings, network, history, before, after, tuple(watcher.records))
+
+
+def _check_classes(validation: Source, target: Target) -> None:
+    """Raise if a row to validate with is of a class that training rows have not.
+
+    Raises:
+        ArgumentError: then.
+    """
+    if not isinstance(target, ClassTarget):
+        return
+    unknown = validation.values[~np.isin(validation.values, target.classes)]
+    if len(unknown):
+        raise ArgumentError(
+            "Rows to validate with are of classes that training has; y_val holds "
+            f"{unknown.tolist()[0]!r}, and y does not. Leave such rows out, or add some to X and y."
+        )
 
 
 def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from selfnorm.errors import SelfNormWarning
 from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend, sharpness, sharpness_of_all, weigh
 from selfnorm.tabular._ensemble import Ensemble, told
-from selfnorm.tabular._infinite import Fitted, fit_infinite
+from selfnorm.tabular._infinite import Fitted, InfiniteNetwork, fit_infinite
 from selfnorm.tabular._memory import is_lack_of_memory
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
@@ -26,8 +26,8 @@ class Joined(NamedTuple):
         network: The networks.
         blend: Their weights, and how sharp they are.
         kept: Which of the trained networks are among them, as numbers from 0.
-        told: One output for every training row, (rows, outputs), of networks that did not learn
-            from it alone; None where all learned from all.
+        told: One output for every row to judge by, (rows, outputs), of networks that did not learn
+            from it alone; None where there are no such rows.
     """
 
     network: Ensemble
@@ -41,6 +41,7 @@ def joined(
     encoder: Encoder,
     target: Target,
     rows: Rows,
+    judged: Rows | None,
     left_out: Tensor | None,
     *,
     infinite: bool,
@@ -48,27 +49,29 @@ def joined(
     """Let infinitely wide networks join trained ones, and weigh all.
 
     What each kind says of the rows that it did not learn from decides; one that counts for nothing
-    is left out, but for the first trained. Where all learned from all rows, one half is for those
-    of finite width.
+    is left out, but for the first trained. Where there are no such rows, one half is for those of
+    finite width.
 
     Args:
         trained: Trained networks of finite width, those of one shape together.
         encoder: Who encoded the rows.
         target: What outputs stand for.
-        rows: Encoded rows with their targets.
-        left_out: Which networks of a shape did not learn from each row, (rows, networks); None if
-            all did.
+        rows: Encoded rows with their targets, which were learned from.
+        judged: Those to judge by: the same, or others; None if there are none.
+        left_out: Which networks of a shape did not learn from each of these, (rows, networks).
         infinite: Whether infinitely wide networks join.
     """
     wide = _fitted(encoder, target, rows) if infinite else []
-    if left_out is None:
+    if judged is None or left_out is None:
         part = 0.5 if wide else 1.0
         shares = (*(part / len(trained) for _ in trained), *(0.5 / len(wide) for _ in wide))
         sharp, honest = 1.0, None
     else:
-        said = [predict(Ensemble([one]), rows.inputs).double().cpu() for one in trained]
-        kinds = [one.left_out for one in wide]
-        shares, sharp, honest = _judged(target, said, left_out, kinds, rows.targets.cpu())
+        said = [_said(Ensemble([one]), judged) for one in trained]
+        apart = judged is not rows
+        kinds = [_said(one.network, judged) if apart else one.left_out for one in wide]
+        known = tuple(part.cpu() for part in judged.known)
+        shares, sharp, honest = _judged(target, said, left_out, kinds, known)
     kept = [at for at in range(len(trained)) if shares[at] or not at]
     counting = [at for at in range(len(wide)) if shares[len(trained) + at]]
     weights: list[float] = []
@@ -80,28 +83,43 @@ def joined(
     return Joined(together.eval(), Blend(tuple(weights), sharp), tuple(kept), honest)
 
 
+def _said(network: nn.Module, judged: Rows) -> Tensor:
+    """What networks say of rows, for all that follows on CPU."""
+    if isinstance(network, InfiniteNetwork):
+        return network(judged.inputs).double().cpu()
+    return predict(network, judged.inputs).double().cpu()
+
+
 def _judged(
-    target: Target, said: list[Tensor], left_out: Tensor, wide: list[Tensor], targets: Tensor
+    target: Target,
+    said: list[Tensor],
+    left_out: Tensor,
+    wide: list[Tensor],
+    known: tuple[Tensor, ...],
 ) -> tuple[tuple[float, ...], float, Tensor]:
     """Shares of the kinds, the sharpness of all, and what rows are told by who left them out."""
     kinds = [*(told(target, one, left_out) for one in said), *wide]
-    shares = weigh(target, kinds, targets)
+    shares = weigh(target, kinds, *known)
     blend = Blend(shares)
     honest = blend(target, torch.stack(kinds, 1))
-    sharp = sharpness(target, honest, targets)
+    sharp = sharpness(target, honest, *known)
     paired = left_out.sum(1) == 2
     if not paired.any():
         return shares, sharp, sharp * honest
-    two = sharpness(target, honest[paired], targets[paired])
+    of_paired = tuple(part[paired] for part in known)
+    two = sharpness(target, honest[paired], *of_paired)
     kinds[: len(said)] = (told(target, one, left_out & (left_out.cumsum(1) == 1)) for one in said)
-    one = sharpness(target, blend(target, torch.stack(kinds, 1)[paired]), targets[paired])
+    one = sharpness(target, blend(target, torch.stack(kinds, 1)[paired]), *of_paired)
     return shares, sharpness_of_all(one, two, left_out.shape[1]), sharp * honest
 
 
 def _fitted(encoder: Encoder, target: Target, rows: Rows) -> list[Fitted]:
     """An infinitely wide network for each view of the rows; none if memory does not suffice."""
     try:
-        return [fit_infinite(rows.inputs, rows.targets, target, view) for view in encoder.views]
+        return [
+            fit_infinite(rows.inputs, rows.targets, target, view, rows.weights)
+            for view in encoder.views
+        ]
     except (MemoryError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise

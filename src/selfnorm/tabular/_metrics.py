@@ -1,5 +1,7 @@
 """How good predictions are, beside what the trivial baseline reaches on the same rows."""
 
+from typing import Any
+
 import numpy as np
 from sklearn import metrics
 
@@ -7,7 +9,9 @@ from selfnorm.tabular._auc import area_under_curve
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
 
-def measure(target: Target, truth: np.ndarray, prediction: Prediction) -> dict[str, float]:
+def measure(
+    target: Target, truth: np.ndarray, prediction: Prediction, weights: np.ndarray | None = None
+) -> dict[str, float]:
     """The task's metrics: name -> value.
 
     Classes: accuracy; balanced accuracy (mean recall of the classes); log loss in nats; area
@@ -20,30 +24,39 @@ def measure(target: Target, truth: np.ndarray, prediction: Prediction) -> dict[s
         target: The model's target.
         truth: The true values, shape (rows,).
         prediction: The model's, or the baseline's.
+        weights: How much each row counts, shape (rows,), above 0; None if all count the same.
     """
     if isinstance(target, ClassTarget):
-        return _of_classes(target, truth, prediction)
+        return _of_classes(target, truth, prediction, weights)
+    pair = (truth, prediction.values)
+    weighed: dict[str, Any] = {"sample_weight": weights}
     found = {
-        "RMSE": float(metrics.root_mean_squared_error(truth, prediction.values)),
-        "MAE": float(metrics.mean_absolute_error(truth, prediction.values)),
+        "RMSE": float(metrics.root_mean_squared_error(*pair, **weighed)),
+        "MAE": float(metrics.mean_absolute_error(*pair, **weighed)),
     }
     if np.ptp(truth) > 0:
-        found["R2"] = float(metrics.r2_score(truth, prediction.values))
+        found["R2"] = float(metrics.r2_score(*pair, **weighed))
     return found
 
 
-def _of_classes(target: ClassTarget, truth: np.ndarray, prediction: Prediction) -> dict[str, float]:
+def _of_classes(
+    target: ClassTarget, truth: np.ndarray, prediction: Prediction, weights: np.ndarray | None
+) -> dict[str, float]:
     right = truth == prediction.values
-    _, classes, rows = np.unique(truth, return_inverse=True, return_counts=True)
+    _, classes = np.unique(truth, return_inverse=True)
+    count = np.ones(len(truth)) if weights is None else weights
+    recalls = np.bincount(classes, right * count) / np.bincount(classes, count)
     found = {
-        "accuracy": float(right.mean()),
-        "balanced accuracy": float(np.mean(np.bincount(classes, right) / rows)),
+        "accuracy": float(np.average(right, weights=weights)),
+        "balanced accuracy": float(np.mean(recalls)),
     }
     if not np.isin(truth, target.classes).all() or prediction.probabilities is None:
         return found
     codes = target.encode(truth).numpy()
     every = range(len(target.classes))
-    found["log loss"] = float(metrics.log_loss(codes, prediction.probabilities, labels=every))
+    said = prediction.probabilities
+    loss = metrics.log_loss(codes, said, labels=every, sample_weight=weights)
+    found["log loss"] = float(loss)
     if len(np.unique(codes)) == len(target.classes):
-        found["AUC"] = area_under_curve(codes, prediction.probabilities)
+        found["AUC"] = area_under_curve(codes, said, weights)
     return found

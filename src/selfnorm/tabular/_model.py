@@ -10,10 +10,11 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from selfnorm.errors import SelfNormError
+from selfnorm.errors import ArgumentError, SelfNormError, UnsupportedError
 from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
+from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._output import prediction_table
 from selfnorm.tabular._settings import Architecture
@@ -34,8 +35,8 @@ class Evaluation:
         baseline: The trivial baseline's on the same rows.
         rows: How many there were.
         notes: What a user should know of the table.
-        cross_fitted: Whether the model learned from these rows, and the figures are of what each
-            is told by those of its networks that did not.
+        cross_fitted: Whether the figures are of what each row is told by those of its networks
+            that did not learn from it. The same rows chose how much each network counts.
     """
 
     metrics: Mapping[str, float]
@@ -111,6 +112,43 @@ class TabularModel:
         _check_finite(prediction)
         return prediction
 
+    def predict_interval(self, source: Any, coverage: float = 0.9) -> np.ndarray:
+        """An interval for the number of every row, shape (rows, 2): from where to where.
+
+            [f(x) - q, f(x) + q],  q: what a share `coverage` of new errors does not exceed
+
+        q is told by errors on rows that were left out, so it is as wide for all rows. Each of these
+        is told by some of the networks, which are further off than all together; but the same rows
+        have chosen the epoch. No theorem says which counts for more: the page *Estimators* has what
+        was measured.
+
+        Args:
+            source: The file, a pandas, polars or Arrow table; or an array, if it learned from one.
+            coverage: The share of rows whose number is to be inside, in (0, 1).
+
+        Raises:
+            UnsupportedError: it predicts classes.
+            ArgumentError: `coverage` breaks its rule; or no rows, or too few, were left out.
+            TableError: as `predict`.
+
+        Source: Barber et al. 2021 (arXiv 1905.02928) and Kim et al. 2020 (2002.09025), without the
+        plus: around the prediction of all networks; where rows were given to validate with, split
+        conformal (Lei et al. 2018, 1604.04173).
+        """
+        if self.target.task == "classification":
+            raise UnsupportedError(
+                "An interval is one of numbers; this model predicts classes. Use probabilities."
+            )
+        errors = errors_of(self.about)
+        if errors is None:
+            raise ArgumentError(
+                "An interval needs errors on rows that were left out; this model was fitted "
+                "without any, or by an older version. Fit it with validation above 0."
+            )
+        half = errors.within(coverage)
+        values = self.predict(source).values
+        return np.column_stack([values - half, values + half])
+
     def predict_table(self, source: Any) -> pa.Table:
         """The predictions as a table: the target's name, and `probability_CLASS` of each class."""
         return prediction_table(self.target, self.predict(source))
@@ -131,22 +169,24 @@ class TabularModel:
         if not count:
             return Evaluation({}, {}, 0)
         return Evaluation(
-            measure(self.target, truth.values, self.predict(truth.table)),
-            measure(self.target, truth.values, self.target.baseline(count)),
+            measure(self.target, truth.values, self.predict(truth.table), truth.weights),
+            measure(self.target, truth.values, self.target.baseline(count), truth.weights),
             count,
             self.notes(truth.table),
         )
 
 
-def cross_fitted(target: Target, values: np.ndarray, told: Prediction) -> Evaluation:
-    """How good an ensemble is, by what its training rows are told by who did not learn from them.
+def cross_fitted(
+    target: Target, values: np.ndarray, told: Prediction, weights: np.ndarray | None
+) -> Evaluation:
+    """How good an ensemble is, by what rows are told by who did not learn from them.
 
     Their weights were chosen by the same rows, a sixteenth by a sixteenth, which flatters a little.
     """
     baseline = target.baseline(len(values))
     return Evaluation(
-        measure(target, values, told),
-        measure(target, values, baseline),
+        measure(target, values, told, weights),
+        measure(target, values, baseline, weights),
         len(values),
         cross_fitted=True,
     )

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
+from selfnorm.tabular._weights import counting
 from selfnorm.tabular.data._cells import is_text, numbers, plain_numbers, text
 from selfnorm.tabular.data._datasets import target_of
 from selfnorm.tabular.data._provenance import provenance_of
@@ -46,6 +47,7 @@ class Source:
         name: The target's name.
         task: `classification` or `regression`.
         dropped: Number of rows left out as their target is missing.
+        weights: How much each row counts, above 0; None if all count the same.
         notes: What a user should know of how the target was understood.
     """
 
@@ -54,11 +56,22 @@ class Source:
     name: str
     task: Task
     dropped: int
+    weights: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> "Source":
         """The same with some of the rows."""
-        return replace(self, table=self.table.take(rows), values=self.values[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, table=self.table.take(rows), values=self.values[rows], weights=weights)
+
+    def counting(self) -> "Source":
+        """The same without the rows that count for nothing; if all others count the same, so."""
+        if self.weights is None:
+            return self
+        rows = counting(self.weights)
+        found = self if len(rows) == len(self.values) else self.take(rows)
+        same = len(np.unique(self.weights[rows])) == 1
+        return replace(found, weights=None) if same else found
 
 
 def read_source(

@@ -22,6 +22,7 @@ from selfnorm.nn._widths import WEIGHTS
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._infinite import InfiniteNetwork
+from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular.encoding._encode import Encoder
@@ -143,6 +144,7 @@ def load_model(folder: str | Path) -> TabularModel:
         about, digest = record["about"], record["weights_sha256"]
         finite = _architectures(record)
         require(isinstance(about, dict), "'about' is not a record")
+        errors_of(about)
         wide = record["infinite"] if version == FORMAT else []
         _check_infinite(wide, finite, encoder)
         blend = _blend(record, sum(sizes["n_estimators"] for sizes in finite), len(wide))

@@ -1,7 +1,7 @@
 """Where the rows to learn from come from: mini-batches, epoch after epoch."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,13 +11,30 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of inputs with their targets, on the device that trains."""
+    """Rows of inputs with their targets, on the device that trains.
+
+    Attributes:
+        inputs: What the model reads, (rows, ...).
+        targets: What it is to say, (rows, ...).
+        weights: How much each row counts, (rows,), of mean 1 over all rows: a mini-batch of rows
+            that count little then moves the model little. None where all count the same.
+    """
 
     inputs: Tensor
     targets: Tensor
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def known(self) -> tuple[Tensor, ...]:
+        """What a loss is told besides outputs: targets, and weights if there are some."""
+        return (self.targets,) if self.weights is None else (self.targets, self.weights)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Rows":
+        """The same function of inputs, of targets, and of weights if there are some."""
+        return Rows(function(self.inputs), *(function(one) for one in self.known))
 
 
 class Batches(Protocol):
@@ -42,7 +59,7 @@ class Batches(Protocol):
 class Folded:
     """Rows in memory for members that are trained as one, each with an order of its own.
 
-    Inputs of a mini-batch are (rows, members, ...), and so are targets.
+    Inputs of a mini-batch are (rows, members, ...), and so are targets and weights.
 
     Args:
         rows: The rows.
@@ -75,15 +92,15 @@ class Folded:
 
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
-        inputs, targets = self.rows.inputs, self.rows.targets
         orders: list[Tensor] = []
         for member in range(self.members):
-            order = torch.randperm(len(inputs), generator=generator, device="cpu")
+            order = torch.randperm(len(self.rows), generator=generator, device="cpu")
             if self.left_out is not None:
                 order = order[~self.left_out[order, member]]
             orders.append(order[: self._count])
-        for numbers in torch.stack(orders).to(inputs.device).tensor_split(self.steps, dim=1):
-            yield Rows(inputs[numbers].transpose(0, 1), targets[numbers].transpose(0, 1))
+        together = torch.stack(orders).to(self.rows.inputs.device)
+        for numbers in together.tensor_split(self.steps, dim=1):
+            yield self.rows.map(lambda one, at=numbers: one[at].transpose(0, 1))
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,6 @@ class Shuffled:
 
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
-        inputs, targets = self.rows.inputs, self.rows.targets
-        order = torch.randperm(len(inputs), generator=generator, device="cpu").to(inputs.device)
-        for numbers in order.tensor_split(self.steps):
-            yield Rows(inputs[numbers], targets[numbers])
+        order = torch.randperm(len(self.rows), generator=generator, device="cpu")
+        for numbers in order.to(self.rows.inputs.device).tensor_split(self.steps):
+            yield self.rows.map(lambda one, at=numbers: one[at])

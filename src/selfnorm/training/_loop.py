@@ -15,8 +15,8 @@ from selfnorm.training._progress import SILENT, Progress
 from selfnorm.training._state import State
 from selfnorm.training._threads import threads_for
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-Score = Callable[[Tensor, Tensor], float]
+Loss = Callable[..., Tensor]
+Score = Callable[..., float]
 
 
 def train_step(state: State, batch: Rows, loss: Loss) -> Tensor:
@@ -26,7 +26,7 @@ def train_step(state: State, batch: Rows, loss: Loss) -> Tensor:
         The loss before the step, detached.
     """
     state.optimizer.zero_grad()
-    value = loss(state.model(batch.inputs), batch.targets)
+    value = loss(state.model(batch.inputs), *batch.known)
     value.backward()
     state.optimizer.step()
     state.schedule.step()
@@ -67,8 +67,10 @@ def fit(
         model: Maps inputs (rows, ...) to outputs (rows, ...).
         batches: The rows to learn from, such as `Shuffled(Rows(inputs, targets), 64)`.
         validation: The rows that choose the best epoch; None takes the training loss instead.
-        loss: Mean loss of outputs and targets.
-        score: The figure to show beside the validation loss; the loss if None.
+        loss: Mean loss of outputs and targets; and of weights, a third argument, where the rows
+            have some: the mean of each row's loss times its weight.
+        score: The figure to show beside the validation loss, of the same arguments; the loss if
+            None.
         options: Epochs, learning rate, weight decay and patience.
         generator: Where the order of the rows comes from; torch's default generator if None.
         progress: Who is told.
@@ -137,5 +139,5 @@ def _validate(
     if validation is None:
         return math.nan, math.nan
     outputs = predict(model, validation.inputs)
-    value = float(loss(outputs, validation.targets))
-    return value, value if score is None else score(outputs, validation.targets)
+    value = float(loss(outputs, *validation.known))
+    return value, value if score is None else score(outputs, *validation.known)

@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from selfnorm.recording import Weights
 from selfnorm.theory._types import FloatArray
@@ -151,7 +152,7 @@ def call_weights(
         return (), biases([])
     given = bound(call.name, args, kwargs)
     own = given.get("weight")
-    if owner is not None and (own is None or own is getattr(owner, "weight", own)):
+    if owner is not None and (own is None or _is_its_own(own, owner)):
         weights = module_weights(owner, path, light=light)
         if weights:
             return weights, biases([]) if light else module_bias(owner)
@@ -163,7 +164,13 @@ def call_weights(
         shell = _transposed(call.name, own, given)
         return module_weights(shell, path), biases([given.get("bias")])
     known = origin(own) or Parameter(f"{path}.weight".strip("."), tuple(own.shape))
-    return (matrix_weights(own, known.name),), biases([given.get("bias")])
+    return (matrix_weights(own, known),), biases([given.get("bias")])
+
+
+def _is_its_own(weight: object, module: nn.Module) -> bool:
+    """Whether a weight is the module's, which may be computed anew at each look."""
+    computed = parametrize.is_parametrized(module, "weight")
+    return computed or weight is getattr(module, "weight", weight)
 
 
 def _product_weights(
@@ -230,6 +237,27 @@ def _probability(
     if not training:
         return 0.0
     return float(given.get("p", getattr(owner, "p", 0.5) if len(args) < 2 else args[1]))
+
+
+def noted(call: Call, tracked: Sequence[Tensor], value: Tensor, *, light: bool) -> Call:
+    """What the rules ask of some calls besides, of what they read and give."""
+    more: dict[str, Any] = {}
+    if call.role == "concatenation":
+        more["parts"] = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
+    if call.role == "embedding" and not light:
+        more["zeros"] = float((value.detach() == 0).all(-1).float().mean())
+    return replace(call, settings={**call.settings, **more}) if more else call
+
+
+def idle_probability(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], owner: nn.Module
+) -> float:
+    """The p of a call of alpha dropout that is off although its module trains; else 0."""
+    if "alpha_dropout" not in name or not owner.training or is_library(owner):
+        return 0.0
+    given = bound(name, args, kwargs)
+    off = not given.get("training", given.get("train", False))
+    return float(given.get("p", 0.5)) if off else 0.0
 
 
 def _arithmetic(

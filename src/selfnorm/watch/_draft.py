@@ -31,6 +31,7 @@ class Draft:
     overwritten_by: int | None = None
     terms: float = 0.0  # squares of what its units sum: a mean over them for each output, together
     expression: Expression | None = None
+    stands_for: tuple[int, ...] = ()  # indices of layers that are one with it
 
     @property
     def by_hand(self) -> bool:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from selfnorm._given import leaves
 from selfnorm.watch._bends import OWN, function_of, line_of
+from selfnorm.watch._calls import Call
 from selfnorm.watch._flow import Expression, Flow
-from selfnorm.watch._kinds import MOVING, POINTWISE, STATISTICS
+from selfnorm.watch._kinds import CHOOSING, MOVING, POINTWISE, STATISTICS
 
 _VALUES = 256
 _NEAR = 0.01
@@ -60,6 +61,31 @@ def result(name: str, read: Sequence[Expression], output: Tensor) -> Expression 
     return replace(first, values=None)
 
 
+def by_hand(
+    name: str,
+    call: Call | None,
+    expression: Expression,
+    tracked: Sequence[Tensor],
+    output: Tensor,
+) -> Call | None:
+    """What a call is where others before it tell more than its name."""
+    if call is None:
+        whole = expression.values is not None and output.is_floating_point()
+        return Call(name, "unknown") if name in CHOOSING and whole else None
+    if expression.values is not None or output.shape != expression.shape:
+        return call
+    statistics = [v for v in tracked if v.shape != expression.shape]
+    if call.role == "addition":
+        return replace(call, role="scale", settings={**call.settings, "by": "statistic"})
+    kind = _normalized(expression, output, statistics) if call.role == "product" else None
+    if kind is None:
+        return call
+    settings = {**call.settings, "by_hand": True}
+    if kind == "softmax":
+        return Call("softmax", "activation", "softmax", settings)
+    return replace(call, role=kind, settings=settings)
+
+
 def same_function(args: object, output: Tensor) -> str:
     """Which activation a module is that nothing is seen of, but what it reads and gives; or ""."""
     read = [v for v in leaves(args) if isinstance(v, Tensor)]
@@ -72,7 +98,7 @@ def same_function(args: object, output: Tensor) -> str:
     return "" if found == OWN else found
 
 
-def normalized(
+def _normalized(
     expression: Expression, output: Tensor, statistics: Sequence[Tensor]
 ) -> Literal["normalization", "softmax"] | None:
     """Whether a tensor, divided by statistics of itself, has the same size in each group.

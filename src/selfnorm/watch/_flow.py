@@ -49,6 +49,7 @@ class Parameter(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
+    drawn: bool = True  # by `selfnorm.init.initialize_`
 
 
 class Alive(Generic[_What]):

@@ -72,9 +72,9 @@ _ROLES = {
         "pixel_unshuffle channel_shuffle interpolate upsample masked_fill where take_along_dim get "
         "set as_strided unfold fold tensor_split dsplit hsplit vsplit unsafe_chunk unsafe_split "
         "split_with_sizes pack_padded_sequence pad_packed_sequence fake_quantize broadcast_to "
-        "masked_select alias adjoint diagonal tril triu index_copy index_put copy new_zeros "
-        "zeros_like ones_like empty_like rand_like randn_like full_like new_empty new_ones "
-        "new_full register_hook retain_grad backward numpy tolist item size dim numel stride "
+        "broadcast_tensors "
+        "masked_select alias adjoint diagonal tril triu index_copy index_put copy "
+        "register_hook retain_grad backward numpy tolist item size dim numel stride "
         "is_floating_point is_complex len argmax argmin sort topk eq ne lt gt le ge isnan isinf "
         "isfinite native_channel_shuffle atleast_1d atleast_2d atleast_3d ravel positive pos"
     ),
@@ -112,6 +112,13 @@ STATISTICS = frozenset(_REDUCING.split())
 _RESHAPING = "unsqueeze view reshape expand expand_as squeeze view_as broadcast_to"
 MOVING = frozenset(_RESHAPING.split())
 """Functions that bring a statistic back to the shape of what it is of."""
+_ALSO = "clone contiguous detach flatten permute t transpose setitem"
+ALIASING = MOVING | frozenset(_ALSO.split())
+"""Functions that read nothing: what comes of them is the same numbers."""
+_LIKE = "zeros_like ones_like empty_like rand_like randn_like full_like randint_like"
+_NEW = "new_zeros new_empty new_ones new_full new_tensor"
+MAKING = frozenset((*_LIKE.split(), *_NEW.split()))
+"""Functions that take a tensor's shape and not its values."""
 CHOOSING = frozenset({"where", "masked_fill"})
 """Functions that make a new value of others, and are no layer unless they bend."""
 

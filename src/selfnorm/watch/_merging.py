@@ -98,38 +98,27 @@ class _Merging:
                 self._drop([draft])
 
     def _name(self, end: Draft, run: Sequence[Draft]) -> None:
+        """What the end of a run is: as a function of the root, or of the activation before it."""
         expression = end.expression
         if expression is None or expression.values is None:
             return
         behind = self._activation_before(end, run)
-        if _is_listed(end) and behind is None and self._reads_a_line(end, run):
+        before = behind.expression.values if behind is not None and behind.expression else None
+        line = line_of(expression.places, expression.values)
+        name = "" if line else function_of(expression.places, expression.values)
+        if name == "selu" != (behind.call.activation if behind is not None else ""):
+            self._become(end, run, name)
+        elif _is_listed(end):
             return
-        if line_of(expression.places, expression.values) is None:
-            name = function_of(expression.places, expression.values)
-            whole = name == "selu" and (behind is None or behind.call.activation != "selu")
-            if whole or (behind is None and end.call.role != "dropout"):
-                self._become(end, run, name)
-                return
-        if behind is None or _is_listed(end):
-            return
-        before = behind.expression
-        if before is None or before.values is None:
-            return
-        line = line_of(before.values, expression.values)
-        if line is None:
-            self._become(end, [], function_of(before.values, expression.values))
-        elif end.call.role == "unknown" and line[1] == 0:
+        elif before is not None:
+            line = line_of(before, expression.values)
+            if line is None:
+                self._become(end, [], function_of(before, expression.values))
+        elif name:
+            self._become(end, run, name)
+        if line is not None and line[1] == 0 and end.call.role == "unknown":
             settings = {**end.call.settings, "by": "number", "factor": line[0]}
             end.call = replace(end.call, role="scale", settings=settings)
-
-    def _reads_a_line(self, end: Draft, run: Sequence[Draft]) -> bool:
-        """Whether all before it in the run scales and shifts alone: layers by themselves."""
-        inside = set(end.inputs) & _indices(run) & self._by_index.keys()
-        found = [self._by_index[index].expression for index in inside]
-        return all(
-            one is not None and one.values is not None and line_of(one.places, one.values)
-            for one in found
-        )
 
     def _become(self, end: Draft, run: Sequence[Draft], name: str) -> None:
         """An activation in place of the run that ends there."""

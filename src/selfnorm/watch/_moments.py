@@ -154,8 +154,9 @@ def _histogram(flat: FloatArray) -> Histogram:
         low, high = low - room, high + room
     if not math.isfinite(high - low):
         return NO_SAMPLE.histogram
-    counts, edges = np.histogram(flat, bins=_BINS, range=(low, high))
-    return Histogram(edges.astype(np.float64), counts.astype(np.float64))
+    places = ((flat - low) * (_BINS / (high - low))).astype(np.int64)  # np.histogram is slower
+    counts = np.bincount(np.minimum(places, _BINS - 1), minlength=_BINS)
+    return Histogram(np.linspace(low, high, _BINS + 1), counts.astype(np.float64))
 
 
 @quiet

@@ -1,7 +1,7 @@
 """Watch a network while it trains: every n-th step as an audit sees it, the others untouched."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from selfnorm import _extras
 from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.recording import Observation
+from selfnorm.recording._layer import INPUT
 from selfnorm.recording._observation import EVERY
+from selfnorm.recording._rightness import is_mean_off, is_variance_off, is_wrong
 from selfnorm.theory import THEOREM_1
+from selfnorm.watch._draft import Draft
 from selfnorm.watch._observe import observations
 from selfnorm.watch._trace import Trace
 from selfnorm.watch._wrapped import eager, inner
@@ -64,12 +68,16 @@ class Monitor:
         self._traced_step = 0
         self._watching: ExitStack | None = None
         self._warned = False
+        self._trained = {id(parameter) for parameter in model.parameters()}
+        self._updates: torch.utils.hooks.RemovableHandle | None = None
+        self._updated, self._optimized = True, False
 
     def start(self) -> "Monitor":
         """Count the model's training steps from now on, by its calls in training mode."""
         if self._handle is None:
             before: Callable[..., None] = self._before
             self._handle = self._outer.register_forward_pre_hook(before, with_kwargs=True)
+            self._updates = register_optimizer_step_post_hook(self._after_update)
         return self
 
     def close(self) -> None:
@@ -78,6 +86,9 @@ class Monitor:
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
+        if self._updates is not None:
+            self._updates.remove()
+            self._updates = None
         self.collect()
 
     def __enter__(self) -> "Monitor":
@@ -158,11 +169,27 @@ class Monitor:
         new = observations(trace, self._traced_step)
         self.records += new
         self._write(new)
-        selus = {d.name for d in trace.drafts.values() if d.call.activation == "selu"}
-        self._warn(new, selus)
+        self._warn(list(trace.drafts.values()), self._traced_step)
+
+    def _after_update(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+        groups = optimizer.param_groups
+        if any(id(p) in self._trained for group in groups for p in group["params"]):
+            self._updated = self._optimized = True
+
+    def _begins(self) -> bool:
+        """Whether a call is the first of its step: weights were updated since the last one began.
+
+        Where no optimizer was seen to do so, each call is a step, but for those before the gradient
+        of the first.
+        """
+        if self._updated or self._optimized:
+            return self._updated
+        trace = self._trace
+        return trace is None or any(d.moments.gradient_count for d in trace.drafts.values())
 
     def _before(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
-        if module.training and torch.is_grad_enabled():
+        if module.training and torch.is_grad_enabled() and self._begins():
+            self._updated = False
             self.step((args, kwargs))
             if self._watching is not None and self._ending is None:  # other steps pay for one hook
                 after: Callable[..., None] = self._after
@@ -180,41 +207,51 @@ class Monitor:
                 if np.isfinite(value):
                     self._writer.add_scalar(f"selfnorm/{name}/{record.layer}", value, record.step)
 
-    def _warn(self, new: list[Observation], selus: set[str]) -> None:
-        """Once, when a SELU layer's moments or the weights before it leave theorem 1's domain."""
-        if self._warned or not selus:
+    def _warn(self, drafts: Sequence[Draft], step: int) -> None:
+        """Once, when an audit would call a SELU layer's moments or the weights before it wrong."""
+        if self._warned:
             return
-        last: Observation | None = None
-        for record in new:
-            before = last if record.layer in selus else None
-            checked = [(record, "variance")] if record.layer in selus else []
-            # Orthogonal weights hand the mean square on, whatever part of it the mean has.
-            if checked and not (before is not None and np.isfinite(before.gram_error)):
-                checked.insert(0, (record, "mean"))
-            if before is not None and np.isfinite(before.tau):
-                checked.insert(0, (before, "tau"))
-            for of, name in checked:
-                value: float = getattr(of, name)
-                if not THEOREM_1.holds(name, value):
-                    self._warned = True
-                    warnings.warn(
-                        f"theorem 1's conditions are left at step {of.step}: {name} of "
-                        f"{of.layer!r} is {value:.3g}, outside {THEOREM_1.interval(name)}. "
-                        "selfnorm.audit tells why; this is said once.",
-                        SelfNormWarning,
-                        stacklevel=2,
-                    )
-                    return
-            last = record
+        for draft in drafts:
+            if draft.call.activation != "selu":
+                continue
+            before = [drafts[index] for index in draft.inputs if index != INPUT]
+            for layer, name, value in _departures(draft, before):
+                self._warned = True
+                warnings.warn(
+                    f"theorem 1's conditions are left at step {step}: {name} of "
+                    f"{layer.name!r} is {value:.3g}, outside {THEOREM_1.interval(name)}, by more "
+                    "than chance. selfnorm.audit tells why; this is said once.",
+                    SelfNormWarning,
+                    stacklevel=3,
+                )
+                return
+
+
+def _departures(draft: Draft, before: Sequence[Draft]) -> Iterator[tuple[Draft, str, float]]:
+    """What is wrong of a SELU layer and of the weights before it, as an audit judges."""
+    for layer in before:
+        for weights in layer.weights:
+            if is_wrong(weights):
+                yield layer, "tau", float(weights.tau.mean())
+    mean, variance = draft.moments.overall()
+    width, rows = max(len(draft.moments.units()[0]), 1), draft.moments.rows
+    # Orthogonal weights hand the mean square on, whatever part of it the mean has.
+    kept = any(np.isfinite(w.gram_error) for layer in before for w in layer.weights)
+    if not kept and is_mean_off(mean, variance, width, rows):
+        yield draft, "mean", mean
+    if is_variance_off(variance, width, rows):
+        yield draft, "variance", variance
 
 
 def monitor(model: nn.Module, every: int = EVERY, *, writer: Writer | None = None) -> Monitor:
     """Watch a network while it trains: moments, weights and gradient gain of every n-th step.
 
-    A step is a call of the model in training mode with gradients. The n-th one runs as in an
-    `audit`, its gradients are those of the training itself; the others cost one hook. Nothing that
-    the training computes changes. Of weights near orthogonal ones, as `selfnorm.optim` keeps them,
-    `|A^T A / s**2 - I|` is recorded too.
+    A step is a call of the model in training mode with gradients, the first one after an optimizer
+    has updated its weights: two calls in a step, as of a discriminator or of twins, are one, and
+    the first is watched. The n-th one runs as in an `audit`, its gradients are those of the
+    training itself; the others cost one hook. Nothing that the training computes changes. Of
+    weights near orthogonal ones, as `selfnorm.optim` keeps them, `|A^T A / s**2 - I|` is recorded
+    too.
 
     Args:
         model: The network; compiled and parallel ones are looked at from inside.
@@ -225,7 +262,7 @@ def monitor(model: nn.Module, every: int = EVERY, *, writer: Writer | None = Non
     Returns:
         A `Monitor`, a context manager: `m.history` is a pandas table, `m.records` a list of
         `Observation`, `m.plot()` a figure. It warns once, with a `SelfNormWarning`, when the
-        conditions of theorem 1 are left.
+        conditions of theorem 1 are left by more than chance, as `audit` judges that.
 
     Raises:
         ArgumentError: `every` is below 1.

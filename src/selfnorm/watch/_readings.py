@@ -6,6 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from selfnorm.recording import Features
+from selfnorm.recording._quiet import quiet
+from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import is_float
 from selfnorm.watch._draft import Draft
 from selfnorm.watch._moments import Accumulator, correlations, to_double
@@ -22,6 +24,8 @@ class _Reading:
     high: float
     correlation: float
     correlation_size: float
+    row_spread: float
+    rarity: float
 
 
 class Readings:
@@ -40,7 +44,11 @@ class Readings:
             rows = value.detach().movedim(dim, -1).reshape(-1, value.shape[dim])
             step = max(1, len(rows) // _ROWS)
             some = to_double(rows[::step, :: max(1, rows.shape[1] // _UNITS)]).numpy()
-            reading = _Reading(Accumulator(), np.inf, -np.inf, *correlations(some))
+            of_images = draft.call.channels_second and value.ndim > 2
+            spread = np.nan if of_images else _spread(rows[::step])
+            reading = _Reading(
+                Accumulator(), np.inf, -np.inf, *correlations(some), spread, _rarity(some)
+            )
             self._found[draft.index] = reading
         reading.moments.update(value, dim)
         low, high = value.detach().aminmax()
@@ -57,6 +65,22 @@ class Readings:
                 Features(
                     index, mean, variance, means, variances, reading.low, reading.high,
                     reading.moments.rows, reading.correlation, reading.correlation_size,
+                    reading.row_spread, reading.rarity,
                 )
             )  # fmt: skip
         return tuple(found)
+
+
+def _spread(rows: Tensor) -> float:
+    """Deviation of the rows' mean squares by their mean."""
+    sizes = to_double(rows).square().mean(1)
+    return float(sizes.std(correction=0) / sizes.mean()) if len(sizes) > 1 else np.nan
+
+
+@quiet
+def _rarity(some: FloatArray) -> float:
+    """Median kurtosis of the columns that vary."""
+    squares = np.square(some - some.mean(0))
+    variance = squares.mean(0)
+    found = np.square(squares).mean(0)[variance > 0] / np.square(variance[variance > 0])
+    return float(np.median(found)) if len(found) else np.nan

@@ -1,5 +1,6 @@
 """One pass of a model over what it is given, forward and backward, as a `Recording`."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -22,7 +23,7 @@ from selfnorm.watch._draft import Draft
 from selfnorm.watch._merging import merged
 from selfnorm.watch._scaled import scaled
 from selfnorm.watch._trace import Trace
-from selfnorm.watch._untouched import untouched
+from selfnorm.watch._untouched import own_attributes, untouched
 from selfnorm.watch._wrapped import eager, inner
 
 Loss = Callable[..., Tensor]
@@ -77,13 +78,17 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
         model.train()
         with torch.enable_grad():
             found = _run_all(model, inputs, torch.device(device), devices, loss)
-            trace, rows, outputs, failure = found
+            trace, rows, outputs, failure, lowest = found
     if not rows:
         raise ArgumentError(
             "inputs must hold at least one row; the loader gave none. Check its length."
         )
     drafts = scaled(merged(list(trace.drafts.values()), outputs), outputs)
-    places = {INPUT: INPUT} | {draft.index: place for place, draft in enumerate(drafts)}
+    places = {INPUT: INPUT} | {
+        index: place
+        for place, draft in enumerate(drafts)
+        for index in (draft.index, *draft.stands_for)
+    }
     return Recording(
         model=type(model).__name__,
         layers=tuple(_layers(trace, drafts, places)),
@@ -103,6 +108,13 @@ def _record(model: nn.Module, inputs: object, loss: Loss | None) -> Recording:
         },
         rows=rows,
         failure=failure,
+        idle=trace.idle,
+        unread=tuple(
+            places[draft.index]
+            for draft in drafts
+            if draft.index in trace.unread - {*outputs} and not draft.moments.gradient_count
+        ),
+        lowest_target=lowest,
     )
 
 
@@ -112,15 +124,17 @@ def _run_all(
     device: torch.device,
     devices: set[torch.device],
     loss: Loss | None,
-) -> tuple[Trace, int, tuple[int, ...], str]:
+) -> tuple[Trace, int, tuple[int, ...], str, float]:
     """All batches; on copies of the inputs only if the model writes into them."""
     for copied in (False, True):
         trace, rows, outputs, failure = Trace(model), 0, (), ""
+        lowest = math.nan
         try:
             with seeded(_SEED, devices):
                 for found in batches(inputs):
                     batch = found.prepared(device, copied=copied)
                     rows += batch.rows
+                    lowest = _lowest(batch.target, lowest)
                     outputs, broken = _run(model, trace, batch, loss)
                     failure = failure or broken  # of any batch
         except RuntimeError as error:
@@ -128,7 +142,13 @@ def _run_all(
                 raise
             continue
         break
-    return trace, rows, outputs, failure  # pyright: ignore[reportPossiblyUnboundVariable]
+    return trace, rows, outputs, failure, lowest  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def _lowest(target: object, before: float) -> float:
+    """The smallest number of targets that are floating-point."""
+    found = [float(v.min()) for v in leaves(target) if is_float(v) and v.numel()]
+    return min([*found] if math.isnan(before) else [before, *found], default=before)
 
 
 def _run(
@@ -139,6 +159,8 @@ def _run(
     with trace.watching():
         output = model(*batch.args, **batch.kwargs)
     sources = trace.flow.sources(output)
+    if trace.unread - {*sources}:
+        trace.read.update(trace.flow.sources([own_attributes(m) for m in model.modules()]))
     if loss is None:
         ends = [v for v in leaves(output) if is_float(v) and v.requires_grad]
         starts = [torch.randn_like(end) for end in ends]

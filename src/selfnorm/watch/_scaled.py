@@ -54,4 +54,5 @@ def _as_one(layer: Draft, scale: Draft, factor: float) -> Draft:
         weights=(weights,),
         bias=factor * layer.bias,
         expression=scale.expression,
+        stands_for=(layer.index,),
     )

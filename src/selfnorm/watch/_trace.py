@@ -17,14 +17,24 @@ from torch.overrides import TorchFunctionMode
 
 from selfnorm._given import leaves
 from selfnorm._torch_private import COMPILED
+from selfnorm.init._places import find
 from selfnorm.recording._layer import CURVE, INPUT
-from selfnorm.watch._calls import Call, bound, call_weights, describe, is_float, is_library
+from selfnorm.watch._calls import (
+    Call,
+    bound,
+    call_weights,
+    describe,
+    idle_probability,
+    is_float,
+    is_library,
+    noted,
+)
 from selfnorm.watch._curve import curve_of
 from selfnorm.watch._draft import Draft
-from selfnorm.watch._expressions import normalized, operands, result, same_function
+from selfnorm.watch._expressions import by_hand, operands, result, same_function
 from selfnorm.watch._flow import Alive, Expression, Flow, Parameter
 from selfnorm.watch._gain import terms_square
-from selfnorm.watch._kinds import CHOOSING, PREPARING, plain_name
+from selfnorm.watch._kinds import ALIASING, MAKING, PREPARING, plain_name
 from selfnorm.watch._moments import (
     NO_SAMPLE,
     Accumulator,
@@ -52,6 +62,8 @@ class Trace(TorchFunctionMode):
         self.drafts: dict[tuple[str, str, int], Draft] = {}
         self._layers: list[Draft] = []  # the same, by index
         self.ran: set[str] = set()
+        self.read: set[int] = set()  # indices of layers whose output something reads
+        self.idle: dict[str, float] = {}
         self.used: set[int] = set()  # ids of parameters that a function was called with
         self.input_gradient = Accumulator()
         self.anchors: list[Tensor] = []
@@ -65,6 +77,17 @@ class Trace(TorchFunctionMode):
     @cached_property
     def _names(self) -> dict[int, str]:
         return {id(p): n for n, p in self._model.named_parameters(remove_duplicate=False)}
+
+    @property
+    def unread(self) -> set[int]:
+        """Indices of layers whose output nothing has read so far."""
+        inner = {index for draft in self._layers for index in draft.inputs}
+        return {draft.index for draft in self._layers} - self.read - inner
+
+    @cached_property
+    def _drawn(self) -> frozenset[str]:
+        """Names of the parameters that `initialize_` draws."""
+        return frozenset(slot.place.qualified for slot in find(self._model)[0])
 
     # What is fed in and comes out
 
@@ -138,6 +161,7 @@ class Trace(TorchFunctionMode):
         call = Call("forward", "unknown")
         if not self._light and (name := same_function(args, values[0])):
             call = Call("forward", "activation", name, {"by_hand": True, "inplace": False})
+        self.read.update(before)
         draft = self._record(call, (path, module), before, values[0], (), {}, named=True)
         for value in values:
             self.flow.remember(value, (draft.index,), draft.dim)
@@ -159,23 +183,28 @@ class Trace(TorchFunctionMode):
         given = _tensors(args, kwargs)
         self.used.update(id(v) for v in given if id(v) in self._names)
         tracked = [v for v in given if (known := self.flow.known(v)) and known.sources]
-        if not tracked:
+        name = plain_name(func)
+        if not tracked or name in MAKING:
             return self._derived(given, func(*args, **kwargs))
         before = self.flow.sources(tracked)
         owner = self._stack[-1] if self._stack else ("", self._model)
         call = describe(func, args, kwargs, tracked, owner[1])
         if call is not None and call.role == "activation" and call.activation != "selu":
             call = self._with_curve(call, func, args, kwargs)
-        name = plain_name(func)
+        if p := idle_probability(name, args, kwargs, owner[1]):
+            self.idle[f"{owner[0]}.{name}()".lstrip(".")] = p
+        if name not in ALIASING:
+            self.read.update(before)
         read = None if self._light else operands(name, given, tracked, self.flow)
         output = func(*args, **kwargs)
         if output is None or isinstance(output, int | float | bool | torch.Size | str):
-            self.flow.express(tracked[0], None)  # it may have been written
+            if name == "setitem":
+                self._written(owner, before, tracked, args)
             return output
         made = [v for v in leaves(output) if isinstance(v, Tensor)]
         expression = result(name, read, made[0]) if read and made else None
         if expression is not None:
-            call = self._by_hand(name, call, expression, tracked, made[0])
+            call = by_hand(name, call, expression, tracked, made[0])
         if call is not None and call.role in PREPARING and self._prepares(before, given, tracked):
             call = None
         return self._after(call, owner, before, tracked, args, kwargs, output, expression)
@@ -191,7 +220,9 @@ class Trace(TorchFunctionMode):
     def _origin(self, value: Tensor) -> Parameter | None:
         """The parameter that a tensor is, or is computed from."""
         name = self._names.get(id(value))
-        return self._computed.get(value) if name is None else Parameter(name, tuple(value.shape))
+        if name is None:
+            return self._computed.get(value)
+        return Parameter(name, tuple(value.shape), name in self._drawn)
 
     def _derived(self, given: Sequence[Tensor], output: Any) -> Any:
         """What is computed from a parameter is remembered as that."""
@@ -200,30 +231,31 @@ class Trace(TorchFunctionMode):
             self._computed.put(output, origin)
         return output
 
-    def _by_hand(
+    def _written(
         self,
-        name: str,
-        call: Call | None,
-        expression: Expression,
+        owner: tuple[str, nn.Module],
+        before: tuple[int, ...],
         tracked: Sequence[Tensor],
-        output: Tensor,
-    ) -> Call | None:
-        """What a call is where others before it tell more than its name."""
-        if call is None:
-            whole = expression.values is not None and output.is_floating_point()
-            return Call(name, "unknown") if name in CHOOSING and whole else None
-        if expression.values is not None or output.shape != expression.shape:
-            return call
-        statistics = [v for v in tracked if v.shape != expression.shape]
-        if call.role == "addition":
-            return replace(call, role="scale", settings={**call.settings, "by": "statistic"})
-        kind = normalized(expression, output, statistics) if call.role == "product" else None
-        if kind is None:
-            return call
-        settings = {**call.settings, "by_hand": True}
-        if kind == "softmax":
-            return Call("softmax", "activation", "softmax", settings)
-        return replace(call, role=kind, settings=settings)
+        args: Sequence[Any],
+    ) -> None:
+        """Numbers that are written into a layer's output make another layer of it.
+
+        What comes from layers and is written into a tensor is there from then on.
+        """
+        value: Tensor = args[0]
+        known = self.flow.known(value)
+        by_numbers = len(tracked) == 1 and tracked[0] is value
+        if known is None or not by_numbers or INPUT in before or value.is_leaf:
+            self.flow.remember(value, before, None)
+            return
+        draft = self._record(
+            Call("setitem", "unknown", in_place=True), owner, before, value, args, {},
+            inherited=known.dim,
+        )  # fmt: skip
+        self._layers[before[0]].overwritten_by = draft.index
+        if value.requires_grad:
+            value.register_hook(draft.moments.add_gradient)
+        self.flow.remember(value, (draft.index,), draft.dim)
 
     def _after(
         self,
@@ -245,9 +277,7 @@ class Trace(TorchFunctionMode):
                 same = value.shape == tracked[0].shape
                 self.flow.remember(value, before, dim if same else None, expression)
             return output
-        if call.role == "concatenation":
-            sizes = [float(v.detach().square().mean()) for v in tracked if is_float(v)]
-            call = replace(call, settings={**call.settings, "parts": sizes})
+        call = noted(call, tracked, floats[0], light=self._light)
         draft = self._record(
             call, owner, before, floats[0], args, kwargs, tracked=tracked, inherited=dim
         )
@@ -259,7 +289,8 @@ class Trace(TorchFunctionMode):
         if call.role == "linear" and not self._light:
             given = bound(call.name, args, kwargs)
             self._read_terms(given, tracked[0], first, draft)
-        if not self._light and (call.role == "embedding" or not first.requires_grad):
+        cut = not any(v.requires_grad for v in tracked)  # so that gradients end there
+        if not self._light and cut:
             output = self._anchored(output, first)
             floats[0] = output if isinstance(output, Tensor) else first
         if floats[0].requires_grad:

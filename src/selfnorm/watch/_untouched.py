@@ -52,6 +52,11 @@ def untouched(
                     tensor.copy_(before)
 
 
+def own_attributes(module: nn.Module) -> list[object]:
+    """What a module has besides what torch gives every module."""
+    return [value for name, value in vars(module).items() if name not in _TORCHS]
+
+
 def _held(module: nn.Module) -> dict[str, tuple[object, object]]:
     """A module's attributes but torch's own, each with a copy of what it holds if it can hold."""
     return {

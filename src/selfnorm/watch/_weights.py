@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from selfnorm.init._layers import Weight, entries
 from selfnorm.recording import Weights
@@ -28,13 +30,15 @@ def module_weights(module: nn.Module, path: str, *, light: bool = False) -> tupl
         if entry.name in {"bias_k", "bias_v"} or not tensor.is_floating_point():
             continue
         name = f"{path}.{entry.name}" if path else entry.name
-        found.append(_measure(name, tensor, entry, light=light))
+        weights = _measure(name, tensor, entry, light=light)
+        found.append(replace(weights, computed="" if light else _computed(module, entry.name)))
     return tuple(found)
 
 
-def matrix_weights(weight: Tensor, name: str) -> Weights:
+def matrix_weights(weight: Tensor, known: Parameter) -> Weights:
     """Those of a matrix that a function multiplies with; units are its rows."""
-    return _measure(name, weight.detach(), Weight(name))
+    measured = _measure(known.name, weight.detach(), Weight(known.name))
+    return replace(measured, drawn=known.drawn)
 
 
 def product_weights(found: Product, known: Parameter) -> Weights:
@@ -42,7 +46,7 @@ def product_weights(found: Product, known: Parameter) -> Weights:
     view = found.view.detach()
     entry = Weight(known.name, fan_in=found.fan_in, views=lambda _: [view])
     measured = _measure(known.name, found.weight, entry)
-    return replace(measured, shape=known.shape)
+    return replace(measured, shape=known.shape, drawn=known.drawn)
 
 
 def module_bias(module: nn.Module) -> FloatArray:
@@ -66,6 +70,7 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
     omega: list[FloatArray] = []
     tau: list[FloatArray] = []
     fan_in, most = 1, 1
+    fan_ins: list[int] = []
     for group in entry.groups(held):
         view, dims = group.view, group.dims
         wide = torch.promote_types(view.dtype, torch.float32)  # float64 would copy the weight
@@ -73,10 +78,12 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
         size = torch.linalg.vector_norm(view, dim=dims, dtype=wide)
         scale = group.fan_in / group.terms
         tau.append(to_double(size).square().flatten().numpy() * scale)
+        fan_ins.append(group.fan_in)
         if group.terms >= most:
             fan_in, most = group.fan_in, group.terms
     if not omega:
         omega, tau = [np.zeros(1)], [np.zeros(1)]
+    shape, zeros = (float("nan"), 0.0) if light else _shape_of(held)
     return Weights(
         name=name,
         shape=tuple(tensor.shape),
@@ -84,16 +91,28 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
         tau=np.concatenate(tau),
         fan_in=fan_in,
         terms=most,
-        kurtosis=float("nan") if light else _kurtosis(held),
+        kurtosis=shape,
+        zeros=zeros,
+        fan_ins=tuple(fan_ins) if len(set(fan_ins)) > 1 else (),
         frozen=not tensor.requires_grad,
         gram_error=gram_size(entry.matrices(held)) if held.ndim > 1 else float("nan"),
     )
 
 
-def _kurtosis(tensor: Tensor) -> float:
+def _shape_of(tensor: Tensor) -> tuple[float, float]:
+    """Kurtosis, and the share of zeros, of a sample."""
     flat = tensor.flatten()
     some = to_double(flat[:: max(1, flat.numel() // _SAMPLE)]).numpy()
-    return kurtosis(some) if some.size else float("nan")
+    return (kurtosis(some), float(np.mean(some == 0))) if some.size else (float("nan"), 0.0)
+
+
+def _computed(module: nn.Module, name: str) -> str:
+    """What computes a weight: a parametrization, or a hook of the older kind."""
+    if parametrize.is_parametrized(module, name):
+        parts = cast("nn.ModuleDict", module.parametrizations)[name]
+        return " and ".join(type(part).__name__.strip("_") for part in parts.children())
+    kinds = {f"{name}_mask": "prune", f"{name}_g": "weight_norm", f"{name}_u": "spectral_norm"}
+    return next((kind for left, kind in kinds.items() if hasattr(module, left)), "")
 
 
 def padding_share(

@@ -4,12 +4,26 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from selfnorm.recording import Layer, Weights
 
 _CUT = 0.7737413
 """Variance of a standard normal distribution that is cut at two deviations."""
 _KURTOSES = {"uniform": (0.0, 2.08), "cut": (2.08, 2.7), "normal": (2.7, 1e9), "any": (0.0, 1e9)}
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1, "LSTMCell": 4, "GRUCell": 3, "RNNCell": 1}
+_GAINS = {
+    2**0.5: "the gain of ReLU", 5 / 3: "the gain of tanh", 0.75: "torch's gain for SELU",
+    0.01: "a gain of 0.01, as of policy heads", 0.1: "a gain of 0.1", 0.5: "a gain of 0.5",
+    2.0: "a gain of 2",
+}  # fmt: skip
+_BLOCKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 36, 48)
+_PRUNED = 0.02
+_COPIES = 0.1  # of LeCun's deviation of omega
+_SPREAD = 6.0
+_MEANS = 0.05  # of the squares, those of the mean
+_EXACT = 1e-5
+_FREE = {"WeightNorm"}  # takes any weights
 
 
 class Culprit(NamedTuple):
@@ -22,21 +36,89 @@ class Culprit(NamedTuple):
 
 def culprit(weights: Weights, layer: Layer) -> str | None:
     """The name of the likeliest initialization; None if none that is known fits."""
+    if (named := _evident(weights)) is not None:
+        return named
     tau = float(weights.tau.mean())
-    if tau == 0:
-        return "zeros"
     best: tuple[float, str] | None = None
     for candidate in _candidates(weights, layer):
-        expected = candidate.variance * weights.fan_in
+        away = abs(math.log(tau / (candidate.variance * weights.mean_fan_in)))
+        if candidate.shape == "any":  # exact by construction
+            if away < _EXACT:
+                return candidate.name
+            continue
         low, high = _KURTOSES[candidate.shape]
         fits = weights.count < 500 or math.isnan(weights.kurtosis) or low < weights.kurtosis < high
-        away = abs(math.log(tau / expected))
         allowed = max(5 * math.sqrt(2 / weights.count), 0.01)
-        if candidate.shape == "any":
-            allowed = 1e-4  # exact by construction
         if fits and away < allowed and (best is None or away < best[0] / 2):
             best = (away, candidate.name)
     return best[1] if best else None
+
+
+def _evident(weights: Weights) -> str | None:
+    """What the weights themselves show, whatever their size."""
+    tau = float(weights.tau.mean())
+    if tau == 0:
+        return "zeros"
+    if np.isnan(weights.kurtosis) and weights.count > 1 and np.ptp(weights.tau) <= 1e-6 * tau:
+        return f"one value for all, {float(weights.omega[0]) / weights.fan_in:.3g}"
+    uniform = abs(math.log(3 * tau / weights.fan_in)) < 5 / math.sqrt(weights.count)
+    if is_one_sided(weights):
+        return "uniform in [0, 1]" if uniform else "a mean that is not 0"
+    if is_pruned(weights) and (pruned := _pruned(weights, tau)):
+        return pruned
+    return f"{weights.computed}, which decides the size" if is_bound(weights) else None
+
+
+def is_bound(weights: Weights) -> bool:
+    """Whether what computes a weight decides its size, so that no initialization does."""
+    return bool(weights.computed) and weights.computed not in _FREE
+
+
+def is_one_sided(weights: Weights) -> bool:
+    """Whether the weights' own mean, which LeCun's do not have, is a good part of their size."""
+    tau = float(weights.tau.mean())
+    units = len(weights.omega) if weights.omega.std() > _COPIES * math.sqrt(tau) else 1
+    total = abs(float(weights.omega.mean()))
+    return total > 1 + _SPREAD / math.sqrt(units) and total**2 > _MEANS * weights.fan_in * tau
+
+
+def is_pruned(weights: Weights) -> bool:
+    """Whether many weights are 0."""
+    return _PRUNED < weights.zeros < 1
+
+
+def is_trained(weights: Weights) -> bool:
+    """Whether units differ more in size than those that are drawn alike: training moved them."""
+    terms, units = weights.terms, len(weights.tau)
+    tau = float(weights.tau.mean())
+    alike = weights.mean_fan_in == weights.fan_in  # else phases differ
+    if not alike or units < 8 or terms < 2 or tau <= 0 or not math.isfinite(weights.kurtosis):
+        return False
+    drawn = max(weights.kurtosis - 1, 0.0) / terms  # variance of a unit's tau by its square
+    found = float(weights.tau.var()) / tau**2
+    return found > drawn * (1 + _SPREAD * math.sqrt(2 / units)) + 1e-6
+
+
+def unknown(weights: Weights) -> str:
+    """What can be said of a size that no known initialization gives."""
+    tau = float(weights.tau.mean())
+    if is_trained(weights):
+        how = "shrunk, as by weight decay" if tau < 1 else "grown, as by training"
+        return f"{how}: its units differ more than those that are drawn alike"
+    deviation, gain = math.sqrt(tau / weights.fan_in), math.sqrt(tau)
+    return (
+        f"its cause is unknown: a deviation of {deviation:.3g} that was chosen, LeCun's weights "
+        f"with a gain of {gain:.3g}, weight decay or training"
+    )
+
+
+def _pruned(weights: Weights, tau: float) -> str | None:
+    """Weights of which some were set to 0: are the others LeCun's?"""
+    left = tau / (1 - weights.zeros) if weights.zeros < 1 else math.nan
+    allowed = 5 * math.sqrt(2 / max(weights.count * (1 - weights.zeros), 1))
+    if not abs(math.log(left)) < max(allowed, 0.1):
+        return None
+    return f"LeCun's, of which {weights.zeros:.0%} were set to 0 (pruned, masked, sparse)"
 
 
 def _candidates(weights: Weights, layer: Layer) -> Iterator[Culprit]:
@@ -52,15 +134,15 @@ def _candidates(weights: Weights, layer: Layer) -> Iterator[Culprit]:
     for name, square in (("LeCun's", 1), ("He's", 2)):
         cut = f"{name}, cut at two deviations without correction"
         yield Culprit(cut, square * _CUT / columns, "cut")
-    if weights.shape[0] > columns:
-        yield Culprit("orthogonal_, of more rows than columns", 1 / weights.shape[0], "any")
-    gained = 2 / max(weights.shape[0], columns)
-    yield Culprit("orthogonal_ with the gain of ReLU", gained, "any")
+    yield from _orthogonal(weights)
+    yield from _mistaken(weights)
     yield from _fixed()
 
 
 def _fans(weights: Weights) -> tuple[int, int]:
     """fan_out and fan_in as torch counts them, from the shape alone."""
+    if len(weights.shape) < 2:
+        return 1, weights.fan_in
     field = math.prod(weights.shape[2:])
     return weights.shape[0] * field, weights.shape[1] * field
 
@@ -103,12 +185,41 @@ def _xavier(rows: int, columns: int) -> Iterator[Culprit]:
             yield Culprit(name.format(kind), 2 * square / (rows + columns), kind)
 
 
+def _orthogonal(weights: Weights) -> Iterator[Culprit]:
+    """Orthogonal weights have exactly this size."""
+    if len(weights.shape) < 2:
+        return
+    units, columns = weights.shape[0], math.prod(weights.shape[1:])
+    if units > columns:
+        yield Culprit("orthogonal_, of more rows than columns", 1 / units, "any")
+    for gain, name in _GAINS.items():
+        yield Culprit(f"orthogonal_ with {name}", gain**2 / max(units, columns), "any")
+
+
+def _mistaken(weights: Weights) -> Iterator[Culprit]:
+    """Formulas that people write themselves, and what is often taken for another."""
+    n, (rows, columns) = weights.fan_in, _fans(weights)
+    yield Culprit("a deviation of 1/fan_in, which is LeCun's variance", n**-2.0, "normal")
+    yield Culprit("limits of 1/fan_in", n**-2.0 / 3, "uniform")
+    yield Culprit("a variance of 1/sqrt(fan_in), which is LeCun's deviation", n**-0.5, "normal")
+    if n != columns:
+        yield Culprit("limits of 1/sqrt(fan_in), as torch's default has", 1 / (3 * n), "uniform")
+    if rows not in {n, columns}:
+        yield Culprit("limits of 1/sqrt(fan_out)", 1 / (3 * rows), "uniform")
+    yield Culprit("a deviation of 1/sqrt(numel)", 1 / weights.count, "normal")
+    yield Culprit("a deviation of 0.5/sqrt(numel)", 0.25 / weights.count, "normal")
+
+
 def _fixed() -> Iterator[Culprit]:
     """The same deviation or limits for every layer."""
     for deviation, whose in ((0.02, "BERT's and GPT's"), (0.01, "AlexNet's"), (1.0, "randn")):
         name = f"normal of deviation {deviation:g}"
         yield Culprit(f"{name}, {whose}", deviation**2, "normal")
         yield Culprit(f"{name}, cut at two", _CUT * deviation**2, "cut")
+    for blocks in _BLOCKS:
+        name = f"normal of deviation 0.02/sqrt({2 * blocks}), GPT-2's of {blocks} blocks"
+        yield Culprit(name, 0.02**2 / (2 * blocks), "normal")
+    for deviation in (0.05, 0.1, 0.001):
+        yield Culprit(f"normal of deviation {deviation:g}", deviation**2, "normal")
     for limit in (0.05, 0.1, 1.0):
         yield Culprit(f"uniform in [-{limit:g}, {limit:g}]", limit**2 / 3, "uniform")
-    yield Culprit("uniform in [0, 1]", 1 / 3, "any")

@@ -6,10 +6,16 @@ import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._registry import rule
-from selfnorm.recording import Features, Recording
+from selfnorm.recording import Features, Layer, Recording
+from selfnorm.theory import THEOREM_1, selu_constants
 
 _FEW = 32
 _NOISE = 5.0
+_SEEN = 20
+"""How often a feature is to be seen before one that never changes says something."""
+_SPREAD = 0.8
+_PADDED = 0.1
+_STEEPEST = selu_constants().saturation  # lambda alpha
 
 
 @rule("input-not-standardized")
@@ -48,7 +54,8 @@ def constant_feature(recording: Recording) -> Iterator[Finding]:
     for features in recording.features:
         size = features.variance + features.mean * features.mean
         constant = features.variances <= 1e-12 * max(size, 1e-30)
-        if features.rows < _FEW or not constant.any():
+        rare = features.rows < _SEEN * features.rarity  # more rows would show them change
+        if features.rows < _FEW or not constant.any() or rare:
             continue
         layer = recording.layers[features.reader]
         share = float(constant.mean())
@@ -63,6 +70,32 @@ def constant_feature(recording: Recording) -> Iterator[Finding]:
             f"A constant feature has no variance to give: the first layer's is that share, "
             f"{share:.0%}, too small, or a bias (Klambauer et al. 2017, Eq. 3).",
             "Drop these features.",
+        )
+
+
+@rule("heavy-tailed-input")
+def heavy_tailed_input(recording: Recording) -> Iterator[Finding]:
+    """Rows of very different size, which standardized features hide."""
+    for features in recording.features:
+        shared = np.nan_to_num(features.correlation_size) ** 2
+        chance = np.sqrt(2 / len(features.means) + 2 * shared)
+        layer = recording.layers[features.reader]
+        first = next((r for r in recording.followers(layer) if r.activation == "selu"), None)
+        small = first is not None and not THEOREM_1.holds("variance", first.variance)
+        if not features.row_spread > _SPREAD + 2 * chance or first is None or not small:
+            continue
+        yield Finding(
+            "heavy-tailed-input",
+            "warning",
+            layer.module,
+            f"the rows' mean squares differ: their deviation is {features.row_spread:.2g} times "
+            f"their mean; variance {first.variance:.3g} behind {first.name}",
+            f"rows of about one size: {chance:.2g} for so many normal features",
+            "Weights keep the size of each row. Where a few rows are very large, features of "
+            "variance 1 leave all others small (Klambauer et al. 2017, section 2, take the inputs "
+            "of a unit as many and alike).",
+            "Bring features near a normal distribution: the logarithm of positive ones, or "
+            "sklearn.preprocessing.QuantileTransformer(output_distribution='normal').",
         )
 
 
@@ -92,20 +125,50 @@ def embedding_variance(recording: Recording) -> Iterator[Finding]:
     for layer in recording.of("embedding"):
         readers = recording.readers(layer)
         end = readers[0] if len(readers) == 1 and readers[0].role == "scale" else layer
+        zeros = float(layer.settings.get("zeros", 0.0))
         size, tau = end.second_moment, layer.tau
-        scaled = tau * size / layer.second_moment if layer.second_moment else tau
-        if 0.5 <= size <= 2 or 0.5 <= scaled <= 2 or not recording.hidden(layer):
+        of_rows = tau * size / layer.second_moment if layer.second_moment else tau
+        if not recording.hidden(layer) or 0.5 <= size <= 2:
             continue
+        if 0.5 <= of_rows <= 2 and not _is_bag(layer):  # what is padding is told elsewhere
+            continue
+        summed = 0.5 <= of_rows <= 2
         yield Finding(
             "embedding-variance",
             "error" if not 0.1 <= size <= 10 else "warning",
             layer.module,
-            f"embedded values have second moment {size:.3g}",
+            f"embedded values have second moment {size:.3g}"
+            + (f": of rows of {tau:.3g}, in bags" if summed else "")
+            + (f", {zeros:.0%} of them zeros" if zeros > _PADDED else ""),
             "mean 0 and variance 1",
             "An embedding is the input of the first layer, which takes mean 0 and variance 1 "
-            "(Klambauer et al. 2017, section 3).",
-            "selfnorm.init.initialize_(model), or multiply by sqrt(embedding_dim) if its weights "
-            "are tied to a decoder.",
+            "(Klambauer et al. 2017, section 3); a bag of L rows sums to variance L, and averages "
+            "to 1/L.",
+            f"Multiply it by {size**-0.5:.3g}, or sum each bag and divide by the square root of "
+            "its length."
+            if summed
+            else "selfnorm.init.initialize_(model), or multiply by sqrt(embedding_dim) if its "
+            "weights are tied to a decoder.",
+        )
+
+
+@rule("padded-rows")
+def padded_rows(recording: Recording) -> Iterator[Finding]:
+    """Rows of zeros, as a padding index gives them."""
+    for layer in recording.of("embedding"):
+        zeros = float(layer.settings.get("zeros", 0.0))
+        if not zeros > _PADDED or not recording.hidden(layer):
+            continue
+        yield Finding(
+            "padded-rows",
+            "note",
+            layer.module,
+            f"{zeros:.0%} of the rows that {layer.name} gives are zeros: padding",
+            "few",
+            "A row of zeros stays 0 through layers without bias; it takes its share from the "
+            f"variance, and where SELU's input is 0 its slope is {_STEEPEST:.4g}, so that the "
+            "gradients of these rows grow (derivative of Klambauer et al. 2017, Eq. 2).",
+            "Leave padded rows out of the loss and of pooling, or judge batches without padding.",
         )
 
 
@@ -141,6 +204,9 @@ def _likely(features: Features) -> str:
         return ": bytes of images, not scaled"
     if low >= 0 and 0.5 < high <= 1:
         return ": scaled to [0, 1], not standardized"
+    largest = max(abs(low), abs(high))
+    if largest * largest > 0.5 * features.rows * float(features.variances.max()):
+        return f": one value, {high if high == largest else low:.3g}, makes it"
     if features.variances.max() > 1e3 * max(float(np.median(features.variances)), 1e-12):
         return ": columns in their own units"
     return ""
@@ -156,3 +222,7 @@ def _remedy(features: Features) -> str:
         "Standardize every feature on the training data: selfnorm.nn.Standardize in front of the "
         "model, or in the data's pipeline (sklearn's StandardScaler, torchvision's Normalize)."
     )
+
+
+def _is_bag(layer: Layer) -> bool:
+    return "bag" in layer.kind.lower()

@@ -2,33 +2,25 @@
 
 import math
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
-from selfnorm.auditing._predict import STANDARD, predict
-from selfnorm.auditing._rules._gains import alignment
+from selfnorm.auditing._rules._placing import gradient_place, place
 from selfnorm.auditing._rules._registry import rule
-from selfnorm.auditing._rules._weights import is_wrong, weighted
+from selfnorm.auditing._rules._weights import weighted
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import WEIGHTED
+from selfnorm.recording._rightness import is_mean_off, is_variance_off
 from selfnorm.theory import THEOREM_1, SELUForm, gradient_gain
 
 _JUDGED_ELSEWHERE = {"linear", "embedding", "recurrent", "attention", "pooling", "concatenation"}
 """Roles that a rule of their own judges, or that SELU follows."""
-Place = Literal["weights", "alignment", "input", "correlation", "structure"]
 
-# Calibrated together with the factors below (2 and 4 of the variance, 0.3 of the mean, 5 of the
-# gradient): wide enough that benchmarks/false_alarms.py, 3,900 audits of right networks of 5 kinds,
-# 2 to 64 layers and 16 to 2,048 units, finds no fault, and narrow enough for every network of
-# tests/auditing/test_mistakes.py. Whoever changes one runs both.
-VARIANCE_NOISE = 4.0
-"""Deviations of log variance allowed for layers of width n: this times sqrt(1/n + 1/rows)."""
-MEAN_NOISE = 2.0
 GRADIENT_NOISE = 2.0
-"""The same of the mean, and of the gradient's logarithm, where each layer adds 1/n."""
+_NATURAL = 2.0
+"""Deviations of the gradient's logarithm, where each layer adds 1/n; see `_rightness`."""
 
 
 @rule("non-finite")
@@ -57,7 +49,7 @@ def variance_drift(recording: Recording) -> Iterator[Finding]:
         return
     first = wrong[0]
     worst = max(wrong, key=_distance)
-    place = _place(recording, first)
+    found = place(recording, first)
     severity: Severity = "error" if _distance(worst) > math.log(4) else "warning"
     last = received[-1]
     course = f", {last.variance:.3g} at the last of {len(received)}" if last is not first else ""
@@ -68,25 +60,8 @@ def variance_drift(recording: Recording) -> Iterator[Finding]:
         f"{len(wrong)} of {len(received)} layers pass on something else than mean 0, variance 1: "
         f"mean {first.mean:+.3g}, variance {first.variance:.3g} behind {first.name}{course}",
         _expectation(first),
-        {
-            "weights": "Placed: the weights. Their omega, tau and biases alone make the theory "
-            "expect this (Klambauer et al. 2017, Eq. 4 and 5).",
-            "alignment": "Placed: alignment. Weights of the right size amplify the directions in "
-            "which their inputs vary together (aligned-weights).",
-            "input": "Placed: the input. It is not standardized, and the layers carry that on "
-            "(Klambauer et al. 2017, section 3).",
-            "correlation": "Placed: correlation. Units that move together add up instead of "
-            "averaging out (Klambauer et al. 2017, supplement on dependent inputs).",
-            "structure": "Placed: the structure. Weights and input are right, and what stands "
-            "between them (activation, dropout, addition, pooling) is not.",
-        }[place],
-        {
-            "weights": "selfnorm.init.initialize_(model).",
-            "alignment": "Mend aligned-weights.",
-            "input": "Standardize the input.",
-            "correlation": "Decorrelate the input, or widen the first layers.",
-            "structure": "See the other findings; selfnorm.convert(model) mends most of them.",
-        }[place],
+        found.why,
+        found.fix,
     )
 
 
@@ -106,7 +81,7 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
     if dead and _starts_at_zero(recording, dead):
         return
     if dead:
-        yield _gradient_finding(dead[0], 0.0, len(hidden) + len(dead))
+        yield _gradient_finding(recording, dead[0], 0.0, len(hidden) + len(dead))
         return
     if len(hidden) < 2:
         return
@@ -119,7 +94,7 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
     grown = math.log(first.gradient_norm) - math.log(last.gradient_norm)  # the ratio may be 0
     away = max(grown - natural, -grown)
     if away > math.log(5) + noise:
-        yield _gradient_finding(first, ratio, depth)
+        yield _gradient_finding(recording, first, ratio, depth)
 
 
 @rule("dead-units")
@@ -212,11 +187,6 @@ def _is_masked(recording: Recording, layer: Layer) -> bool:
     )
 
 
-def off_by_chance(width: float, rows: float) -> float:
-    """How far a right layer's log variance strays from 0."""
-    return VARIANCE_NOISE * math.sqrt(1 / max(width, 1) + 1 / max(rows, 1))
-
-
 def _received(recording: Recording) -> Iterator[Layer]:
     """The layers, other than the input's, that a layer with weights reads; each once."""
     seen: set[int] = set()
@@ -231,11 +201,10 @@ def _received(recording: Recording) -> Iterator[Layer]:
 
 
 def _off(layer: Layer, rows: int) -> bool:
-    chance = off_by_chance(_width(layer), rows)
-    if layer.variance <= 0 or abs(math.log(layer.variance)) > math.log(2) + chance:
-        return True
-    limit = 0.3 + MEAN_NOISE * math.sqrt(1 / _width(layer) + 1 / max(rows, 1))
-    return abs(layer.mean) > limit * math.sqrt(max(layer.variance, 1))
+    width = _width(layer)
+    return is_variance_off(layer.variance, width, rows) or is_mean_off(
+        layer.mean, layer.variance, width, rows
+    )
 
 
 def _distance(layer: Layer) -> float:
@@ -244,36 +213,6 @@ def _distance(layer: Layer) -> float:
 
 def _width(layer: Layer) -> int:
     return max(len(layer.unit_means), 1)
-
-
-def _place(recording: Recording, layer: Layer) -> Place:
-    """Where the cause lies: what would the theory expect, and what of a standard input?"""
-    if layer.variance > 1 and alignment(recording) is not None:
-        return "alignment"
-    near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
-    wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
-    before = recording.before(layer)
-    used = {w.name for found in before for w in found.weights}
-    biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in before)
-    if near and (wrong & used or biased) and not _kept_from_a_standard_input(recording, layer):
-        return "weights"
-    if near and any(not 0.5 <= f.variance + f.mean * f.mean <= 2 for f in recording.features):
-        return "input"
-    if not near and any(f.correlation_size > 0.3 for f in recording.features):
-        return "correlation"
-    return "structure"
-
-
-def _kept_from_a_standard_input(recording: Recording, layer: Layer) -> bool:
-    """Whether the theory expects a right variance there if the input were right."""
-    found = predict(recording.layers, STANDARD)[layer.index].predicted
-    return found is not None and abs(math.log(max(float(found.variance), 1e-30))) < math.log(2)
-
-
-def _agree(layer: Layer, expected: float) -> bool:
-    if expected <= 0 or layer.variance <= 0:
-        return layer.variance <= 0
-    return abs(math.log(layer.variance) - math.log(expected)) < 0.5
 
 
 def _expectation(layer: Layer) -> str:
@@ -285,16 +224,18 @@ def _expectation(layer: Layer) -> str:
     )
 
 
-def _gradient_finding(layer: Layer, ratio: float, depth: int) -> Finding:
-    growing = ratio > 1
+def _gradient_finding(recording: Recording, layer: Layer, ratio: float, depth: int) -> Finding:
+    found = gradient_place(recording, layer)
+    natural = gradient_gain() ** (depth / 2)
+    grows = f"; SELU alone makes it {natural:.3g} times as large" if natural > _NATURAL else ""
     return Finding(
         "gradient-drift",
         "error" if ratio == 0 or abs(math.log(ratio)) > math.log(1000) else "warning",
         layer.module,
         f"the gradient at the first of {depth} activations is {ratio:.2g} times that at the last",
-        f"about the same size; {math.sqrt(gradient_gain()):.4g} a layer for SELU without dropout",
+        f"about the same size{grows}",
         "A layer multiplies the gradient's second moment by tau E f'^2, so small errors "
-        + ("explode" if growing else "vanish")
-        + " with depth (Schoenholz et al. 2017, chi_1).",
-        "See the findings on weights and dropout; they set that factor.",
+        + ("explode" if ratio > 1 else "vanish")
+        + f" with depth (Schoenholz et al. 2017, chi_1). {found.why}",
+        found.fix,
     )

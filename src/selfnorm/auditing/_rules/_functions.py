@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.recording import Layer, Recording
+from selfnorm.recording._recording import WEIGHTED
 from selfnorm.theory import selu_constants
 
 _HALVES = {"float16", "bfloat16"}
@@ -16,7 +17,15 @@ def wrong_activation(recording: Recording) -> Iterator[Finding]:
     for layer in recording.of("activation"):
         followers = recording.followers(layer)
         gates = followers and all(f.role in {"product", "attention"} for f in followers)
-        if layer.activation == "selu" or not recording.hidden(layer) or gates:
+        if not recording.hidden(layer) or gates or not followers:
+            continue
+        origin = recording.origin(layer)
+        before = origin if origin is not None and origin.role == "activation" else None
+        by_hand = layer.settings.get("by_hand") and not any(f.role in WEIGHTED for f in followers)
+        if (layer.activation == "selu" and before is None) or by_hand:
+            continue
+        if before is not None:
+            yield _doubled(layer, before)
             continue
         yield Finding(
             "wrong-activation",
@@ -27,8 +36,25 @@ def wrong_activation(recording: Recording) -> Iterator[Finding]:
             "SELU, which has mean 0 and variance 1 as a stable fixed point",
             "Only an activation with the right slopes on both sides pulls mean and variance back "
             "to (0, 1) (Klambauer et al. 2017, section 2 and theorem 1).",
-            "selfnorm.convert(model), or selfnorm.nn.SELU() in its place.",
+            "selfnorm.nn.SELU() in its place."
+            if layer.settings.get("by_hand")
+            else "selfnorm.convert(model), or selfnorm.nn.SELU() in its place.",
         )
+
+
+def _doubled(layer: Layer, origin: Layer) -> Finding:
+    """An activation behind an activation."""
+    return Finding(
+        "wrong-activation",
+        "error" if origin.activation == "selu" != layer.activation else "warning",
+        layer.module,
+        f"{layer.activation} stands behind {origin.activation} ({origin.name}); its output has "
+        f"mean {layer.mean:+.3g} and variance {layer.variance:.3g}",
+        "one activation between two layers with weights",
+        "Mean 0 and variance 1 are the fixed point of one SELU behind a sum of normal terms, and "
+        "of no other function (Klambauer et al. 2017, section 2 and theorem 1).",
+        f"Take {layer.name} out.",
+    )
 
 
 @rule("missing-activation")
@@ -40,6 +66,8 @@ def missing_activation(recording: Recording) -> Iterator[Finding]:
         followers = recording.followers(layer)
         nexts = [f for f in followers if f.role == "linear"]
         if not nexts or any(f.role == "addition" for f in followers):  # the stem of residual blocks
+            continue
+        if all(_is_factor(layer, behind) for behind in nexts):
             continue
         yield Finding(
             "missing-activation",
@@ -111,6 +139,13 @@ def half_precision(recording: Recording) -> Iterator[Finding]:
             "selfnorm.nn.SELU(), not in place: it keeps its input, and its slope is exact; keep "
             "pre-activations near variance 1.",
         )
+
+
+def _is_factor(layer: Layer, behind: Layer) -> bool:
+    """Whether two products of one `forward` are a matrix of low rank, in two factors."""
+    width = 2 * len(layer.unit_means)
+    narrow = all(width <= w.fan_in for w in layer.weights) and width <= len(behind.unit_means)
+    return layer.module == behind.module and narrow and not (len(layer.bias) or len(behind.bias))
 
 
 def _depthwise(layer: Layer) -> bool:

@@ -12,6 +12,8 @@ from selfnorm.recording import Recording
 
 Rule = Callable[[Recording], Iterable[Finding]]
 _RULES: dict[str, Rule] = {}
+_TELLS, _TOLD = {"selu-without-lecun"}, {"wrong-init", "weight-drift"}
+"""One cause is told once: of the whole model, and not of each weight again."""
 
 
 def rule(name: str) -> Callable[[Rule], Rule]:
@@ -97,5 +99,11 @@ def judge(recording: Recording, rules: dict[str, Rule]) -> Iterator[Finding]:
     """All findings: errors first, and causes before their effects."""
     with np.errstate(all="ignore"):  # what is judged may be infinite, or no number
         found = [finding for function in rules.values() for finding in function(recording)]
+    told = {name for finding in found for name in finding.covers if finding.rule in _TELLS}
+    found = [f for f in found if not (f.rule in _TOLD and f.module in told and _is_bad(f))]
     for severity in SEVERITIES:
         yield from (finding for finding in found if finding.severity == severity)
+
+
+def _is_bad(finding: Finding) -> bool:
+    return finding.severity != "note"

@@ -26,8 +26,10 @@ def leftover_normalization(recording: Recording) -> Iterator[Finding]:
             "no normalization layer",
             "With SELU, normalization is not needed; with it the statistics of the batch, and "
             "their noise, are back (Klambauer et al. 2017, section 1).",
-            "selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, or "
-            "removes it, and keeps the weights.",
+            "Take it out."
+            if layer.kind.endswith("()")
+            else "selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, "
+            "or removes it, and keeps the weights.",
         )
 
 
@@ -98,7 +100,9 @@ def zero_padding(recording: Recording) -> Iterator[Finding]:
             "a small share: large maps, or no padding",
             f"A sum with {share:.0%} zeros has {1 - share:.0%} of the variance, least at the "
             "border (counted; Klambauer et al. 2017, Eq. 3).",
-            "padding_mode='reflect' or 'circular', less padding, or fewer strides before it.",
+            "Begin with a larger map: a Linear layer and Unflatten, or a smaller kernel."
+            if "ransp" in layer.kind
+            else "padding_mode='reflect' or 'circular', less padding, or fewer strides before it.",
         )
 
 

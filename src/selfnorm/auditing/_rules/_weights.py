@@ -1,28 +1,31 @@
 """Weights and biases: are they LeCun's, and if not, whose?"""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.stats import chi2
 
 from selfnorm.auditing._finding import Finding, Severity
-from selfnorm.auditing._rules._culprits import culprit
+from selfnorm.auditing._rules._culprits import (
+    culprit,
+    is_bound,
+    is_one_sided,
+    is_pruned,
+    is_trained,
+    unknown,
+)
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._recording import WEIGHTED
+from selfnorm.recording._rightness import KEPT, gain_interval, is_wrong
 from selfnorm.theory import THEOREM_1, fixed_point
 from selfnorm.theory._types import FloatArray
 
-_LEVEL = 1e-6
-"""How often chance alone puts a LeCun-normal layer outside the interval.
-
-An audit of a thousand layers asks a thousand times; so it is wrong once in a thousand such audits.
-"""
-_SMALL = 32
-_KEPT = 0.25
-"""The largest tolerance that `selfnorm.optim.keep_orthogonal` chooses; tau is as near to 1."""
-
+_SMALL, _LISTED = 32, 4
+_SAME, _APART = 0.95, 0.5  # correlations
+_LARGE, _TOO_LARGE = 0.1, 0.5  # biases
+_OLD = {"weight_norm": "remove_weight_norm(layer)", "spectral_norm": "remove_spectral_norm(layer)"}
 _VANISHED = 1e-6
 _vanishing = {"tau": 0.0}  # the largest tau that was seen to make the variance vanish
 
@@ -36,32 +39,23 @@ _NARROWING = (
 )
 
 
-def gain_interval(weights: Weights) -> tuple[float, float]:
-    """Where the mean sum of squares lies for LeCun-normal weights: chi-square, at level 1e-6."""
-    low, high = chi2.ppf([_LEVEL / 2, 1 - _LEVEL / 2], weights.count) / weights.count
-    return float(low), float(high)
-
-
 def weighted(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
     """Every weight once, with the first layer that uses it."""
-    seen: set[str] = set()
+    for layer, weights, first in _uses(recording):
+        if first is None:
+            yield layer, weights
+
+
+def _uses(recording: Recording) -> Iterator[tuple[Layer, Weights, tuple[Layer, Weights] | None]]:
+    """Every weight for each fan-in that it is used with, beside its first use if that differs."""
+    seen: dict[str, dict[int, tuple[Layer, Weights]]] = {}
     for layer in recording.layers:
         if layer.role in WEIGHTED:
             for weights in layer.weights:
-                if weights.name not in seen:
-                    seen.add(weights.name)
-                    yield layer, weights
-
-
-def is_wrong(weights: Weights) -> bool:
-    """Whether their size is neither LeCun's by chance, nor theorem 1's, nor orthogonal ones'."""
-    tau = float(weights.tau.mean())
-    if not np.isfinite(tau) or THEOREM_1.holds("tau", tau):
-        return False  # `non-finite` tells of the others
-    if weights.gram_error <= _KEPT:
-        return False
-    low, high = gain_interval(weights)
-    return not low <= tau <= high
+                uses = seen.setdefault(weights.name, {})
+                if weights.fan_in not in uses:
+                    yield layer, weights, next(iter(uses.values()), None)
+                    uses[weights.fan_in] = (layer, weights)
 
 
 def _wrong(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
@@ -70,8 +64,18 @@ def _wrong(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
     aligned = alignment(recording) if wrong else None
     excess = aligned.excess if aligned is not None else {}
     for layer, weights in wrong:
-        if not excess.get(layer.index, 0.0) > layer.tau > 1:
+        grown = excess.get(layer.index, 0.0) > layer.tau > 1
+        if not grown and not _starts_silent(recording, layer, weights):
             yield layer, weights
+
+
+def _starts_silent(recording: Recording, layer: Layer, weights: Weights) -> bool:
+    """Whether a branch starts at zero: its last weight, or what only that one reads."""
+    followers = recording.followers(layer)
+    if not weights.tau.any():
+        return bool(followers) and all(f.role in {"addition", "product"} for f in followers)
+    zero = [f for f in followers if f.weights and not any(w.tau.any() for w in f.weights)]
+    return bool(zero) and all(_starts_silent(recording, f, f.weights[0]) for f in zero)
 
 
 def _expected(weights: Weights) -> str:
@@ -106,19 +110,57 @@ def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
     if len(pairs) < 2 or 2 * len(wrong) <= len(pairs):
         return
     tau = float(np.median([w.tau.mean() for _, w in wrong]))
-    named = {name for layer, w in wrong if (name := culprit(w, layer))}
-    whose = f", as after {named.pop()}" if len(named) == 1 else ""
     yield Finding(
         "selu-without-lecun",
         "error",
         "",
         f"{len(wrong)} of {len(pairs)} weights before a SELU have the wrong size: tau is "
-        f"{tau:.3g}{whose}",
+        f"{tau:.3g}{_causes(wrong)}",
         "tau = 1: weights of mean 0 and variance 1/fan_in (LeCun)",
         "SELU's fixed point, mean 0 and variance 1, is that of weights whose squares sum to 1 "
-        f"(Klambauer et al. 2017, section 3). {_consequence(tau)}".strip(),
-        "selfnorm.init.initialize_(model), before training.",
+        f"(Klambauer et al. 2017, section 3; pytorch issue 54055 on torch's gain). "
+        f"{_consequence(tau)}",
+        mending([w for _, w in wrong]),
+        tuple(dict.fromkeys(layer.module for layer, _ in wrong)),
     )
+
+
+def _causes(wrong: Sequence[tuple[Layer, Weights]]) -> str:
+    """`, as after He's (4), torch's default (2)`; what is unknown is told as that."""
+    found = Counter(culprit(w, layer) or "" for layer, w in wrong)
+    unnamed = found.pop("", 0)
+    if not found:
+        return f"; {unknown(wrong[0][1])}"
+    if len(found) == 1 and not unnamed:
+        return f", as after {next(iter(found))}"
+    named = [f"{name} ({n})" for name, n in found.most_common(3)]
+    rest = [f"unknown ({unnamed})"] if unnamed else []
+    return f", as after {', '.join([*named, *rest])}"
+
+
+def mending(wrong: Sequence[Weights]) -> str:
+    """How to give weights LeCun's size: a line that works for these very ones."""
+    first = wrong[0]
+    if is_pruned(first):
+        factor = float(first.tau.mean()) ** -0.5
+        return f"Multiply what is left of the weights by {factor:.3g}: their squares then sum to 1."
+    if first.computed in _OLD:
+        return f"torch.nn.utils.{_OLD[first.computed]}, then selfnorm.init.initialize_(model)."
+    if is_bound(first):
+        return f"Take {first.computed} off these layers, then selfnorm.init.initialize_(model)."
+    strange = [w for w in wrong if not w.drawn]
+    if not strange:
+        return "selfnorm.init.initialize_(model), before training."
+    one = strange[0]
+    line = f"selfnorm.init.lecun_normal_(model.get_parameter({one.name!r}), fan_in={one.fan_in})"
+    names = list(dict.fromkeys(w.name for w in strange[1:]))
+    more = f", and likewise {_listed(names)}" if names else ""
+    return f"{line}{more}: initialize_ does not know {'them' if names else 'it'}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_LISTED])
+    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
 
 
 @rule("wrong-init")
@@ -138,13 +180,13 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
             _expected(weights),
             "tau, the sum of squares of a unit's weights, is the factor on the variance "
             f"(Klambauer et al. 2017, Eq. 3; pytorch issue 54055 on torch's gain).{after}",
-            "selfnorm.init.initialize_(model), or selfnorm.init.lecun_normal_ for this weight.",
+            mending([weights]),
         )
 
 
 @rule("weight-drift")
 def weight_drift(recording: Recording) -> Iterator[Finding]:
-    """A weight of a size that no initialization gives: training or decay moved it."""
+    """A weight of a size that no initialization gives: where units differ, training moved it."""
     for layer, weights in _wrong(recording):
         tau = float(weights.tau.mean())
         if culprit(weights, layer) is not None:
@@ -153,19 +195,100 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
         severity = _severity(recording, layer)
         if severity == "error" and not far:
             severity = "warning"
-        shrunk = tau < 1
+        trained = is_trained(weights)
         yield Finding(
             "weight-drift",
             severity,
             layer.module,
-            f"{weights.name} has tau = {tau:.3g}, which no known initialization gives"
-            + (": shrunk, as by weight decay" if shrunk else ": grown, as by training"),
+            f"{weights.name} has tau = {tau:.3g}, which no known initialization gives: "
+            f"{unknown(weights)}",
             _expected(weights),
             "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
             f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {_consequence(tau)}".strip(),
             "Lower the weight decay of hidden layers, or the learning rate; before training, "
-            "selfnorm.init.initialize_(model).",
+            "selfnorm.init.initialize_(model)."
+            if trained
+            else "selfnorm.init.initialize_(model), before training; after it, lower the weight "
+            "decay of hidden layers, or the learning rate.",
         )
+
+
+@rule("tied-weight")
+def tied_weight(recording: Recording) -> Iterator[Finding]:
+    """A weight that is used a second time, transposed: it has one size, and two fan-ins."""
+    for layer, weights, first in _uses(recording):
+        if first is None or not is_wrong(weights) or not recording.hidden(layer):
+            continue
+        tau = float(weights.tau.mean())
+        sources = recording.sources(layer)
+        if len(sources) == 1 and 0.8 <= tau * sources[0].second_moment <= 1.25:
+            continue  # a factor makes up for it
+        yield Finding(
+            "tied-weight",
+            _severity(recording, layer),
+            layer.module,
+            f"{weights.name} is {first[0].name}'s, transposed: there a unit sums "
+            f"{first[1].fan_in} terms, in {layer.name} {weights.fan_in}, so that tau is {tau:.3g}",
+            "tau = 1 in both uses",
+            "tau, the sum of squares of a unit's weights, is the factor on the variance "
+            "(Klambauer et al. 2017, Eq. 3); the variance 1/fan_in of a weight serves one fan-in.",
+            f"Multiply what {layer.name} reads by {tau**-0.5:.3g}, or give it weights of its own.",
+        )
+
+
+@rule("one-sided-weights")
+def one_sided_weights(recording: Recording) -> Iterator[Finding]:
+    """Weights with a mean: what their inputs have in common is multiplied by their sum."""
+    for layer, weights in weighted(recording):
+        if not recording.hidden(layer) or not is_one_sided(weights):
+            continue
+        omega = float(weights.omega.mean())
+        yield Finding(
+            "one-sided-weights",
+            _severity(recording, layer),
+            layer.module,
+            f"{weights.name} has mean {omega / weights.fan_in:+.3g}: a unit's weights sum to omega "
+            f"= {omega:+.3g}",
+            "weights of mean 0: omega near 0, by chance within some deviations of 1",
+            "A unit's mean is omega times that of its inputs, and units that share a sign move "
+            "together, so that the variance grows with omega^2 (Klambauer et al. 2017, Eq. 3).",
+            f"No abs, exp or softplus around the weights; {mending([weights])}",
+        )
+
+
+@rule("repeated-units")
+def repeated_units(recording: Recording) -> Iterator[Finding]:
+    """Units that give the same although what they read differs."""
+    for layer in recording.of("linear"):
+        if not recording.hidden(layer) or not are_copies(recording, layer):
+            continue
+        if any(is_one_sided(w) for one in recording.before(layer) for w in one.weights):
+            continue
+        yield Finding(
+            "repeated-units",
+            "error",
+            layer.module,
+            f"the units of {layer.name} correlate by {layer.correlation_size:.2f}, what they read "
+            f"by {_correlation_before(recording, layer):.2f} (root mean square)",
+            "units that differ as what they read does",
+            "Units with the same weights are one unit: what they have in common adds up in the "
+            "next layer (Klambauer et al. 2017, section 2, take weights as independent).",
+            "selfnorm.init.initialize_(model): rows of weights are copies of one another.",
+        )
+
+
+def are_copies(recording: Recording, layer: Layer) -> bool:
+    """Whether units of a layer move together although what it reads does not."""
+    return layer.correlation_size > _SAME and _correlation_before(recording, layer) < _APART
+
+
+def _correlation_before(recording: Recording, layer: Layer) -> float:
+    """Root mean square, among what a layer reads; nan if that is not known."""
+    if recording.reads_input(layer):
+        found = [f.correlation_size for f in recording.features if f.reader == layer.index]
+        return found[0] if found else np.nan
+    sources = recording.sources(layer)
+    return sources[0].correlation_size if len(sources) == 1 else np.nan
 
 
 @rule("aligned-weights")
@@ -179,7 +302,7 @@ def aligned_weights(recording: Recording) -> Iterator[Finding]:
         f"{layer.name} ({layer.data_gain:.3g} at tau = {layer.tau:.3g})" for layer in layers[:3]
     )
     many = f"the {len(layers)} layers before it multiply"
-    kept = all(w.gram_error <= _KEPT for layer in layers[:3] for w in layer.weights)
+    kept = all(w.gram_error <= KEPT for layer in layers[:3] for w in layer.weights)
     severity: Severity = "note" if kept else "error" if worst.variance > 4 else "warning"
     yield Finding(
         "aligned-weights",
@@ -204,23 +327,20 @@ def nonzero_bias(recording: Recording) -> Iterator[Finding]:
     seen: set[str] = set()
     for layer in recording.layers:
         size = _rms(layer.bias)
-        if layer.role not in WEIGHTED or layer.module in seen or size <= 1e-6:
+        if layer.role not in WEIGHTED or layer.module in seen or not size >= _LARGE:
             continue
         seen.add(layer.module)
-        severity: Severity = "error" if size >= 0.5 else "warning" if size >= 0.1 else "note"
         if not recording.hidden(layer):
-            severity = "note"
+            continue
         yield Finding(
             "nonzero-bias",
-            severity,
+            "error" if size >= _TOO_LARGE else "warning",
             layer.module,
             f"biases have mean {layer.bias.mean():+.3g} and root mean square {size:.3g}",
             "0 at the start; below 0.1 after training",
             f"A bias b adds b^2 = {size * size:.2g} to the second moment of its units, for which "
             "the fixed point has no room (Klambauer et al. 2017, section 2).",
-            "Nothing to do after training; before it, selfnorm.init.initialize_(model)."
-            if severity == "note"
-            else "selfnorm.init.initialize_(model), or torch.nn.init.zeros_(layer.bias).",
+            "selfnorm.init.initialize_(model), or torch.nn.init.zeros_(layer.bias).",
         )
 
 

@@ -48,16 +48,22 @@ class ClassTarget:
         require(are_whole(self.shares), "the classes' shares sum to 1")
 
     @classmethod
-    def fit(cls, name: str, values: np.ndarray) -> "ClassTarget":
+    def fit(cls, name: str, values: np.ndarray, weights: np.ndarray | None = None) -> "ClassTarget":
         """Learn the classes from the rows to train and to validate with.
+
+        Args:
+            name: The target's name.
+            values: The class of every row.
+            weights: How much each row counts, above 0; None if all count the same.
 
         Raises:
             TableError: they are text that UTF-8 cannot write.
         """
-        classes, counts = np.unique(values, return_counts=True)
+        classes, codes = np.unique(values, return_inverse=True)
         if classes.dtype.kind == "U" and not are_text(*classes.tolist()):
             raise not_utf8(name)
-        return cls(name, tuple(classes.tolist()), tuple((counts / len(values)).tolist()))
+        counts = np.bincount(codes, weights)
+        return cls(name, tuple(classes.tolist()), tuple((counts / counts.sum()).tolist()))
 
     @property
     def outputs(self) -> int:
@@ -68,13 +74,15 @@ class ClassTarget:
         """The number of each row's class; every value must be one of the classes."""
         return torch.from_numpy(np.searchsorted(np.asarray(self.classes), values))
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy, in nats."""
-        return functional.cross_entropy(outputs, targets)
+    def loss(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Mean cross-entropy, in nats, of rows whose weights have a mean of 1."""
+        if weights is None:
+            return functional.cross_entropy(outputs, targets)
+        return _mean(functional.cross_entropy(outputs, targets, reduction="none"), weights)
 
-    def score(self, outputs: Tensor, targets: Tensor) -> float:
+    def score(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> float:
         """Accuracy."""
-        return float((outputs.argmax(-1) == targets).double().mean())
+        return float(_mean((outputs.argmax(-1) == targets).double(), weights))
 
     def said(self, outputs: Tensor) -> Tensor:
         """What several networks can be averaged by: probabilities."""
@@ -123,14 +131,21 @@ class NumberTarget:
         require(squarable, "moments are small enough to be squared, and large enough")
 
     @classmethod
-    def fit(cls, name: str, values: np.ndarray) -> "NumberTarget":
+    def fit(
+        cls, name: str, values: np.ndarray, weights: np.ndarray | None = None
+    ) -> "NumberTarget":
         """Learn mean and standard deviation from the rows to train and to validate with.
+
+        Args:
+            name: The target's name.
+            values: The number of every row.
+            weights: How much each row counts, above 0; None if all count the same.
 
         Raises:
             TableError: the values, or how they differ, are too large or small to be squared.
         """
         values = squarable(name, np.asarray(values, np.float64))
-        mean, deviation = moments(values, len(values))
+        mean, deviation = _moments(values, weights)
         constant = values.min() == values.max()
         if not constant and deviation < 1 / _SQUARABLE:
             raise TableError(
@@ -145,13 +160,15 @@ class NumberTarget:
         scaled = (values - self.mean) / self.deviation
         return torch.from_numpy(scaled.astype(np.float32))[:, None]
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean squared error, in units of the target's variance."""
-        return functional.mse_loss(outputs, targets)
+    def loss(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Mean squared error, in units of the target's variance, of weights with a mean of 1."""
+        if weights is None:
+            return functional.mse_loss(outputs, targets)
+        return _mean(functional.mse_loss(outputs, targets, reduction="none")[:, 0], weights)
 
-    def score(self, outputs: Tensor, targets: Tensor) -> float:
+    def score(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> float:
         """Root mean squared error, in the target's own unit."""
-        return float(functional.mse_loss(outputs, targets)) ** 0.5 * self.deviation
+        return float(self.loss(outputs, targets, weights)) ** 0.5 * self.deviation
 
     def said(self, outputs: Tensor) -> Tensor:
         """What several networks can be averaged by: the outputs."""
@@ -177,9 +194,11 @@ class NumberTarget:
 Target = ClassTarget | NumberTarget
 
 
-def fit_target(name: str, values: np.ndarray, task: Task) -> Target:
+def fit_target(
+    name: str, values: np.ndarray, task: Task, weights: np.ndarray | None = None
+) -> Target:
     """The target of a task, learned from the rows to train and to validate with."""
-    return (ClassTarget if task == "classification" else NumberTarget).fit(name, values)
+    return (ClassTarget if task == "classification" else NumberTarget).fit(name, values, weights)
 
 
 def target_to_dict(target: Target) -> dict[str, Any]:
@@ -279,6 +298,21 @@ def squarable(name: str, values: np.ndarray) -> np.ndarray:
             "Divide it by a constant first, or learn its logarithm."
         )
     return values
+
+
+def _mean(each: Tensor, weights: Tensor | None) -> Tensor:
+    """The mean of rows, (rows,), whose weights have a mean of 1."""
+    return (each if weights is None else each * weights).mean()
+
+
+def _moments(values: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
+    """Mean and deviation of rows that count by their weights."""
+    if weights is None:
+        return moments(values, len(values))
+    mean = float(np.average(values, weights=weights))
+    largest = np.abs(values - mean).max() or 1.0  # squares of small differences would vanish
+    square = np.average(np.square((values - mean) / largest), weights=weights)
+    return mean, float(largest * np.sqrt(square))
 
 
 def _task(column: pa.ChunkedArray, distinct: int) -> Task:

@@ -1,0 +1,207 @@
+"""Where a departure comes from: weights, input, or a call that changes what it reads."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from selfnorm.auditing._predict import STANDARD, predict
+from selfnorm.auditing._rules._culprits import is_one_sided
+from selfnorm.auditing._rules._gains import alignment
+from selfnorm.auditing._rules._weights import are_copies, mending, weighted
+from selfnorm.recording import Layer, Recording
+from selfnorm.recording._layer import INPUT
+from selfnorm.recording._recording import WEIGHTED
+from selfnorm.recording._rightness import is_wrong
+
+_CHANGED = 0.15
+_PADDED = 0.1
+
+
+class Place(NamedTuple):
+    """Where a cause lies, and what to do there."""
+
+    why: str
+    fix: str
+
+
+def place(recording: Recording, layer: Layer) -> Place:
+    """What made a layer's variance what it is: what would the theory expect, and of what?"""
+    return next(_places(recording, layer))
+
+
+def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
+    """All that it may be; the first is likeliest."""
+    if layer.variance > 1 and alignment(recording) is not None:
+        yield Place(
+            "Placed: alignment. Weights of the right size amplify the directions in which their "
+            "inputs vary together (aligned-weights).",
+            "Mend aligned-weights.",
+        )
+    near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
+    before = sorted(recording.before(layer), key=lambda one: one.index)
+    wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
+    used = [w for found in before for w in found.weights]
+    biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in before)
+    if near and (wrong & {w.name for w in used} or biased) and not _kept(recording, layer):
+        yield Place(
+            "Placed: the weights. Their omega, tau and biases alone make the theory expect this "
+            "(Klambauer et al. 2017, Eq. 4 and 5).",
+            mending([w for w in used if w.name in wrong] or used),
+        )
+    if any(is_one_sided(w) for f in before if f.role in WEIGHTED for w in f.weights):
+        yield Place(
+            "Placed: the weights. They have a mean, so that what units have in common adds up "
+            "(one-sided-weights).",
+            mending([w for w in used if is_one_sided(w)]),
+        )
+    if (told := _told(recording, before)) is not None:
+        yield told
+    if near and any(not 0.5 <= f.variance + f.mean * f.mean <= 2 for f in recording.features):
+        yield Place(
+            "Placed: the input. It is not standardized, and the layers carry that on "
+            "(Klambauer et al. 2017, section 3).",
+            "Standardize the input.",
+        )
+    if not near and any(f.correlation_size > 0.3 for f in recording.features):
+        yield Place(
+            "Placed: correlation. Units that move together add up instead of averaging out "
+            "(Klambauer et al. 2017, supplement on dependent inputs).",
+            "Decorrelate the input, or widen the first layers.",
+        )
+    yield changing(recording, layer) or _unplaced(recording, layer)
+
+
+def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
+    """A cause that has a finding of its own."""
+    for layer in before:
+        if layer.dead == 1 and layer.role not in {*WEIGHTED, "embedding"}:
+            return Place(
+                f"Placed: {layer.name} gives one value (constant-output).", "Mend constant-output."
+            )
+        if layer.role == "embedding" and not 0.5 <= layer.second_moment <= 2:
+            return Place(
+                "Placed: the embedding. It is not of variance 1 (embedding-variance).",
+                "Mend embedding-variance.",
+            )
+        if layer.role == "linear" and are_copies(recording, layer):
+            return Place(
+                f"Placed: the weights. Units of {layer.name} are copies (repeated-units).",
+                mending(layer.weights),
+            )
+    return None
+
+
+def gradient_place(recording: Recording, layer: Layer) -> Place:
+    """What makes gradients grow or shrink on their way to a layer."""
+    dead = _told(recording, recording.layers) if layer.gradient_norm == 0 else None
+    if dead is not None:
+        return dead
+    hidden = [(one, w) for one, w in weighted(recording) if recording.hidden(one)]
+    if wrong := [w for _, w in hidden if is_wrong(w) or is_one_sided(w)]:
+        return Place("Placed: the weights, which set that factor.", mending(wrong))
+    if any(one.settings.get("p") for one in recording.layers if recording.hidden(one)):
+        return Place("Placed: dropout, which makes it smaller.", "Lower p.")
+    ends = [recording.layers[index] for index in recording.outputs]
+    for end in ends:
+        if (found := changing(recording, end, shrinks=None)) is not None:
+            return found
+    if any(float(e.settings.get("zeros", 0)) > _PADDED for e in recording.of("embedding")):
+        return Place(
+            "Placed: rows of zeros, where SELU is steepest (padded-rows).", "Mend padded-rows."
+        )
+    return Place(
+        f"Not placed: weights, dropout and factors are right behind {layer.name}.",
+        "Look at the column `gradient` of the table: where it changes, the cause lies.",
+    )
+
+
+def changing(recording: Recording, layer: Layer, *, shrinks: bool | None = False) -> Place | None:
+    """The call before a layer that changes the second moment most, in the direction of its own.
+
+    Args:
+        recording: What was seen.
+        layer: Behind the call.
+        shrinks: Whether it makes it smaller; None for either; False to go by the layer.
+    """
+    found = [(one, f) for one in recording.before(layer) if (f := _factor(recording, one))]
+    if shrinks is False:
+        wanted = layer.second_moment < 1 if layer.variance > 0 else True
+        found = [(one, f) for one, f in found if (f < 1) is wanted]
+    found = [(one, f) for one, f in found if abs(math.log(f)) > _CHANGED]
+    if not found:
+        return None
+    worst, factor = max(found, key=lambda pair: (abs(math.log(pair[1])), -pair[0].index))
+    alike = sum(one.kind == worst.kind for one, _ in found)
+    others = f"{alike - 1} more call{'s' if alike > 2 else ''} of {worst.kind}"
+    more = f", and so do{'' if alike > 2 else 'es'} {others}" if alike > 1 else ""
+    return Place(
+        f"Placed: the structure. {worst.name} multiplies the second moment by {factor:.3g}{more}.",
+        _mending(recording, worst, factor),
+    )
+
+
+def _factor(recording: Recording, layer: Layer) -> float | None:
+    """What a layer that neither weighs nor is SELU does to the second moment of what it reads."""
+    if layer.role in WEIGHTED or layer.activation == "selu" or layer.role == "embedding":
+        return None
+    sources = recording.sources(layer)
+    if not sources or INPUT in layer.inputs:
+        return None
+    followers = recording.followers(layer)
+    if layer.role == "activation" and all(f.role == "product" for f in followers):
+        return None  # a gate is judged by what it lets through
+    if layer.role == "scale" and sources[0].role == "addition" and len(sources) == 1:
+        sources = recording.sources(sources[0]) or sources  # a sum and its factor are one
+    elif layer.role == "addition" and any(r.role == "scale" for r in recording.readers(layer)):
+        return None
+    size = max(source.second_moment for source in sources)
+    factor = layer.second_moment / size if size > 0 else math.nan
+    return factor if 0 < factor < math.inf else None
+
+
+def _mending(recording: Recording, layer: Layer, factor: float) -> str:
+    sources = recording.sources(layer)
+    number = layer.settings.get("factor")
+    if layer.role == "scale" and sources[0].role == "addition":
+        instead = "" if number is None else f", and not by {number:.3g}"
+        return f"Multiply the sum by 0.5 ** 0.5{instead}: selfnorm.convert does it."
+    if layer.role == "scale":
+        named = "" if number is None else f" {number:.3g}"
+        return f"Leave out the factor{named} of {layer.name}."
+    if layer.role == "addition":
+        return "Multiply the sum by 0.5 ** 0.5; selfnorm.convert does it where it can trace it."
+    if layer.role == "dropout":
+        return "Mend plain-dropout: selfnorm.nn.SELUAlphaDropout(p) in place of SELU and dropout."
+    if layer.role == "activation":
+        return f"selfnorm.nn.SELU() in place of {layer.activation}."
+    return f"Take {layer.name} out, or divide what it gives by {factor**0.5:.3g}."
+
+
+def _unplaced(recording: Recording, layer: Layer) -> Place:
+    """Where theory and measurement part first."""
+    for one in recording.layers:
+        expected = None if one.local is None else float(one.local.variance)
+        if expected is not None and expected > 0 and not _agree(one, expected):
+            return Place(
+                f"Not placed. Theory and measurement part at {one.name}: {one.variance:.3g} was "
+                f"measured, and {expected:.3g} expected of what it reads.",
+                f"Look at {one.name} and at the units that it reads.",
+            )
+    return Place(
+        f"Not placed: the layers before {layer.name} do what the theory expects of each.",
+        "Look at the column `variance` of the table: it goes from layer to layer.",
+    )
+
+
+def _kept(recording: Recording, layer: Layer) -> bool:
+    """Whether the theory expects a right variance there if the input were right."""
+    found = predict(recording.layers, STANDARD)[layer.index].predicted
+    return found is not None and abs(math.log(max(float(found.variance), 1e-30))) < math.log(2)
+
+
+def _agree(layer: Layer, expected: float) -> bool:
+    if expected <= 0 or layer.variance <= 0:
+        return layer.variance <= 0
+    return abs(math.log(layer.variance) - math.log(expected)) < 0.5

@@ -1,0 +1,64 @@
+"""What chance explains of a layer: one judge for audits and for what watches a training.
+
+The factors are calibrated together: wide enough that benchmarks/false_alarms.py, 3,900 audits of
+right networks of 5 kinds, 2 to 64 layers and 16 to 2,048 units, finds no fault, and narrow enough
+for every network of tests/auditing/test_mistakes.py. Whoever changes one runs both.
+"""
+
+import math
+
+import numpy as np
+from scipy.stats import chi2
+
+from selfnorm.recording._layer import Weights
+from selfnorm.theory import THEOREM_1
+
+LEVEL = 1e-6
+"""How often chance alone puts a LeCun-normal layer outside the interval.
+
+An audit of a thousand layers asks a thousand times; so it is wrong once in a thousand such audits.
+"""
+_NONE, _ALIKE = 1e-3, 1e-6
+KEPT = 0.25
+"""The largest tolerance that `selfnorm.optim.keep_orthogonal` chooses; tau is as near to 1."""
+VARIANCE_NOISE = 4.0
+"""Deviations of log variance allowed for layers of width n: this times sqrt(1/n + 1/rows)."""
+MEAN_NOISE = 2.0
+"""The same of the mean."""
+
+
+def gain_interval(weights: Weights) -> tuple[float, float]:
+    """Where the mean sum of squares lies for LeCun-normal weights: chi-square, at level 1e-6."""
+    sums = float(np.abs(weights.omega).max())
+    copies = sums > _NONE and np.ptp(weights.omega) <= _ALIKE * sums
+    count = weights.terms if copies else weights.count
+    low, high = chi2.ppf([LEVEL / 2, 1 - LEVEL / 2], count) / count
+    return float(low), float(high)
+
+
+def is_wrong(weights: Weights) -> bool:
+    """Whether their size is neither LeCun's by chance, nor theorem 1's, nor orthogonal ones'."""
+    tau = float(weights.tau.mean())
+    if not np.isfinite(tau) or THEOREM_1.holds("tau", tau):
+        return False  # `non-finite` tells of the others
+    if weights.gram_error <= KEPT:
+        return False
+    low, high = gain_interval(weights)
+    return not low <= tau <= high
+
+
+def off_by_chance(width: float, rows: float) -> float:
+    """How far a right layer's log variance strays from 0."""
+    return VARIANCE_NOISE * math.sqrt(1 / max(width, 1) + 1 / max(rows, 1))
+
+
+def is_variance_off(variance: float, width: int, rows: int) -> bool:
+    """Whether a variance is out of [1/2, 2] by more than chance."""
+    chance = off_by_chance(width, rows)
+    return variance <= 0 or abs(math.log(variance)) > math.log(2) + chance
+
+
+def is_mean_off(mean: float, variance: float, width: int, rows: int) -> bool:
+    """Whether a mean is more than .3 deviations from 0, and than chance."""
+    limit = 0.3 + MEAN_NOISE * math.sqrt(1 / max(width, 1) + 1 / max(rows, 1))
+    return abs(mean) > limit * math.sqrt(max(variance, 1))
