@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from selfnorm.tabular import _fit
 from selfnorm.tabular._ensemble import Judged
-from selfnorm.tabular.encoding import _columns
+from selfnorm.tabular.encoding import _number
 
 Variant = Callable[[type, dict[str, Any]], Any]
 DEFAULT = "default"
@@ -152,7 +152,7 @@ VARIANTS: dict[str, Variant] = {
     "finite LayerNorm": layers(1.0, lambda rate: Normed(-1, rate)),
     "finite BatchNorm": layers(1.0, lambda rate: Normed(-2, rate)),
     "numbers in no pieces": within((_fit, "_PIECES", 0)),
-    "numbers not bent": within((_columns, "_bent", lambda values, _: values)),
+    "numbers not bent": within((_number, "_bent", lambda values, _: values)),
     "label smoothing": within((_fit, "Judged", Smoothed)),
     "constant rate": within((torch.optim.lr_scheduler, "CosineAnnealingLR", constant)),
     "refitted": refitted,

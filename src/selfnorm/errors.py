@@ -18,7 +18,15 @@ class UnsupportedError(SelfNormError, TypeError):
 
 
 class TableError(SelfNormError, ValueError):
-    """A table cannot be used: unreadable, empty, ragged, or without what the task needs."""
+    """A table cannot be used: unreadable, empty, ragged, or without what the task needs.
+
+    Attributes:
+        options: The options of the command line that mend it, for there alone.
+    """
+
+    def __init__(self, message: str = "", *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.options = options
 
 
 class ModelFolderError(SelfNormError, OSError):

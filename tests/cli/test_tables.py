@@ -146,6 +146,58 @@ def test_regression_is_told_by_the_target() -> None:
     assert "RMSE" in result.output
 
 
+def test_what_was_understood_and_what_is_doubtful_is_told() -> None:
+    rng = np.random.default_rng(0)
+    lines = ["# made by hand", ",day,price,zip,n,twice,twice,label"]
+    for row in range(60):
+        day, month, code = rng.integers(1, 28), rng.integers(1, 12), rng.integers(1, 5)
+        number = "Unknown" if row % 7 == 0 else f"{rng.normal():.2f}"
+        label = f"${rng.integers(5, 99)},{row:03}.00"
+        lines.append(f'{row},{day}/{month}/2015,{row % 9}%,0{code},{number},1,2,"{label}"')
+    Path("odd.csv").write_text("\n".join(lines))
+    result = Result("fit", "odd.csv", "-t", "label", "--n-estimators", "1", *QUICK)
+    assert result.code == 0
+    for words in (
+        "3 numbers, 1 category, 2 ignored",
+        "ignored unnamed_1: a saved row index",
+        "ignored twice: 2 columns have this name",
+        "day: dates as 31/01/2020",
+        "label: a number, from",
+    ):
+        assert words in result.output
+    for words in (
+        "the first line is passed over",
+        "'0%' is read as the number 0.",
+        "9 of 60 cells hold 'Unknown'; taken as missing.",
+        "Column 'zip' is a category, since numbers do not begin with 0",
+        "Column 'label': '$",
+    ):
+        assert words in result.errors
+    assert Result("evaluate", "odd-model", "odd.csv").code == 0
+    assert "'twice' is left out: 2 columns have this name" in refused(
+        "fit", "odd.csv", "-t", "twice", "-o", "m"
+    )
+
+
+def test_tables_in_other_encodings_and_from_standard_input(model: Path) -> None:
+    expected = Result("predict", str(model), "t.csv").output
+    content = Path("t.csv").read_bytes()
+    Path("other.csv").write_bytes(content.decode().replace("Oslo", "Ösló").encode("cp1252"))
+    asked = refused("predict", str(model), "other.csv")
+    assert "say what it is, such as cp1252 or latin-1. Options: --encoding." in asked
+    told = Result("predict", str(model), "other.csv", "--encoding", "cp1252")
+    assert (told.code, "such as 'Ösló'" in told.errors) == (0, True)
+    outcome = CliRunner().invoke(app, ["predict", str(model), "-"], input=content)
+    assert (outcome.exit_code, outcome.stdout) == (0, expected)
+
+
+def test_predictions_are_not_written_over_their_table(model: Path) -> None:
+    content = Path("t.csv").read_bytes()
+    told = refused("predict", str(model), "t.csv", "-o", "t.csv", "--force")
+    assert "'t.csv' is the table" in told
+    assert Path("t.csv").read_bytes() == content
+
+
 def test_predict_writes_a_row_for_every_row(model: Path) -> None:
     result = Result("predict", str(model), "t.csv", "-o", "out.csv")
     assert (result.code, result.output) == (0, "")
@@ -189,7 +241,7 @@ def test_evaluate_prints_the_metrics(model: Path) -> None:
 @pytest.mark.parametrize("name", ["[red]t", "o[bold]", "$x_{$", "数据", "a b"])
 def test_names_are_printed_as_they_are(name: str) -> None:
     Path(f"{name}.csv").write_bytes(Path("t.csv").read_bytes())
-    result = Result("fit", f"{name}.csv", "-t", "label", *QUICK)
+    result = Result("fit", f"{name}.csv", "-t", "label", "--ignore", "amount", *QUICK)
     assert (result.code, f"Wrote {name}-model/" in result.output) == (0, True)
     assert "Note" not in result.errors
     assert f"rows of {name}.csv" in Result("evaluate", f"{name}-model", f"{name}.csv").output
@@ -218,7 +270,7 @@ def test_the_model_is_saved_before_the_results_are_printed(
 
 REFUSED = {
     "missing file": (["fit", "no.csv", "-t", "y"], "There is no file 'no.csv'"),
-    "no target": (["fit", "t.csv"], "name it with --target"),
+    "no target": (["fit", "t.csv"], "size, city, day, label, amount. Options: --target."),
     "unknown target": (["fit", "t.csv", "-t", "lable"], "Did you mean 'label'?"),
     "text as number": (
         ["fit", "t.csv", "-t", "label", "--task", "regression"],

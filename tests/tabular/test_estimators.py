@@ -121,8 +121,36 @@ def test_unknown_categories_are_told() -> None:
 def test_numbers_as_categories_and_columns_left_out() -> None:
     X = pd.DataFrame({"code": [1, 2, 3] * 20, "noise": np.arange(60.0) ** 2})
     y = (X["code"] == 2).astype(int)
-    model = SelfNormClassifier(**QUICK, categories=["code"], ignore=["noise"]).fit(X, y)
+    model = SelfNormClassifier(**QUICK, categories=["code"], ignore=["noise"])
+    with pytest.warns(SelfNormWarning, match=r"'code' tells 'y' without .* looks like a leak"):
+        model.fit(X, y)
     assert model.model_.encoder.features == ["code=1", "code=2", "code=3"]
+
+
+def test_columns_that_are_left_out_and_doubts_are_warnings() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {
+            "x": rng.normal(size=80),
+            "lists": [[1]] * 80,
+            "one": 1.0,
+            "also one": 2,
+            "price": [f"${price}.50" for price in rng.integers(0, 99, 80)],
+            "day": [f"{day:02}/0{month}/2015" for day, month in rng.integers(1, 9, (80, 2))],
+            "asked": 3,
+        }
+    )
+    model = SelfNormRegressor(**QUICK | {"epochs": 1}, ignore=["asked"])
+    with pytest.warns(SelfNormWarning) as told:
+        model.fit(X, rng.normal(size=80))
+    words = [str(one.message) for one in told]
+    assert len(words) == 3
+    assert words[0] == (
+        "Columns are left out: 'lists' (its values are of type list<item: int64>); "
+        "'one', 'also one' (one value in all rows)."
+    )
+    assert "its dates do not tell day from month" in " ".join(words)
+    assert "Column 'price': '$" in " ".join(words)
 
 
 @pytest.mark.parametrize(

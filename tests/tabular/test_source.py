@@ -30,7 +30,8 @@ def parquet(folder: Path, values: object) -> Path:
 
 def test_a_target_that_is_a_category_keeps_its_text(tmp_path: Path) -> None:
     path = csv(tmp_path, *["007", "7", "08"] * 4)
-    assert set(read_source(path, "y").values.tolist()) == {7, 8}
+    assert set(read_source(path, "y").values.tolist()) == {"007", "7", "08"}
+    assert set(read_source(path, "y", task="regression").values.tolist()) == {7, 8}
     source = read_source(path, "y", categories=["y"])
     assert source.task == "classification"
     assert set(source.values.tolist()) == {"007", "7", "08"}

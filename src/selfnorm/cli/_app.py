@@ -19,7 +19,7 @@ from selfnorm.cli._fit import fit
 from selfnorm.cli._info import info
 from selfnorm.cli._predict import predict
 from selfnorm.cli._solve import solve
-from selfnorm.errors import SelfNormError, SelfNormWarning
+from selfnorm.errors import SelfNormError, SelfNormWarning, TableError
 
 
 class _Commands(TyperGroup):
@@ -32,6 +32,8 @@ class _Commands(TyperGroup):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
+            except TableError as error:
+                fail(f"{error}{_options(error)}")
             except SelfNormError as error:
                 fail(str(error))
             except KeyboardInterrupt:
@@ -71,6 +73,11 @@ def _drop_output() -> None:
     """Send what is still to be written to stdout nowhere, as stdout takes no more."""
     with contextlib.suppress(OSError, ValueError):  # no descriptor, as under a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _options(error: TableError) -> str:
+    """The options that mend it."""
+    return f" Options: {', '.join(error.options)}." if error.options else ""
 
 
 def _print_version(wanted: bool) -> None:

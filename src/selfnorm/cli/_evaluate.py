@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from selfnorm.cli._console import output, tell
+from selfnorm.cli._table import HELP_TABLE, Encoding, source
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `fit` wrote.")],
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="CSV or Parquet file.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=HELP_TABLE)],
+    encoding: Encoding = None,
 ) -> None:
     """Measure a model on a table that holds the target, beside the trivial baseline.
 
@@ -19,7 +21,7 @@ def evaluate(
     from selfnorm import tabular
     from selfnorm.cli import _show
 
-    found = tabular.load_model(model).evaluate(table)
+    found = tabular.load_model(model).evaluate(source(table, encoding))
     for note in found.notes:
         tell(note)
     output.print(_show.metrics(found, f"rows of {table}"))

@@ -9,6 +9,7 @@ import typer
 from selfnorm._parameters import text_of
 from selfnorm.cli._console import fail, output, tell
 from selfnorm.cli._interrupt import interruptible, undisturbed
+from selfnorm.cli._table import Encoding, source, stem
 from selfnorm.nn._widths import Shape, Weights
 from selfnorm.recording._observation import EVERY
 from selfnorm.tabular._settings import Preset, Settings, Task
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from selfnorm.tabular import Result
     from selfnorm.tabular._fit import Prepared
 
-_HELP_TABLE = "CSV or Parquet file, or digits, breast-cancer, wine, diabetes."
+_HELP_TABLE = "CSV or Parquet file, - for stdin; or digits, breast-cancer, wine, diabetes."
 
 
 def _option(name: str, *flags: str, **more: Any) -> Any:
@@ -65,6 +66,7 @@ def fit(
     ignore: Annotated[list[str] | None, _option("ignore")] = None,
     seed: Annotated[int, _option("seed")] = Settings.seed,
     device: Annotated[str, _option("device")] = Settings.device,
+    encoding: Encoding = None,
     monitor: Annotated[
         bool,
         typer.Option(
@@ -110,15 +112,15 @@ def fit(
     )
     from selfnorm.tabular._storage import check_output
 
-    folder = folder or Path(f"{Path(table).name.split('.')[0]}-model")
+    folder = folder or Path(f"{stem(table)}-model")
     check_output(folder, force=force)
-    result = _trained(table, settings)
+    result = _trained(table, encoding, settings)
     with undisturbed():
         files = result.save(folder, force=force)
     _report(result, folder, files)
 
 
-def _trained(table: str, settings: Settings) -> "Result":
+def _trained(table: str, encoding: str | None, settings: Settings) -> "Result":
     """Train with a bar; what was understood of the table comes first."""
     from selfnorm import tabular
     from selfnorm.cli import _show
@@ -130,12 +132,14 @@ def _trained(table: str, settings: Settings) -> "Result":
         def begin(ready: "Prepared") -> None:
             output.print(_show.understood(table, ready))
             output.print()
+            for doubt in _show.doubts(ready):
+                tell(doubt)
             bar.score_name = ready.target.score_name
             bar.show(settings.sized(len(ready.training)))
             stack.enter_context(bar)
             stack.enter_context(interruptible())
 
-        return tabular.fit(table, settings, progress=bar, prepared=begin)
+        return tabular.fit(source(table, encoding), settings, progress=bar, prepared=begin)
 
 
 def _report(result: "Result", folder: Path, files: tuple[str, ...]) -> None:

@@ -6,17 +6,19 @@ from typing import Annotated
 
 import typer
 
-from selfnorm.cli._console import problems, tell
+from selfnorm.cli._console import fail, problems, tell
 from selfnorm.cli._interrupt import undisturbed
+from selfnorm.cli._table import HELP_TABLE, Encoding, source
 
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `fit` wrote.")],
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="CSV or Parquet file.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=HELP_TABLE)],
     out: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="OUT.csv", help="File to write. Default: stdout."),
     ] = None,
+    encoding: Encoding = None,
     force: Annotated[bool, typer.Option("--force", help="Write over OUT.csv.")] = False,
 ) -> None:
     """Predict every row of a table, with the probability of every class.
@@ -28,10 +30,12 @@ def predict(
     from selfnorm.tabular import load_model
     from selfnorm.tabular._output import check_prediction_file, csv_bytes, write_predictions
 
+    if out and out.exists() and Path(table).exists() and out.samefile(table):
+        fail(f"Predictions are written beside a table; '{out}' is the table. Name another file.")
     if out:
         check_prediction_file(out, force=force)
     loaded = load_model(model)
-    rows = loaded.read(table)
+    rows = loaded.read(source(table, encoding))
     for note in loaded.notes(rows):
         tell(note)
     predicted = loaded.predict_table(rows)

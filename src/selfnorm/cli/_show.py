@@ -18,32 +18,39 @@ from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import Prepared
 from selfnorm.tabular._infinite import DEPTH
 from selfnorm.tabular._source import Source
+from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks
+from selfnorm.tabular.data._dates import example
+from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._target import ClassTarget, Target
 from selfnorm.theory import THEOREM_1
 
 _SHOWN_IGNORED = 3
+_DUPLICATED = 0.05  # a share of rows worth a word
 _SHOWN_LAYERS = 40
 _WEIGHTS: dict[Weights, str] = {"lecun": "LeCun", "orthogonal": "kept orthogonal"}
 
 
 def understood(where: str, ready: Prepared) -> Table:
     """What was understood of a table: rows, columns by kind, target, and who gets which rows."""
-    kinds = [column.kind for column in ready.encoder.columns]
+    encoder = ready.encoder
+    kinds = [column.kind for column in encoder.columns]
     counts = [
         (kinds.count("number"), "number", "numbers"),
         (kinds.count("category"), "category", "categories"),
-        (len(ready.encoder.ignored), "ignored", "ignored"),
+        (kinds.count("presence"), "known or missing", "known or missing"),
+        (len(encoder.ignored), "ignored", "ignored"),
     ]
     columns = ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
     table, source = _plain(), ready.source
     rows = len(source.values)
     dropped = f"; {source.dropped:,} without a target left out" if source.dropped else ""
     table.add_row("Table", f"{where}: {rows:,} rows{dropped}")
-    table.add_row("Columns", f"{columns} -> {len(ready.encoder.features)} features")
-    for name, reason in list(ready.encoder.ignored.items())[:_SHOWN_IGNORED]:
-        table.add_row("", f"ignored {name}: {reason}")
-    if (more := len(ready.encoder.ignored) - _SHOWN_IGNORED) > 0:
-        table.add_row("", f"ignored {more} more: see model.json")
+    table.add_row("Columns", f"{columns} -> {len(encoder.features)} features")
+    for reason, names in encoder.reasons.items():
+        table.add_row("", f"ignored {', '.join(names[:_SHOWN_IGNORED])}{_more(names)}: {reason}")
+    for column in encoder.columns:
+        if isinstance(column, NumberColumn) and column.holds == "dates" and column.written:
+            table.add_row("", f"{column.name}: dates as {example(column.written)}")
     table.add_row("Target", _target(source, ready.target))
     trained, measured = len(ready.training.inputs), len(ready.test.values)
     chosen = f"{len(ready.validation.inputs) if ready.validation else 0:,} to choose the best epoch"
@@ -54,6 +61,24 @@ def understood(where: str, ready: Prepared) -> Table:
     apart = f", {measured:,} held out to measure" if measured else ""
     table.add_row("Rows", f"{trained:,} to train, {chosen}{apart}")
     return table
+
+
+def doubts(ready: Prepared) -> list[str]:
+    """What may have been meant otherwise, and what makes the figures too good."""
+    source = ready.source
+    found = [*source.notes, *(remark.text for remark in ready.encoder.remarks)]
+    found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
+    equal = equal_rows(ready.training)
+    if equal > _DUPLICATED:
+        found.append(
+            f"{equal:.0%} of the rows equal another in all columns and the target. If they are "
+            "copies, figures on rows held out are too good: what is held out was seen as well."
+        )
+    return found
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - _SHOWN_IGNORED} more" if len(names) > _SHOWN_IGNORED else ""
 
 
 def metrics(found: Evaluation, what: str) -> Group:

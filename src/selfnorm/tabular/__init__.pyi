@@ -7,4 +7,5 @@ from ._result import Result as Result
 from ._settings import Settings as Settings
 from ._storage import load_model as load_model
 from ._storage import save_model as save_model
+from .data._table import TableFile as TableFile
 from .encoding._target import Prediction as Prediction

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from selfnorm.tabular.encoding._columns import is_finite, require
+from selfnorm.tabular.encoding._records import is_finite, require
 from selfnorm.tabular.encoding._target import Target
 
 _STEPS = 16  # of the greedy selection: weights are multiples of a sixteenth

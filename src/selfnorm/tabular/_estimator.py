@@ -26,11 +26,12 @@ from selfnorm.tabular._about import (
     parameters_of,
     plain,
 )
-from selfnorm.tabular._fit import fit_prepared, prepare
+from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._storage import load_model, save_model
+from selfnorm.tabular._suspicions import heavy_tail, leaks
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
@@ -134,6 +135,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         apart = self._validation(*validation)
         apart = None if apart is None else self._balanced(apart, learned).counting()
         ready = prepare(source, settings, apart)
+        for note in _doubts(ready):
+            warnings.warn(note, SelfNormWarning, stacklevel=3)
         result = fit_prepared(ready, settings, progress)
         self._take(result.model, result.history, result.before, result.after)
         vars(self).pop("oof_prediction_", None)  # of an earlier fit
@@ -302,6 +305,12 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _doubts(ready: Prepared) -> list[str]:
+    """What a user should know of a table, before there is a model."""
+    suspicions = leaks(ready.source, ready.encoder.ignored), heavy_tail(ready.source)
+    return [*ready.encoder.told, *filter(None, suspicions)]
 
 
 def _numbers(told: Prediction) -> np.ndarray:

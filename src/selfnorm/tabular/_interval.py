@@ -9,7 +9,7 @@ import numpy as np
 
 from selfnorm._parameters import Number
 from selfnorm.errors import ArgumentError
-from selfnorm.tabular.encoding._columns import is_finite, require
+from selfnorm.tabular.encoding._records import is_finite, require
 
 _MOST = 1999  # levels that are kept: one in 2,000
 _COVERAGE = Number(0, 1, open_low=True, open_high=True)

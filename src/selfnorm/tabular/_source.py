@@ -14,9 +14,15 @@ import pyarrow.compute as pc
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular._weights import counting
-from selfnorm.tabular.data._cells import numbers, text
+from selfnorm.tabular.data._cells import is_text, numbers, plain_numbers, text
 from selfnorm.tabular.data._datasets import target_of
-from selfnorm.tabular.data._table import as_table, read_table, require_column
+from selfnorm.tabular.data._provenance import provenance_of
+from selfnorm.tabular.data._table import (
+    TableFile,
+    as_table,
+    read_table,
+    require_column,
+)
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import (
     ClassTarget,
@@ -26,6 +32,9 @@ from selfnorm.tabular.encoding._target import (
     squarable,
     target_values,
 )
+from selfnorm.tabular.encoding._understand import understand
+
+_FEW = 20  # different values, which can be classes
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Source:
         task: `classification` or `regression`.
         dropped: Number of rows left out as their target is missing.
         weights: How much each row counts, above 0; None if all count the same.
+        notes: What a user should know of how the target was understood.
     """
 
     table: pa.Table
@@ -47,6 +57,7 @@ class Source:
     task: Task
     dropped: int
     weights: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> "Source":
         """The same with some of the rows."""
@@ -83,26 +94,56 @@ def read_source(
         TableError: the table cannot be read, or has no such target, or none that can be learned.
     """
     table = _read(source, categories)
-    name = target or (target_of(str(source)) if isinstance(source, str | Path) else None)
+    name = target or target_of(str(source)) if isinstance(source, str | Path) else target
     if name is None:
         listed = ", ".join(table.column_names[-8:])
         raise TableError(
-            f"Training needs to know which column to predict; name it with --target. The last "
-            f"columns of {name_of(source, quoted=True)} are: {listed}."
+            f"Training needs to know which column to predict; name it as the target. The last "
+            f"columns of {name_of(source, quoted=True)} are: {listed}.",
+            options=("--target",),
         )
     known, dropped = _with_target(table, name, least=2, purpose="Learning")
-    column = plain(name, known[name])
+    column, notes = plain(name, known[name]), ()
     if name in categories:
         column, task = text(column), task or "classification"
+    elif is_text(column.type) and task != "classification":
+        guessed = name in provenance_of(table).guessed
+        if (told := _numbers(name, column, guessed=guessed)) is not None:
+            amounts, written, notes = told
+            task = task or ("regression" if written else None)
+            known, column = known.filter(pc.is_valid(amounts)), amounts.drop_null()
+            dropped = table.num_rows - known.num_rows
     values, found = target_values(name, column, task)
-    return Source(known.drop_columns([name]), values, name, found, dropped)
+    return Source(known.drop_columns([name]), values, name, found, dropped, notes=notes)
+
+
+def _numbers(
+    name: str, column: pa.ChunkedArray, *, guessed: bool
+) -> tuple[pa.ChunkedArray, str | None, tuple[str, ...]] | None:
+    """The numbers of a target that is text, how it writes them, and what a user should know.
+
+    None if it holds classes.
+
+    Raises:
+        TableError: some cells are no numbers where all others are.
+    """
+    found, distinct = understand(name, column, guessed=guessed), pc.count_distinct(column).as_py()
+    if guessed and found.holds is None and distinct > len(column) / 2:
+        as_numbers = plain_numbers(text(column))  # too many for codes, though one begins with 0
+        return None if as_numbers.null_count else (as_numbers, None, ())
+    if found.holds != "numbers" or (found.slip is not None and distinct <= _FEW):
+        return None
+    values = pa.array(numbers(name, column, "numbers", found.written), from_pandas=True)
+    told = tuple(remark.text for remark in found.remarks)
+    return pa.chunked_array([values]), found.written, told
 
 
 def name_of(source: Any, *, quoted: bool = False) -> str:
     """What to call a table: its file's name, or what it is."""
-    if not isinstance(source, str | Path):
+    path = source.path if isinstance(source, TableFile) else source
+    if not isinstance(path, str | Path):
         return "the table"
-    return f"'{source}'" if quoted else Path(source).name
+    return f"'{path}'" if quoted else Path(path).name
 
 
 def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
@@ -117,13 +158,15 @@ def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
     if isinstance(target, ClassTarget):
         values = _labels(column, target)
     else:
-        values = squarable(target.name, numbers(target.name, column))
+        told = _numbers(target.name, column, guessed=True) if is_text(column.type) else None
+        values = squarable(target.name, numbers(target.name, told[0] if told else column))
+        known, values = known.filter(pa.array(~np.isnan(values))), values[~np.isnan(values)]
     return Source(known.drop_columns([target.name]), values, target.name, target.task, dropped)
 
 
 def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
     """Read a table for a model: what the model takes as text is read as text of a file, too."""
-    names = [column.name for column in encoder.columns if column.kind == "category"]
+    names = [column.name for column in encoder.columns if column.reads_text]
     if isinstance(target, ClassTarget) and isinstance(target.classes[0], str):
         names.append(target.name)
     return _read(source, names)
@@ -131,7 +174,7 @@ def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
 
 def _read(source: Any, text_columns: Collection[str]) -> pa.Table:
     """A file, a built-in data set, or a table in memory."""
-    if isinstance(source, str | Path):
+    if isinstance(source, str | Path | TableFile):
         return read_table(source, text_columns=text_columns)
     return as_table(source)
 
@@ -157,6 +200,11 @@ def _kind(labels: np.ndarray) -> str:
 
 def _with_target(table: pa.Table, name: str, *, least: int, purpose: str) -> tuple[pa.Table, int]:
     """The rows whose target is known, and how many are not."""
+    if (reason := provenance_of(table).left_out.get(name)) is not None:
+        raise TableError(
+            f"A target is a column of its own, of numbers or classes; '{name}' is left out: "
+            f"{reason}. Rename or convert it."
+        )
     require_column(name, table.column_names)
     known = table.filter(pc.is_valid(table[name]))
     if known.num_rows < least:

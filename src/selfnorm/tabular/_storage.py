@@ -25,8 +25,8 @@ from selfnorm.tabular._infinite import InfiniteNetwork
 from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._settings import Architecture
-from selfnorm.tabular.encoding._columns import is_finite, require
 from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._records import is_finite, require
 from selfnorm.tabular.encoding._target import Target, target_from_dict, target_to_dict
 
 FORMAT = 2

@@ -1,6 +1,8 @@
 """Reading tables: what real files hold, and what each broken one is told."""
 
+import bz2
 import gzip
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from selfnorm.errors import TableError, UnsupportedError
 from selfnorm.tabular._output import check_prediction_file, write_predictions
 from selfnorm.tabular.data._datasets import NAMES, target_of
-from selfnorm.tabular.data._table import as_table, read_table, require_column
+from selfnorm.tabular.data._provenance import provenance_of
+from selfnorm.tabular.data._table import TableFile, as_table, read_table, require_column
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -45,6 +49,44 @@ GOOD = {
     "quoted_delimiters.csv": ('"a;b;c",d\n1,2\n', {"a;b;c": [1], "d": [2]}),
     "name_of_two_lines.csv": ('"a\nb",c\n1,2\n', {"a b": [1], "c": [2]}),
     "blanks.csv": ("a,b\n  ,1\n x ,2\n", {"a": [None, "x"], "b": [1, 2]}),
+    "no_packed.csv.gz": ("a,b\n1,2\n", {"a": [1], "b": [2]}),
+    "packed.csv": (gzip.compress(b"a,b\n1,2\n"), {"a": [1], "b": [2]}),
+    "packed.csv.bz2": (bz2.compress(b"a,b\n1,2\n"), {"a": [1], "b": [2]}),
+    "utf16.csv": ("a,b\n1,ä\n".encode("utf-16"), {"a": [1], "b": ["ä"]}),
+    "blank_lines_first.csv": ("\n\na,b\n1,2\n", {"a": [1], "b": [2]}),
+    "title.csv": (
+        "Sales of 2015\n\na,b,c\n1,2,3\n4,5,6\n",
+        {"a": [1, 4], "b": [2, 5], "c": [3, 6]},
+    ),
+    "title_with_commas.csv": (
+        "Sales, of 2015\na,b,c\n1,2,3\n4,5,6\n",
+        {"a": [1, 4], "b": [2, 5], "c": [3, 6]},
+    ),
+    "comments.csv": ("# made by hand\na,b\n1,2\n# and more\n3,4\n", {"a": [1, 3], "b": [2, 4]}),
+    "names_in_a_comment.tsv": ("# by\n#a\tb\n1\t2\n", {"#a": [1], "b": [2]}),
+    "spaces.txt": (
+        "a   b c\n1 2.5   x\n 10  3 y\n",
+        {"a": [1, 10], "b": [2.5, 3], "c": ["x", "y"]},
+    ),
+    "row_names_of_r.txt": (
+        'a b\n"1" 5 x\n"2" 6 y\n',
+        {"unnamed_1": [1, 2], "a": [5, 6], "b": ["x", "y"]},
+    ),
+    "quoted_row_names_of_r.txt": (
+        '"mpg" "cyl"\n"Mazda RX4" 21 6\n"Datsun 710" 22.8 4\n',
+        {"unnamed_1": ["Mazda RX4", "Datsun 710"], "mpg": [21, 22.8], "cyl": [6, 4]},
+    ),
+    "two_titles.csv": (
+        "Bericht 2015\nvon: heute\na;b;c\n1,5;2;x\n2,5;3;y\n",
+        {"a": [1.5, 2.5], "b": [2, 3], "c": ["x", "y"]},
+    ),
+    "one_column.csv": ("name\nJohn Smith\nMary Jones\n", {"name": ["John Smith", "Mary Jones"]}),
+    "years.csv": ("land,2015,2016\nx,1,2\n", {"land": ["x"], "2015": [1], "2016": [2]}),
+    "codes.csv": (
+        "zip,n,m\n02139,1,0\n10001,0,10\n,3,5\n",
+        {"zip": ["02139", "10001", None], "n": [1, 0, 3], "m": [0, 10, 5]},
+    ),
+    "one_of_a_name.csv": ("a,b,a\n1,2,3\n", {"b": [2]}),
     "packed.csv.gz": (gzip.compress(b"a,b\n1,2\n"), {"a": [1], "b": [2]}),
 }
 
@@ -57,16 +99,23 @@ def test_reads(name: str, tmp_path: Path) -> None:
 
 BAD = {
     "empty.csv": ("", "is an empty file"),
-    "blank.csv": ("\n\na,b\n1,2\n", "begins with an empty line"),
+    "blank.csv": ("\n\n# a\n", "holds none"),
     "header_only.csv": ("a,b\n", "has 2 columns and none"),
     "ragged.csv": ("a,b\n1,2\n3\n", "row 3 has 1 where the header has 2"),
-    "twice.csv": ("a,b,a\n1,2,3\n", "'a' stands 2 times. Rename all but one"),
-    "latin.csv": (b"a,b\n\xe9t\xe9,2\n", "Save it as UTF-8"),
+    "twice.csv": ("a,a\n1,2\n", "'a' stands 2 times. Rename all but one"),
+    "latin.csv": (b"a,b\n\xe9t\xe9,2\n", "Save it as UTF-8, or say what it is"),
     "late_latin.csv": (b"a,b\n" + b"x,1\n" * 2000 + b"\xe9,2\n", "Save it as UTF-8"),
     "cut.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be read"),
-    "no_header.csv": ("1,2\n3,4\n", "must name the columns; it holds numbers"),
+    "open_quote.csv": ('a,b\n1,"2\n3,4\n', "one is not, and its cell holds lines that follow"),
+    "no_header.csv": ("1,2\n3,4\n", "must name the columns; it holds values"),
+    "no_header_but_text.csv": ("5.1,Iris\n4.9,Iris\n", "it holds values (5.1,Iris)"),
+    "no_header_of_text.csv": ("usual,great\nusual,bad\nodd,great\n", "it holds values"),
     "not_parquet.parquet": ("junk", "cannot be read"),
-    "not_gzip.csv.gz": ("a,b\n1,2\n", "cannot be read"),
+    "workbook.csv": (b"PK\x03\x04\0\0", "is an Excel workbook"),
+    "page.csv": ("<html>", "is HTML or XML"),
+    "json.csv": ('[{"a": 1}]', "is JSON"),
+    "zeros.csv": (bytes(99), "holds bytes that are zero"),
+    "utf16.csv": ("a,b\n1,2\n".encode("utf-16-le"), "say that it is utf-16-le"),
     "table.xlsx": ("junk", "CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file"),
 }
 
@@ -78,6 +127,33 @@ def test_a_broken_file_is_told_in_one_line(name: str, tmp_path: Path) -> None:
         read_table(written(tmp_path, name, content))
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_another_encoding_can_be_said(tmp_path: Path) -> None:
+    path = written(tmp_path, "t.csv", "naïve,b\n1,é\n".encode("cp1252"))
+    assert read_table(TableFile(path, "cp1252")).to_pydict() == {"naïve": [1], "b": ["é"]}
+    for encoding, words in (("klingon", "that Python knows"), ("ascii", "is not in ascii")):
+        with pytest.raises(TableError, match=words):
+            read_table(TableFile(path, encoding))
+
+
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2\n")))
+    assert read_table("-").to_pydict() == {"a": [1], "b": [2]}
+
+
+def test_a_name_tells_nothing_where_the_content_does(tmp_path: Path) -> None:
+    table = pa.table({"a": [1.5, None], "b": ["x", "y"]})
+    pq.write_table(table, tmp_path / "parquet.csv")
+    feather.write_feather(table, tmp_path / "arrow.csv")
+    for name in ("parquet.csv", "arrow.csv"):
+        assert read_table(tmp_path / name).equals(table)
+
+
+def test_the_index_that_pandas_saves_is_known(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1.5, 2.5]}, index=pd.Index([7, 9], name="patient"))
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert provenance_of(read_table(tmp_path / "t.parquet")).indexes == ("patient",)
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
@@ -96,7 +172,9 @@ def test_parquet_holds_what_was_written(tmp_path: Path) -> None:
 def test_text_columns_keep_leading_zeros(tmp_path: Path) -> None:
     path = written(tmp_path, "zip.csv", "zip,n\n007,1\n010,2\n")
     assert read_table(path, text_columns=["zip"])["zip"].to_pylist() == ["007", "010"]
-    assert read_table(path)["zip"].to_pylist() == [7, 10]
+    assert read_table(path)["zip"].to_pylist() == ["007", "010"]
+    assert provenance_of(read_table(path)).guessed == ("zip",)
+    assert provenance_of(read_table(path, text_columns=["zip"])).guessed == ()
 
 
 def test_text_columns_go_by_their_clean_names(tmp_path: Path) -> None:
@@ -160,8 +238,7 @@ def test_a_file_comes_before_a_built_in_of_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path, "wine", "a,b\n1,2\n")
-    with pytest.raises(TableError, match=r"ends in ''"):
-        read_table("wine")
+    assert read_table("wine").to_pydict() == {"a": [1], "b": [2]}
 
 
 COLUMNS = {"n": [1.0, 2.0], "s": ["a", "b"]}
@@ -187,8 +264,15 @@ def test_pandas_columns_may_be_numbered() -> None:
 def test_what_is_no_table_is_told() -> None:
     with pytest.raises(UnsupportedError, match=r"an array of shape \(3,\) came"):
         as_table(np.zeros(3))
-    with pytest.raises(TableError, match=r"values of one kind"):
-        as_table(pd.DataFrame({"a": [1, "x"]}))
+
+
+def test_columns_of_a_frame_that_arrow_cannot_hold() -> None:
+    mixed = {"a": [1, "x", None], "b": [{}, "x", None], "c": [1, 2, 3]}
+    table = as_table(pd.DataFrame(mixed, dtype=object))
+    assert table.to_pydict() == {"a": ["1", "x", None], "c": [1, 2, 3]}
+    known = provenance_of(table)
+    assert known.guessed == ("a",)
+    assert known.left_out == {"b": "its values are of type dict, str"}
 
 
 def test_a_wrong_name_is_told_with_the_nearest() -> None:

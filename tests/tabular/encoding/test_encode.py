@@ -164,13 +164,17 @@ def test_text_where_numbers_were_is_told_with_its_row() -> None:
         encoder.transform(pa.table({"age": ["1", "old"]}))
 
 
-def test_text_among_numbers_is_told_when_fitting() -> None:
-    column = [str(row) for row in range(100)] + ["oops"]
-    with pytest.raises(
-        TableError, match=r"'n' holds numbers but for text such as 'oops' in row 101"
-    ):
-        Encoder.fit(pa.table({"n": column}))
-    assert Encoder.fit(pa.table({"n": column, "m": np.arange(101.0) ** 2}), ignore=["n"])
+def test_slips_of_all_columns_are_told_at_once() -> None:
+    slips = {
+        "n": [f"{row}.5" for row in range(100)] + ["oops"],
+        "day": [f"2015-01-{row % 28 + 1:02}" for row in range(100)] + ["soon"],
+    }
+    with pytest.raises(TableError) as error:
+        Encoder.fit(pa.table(slips))
+    assert "'n' holds numbers but for 'oops' in row 101, 'day' holds dates but" in str(error.value)
+    assert "--" not in str(error.value)
+    assert error.value.options == ("--category", "--ignore")
+    assert Encoder.fit(pa.table({**slips, "m": np.arange(101.0) ** 2}), ignore=["n", "day"])
 
 
 def test_infinite_numbers_are_told() -> None:
@@ -209,8 +213,8 @@ def test_numbers_of_any_size_get_mean_0_and_variance_1(size: float) -> None:
 def test_numbers_that_do_not_differ_are_ignored() -> None:
     for values in ([0.0, -0.0] * 30, [0.0, 5e-324] * 30, [2**60, 2**60 + 1] * 30):
         assert fitted_alone(values).ignored == {"bad": "its numbers do not differ"}
-    holes_too = pa.array([3.0, None] * 30)
-    assert fitted_alone(holes_too).ignored == {"bad": "one value in all rows"}
+    barely_missing = pa.array([None, *[3.0] * 59])
+    assert fitted_alone(barely_missing).ignored == {"bad": "one value in all rows that have one"}
 
 
 def test_what_training_rows_do_not_show_is_ignored() -> None:
@@ -296,7 +300,7 @@ KINDS = {
     "text for dates": (
         DATES,
         ["2020-01-01", "1.2.2020"],
-        "must hold dates; row 2 holds '1.2.2020'. Write it as 2020-02-01",
+        "must hold dates; row 2 holds '1.2.2020'. Write it as 2020-01-31",
     ),
     "a number for booleans": (
         [True, False, False] * 20,
@@ -349,12 +353,17 @@ def test_the_most_frequent_of_many_categories_are_kept() -> None:
 
 
 def test_text_that_is_nearly_numbers_is_told_why() -> None:
-    for text in ("1,{}", "{} %", "$ {}"):
-        encoder = fitted_alone([text.format(100 + row) for row in range(60)])
-        assert encoder.ignored["bad"] == (
-            f"text such as '{text.format(100)}' is no number; write digits and a decimal point "
-            "alone"
-        )
+    encoder = fitted_alone([f"{100 + row} {'kg' if row % 2 else 'lb'}" for row in range(60)])
+    assert encoder.ignored["bad"] == (
+        "text such as '100 lb' is a category, no two of which stand in 2 rows or more each; "
+        "convert it if it counts something"
+    )
+    encoder = fitted_alone([str(row**2) for row in range(60)])
+    assert encoder.ignored["bad"].startswith("text such as '0' is a category")
+    encoder = fitted_alone(
+        [f"{row % 28 + 1:02}/{row % 28 + 1:02}/20{row}" for row in range(10, 70)]
+    )
+    assert encoder.ignored["bad"].startswith("dates such as '11/11/2010' are not written in one")
 
 
 def test_bytes_and_extension_types_are_ignored() -> None:

@@ -56,7 +56,7 @@ def test_what_cannot_be_learned_is_told() -> None:
         target_values("y", pa.chunked_array([[3] * 10]), None)
     with pytest.raises(TableError, match=r"'y' has 10 classes in 10 rows. Name another column.$"):
         target_values("y", pa.chunked_array([list("abcdefghij")]), None)
-    with pytest.raises(TableError, match=r"20 classes in 20 rows.*--task regression"):
+    with pytest.raises(TableError, match=r"20 classes in 20 rows.*the task is regression"):
         target_values("y", pa.chunked_array([list(range(20))]), "classification")
     with pytest.raises(TableError, match=r"holds timestamp"):
         target_values("y", pa.chunked_array([pa.array([1, 2], pa.timestamp("s"))]), None)
@@ -126,3 +126,17 @@ def test_a_constant_target_has_deviation_1() -> None:
 def test_classes_that_utf8_cannot_write_are_told_before_training() -> None:
     with pytest.raises(TableError, match="column 'kind' has some that it cannot"):
         ClassTarget.fit("kind", np.array(["a", "\ud800"]))
+
+
+def test_predictions_stay_within_the_range_that_was_learned() -> None:
+    target = NumberTarget.fit("y", np.array([0.0, 1.0, 5.0]))
+    outputs = torch.tensor([[-9.0], [0.0], [9.0], [torch.inf], [torch.nan]])
+    low, mean, high, infinite, lost = target.decode(outputs).values
+    assert (low, mean, high) == (0, 2, 5)
+    assert infinite == np.inf
+    assert np.isnan(lost)
+    saved = target_to_dict(target)
+    del saved["ends"]
+    assert target_from_dict(saved).decode(outputs).values[0] < 0
+    with pytest.raises(ValueError, match="ends are in order"):
+        target_from_dict({**saved, "ends": [5.0, 0.0]})

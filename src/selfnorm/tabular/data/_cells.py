@@ -2,6 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """The cells of a column as float64 or as text, whatever Arrow type they come in."""
 
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
@@ -9,30 +10,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
+from selfnorm.tabular.data._amounts import is_written as is_amount
+from selfnorm.tabular.data._amounts import parse_amounts
+from selfnorm.tabular.data._dates import COMPACT, FORMATS, ISO, example, parse_dates, parse_times
+from selfnorm.tabular.data._words import without_words
 
 Holds = Literal["numbers", "booleans", "dates", "times of day", "durations"]
-_PARSED: dict[str, tuple[pa.DataType, str]] = {
-    "numbers": (pa.float64(), "Mend the cell"),
-    "booleans": (pa.bool_(), "Write true or false"),
-    "dates": (pa.timestamp("us"), "Write it as 2020-02-01"),
-    "times of day": (pa.time64("us"), "Write it as 12:30:00"),
-}
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
-def numbers(name: str, column: pa.ChunkedArray, expected: Holds | None = None) -> np.ndarray:
+def numbers(
+    name: str, column: pa.ChunkedArray, expected: Holds | None = None, written: str | None = None
+) -> np.ndarray:
     """A column as float64 with nan for missing; dates, times and durations are counted in days.
 
     Args:
         name: The column's name, for messages.
-        column: Numbers, booleans, dates, times, durations, or text that holds `expected`.
+        column: Numbers, booleans, dates, times, durations, or text that holds `expected`. Words
+            such as `NA`, `-` or `Unknown` in text are missing values.
         expected: What the column must hold; None takes any of these, and text as numbers.
+        written: How text writes it: a way of `_dates` or of `_amounts`; None for ISO 8601, and for
+            digits and a decimal point alone.
 
     Raises:
         TableError: a cell is infinite or not what is expected.
     """
     column = decoded(column)
+    if pa.types.is_integer(column.type) and (expected, written) == ("dates", COMPACT):
+        column = pc.cast(column, pa.string())
     if is_text(column.type):
-        column = _parsed(name, column, expected or "numbers")
+        column = _parsed(name, column, expected or "numbers", written)
     found = holds(column.type)
     if column.null_count == len(column):
         return np.full(len(column), np.nan)
@@ -64,6 +71,14 @@ def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column as text without outer spaces, null where nothing is left; the number 7.0 is `7`."""
     column = pc.utf8_trim_whitespace(pc.cast(decoded(column), pa.large_string()))
     return pc.if_else(pc.equal(column, ""), None, column)
+
+
+def count_words(column: pa.ChunkedArray) -> int:
+    """How many cells of a text column hold words such as `NA`; 0 for any other column."""
+    if not is_text(decoded(column).type):
+        return 0
+    cells = text(column)
+    return without_words(cells).null_count - cells.null_count
 
 
 def not_utf8(name: str) -> TableError:
@@ -108,44 +123,53 @@ def is_usable(kind: pa.DataType) -> bool:
     return is_text(kind) or pa.types.is_null(kind) or holds(kind) is not None
 
 
-def first_text(column: pa.ChunkedArray) -> tuple[int, str] | None:
-    """Row (from 1) and text of the first cell of a text column that is not a number."""
-    return _first_misfit(text(column), pa.float64())
+def is_way(expected: Holds, written: str) -> bool:
+    """Whether a way of writing, as a model's record names it, is one."""
+    if expected == "dates":
+        return written in FORMATS
+    return expected == "numbers" and is_amount(written)
 
 
-def _parsed(name: str, column: pa.ChunkedArray, expected: Holds) -> pa.ChunkedArray:
+def plain_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text of digits and a decimal point as float64, null where it is something else."""
+    with suppress(pa.ArrowInvalid):
+        return pc.cast(column, pa.float64())
+    alike = pc.match_substring_regex(column, _NUMBER)
+    return pc.cast(pc.if_else(alike, column, None), pa.float64())
+
+
+def _parsed(
+    name: str, column: pa.ChunkedArray, expected: Holds, written: str | None
+) -> pa.ChunkedArray:
     """Text as what it is expected to say."""
-    column = text(column)
-    kind, mend = _PARSED.get(expected, (pa.duration("us"), f"Give {expected}"))
-    found = _first_misfit(column, kind)
-    if found:
+    column = without_words(text(column))
+    mend = "Mend the cell"
+    if expected == "dates":
+        written = written or ISO
+        mend, parsed = f"Write it as {example(written)}", parse_dates(column, written)
+    elif expected == "times of day":
+        mend, parsed = "Write it as 12:30:00", parse_times(column)
+    elif expected == "booleans":
+        mend, parsed = "Write true or false", _booleans(column)
+    elif expected == "durations":
+        mend, parsed = "Give durations", pa.nulls(len(column), pa.duration("us"))
+    elif written:
+        mend, parsed = f"Write it as {written}", parse_amounts(column, written)
+    else:
+        parsed = plain_numbers(column)
+    lost = pc.and_(pc.is_valid(column), pc.is_null(parsed)).to_numpy()
+    if lost.any():
+        row = int(lost.argmax())
         raise TableError(
-            f"Column '{name}' must hold {expected}; row {found[0]} holds {found[1]!r}. {mend}, or "
-            "leave it empty if it is unknown."
+            f"Column '{name}' must hold {expected}; row {row + 1} holds "
+            f"{str(column[row])[:80]!r}. {mend}, or leave it empty if it is unknown."
         )
-    return pc.cast(column, kind)
+    return parsed
 
 
-def _first_misfit(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[int, str] | None:
-    """Row (from 1) and text of the first cell that is not of a kind: found by halving."""
-    if _casts(column, kind):
-        return None
-    start, end = 0, len(column)
-    while end - start > 1:
-        middle = (start + end) // 2
-        if _casts(column.slice(start, middle - start), kind):
-            start = middle
-        else:
-            end = middle
-    return start + 1, str(column[start])[:80]
-
-
-def _casts(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
-    try:
-        pc.cast(column, kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return False
-    return True
+def _booleans(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    alike = pc.match_substring_regex(column, "(?i)^(true|false|0|1)$")
+    return pc.cast(pc.if_else(alike, column, None), pa.bool_())
 
 
 def _days(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,74 +1,81 @@
 # pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
 # pyright: reportAttributeAccessIssue=false
-"""Delimited text as it is found: four delimiters, decimal commas, spaces, byte order marks."""
+"""Delimited text as it is found: delimiters, decimal commas, spaces, comments, byte order marks."""
 
+import codecs
 import csv
-import gzip
+import io
 import re
-from collections.abc import Collection, Sequence
-from itertools import islice
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from selfnorm.errors import TableError
+from selfnorm.tabular.data._bytes import not_in_utf8
+from selfnorm.tabular.data._layout import Layout, cells_of, layout_of
+from selfnorm.tabular.data._provenance import Provenance, with_provenance
+from selfnorm.tabular.data._words import NULLS
 
-_NULLS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>")
-_DELIMITERS = ",;\t|"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _DECIMAL_COMMA = r"^\s*([+-]?\d+),(\d+)\s*$"
 _NUMBER = r"^\s*[+-]?\d+([.,]\d+)?\s*$"
+_CODE = r"^\s*0\d+\s*$"
 _MOSTLY = 0.9
+_START = 1 << 18  # bytes that show the layout
+_BLOCK = 1 << 24
 
 
-def read_csv(path: Path, text_columns: Collection[str]) -> pa.Table:
-    """The table of a CSV file, its names as they stand there.
+def read_csv(content: pa.Buffer, text_columns: Collection[str], where: str) -> pa.Table:
+    """The table of a delimited text in UTF-8, with clean names.
+
+    What nobody chose a type for is a number if all cells are; whole numbers of which one begins
+    with 0 are codes, and stay text.
 
     Raises:
         TableError: the first row names no columns, or text is not UTF-8.
-        pyarrow.ArrowException, OSError, UnicodeError, csv.Error: it cannot be read.
+        pyarrow.ArrowException, UnicodeError, csv.Error: it cannot be read.
     """
-    delimiter, header = _header(path)
-    compression = "gzip" if _is_compressed(path) else None  # Arrow tells by `.gz` alone
-    if all(_is_number(cell) for cell in header):
-        raise TableError(
-            f"The first row of '{path}' must name the columns; it holds numbers "
-            f"({delimiter.join(header)[:40]}). Put a row of names above it."
-        )
+    if content.slice(0, 3).to_pybytes() == codecs.BOM_UTF8:
+        content = content.slice(3)
+    layout = layout_of(_first_lines(content), where)
+    content = _rows_of(content, layout)
+    names = clean_names(layout.names)
     wanted = set(text_columns)
-    as_text = {
-        raw: pa.string()
-        for raw, name in zip(header, clean_names(header), strict=True)
-        if name in wanted
-    }
-    parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    convert = pacsv.ConvertOptions(
-        null_values=[*_NULLS, *(f" {null}" for null in _NULLS)],
-        strings_can_be_null=True,
-        column_types=as_text,
-    )
-    try:
-        with pa.input_stream(str(path), compression) as file:
-            table = pacsv.read_csv(file, parse_options=parse, convert_options=convert)
-    except pa.ArrowInvalid:  # only a reader without threads can tell the row
-        one = pacsv.ReadOptions(use_threads=False)
-        with pa.input_stream(str(path), compression) as file:
-            table = pacsv.read_csv(file, one, parse, convert)
+    as_text = {name: pa.string() for name in names if name in wanted}
+    table = _read(content, layout, names, as_text)
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
+        raise not_in_utf8(where)
+    if _has_open_quote(content, table):
         raise TableError(
-            f"'{path}' cannot be read: text must be UTF-8, and this file's is not. Save it as "
-            "UTF-8."
+            f"A quote that opens a cell must be closed; in {where} one is not, and its cell holds "
+            "lines that follow. Close it, or double it where it is part of the cell."
         )
-    if delimiter == ",":
-        return table
-    columns = [
-        column if name in as_text else _decimal_comma(column)
-        for name, column in zip(table.column_names, table.columns, strict=True)
+    whole = [
+        name
+        for name, kind in zip(names, table.schema.types, strict=True)
+        if pa.types.is_integer(kind)
     ]
-    return pa.table(columns, names=table.column_names)
+    if whole and _has_codes(content, _mark(layout)):
+        table = _with_codes(table, _read(content, layout, names, dict.fromkeys(whole, pa.string())))
+    if layout.delimiter != ",":
+        columns = [
+            column if name in as_text else _decimal_comma(column)
+            for name, column in zip(names, table.columns, strict=True)
+        ]
+        table = pa.table(columns, names=names)
+    guessed = (
+        name
+        for name, kind in zip(names, table.schema.types, strict=True)
+        if pa.types.is_string(kind) and name not in wanted
+    )
+    lines = "line is" if layout.begin == 1 else f"{layout.begin} lines are"
+    passed = f"{where}: the first {lines} passed over, as the names stand below."
+    notes = (passed,) if layout.begin else ()
+    return with_provenance(table, Provenance(guessed=tuple(guessed), notes=notes))
 
 
 def clean_names(names: Sequence[str]) -> list[str]:
@@ -77,22 +84,90 @@ def clean_names(names: Sequence[str]) -> list[str]:
     return [name or f"unnamed_{at}" for at, name in enumerate(stripped, 1)]
 
 
-def _header(path: Path) -> tuple[str, list[str]]:
-    """The delimiter, which is the one that cuts the first row into most cells, and those cells."""
-    opened: Any = gzip.open if _is_compressed(path) else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        lines = list(islice(file, 100))
-    if not lines or not lines[0].strip():
-        raise TableError(
-            f"A table needs a row of column names; '{path}' begins with an empty line."
-        )
-    rows = {mark: next(csv.reader(lines, delimiter=mark)) for mark in _DELIMITERS}
-    delimiter = max(_DELIMITERS, key=lambda mark: len(rows[mark]))
-    return delimiter, rows[delimiter]
+def _first_lines(content: pa.Buffer) -> str:
+    """The text's first lines, whole ones if there are more.
+
+    Raises:
+        UnicodeError: they are not UTF-8.
+    """
+    start = content.slice(0, min(content.size, _START)).to_pybytes()
+    end = len(start) if len(start) < _START else start.rfind(b"\n") + 1 or len(start)
+    return start[:end].decode()
 
 
-def _is_compressed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
+def _rows_of(content: pa.Buffer, layout: Layout) -> pa.Buffer:
+    """The text from the row of names on, with commas in place of spaces between cells."""
+    start = content.slice(0, min(content.size, _START)).to_pybytes()
+    before = start.decode(errors="replace").splitlines(keepends=True)[: layout.begin]
+    content = content.slice(sum(len(line.encode()) for line in before))
+    if layout.delimiter != " ":
+        return content
+    written = io.StringIO()
+    rows = cells_of(content.to_pybytes().decode().splitlines(), " ")
+    csv.writer(written).writerows(row for row in rows if row)
+    return pa.py_buffer(written.getvalue().encode())
+
+
+def _read(
+    content: pa.Buffer, layout: Layout, names: Sequence[str], types: Mapping[str, pa.DataType]
+) -> pa.Table:
+    parse = pacsv.ParseOptions(
+        delimiter=_mark(layout),
+        newlines_in_values=True,
+        invalid_row_handler=_skip_comments,
+    )
+    convert = pacsv.ConvertOptions(
+        null_values=["", *NULLS, *(f" {null}" for null in NULLS)],
+        strings_can_be_null=True,
+        column_types=types,
+    )
+    read: dict[str, Any] = {"column_names": list(names), "skip_rows_after_names": 1}
+    try:
+        return pacsv.read_csv(pa.BufferReader(content), pacsv.ReadOptions(**read), parse, convert)
+    except pa.ArrowInvalid:  # only a reader without threads can tell the row
+        one = pacsv.ReadOptions(**read, use_threads=False)
+        return pacsv.read_csv(pa.BufferReader(content), one, parse, convert)
+
+
+def _mark(layout: Layout) -> str:
+    return "," if layout.delimiter == " " else layout.delimiter
+
+
+def _skip_comments(row: Any) -> str:
+    return "skip" if row.text.startswith("#") else "error"
+
+
+def _has_open_quote(content: pa.Buffer, table: pa.Table) -> bool:
+    """Whether a cell goes over lines although quotes are not in pairs."""
+    texts = [column for column in table.columns if pa.types.is_string(column.type)]
+    if not texts or np.count_nonzero(np.frombuffer(content, np.uint8) == ord('"')) % 2 == 0:
+        return False
+    return any(pc.any(pc.match_substring(column, "\n")).as_py() for column in texts)
+
+
+def _has_codes(content: pa.Buffer, delimiter: str) -> bool:
+    """Whether a cell of a text may be a number that begins with 0: one pass over the bytes."""
+    letters = np.frombuffer(content, np.uint8)
+    before = np.zeros(256, bool)
+    before[list(b'\n\r" ' + delimiter.encode())] = True
+    for at in range(0, len(letters), _BLOCK):
+        part = letters[max(at - 1, 0) : at + _BLOCK + 1]
+        digit = (part[2:] >= ord("0")) & (part[2:] <= ord("9"))
+        if ((part[1:-1] == ord("0")) & digit & before[part[:-2]]).any():
+            return True
+    return False
+
+
+def _with_codes(table: pa.Table, as_text: pa.Table) -> pa.Table:
+    """The table, with those columns as text in which a number begins with 0."""
+    columns = [
+        cells
+        if pa.types.is_integer(column.type)
+        and pc.any(pc.match_substring_regex(cells, _CODE)).as_py()
+        else column
+        for column, cells in zip(table.columns, as_text.columns, strict=True)
+    ]
+    return pa.table(columns, names=table.column_names)
 
 
 def _decimal_comma(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -109,11 +184,3 @@ def _decimal_comma(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.cast(pc.utf8_trim_whitespace(points), pa.float64())
     except pa.ArrowInvalid:
         return points
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

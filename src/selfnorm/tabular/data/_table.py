@@ -3,11 +3,15 @@
 """Tables in: a file, a built-in data set, or an object in memory, as `pyarrow.Table`."""
 
 import csv
+import json
+import lzma
 import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +19,77 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import feather
 
 from selfnorm.errors import TableError, UnsupportedError
 from selfnorm.tabular.data import _datasets
+from selfnorm.tabular.data._bytes import STDIN, as_utf8, format_of, not_in_utf8, read_bytes
 from selfnorm.tabular.data._cells import is_text, not_utf8
 from selfnorm.tabular.data._csv import clean_names, read_csv
+from selfnorm.tabular.data._provenance import Provenance, provenance_of, with_provenance
 
-_DELIMITED = (".csv", ".tsv", ".txt")
-_PARQUET = (".parquet", ".pq")
+_DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
+_PARQUET = (".parquet", ".pq", ".feather", ".arrow")
+_PACKED = (".gz", ".bz2", ".xz")
+_UNREADABLE = (
+    pa.ArrowException,
+    *(ValueError, EOFError, OSError, zlib.error, lzma.LZMAError, csv.Error),
+)
 
 
-def read_table(source: str | Path, *, text_columns: Iterable[str] = ()) -> pa.Table:
+@dataclass(frozen=True)
+class TableFile:
+    """A file that holds a table, in an encoding that has to be said.
+
+    Attributes:
+        path: The file; `-` for standard input.
+        encoding: That of a text, as Python calls it: `cp1252`, `latin-1`, `utf-16`, ...; None for
+            UTF-8, and for UTF-16 that begins with its mark.
+
+    Example:
+        >>> TableFile("patients.csv", encoding="cp1252").path
+        'patients.csv'
+    """
+
+    path: str | Path
+    encoding: str | None = None
+
+
+def read_table(source: str | Path | TableFile, *, text_columns: Iterable[str] = ()) -> pa.Table:
     """Read a table with named columns from a file, or a built-in data set by its name.
 
-    CSV files may be compressed (`.gz`), delimited by comma, semicolon, tab or bar, and may write
-    decimals with a comma where that is not the delimiter. Empty cells, `?`, `NA`, `NaN`, `null`
-    and the like are missing values.
+    What a file is, is told by how it begins and not by its name: Parquet, Arrow, or text that may
+    be packed (gzip, bzip2, xz). Text is delimited by comma, semicolon, tab, bar or spaces, and may
+    write decimals with a comma where that is not the delimiter. Titles above the names and lines
+    that begin with `#` are passed over. Empty cells, `?`, `NA`, `NaN`, `null` and the like are
+    missing values.
 
     Wherever a table comes from, nan and text of nothing but spaces are missing values, text has no
-    outer spaces, and a column's name stands on one line.
+    outer spaces, and a column's name stands on one line. Columns of one name are left out.
 
     Args:
-        source: A path, or one of `digits`, `breast-cancer`, `wine`, `diabetes`; a file of that
-            name comes first.
+        source: A path, `-` for standard input, or one of `digits`, `breast-cancer`, `wine`,
+            `diabetes`; a file of that name comes first.
         text_columns: Columns to read as text even where they look like numbers, so that the
             category `007` stays `007`.
 
     Raises:
-        TableError: the file is missing, empty, ragged, not UTF-8 or of an unknown format; it has
-            no rows, or no usable column names.
+        TableError: the file is missing, empty, ragged, not in the encoding or of an unknown format;
+            it has no rows, or no usable column names.
     """
-    path = Path(source)
+    file = source if isinstance(source, TableFile) else TableFile(source)
+    path = Path(file.path)
+    where = "standard input" if str(path) == STDIN else f"'{path}'"
     try:
-        if not path.exists() and str(source) in _datasets.NAMES:
-            return _datasets.load(str(source))
-        table = _read_file(path, tuple(text_columns))
-        return _with_names(table, f"'{path}'")
+        if str(path) != STDIN and not path.exists() and str(path) in _datasets.NAMES:
+            return _datasets.load(str(path))
+        return _with_names(_read_file(path, file.encoding, tuple(text_columns), where), where)
     except TableError:
         raise
-    except (pa.ArrowException, ValueError, EOFError, OSError, zlib.error, csv.Error) as error:
-        raise TableError(f"'{path}' cannot be read: {_reason(error)}") from error
+    except UnicodeError as error:
+        raise not_in_utf8(where) from error
+    except _UNREADABLE as error:
+        raise TableError(f"{where} cannot be read: {_reason(error)}") from error
 
 
 def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
@@ -118,13 +153,36 @@ def _as_array(data: Any) -> np.ndarray:
 
 
 def _of_pandas(data: Any) -> pa.Table:
+    """A data frame's columns as Arrow has them; those that it cannot hold are left out.
+
+    Numbers and text in one column are text whose type nobody chose.
+    """
+    names = [str(name) for name in data.columns]
     try:
-        frame = data.set_axis([str(name) for name in data.columns], axis=1)
-        return pa.Table.from_pandas(frame, preserve_index=False)
+        return pa.Table.from_pandas(data.set_axis(names, axis=1), preserve_index=False)
     except UnicodeError:
         for name, values in data.items():
             _encoded(str(name), values)
         raise
+    except (pa.ArrowException, TypeError):
+        columns = [_of_series(data.iloc[:, at]) for at in range(len(names))]
+    guessed = tuple(n for n, (_, kind) in zip(names, columns, strict=True) if kind == "mixed")
+    lost = {n: kind for n, (kept, kind) in zip(names, columns, strict=True) if kept is None}
+    kept = {n: column for n, (column, _) in zip(names, columns, strict=True) if column is not None}
+    table = pa.table(list(kept.values()), names=list(kept))
+    return with_provenance(table, Provenance(guessed=guessed, left_out=lost))
+
+
+def _of_series(series: Any) -> tuple[pa.Array | None, str]:
+    """A column, and how it was come by; or None, and why there is none."""
+    try:
+        return pa.Array.from_pandas(series), "typed"
+    except (pa.ArrowException, TypeError):
+        found = {type(value) for value in series[series.notna()]}
+    if all(issubclass(one, str | Number) for one in found):
+        cells = series.map(str, na_action="ignore")
+        return pa.Array.from_pandas(cells, type=pa.string()), "mixed"
+    return None, f"its values are of type {', '.join(sorted(one.__name__ for one in found))}"
 
 
 def _arrow(name: str, values: np.ndarray) -> pa.Array:
@@ -147,34 +205,71 @@ def _encoded(name: str, values: Any) -> pa.Array:
         raise not_utf8(name) from error
 
 
-def _read_file(path: Path, text_columns: Collection[str]) -> pa.Table:
+def _read_file(
+    path: Path, encoding: str | None, text_columns: Collection[str], where: str
+) -> pa.Table:
+    if str(path) != STDIN:
+        _check_file(path)
+    content = read_bytes(path)
+    if content.size == 0:
+        raise TableError(f"A table needs a row of column names; {where} is an empty file.")
+    if (found := format_of(content)) != "text":
+        reader = pa.BufferReader(content)
+        return _of_frame(
+            pq.read_table(reader) if found == "Parquet" else feather.read_table(reader)
+        )
+    if path.name.lower().endswith(_PARQUET):
+        raise TableError(f"{where} cannot be read: it does not begin as Parquet does.")
+    return read_csv(as_utf8(content, encoding, where), text_columns, where)
+
+
+def _check_file(path: Path) -> None:
+    """Raise unless a path is of a file whose name is that of a table."""
     if not path.is_file():
         raise TableError(_not_a_file(path))
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in _DELIMITED + _PARQUET:
+    name = path.name.lower()
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    if not name.endswith((*_DELIMITED, *_PARQUET)) and Path(name).suffix != "":
         raise TableError(
             f"A table is a CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file; '{path}' ends in "
             f"'{path.suffix}'. Convert it, or rename it if it is one of these."
         )
-    if path.stat().st_size == 0:
-        raise TableError(f"A table needs a row of column names; '{path}' is an empty file.")
-    return pq.read_table(path) if suffix in _PARQUET else read_csv(path, text_columns)
+
+
+def _of_frame(table: pa.Table) -> pa.Table:
+    """A table of typed columns; those that pandas wrote for its index are known as such."""
+    written = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+    indexes = [name for name in written.get("index_columns", ()) if isinstance(name, str)]
+    return with_provenance(table, Provenance(indexes=tuple(clean_names(indexes))))
 
 
 def _with_names(table: pa.Table, where: str) -> pa.Table:
-    """The table, tidied, once every column has one name of its own and there is a row."""
+    """The table, tidied, with each column under a name of its own, once there is a row.
+
+    Columns that share a name are left out: nothing tells which is meant.
+    """
     names = clean_names(table.column_names)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
+    twice = {name: count for name, count in Counter(names).items() if count > 1}
+    if twice and len(twice) == len(set(names)):
+        name, count = next(iter(twice.items()))
         raise TableError(
-            f"Each column needs a name of its own; in {where} '{twice[0]}' stands "
-            f"{names.count(twice[0])} times. Rename all but one."
+            f"Each column needs a name of its own; in {where} '{name}' stands {count} times. "
+            "Rename all but one."
         )
     if table.num_rows == 0:
         raise TableError(f"A table needs rows; {where} has {table.num_columns} columns and none.")
-    for name, column in zip(names, table.columns, strict=True):
+    kept = [at for at, name in enumerate(names) if name not in twice]
+    columns = [table.column(at) for at in kept]
+    names = [names[at] for at in kept]
+    for name, column in zip(names, columns, strict=True):
         _check_bytes(name, column)
-    return pa.table([_tidy(column) for column in table.columns], names=names)
+    known = provenance_of(table)
+    left_out = {name: f"{count} columns have this name" for name, count in twice.items()}
+    return with_provenance(
+        pa.table([_tidy(column) for column in columns], names=names),
+        replace(known, left_out={**known.left_out, **left_out}),
+    )
 
 
 def _check_bytes(name: str, column: pa.ChunkedArray) -> None:
@@ -231,6 +326,4 @@ def _reason(error: Exception) -> str:
             f"every row needs one cell a column, and {row} has {ragged[3]} where the header has "
             f"{ragged[2]}. Mend that row, or quote cells that hold the delimiter."
         )
-    if isinstance(error, UnicodeError) or "UTF8" in message:
-        return "text must be UTF-8, and this file's is not. Save it as UTF-8."
     return f"{message}."

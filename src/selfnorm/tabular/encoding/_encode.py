@@ -2,7 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """From a table to a matrix whose columns have mean 0 and variance 1: what a SELU network needs."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,16 +11,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
-from selfnorm.tabular.data._cells import decoded, first_text, is_text, is_usable, text
+from selfnorm.tabular.data._cells import decoded, is_text, is_usable, numbers, text
+from selfnorm.tabular.data._dates import look_like_dates
+from selfnorm.tabular.data._provenance import provenance_of
 from selfnorm.tabular.data._table import require_column
-from selfnorm.tabular.encoding._columns import CategoryColumn, Column, NumberColumn, require
+from selfnorm.tabular.data._words import without_nulls, without_words
+from selfnorm.tabular.encoding._category import CategoryColumn
+from selfnorm.tabular.encoding._columns import KINDS, Column
+from selfnorm.tabular.encoding._number import NumberColumn
+from selfnorm.tabular.encoding._presence import PresenceColumn
+from selfnorm.tabular.encoding._records import require
+from selfnorm.tabular.encoding._rows import row_number
+from selfnorm.tabular.encoding._understand import (
+    CATEGORY,
+    Remark,
+    Understood,
+    settle,
+    settled,
+    understand,
+)
 
-_KINDS: dict[str, type[Column]] = {"number": NumberColumn, "category": CategoryColumn}
+AS_ASKED = "as asked"
 _MOST_PIECES = 2048  # of all numbers together
-_COUNTER_ROWS = 20  # 1, 2, ... in fewer rows can be a quantity
 _MOSTLY = 0.9
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_NEARLY_NUMBER = r"^[+-]?\W?\s?\d[\d.,' ]*\W?$"
+_NEARLY_NUMBER = r"^[+-]?\W{0,2}\d[\d.,' ]*\s?\S{0,12}$"
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -30,10 +45,12 @@ class Encoder:
     Attributes:
         columns: The columns in use, in the order of the matrix.
         ignored: Names of the columns left out, each with the reason.
+        remarks: What a user should know of how the others were understood.
     """
 
     columns: tuple[Column, ...]
     ignored: Mapping[str, str]
+    remarks: tuple[Remark, ...] = ()
 
     @classmethod
     def fit(
@@ -65,37 +82,31 @@ class Encoder:
         rows = np.arange(table.num_rows) if rows is None else rows
         rare = _rare(len(rows))
         columns: list[Column] = []
-        ignored: dict[str, str] = {}
         names = dict.fromkeys(table.column_names)  # looked up as in a set, in order as in a list
+        ignored = dict(provenance_of(table).left_out)
         for name in (*categories, *ignore):
-            require_column(name, names)
-        as_asked, as_category = set(ignore), set(categories)
+            require_column(name, names | ignored)
+        reasons, found = _understood(table, rows, set(categories), set(ignore))
         pieces = min(pieces, _MOST_PIECES // max(1, len(names)))
         for name, column in zip(names, table.columns, strict=True):
-            reason = "as asked" if name in as_asked else _useless(column, rows)
-            if reason:
-                ignored[name] = reason
+            if name in reasons:
+                ignored[name] = reasons[name]
                 continue
-            is_category = name in as_category or _is_category(name, column)
-            fitted = (
-                CategoryColumn.fit(name, column, rows, rare)
-                if is_category
-                else NumberColumn.fit(name, column, rows, rare, pieces)
-            )
-            if fitted:
-                columns.append(fitted)
-            elif is_category:
-                ignored[name] = _no_levels(column, rare)
+            fitted = _fitted(name, column, found[name], rows, rare, pieces)
+            if isinstance(fitted, str):
+                ignored[name] = fitted
             else:
-                ignored[name] = "its numbers do not differ"
+                columns.append(fitted)
         if not columns:
-            reasons = "; ".join(f"'{name}': {reason}" for name, reason in ignored.items())
+            listed = "; ".join(f"'{name}': {reason}" for name, reason in ignored.items())
             raise TableError(
                 "A table needs a column to learn from besides the target; "
-                + (f"none is usable ({reasons}). " if reasons else "there is none. ")
+                + (f"none is usable ({listed}). " if listed else "there is none. ")
                 + "Add a column that differs from row to row."
             )
-        return cls(tuple(columns), ignored)
+        read = (Remark(note, doubtful=False) for note in provenance_of(table).notes)
+        told = (remark for name in found if name not in ignored for remark in found[name].remarks)
+        return cls(tuple(columns), ignored, (*read, *told))
 
     @property
     def features(self) -> list[str]:
@@ -157,7 +168,8 @@ class Encoder:
         names = set(table.column_names)
         lacking = [column.name for column in self.columns if column.name not in names]
         if lacking:
-            named = ", ".join(f"'{name}'" for name in lacking[:3])
+            why = {n: f" ({reason})" for n, reason in provenance_of(table).left_out.items()}
+            named = ", ".join(f"'{name}'{why.get(name, '')}" for name in lacking[:3])
             more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
             raise TableError(
                 f"The model needs every column that it was trained on; {named}{more} "
@@ -166,23 +178,43 @@ class Encoder:
             )
 
     def notes(self, table: pa.Table) -> list[str]:
-        """What a user should know of a new table: columns with values that training had not.
+        """What a user should know of a new table: cells that training had nothing like.
 
         Raises:
             TableError: a column that is in use is missing.
         """
         self.check(table)
-        found = (
-            column.unknown(table[column.name])
-            for column in self.columns
-            if isinstance(column, CategoryColumn)
-        )
+        found = (column.strange(table[column.name]) for column in self.columns)
         return [note for note in found if note]
+
+    @property
+    def told(self) -> list[str]:
+        """What a user should know of the table that was learned from, where nothing is shown.
+
+        Columns that are left out, but those that were to be; and what may have been meant
+        otherwise.
+        """
+        lost = [
+            f"{_listed(names)} ({reason})"
+            for reason, names in self.reasons.items()
+            if reason != AS_ASKED
+        ]
+        found = [f"Columns are left out: {'; '.join(lost)}."] if lost else []
+        return found + [remark.text for remark in self.remarks if remark.doubtful]
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Why columns are left out, each reason with their names."""
+        found: dict[str, list[str]] = {}
+        for name, reason in self.ignored.items():
+            found.setdefault(reason, []).append(name)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, for a model file."""
         columns = [{"kind": column.kind, **asdict(column)} for column in self.columns]
-        return {"columns": columns, "ignored": dict(self.ignored)}
+        remarks = [asdict(remark) for remark in self.remarks]
+        return {"columns": columns, "ignored": dict(self.ignored), "remarks": remarks}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "Encoder":
@@ -191,10 +223,16 @@ class Encoder:
         require(isinstance(saved["columns"], list), "the columns are a list")
         for entry in saved["columns"]:
             fields = {key: value for key, value in entry.items() if key != "kind"}
-            columns.append(_KINDS[entry["kind"]].from_dict(fields))
+            columns.append(KINDS[entry["kind"]].from_dict(fields))
         names = {column.name for column in columns}
         require(len(names) == len(columns) > 0, "each column has a name of its own")
-        return cls(tuple(columns), dict(saved["ignored"]))
+        remarks = tuple(Remark(**remark) for remark in saved.get("remarks", ()))
+        return cls(tuple(columns), dict(saved["ignored"]), remarks)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
 
 
 def _roles(column: Column) -> tuple[np.ndarray, np.ndarray]:
@@ -215,60 +253,105 @@ def _rare(rows: int) -> int:
     return max(2 if rows < 100 else 5, rows // 1000)
 
 
-def _useless(column: pa.ChunkedArray, rows: np.ndarray) -> str | None:
-    """Why a column cannot be learned from; None if it can."""
-    kind = column.type
-    if not is_usable(kind):
-        return f"its values are of type {kind}"
-    learned = column.take(rows)
-    row = "row" if len(rows) == len(column) else "training row"
-    if learned.null_count == len(learned):
-        return f"no value in any {row}"
-    says_missing = is_text(decoded(column).type)  # where a category is missing is a category too
-    if len(pc.unique(learned if says_missing else decoded(learned).drop_null())) == 1:
-        return f"one value in all {row}s"
-    # By all rows: without those held out the numbers have gaps, and nothing would tell them.
-    if pa.types.is_integer(kind) and column.null_count == 0 and _counts_rows(column):
-        return "it counts the rows"
-    return None
+def _understood(
+    table: pa.Table, rows: np.ndarray, categories: Collection[str], ignore: Collection[str]
+) -> tuple[dict[str, str], dict[str, Understood]]:
+    """Why columns cannot be learned from, and what the others are.
 
-
-def _no_levels(column: pa.ChunkedArray, rare: int) -> str:
-    """Why a category is left out, with the mend if its text is nearly numbers."""
-    values = pc.unique(text(column).drop_null())
-    nearly = pc.match_substring_regex(values, _NEARLY_NUMBER)
-    if is_text(decoded(column).type) and (pc.sum(nearly).as_py() or 0) >= _MOSTLY * len(values):
-        sample = str(values.filter(nearly)[0])
-        return f"text such as {sample!r} is no number; write digits and a decimal point alone"
-    return f"no two values stand in {rare} rows or more each"
-
-
-def _counts_rows(column: pa.ChunkedArray) -> bool:
-    """Whether the values are 0, 1, 2, ... or the like, in any order: a row's number, no feature.
-
-    A few may lack, for rows without a target have gone.
+    Raises:
+        TableError: cells of some columns are not what all their others are.
     """
-    if len(column) < _COUNTER_ROWS:
-        return False
-    ends = pc.min_max(column).as_py()
-    span = ends["max"] - ends["min"] + 1
-    return span * _MOSTLY <= len(column) and len(pc.unique(column)) == len(column)
+    known = provenance_of(table)
+    reasons: dict[str, str] = {}
+    found: dict[str, Understood] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        reason = AS_ASKED if name in ignore else _useless(column, rows)
+        # By all rows: without those held out the numbers have gaps, and nothing would tell them.
+        reason = reason or row_number(name, column, known.indexes)
+        if reason:
+            reasons[name] = reason
+        elif name in categories:
+            found[name] = CATEGORY
+        else:
+            found[name] = understand(name, column, guessed=name in known.guessed)
+    _check_slips(table, found)
+    first = settle(found.values())
+    return reasons, {name: settled(name, one, first) for name, one in found.items()}
 
 
-def _is_category(name: str, column: pa.ChunkedArray) -> bool:
-    """Whether a column holds text; text that is nearly all numbers is a slip, and raises."""
-    if pa.types.is_dictionary(column.type):
-        return True
-    if not is_text(column.type):
-        return False
-    found = first_text(column)
-    if found is None:
-        return False
-    levels = pc.unique(text(column).drop_null())
-    if pc.sum(pc.match_substring_regex(levels, _NUMBER)).as_py() < _MOSTLY * len(levels):
-        return True
-    raise TableError(
-        f"A column holds numbers or categories; '{name}' holds numbers but for text such as "
-        f"{found[1]!r} in row {found[0]}. Mend the cells, leave them empty, or say that it is a "
-        f"category (--category '{name}') or of no use (--ignore '{name}')."
-    )
+def _check_slips(table: pa.Table, found: Mapping[str, Understood]) -> None:
+    """Raise for cells that are not what all others of their column are, of all columns at once."""
+    slips = [
+        f"'{name}' holds {one.holds} but for {one.slip[:80]!r} in row "
+        f"{pc.index(text(table[name]), one.slip).as_py() + 1}"
+        for name, one in found.items()
+        if one.slip
+    ]
+    if slips:
+        more = f", and {len(slips) - _SHOWN} more do so" if len(slips) > _SHOWN else ""
+        raise TableError(
+            f"A column holds numbers, dates or categories; {', '.join(slips[:_SHOWN])}{more}. "
+            "Mend the cells, leave them empty, or say that the column is a category or to be "
+            "ignored.",
+            options=("--category", "--ignore"),
+        )
+
+
+def _fitted(
+    name: str, column: pa.ChunkedArray, found: Understood, rows: np.ndarray, rare: int, pieces: int
+) -> Column | str:
+    """A column, learned from its training rows; or why it cannot be."""
+    holds, written = found.holds, found.written
+    if holds is None:
+        return CategoryColumn.fit(name, column, rows, rare) or _no_levels(column, rows, rare)
+    fitted = NumberColumn.fit(name, column, rows, rare, pieces, holds=holds, written=written)
+    if fitted:
+        return fitted
+    absent = np.isnan(numbers(name, column, holds, written)[rows])
+    if min(absent.sum(), (~absent).sum()) >= rare:
+        return PresenceColumn(name, float(absent.mean()), holds, written)
+    if absent.all():
+        return _no_value(column, rows)
+    learned = without_words(text(column.take(rows)))
+    if len(pc.unique(learned.drop_null())) > 1:
+        return "its numbers do not differ"
+    return _one_value(column, rows) + (" that have one" if absent.any() else "")
+
+
+def _useless(column: pa.ChunkedArray, rows: np.ndarray) -> str | None:
+    """Why nothing can be learned from a column, whatever it is; None if something may."""
+    if not is_usable(column.type):
+        return f"its values are of type {column.type}"
+    nothing = column.null_count and column.take(rows).null_count == len(rows)
+    return _no_value(column, rows) if nothing else None
+
+
+def _no_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
+    return f"no value in any {_of(column, rows)}"
+
+
+def _one_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
+    return f"one value in all {_of(column, rows)}s"
+
+
+def _of(column: pa.ChunkedArray, rows: np.ndarray) -> str:
+    return "row" if len(rows) == len(column) else "training row"
+
+
+def _no_levels(column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> str:
+    """Why a category is left out, with the mend if its text is nearly numbers or dates."""
+    values = pc.unique(without_nulls(text(column.take(rows))))
+    if len(values) == 1:
+        return _one_value(column, rows) if values[0].is_valid else _no_value(column, rows)
+    values = pc.drop_null(values)
+    if not is_text(decoded(column).type):
+        return f"no two values stand in {rare} rows or more each"
+    if look_like_dates(values):
+        return f"dates such as {str(values[0])!r} are not written in one way; write 2015-01-31"
+    nearly = values.filter(pc.match_substring_regex(values, _NEARLY_NUMBER))
+    if len(nearly) >= _MOSTLY * len(values):
+        return (
+            f"text such as {str(nearly[0])!r} is a category, no two of which stand in {rare} rows "
+            "or more each; convert it if it counts something"
+        )
+    return f"no two values stand in {rare} rows or more each"

@@ -16,7 +16,7 @@ from torch.nn import functional
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, not_utf8, numbers, text
-from selfnorm.tabular.encoding._columns import are_text, are_whole, is_finite, moments, require
+from selfnorm.tabular.encoding._records import are_text, are_whole, is_finite, moments, require
 
 _MOST_NUMBERED_CLASSES = 20
 _TINY = 1e-30  # a probability whose logarithm float32 can hold
@@ -105,11 +105,16 @@ class ClassTarget:
 
 @dataclass(frozen=True)
 class NumberTarget:
-    """A number; the network learns it with mean 0 and variance 1."""
+    """A number; the network learns it with mean 0 and variance 1.
+
+    Predictions stay within `ends`, the least and the largest number of the rows learned from; in
+    older records there are none.
+    """
 
     name: str
     mean: float
     deviation: float
+    ends: tuple[float, float] | None = None
     task: ClassVar[Task] = "regression"
     score_name: ClassVar[str] = "RMSE"
     outputs: ClassVar[int] = 1
@@ -119,6 +124,9 @@ class NumberTarget:
         require(is_finite(self.mean) and is_finite(self.deviation), "moments are finite numbers")
         require(self.deviation > 0, "a deviation is greater than 0")
         largest = 2 * _SQUARABLE  # rounding may bring a deviation above the values
+        if self.ends is not None:
+            require(len(self.ends) == 2 and all(map(is_finite, self.ends)), "ends are numbers")
+            require(self.ends[0] <= self.ends[1], "ends are in order")
         squarable = abs(self.mean) <= largest and 1 / largest <= self.deviation <= largest
         require(squarable, "moments are small enough to be squared, and large enough")
 
@@ -144,7 +152,8 @@ class NumberTarget:
                 f"A target's squares must be numbers too; the values of '{name}' differ by "
                 f"{deviation:.3g} only. Multiply it by a constant first."
             )
-        return cls(name, mean, 1.0 if constant else deviation)
+        ends = float(values.min()), float(values.max())
+        return cls(name, mean, 1.0 if constant else deviation, ends)
 
     def encode(self, values: np.ndarray) -> Tensor:
         """Standardized values, shape (rows, 1)."""
@@ -172,7 +181,10 @@ class NumberTarget:
     def decode(self, outputs: Tensor) -> Prediction:
         """The number of each row, in the target's own unit."""
         numbers = outputs.double()[:, 0].numpy(force=True)
-        return Prediction(numbers * self.deviation + self.mean)
+        numbers = numbers * self.deviation + self.mean
+        if self.ends is not None:  # infinity is not hidden
+            numbers = np.where(np.isfinite(numbers), np.clip(numbers, *self.ends), numbers)
+        return Prediction(numbers)
 
     def baseline(self, rows: int) -> Prediction:
         """What to beat: the mean of the training rows."""
@@ -198,7 +210,8 @@ def target_from_dict(saved: Mapping[str, Any]) -> Target:
     """The inverse of `target_to_dict`."""
     fields = {key: value for key, value in saved.items() if key != "task"}
     if saved["task"] == NumberTarget.task:
-        return NumberTarget(**fields)
+        ends = fields.pop("ends", None)
+        return NumberTarget(**fields, ends=tuple(ends) if ends else None)
     require(saved["task"] == ClassTarget.task, "the task is classification or regression")
     classes, shares = tuple(fields["classes"]), tuple(fields["shares"])
     kinds = {type(label) for label in classes}
@@ -244,7 +257,8 @@ def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tupl
         raise TableError(
             f"A class needs two rows or more on average; '{name}' has {distinct:,} classes in "
             f"{len(column):,} rows. Name another column"
-            + ("." if is_text(column.type) else ", or predict its number with --task regression.")
+            + ("." if is_text(column.type) else ", or predict its number: the task is regression."),
+            options=() if is_text(column.type) else ("--task",),
         )
     return class_values(column), task
 

@@ -1,0 +1,145 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
+"""A column of categories, and how it becomes features of mean 0 and variance 1."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from selfnorm.tabular.data._cells import text
+from selfnorm.tabular.data._words import NULLS, without_nulls
+from selfnorm.tabular.encoding._records import (
+    LARGEST,
+    MISSING,
+    are_text,
+    are_whole,
+    is_finite,
+    reach,
+    require,
+)
+
+OTHER = "(other)"
+_MOST_LEVELS = 100  # a feature each; the rarer ones share `(other)`
+_FEW = 10
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A column of categories, one feature a level; with two levels one feature says it all.
+
+    Levels that are rare in training share the level `(other)`, and missing values are the level
+    `(missing)`, each where there are enough of them. A row without a level is encoded as the
+    average row: every feature 0. `shares` are the levels' shares among the rows with a level,
+    and `known` is the share of those rows: with both, each feature has mean 0 and variance 1.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    shares: tuple[float, ...]
+    known: float
+    kind: ClassVar[str] = "category"
+
+    def __post_init__(self) -> None:
+        require(are_text(self.name), "a column's name is text")
+        require(are_text(*self.levels), "levels are text")
+        require(len(set(self.levels)) == len(self.levels) >= 2, "there are two levels or more")
+        require(len(self.shares) == len(self.levels), "each level has its share")
+        require(all(is_finite(share) and 0 < share < 1 for share in self.shares), "shares in (0,1)")
+        require(are_whole(self.shares), "the levels' shares sum to 1")
+        require(is_finite(self.known) and 0 < self.known <= 1, "the known share is in (0, 1]")
+        far = max(reach(share, self.known) for share in self.shares)
+        require(far <= LARGEST, "a share is too small")
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether a file's cells are to come as text, as they stand there."""
+        return True
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the features that `encode` makes."""
+        return [f"{self.name}={level}" for level in self.levels[self._first :]]
+
+    @property
+    def _first(self) -> int:
+        return 1 if len(self.levels) == 2 else 0
+
+    @classmethod
+    def fit(
+        cls, name: str, column: pa.ChunkedArray, rows: np.ndarray, rare: int
+    ) -> "CategoryColumn | None":
+        """Learn the levels that `rare` rows or more have, the 100 most frequent at the most.
+
+        Where every level is rarer than that, those in 10 rows or more count: their features reach
+        far, but they may be all that the column says. None if there are no two levels.
+        """
+        values = without_nulls(text(column.take(rows)))
+        counted = pc.value_counts(values.drop_null()).to_pylist()
+        frequent = sorted(counted, key=lambda pair: (-pair["counts"], pair["values"]))
+        if frequent and frequent[0]["counts"] < rare:
+            rare = min(rare, _FEW)
+        counts = {
+            pair["values"]: pair["counts"]
+            for pair in sorted(frequent[:_MOST_LEVELS], key=lambda pair: pair["values"])
+            if pair["counts"] >= rare
+        }
+        others = len(values) - values.null_count - sum(counts.values())
+        for level, count in ((OTHER, others), (MISSING, values.null_count)):
+            if count >= rare:
+                counts[level] = counts.get(level, 0) + count
+        if len(counts) < 2:
+            return None
+        total = sum(counts.values())
+        shares = tuple(count / total for count in counts.values())
+        return cls(name, tuple(counts), shares, total / len(values))
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "CategoryColumn":
+        """From what a model file holds."""
+        fields: dict[str, Any] = {name: tuple(saved[name]) for name in ("levels", "shares")}
+        return cls(**{**saved, **fields})
+
+    def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
+        """Write the features of this column into `out`: shape (rows, features), float32."""
+        level = self._levels_of(self._values(column))
+        for at, number in enumerate(range(self._first, len(self.levels))):
+            share = self.shares[number]
+            by_level = np.zeros(len(self.levels) + 1)  # the last, number -1, is for no level
+            by_level[:-1] = -share
+            by_level[number] += 1
+            by_level /= math.sqrt(share * (1 - share) * self.known)
+            out[:, at] = by_level.astype(np.float32)[level]
+
+    def strange(self, column: pa.ChunkedArray) -> str | None:
+        """A sentence on values that have no level, or None if there are none."""
+        values = self._values(column)
+        lost = (self._levels_of(values) < 0) & values.is_valid().to_numpy()
+        if not lost.any():
+            return None
+        return (
+            f"Column '{self.name}' holds values that training had too seldom or never, such as "
+            f"{str(values[int(lost.argmax())])!r}, in {int(lost.sum()):,} of {len(lost):,} rows; "
+            "there it counts as in an average row."
+        )
+
+    def _values(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The cells as text; `NA` and the like are missing, unless training had it for a level."""
+        values = text(column)
+        return values if set(NULLS) & set(self.levels) else without_nulls(values)
+
+    def _levels_of(self, values: pa.ChunkedArray) -> np.ndarray:
+        """The number of each row's level, -1 where it has none."""
+        codes = pc.index_in(values, value_set=pa.array(self.levels, values.type))
+        level = codes.fill_null(-1).to_numpy().copy()
+        for special, rows in (
+            (OTHER, (level < 0) & values.is_valid().to_numpy()),
+            (MISSING, values.is_null().to_numpy()),
+        ):
+            if special in self.levels:
+                level[rows] = self.levels.index(special)
+        return level

@@ -1,0 +1,81 @@
+"""What a record that is read from a model file has to keep, and moments of numbers.
+
+Each kind of column is a frozen record of plain numbers and strings: all that a model file needs.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+MISSING = "(missing)"
+# Features are float32: what is beyond would be infinite there.
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def require(condition: bool, rule: str) -> None:
+    """Raise ValueError unless a record keeps a rule, as those read from a file may not."""
+    if not condition:
+        raise ValueError(rule)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value read from a file is a finite number."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def are_text(*values: Any) -> bool:
+    """Whether values read from a file are text, which UTF-8 can write."""
+    return all(isinstance(value, str) and _is_utf8(value) for value in values)
+
+
+def are_whole(shares: Iterable[float]) -> bool:
+    """Whether shares sum to 1, but for rounding."""
+    return abs(math.fsum(shares) - 1) < 1e-9
+
+
+def _is_utf8(value: str) -> bool:
+    """JSON can hold halves of surrogate pairs, which no table has."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def moments(known: np.ndarray, rows: int) -> tuple[float, float]:
+    """Mean of the known values, and deviation once the mean stands for those missing of `rows`.
+
+    The values are scaled by a power of two first, which rounds nothing, so that no sum or square
+    leaves float64's range.
+    """
+    largest = np.abs(known).max(initial=0.0)
+    if largest == 0:
+        return 0.0, 0.0
+    unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
+    scaled = known / unit
+    mean = scaled.mean()
+    deviation = np.sqrt(np.square(scaled - mean).sum() / rows)
+    return float(mean) * unit, float(deviation) * unit
+
+
+def position(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 at `low`, 1 at `high`, linear: without leaving float64's range on the way."""
+    unit = math.ldexp(1.0, math.frexp(max(abs(low), abs(high)))[1] - 1)
+    with np.errstate(over="ignore"):
+        return (values / unit - low / unit) / (high / unit - low / unit)
+
+
+def reach(share: float, known: float = 1.0) -> float:
+    """What a feature's values stay below that is 1 in a share of the known rows, else 0."""
+    square = share * (1 - share) * known
+    return 1 / math.sqrt(square) if square else math.inf
+
+
+def quantiles(known: np.ndarray, parts: int) -> np.ndarray:
+    """From the least number to the largest in equal shares of the rows: parts + 1 of them."""
+    unit = math.ldexp(1.0, math.frexp(float(np.abs(known).max()))[1])
+    ordered = np.sort(known) / unit  # a difference of two may leave float64's range
+    places = np.linspace(0, len(ordered) - 1, parts + 1)
+    return np.interp(places, np.arange(len(ordered)), ordered) * unit
