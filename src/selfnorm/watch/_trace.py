@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,9 @@ from selfnorm.watch._moments import (
 )
 from selfnorm.watch._products import PRODUCTS
 from selfnorm.watch._readings import Readings
+
+
+_ASKS_FOR_GRADIENTS = cast("Any", Tensor).requires_grad.__set__
 
 
 class Trace(TorchFunctionMode):
@@ -180,6 +183,8 @@ class Trace(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._paused:
             return func(*args, **kwargs)
+        if func == _ASKS_FOR_GRADIENTS and not args[0].is_leaf:
+            return None  # of an input that has none by itself; here it has
         given = _tensors(args, kwargs)
         self.used.update(id(v) for v in given if id(v) in self._names)
         tracked = [v for v in given if (known := self.flow.known(v)) and known.sources]
