@@ -75,7 +75,8 @@ def convert(
         example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them it is seen
             which module reads which, also where no `forward` can be traced; an argument that is
             None in the example is taken to be None (a rewritten `forward` refuses it otherwise);
-            matrices of layers of one's own are drawn, too; and the result is tried.
+            matrices of layers of one's own are drawn, too; weights before SELUs are scaled where
+            these have not variance 1 otherwise; and the result is tried.
         fuse: Let sequences of linear layers and SELUs run as one, by `selfnorm.nn.fuse`.
 
     Returns:
@@ -87,7 +88,8 @@ def convert(
             is empty.
 
     Source: Klambauer et al. 2017 (SELU, initialization, alpha dropout); Hoedt et al. 2022 (scaled
-    residuals); `torch.nn.utils.fusion` for folding.
+    residuals); Mishkin & Matas 2016 (weights scaled to an example); `torch.nn.utils.fusion` for
+    folding.
 
     Example:
         >>> model = nn.Sequential(
