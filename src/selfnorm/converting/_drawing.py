@@ -83,6 +83,7 @@ def _draw_seen(work: Work, draw: Draw) -> list[str]:
             if (size := float(weight.tau.mean()) ** 0.5) < NEARLY_ZERO:
                 why = f"its weights are {size:.2g} of LeCun's: taken for meant"
                 work.say(path, "left", f"{name} of {kind_of(owner)}", "", why)
+                work.kept.add(path)
                 continue
             fill = lecun_normal_ if draw.distribution == "normal" else lecun_uniform_
             factor = _factor(own[name], weight)

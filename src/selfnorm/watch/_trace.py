@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from selfnorm.watch._calls import (
     Call,
     bound,
     call_weights,
+    called,
     describe,
     idle_probability,
     is_float,
@@ -44,9 +45,6 @@ from selfnorm.watch._moments import (
 )
 from selfnorm.watch._products import PRODUCTS
 from selfnorm.watch._readings import Readings
-
-
-_ASKS_FOR_GRADIENTS = cast("Any", Tensor).requires_grad.__set__
 
 
 class Trace(TorchFunctionMode):
@@ -183,8 +181,6 @@ class Trace(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._paused:
             return func(*args, **kwargs)
-        if func == _ASKS_FOR_GRADIENTS and not args[0].is_leaf:
-            return None  # of an input that has none by itself; here it has
         given = _tensors(args, kwargs)
         self.used.update(id(v) for v in given if id(v) in self._names)
         tracked = [v for v in given if (known := self.flow.known(v)) and known.sources]
@@ -201,7 +197,7 @@ class Trace(TorchFunctionMode):
         if name not in ALIASING:
             self.read.update(before)
         read = None if self._light else operands(name, given, tracked, self.flow)
-        output = func(*args, **kwargs)
+        output = called(func, args, kwargs)
         if output is None or isinstance(output, int | float | bool | torch.Size | str):
             if name == "setitem":
                 self._written(owner, before, tracked, args)
