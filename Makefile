@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
+ZOO := .venv-zoo
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
 # For `make test-lowest`: what is at its floor has no wheels for a later one.
@@ -16,7 +17,7 @@ LEFT_OUT := test_benchmarks.py test_examples.py init/test_sharded.py training op
   nn/test_fused.py nn/test_members.py auditing/test_gains.py theory/test_network_kernel.py \
   tabular/test_ensemble.py tabular/test_infinite.py test_tabular_benchmark.py \
   $(addprefix ops/test_,compiler.py corners.py derivatives.py gpu.py inplace.py registered.py) \
-  converting/test_mending.py $(addprefix test_,files.py layout.py public_names.py torch_private.py)
+  converting/test_mending.py zoo $(addprefix test_,files.py layout.py public_names.py torch_private.py)
 # The same of single tests, and of cases whose names begin so.
 OF_TORCH := nn/test_ways_out.py::test_in_training[ nn/test_ways_out.py::test_in_evaluation[compile- \
   nn/test_ways_out.py::test_files_need_no_selfnorm nn/test_ways_out.py::test_pickles_and_copies
@@ -28,7 +29,7 @@ $(2) -m venv $(1)
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest bench bench-quick tabular tabular-quick check lint types docs format clean
+.PHONY: help setup demo test test-lowest zoo bench bench-quick tabular tabular-quick check lint types docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -53,6 +54,15 @@ test-lowest: $(LOWEST)/.installed ## the tests with the lowest versions that pyp
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(call new-venv,$(LOWEST),$(PYTHON311),[:2] == $(V311),the lowest versions need Python 3.11,PYTHON311=python3.11)
 	$(LOWEST)/bin/python $(INSTALL) -r constraints-lowest.txt -e .
+	@touch $@
+
+zoo: $(ZOO)/.installed ## audit and convert networks of other packages, an hour or so; build/zoo
+	$(ZOO)/bin/python -m tests.zoo
+
+# Without dependencies: the list is whole, and some of it asks for another torch.
+$(ZOO)/.installed: pyproject.toml tests/zoo/requirements.txt
+	$(call new-venv,$(ZOO),$(PYTHON),>= $(V311),selfnorm needs Python 3.11 or later,PYTHON=python3.12)
+	$(ZOO)/bin/python $(INSTALL) --no-deps -r tests/zoo/requirements.txt -e .
 	@touch $@
 
 bench: $(VENV)/.bench ## all benchmarks against torch and JAX, some 15 minutes; docs/benchmarks.md
@@ -102,4 +112,4 @@ format: $(STAMP) ## mend lint and format where that is safe
 	$(BIN)/ruff format .
 
 clean: ## remove what was built, the virtual environments too
-	rm -rf $(VENV) $(LOWEST) site demo dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) $(ZOO) site demo dist .pytest_cache .ruff_cache

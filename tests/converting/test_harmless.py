@@ -438,7 +438,9 @@ def test_names_are_no_obstacle(example: Tensor | None) -> None:
     assert isinstance(new.act, SELU)
     assert isinstance(new._modules["parameters"][1], SELU)
     assert new(X).shape == (16, 2)
-    assert changes.counts() == {"replaced": 2, "left": 1, "initialized": 1}
+    counts = changes.counts()
+    assert counts.pop("initialized") >= 1  # with an example, weights of so few units are scaled
+    assert counts == {"replaced": 2, "left": 1}
     assert "one of its parts has the name of a method" in left(changes)[""]
 
 

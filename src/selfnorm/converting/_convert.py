@@ -12,12 +12,12 @@ from torch.nn.parameter import is_lazy
 
 from selfnorm._given import leaves
 from selfnorm._seeded import devices_of, seeded
-from selfnorm.converting import _drawing, _functional, _steps
+from selfnorm.converting import _drawing, _functional, _steps, _unit_variance
 from selfnorm.converting._changes import Change, Changes
 from selfnorm.converting._context import Context
 from selfnorm.converting._flow import is_library, trace
 from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
-from selfnorm.converting._run import absent_in, call_of, seen_on, try_it
+from selfnorm.converting._run import absent_in, call_of, checked, seen_on, try_it
 from selfnorm.converting._select import Choices, selector
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError
@@ -75,7 +75,8 @@ def convert(
         example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them it is seen
             which module reads which, also where no `forward` can be traced; an argument that is
             None in the example is taken to be None (a rewritten `forward` refuses it otherwise);
-            matrices of layers of one's own are drawn, too; and the result is tried.
+            matrices of layers of one's own are drawn, too; weights before SELUs are scaled where
+            these have not variance 1 otherwise; and the result is tried.
         fuse: Let sequences of linear layers and SELUs run as one, by `selfnorm.nn.fuse`.
 
     Returns:
@@ -87,7 +88,8 @@ def convert(
             is empty.
 
     Source: Klambauer et al. 2017 (SELU, initialization, alpha dropout); Hoedt et al. 2022 (scaled
-    residuals); `torch.nn.utils.fusion` for folding.
+    residuals); Mishkin & Matas 2016 (weights scaled to an example); `torch.nn.utils.fusion` for
+    folding.
 
     Example:
         >>> model = nn.Sequential(
@@ -206,6 +208,7 @@ def _converted(
         tuple(activations) if activations is not None else ACTIVATIONS,
         Context(dict(model.named_modules(remove_duplicate=False)), traces, _late(model), seen),
     )
+    work.silent = _drawing.silent(work)  # before norms are folded, whose scale goes with them
     _steps.name_closed(work)
     if norms != "keep":
         _steps.convert_norms(work, traces, fold=norms == "fold", drawn=init is not None)
@@ -222,10 +225,14 @@ def _converted(
         work.changes += _functional.apply(rewrite, depth)
     if draw is not None:
         _drawing.initialize(work, draw)
-    checked = try_it(work.model, call) if call is not None else None
+    result = try_it(work.model, call) if call is not None else None
+    if call is not None and result is not None and draw is not None:
+        result = _unit_variance.scale(work, call, result)
     after = set(work.model.state_dict())
     gone, new = sorted(before - after), sorted(after - before)
-    return work.model, Changes(tuple(work.changes), tuple(gone), tuple(new), checked)
+    return work.model, Changes(
+        tuple(work.changes), tuple(gone), tuple(new), checked(result) if result else None
+    )
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from selfnorm.converting import _norms
 from selfnorm.converting._flow import join
 from selfnorm.converting._modules import WEIGHTED, kind_of
+from selfnorm.converting._silent import NEARLY_ZERO
 from selfnorm.converting._work import Work
 from selfnorm.init._distributions import Draw, lecun_normal_, lecun_uniform_
 from selfnorm.init._model import initialized
 from selfnorm.recording import Weights
 
 _ROUNDING = 1e-3  # of the squares of weights, in half precision too
-_NEARLY_ZERO = 0.05  # of LeCun's deviation
 
 
 def drawing(init: str) -> Draw:
@@ -33,23 +33,21 @@ def not_chosen(model: nn.Module, chosen: Callable[[str], bool]) -> list[str]:
     ]
 
 
-def initialize(work: Work, draw: Draw) -> None:
-    """Draw the weights of what is converted; name what is not known.
+def silent(work: Work) -> dict[str, str]:
+    """Layers that are nearly zero, as heads and last layers of blocks: taken for meant, if few."""
+    weighted = {n: m for n, m in work.model.named_modules() if isinstance(m, WEIGHTED)}
+    found = {name: what for name, module in weighted.items() if (what := _near_zero(module))}
+    return found if 2 * len(found) <= len(weighted) else {}
 
-    A few layers that are nearly zero, as heads and last layers of blocks, are taken for meant.
-    """
+
+def initialize(work: Work, draw: Draw) -> None:
+    """Draw the weights of what is converted; name what is not known."""
     unwanted = not_chosen(work.model, work.chosen)
-    weighted = {
-        name: module
-        for name, module in work.model.named_modules()
-        if isinstance(module, WEIGHTED) and work.chosen(name)
-    }
-    zero = {name: what for name, module in weighted.items() if (what := _near_zero(module))}
-    if 2 * len(zero) <= len(weighted):
-        for name, what in zero.items():
+    for name, what in work.silent.items():
+        if work.chosen(name) and (module := work.module(name)) is not None:
             why = f"{what}: taken for meant, so that it starts without a say"
-            work.say(name, "left", f"weights of {kind_of(weighted[name])}", "", why)
-        unwanted += zero
+            work.say(name, "left", f"weights of {kind_of(module)}", "", why)
+    unwanted += work.silent
     seen = _draw_seen(work, draw)
     unwanted += seen
     for shortcoming in initialized(work.model, draw, unwanted):
@@ -64,6 +62,7 @@ def initialize(work: Work, draw: Draw) -> None:
     if any(_has_gathered(module) for module in work.context.modules.values()):
         why = "its norms had gathered statistics, so it was trained: init=None keeps its weights"
         work.say("", "note", "trained weights are drawn anew", "", why)
+    work.kept |= {*unwanted} - {*seen}
 
 
 def _draw_seen(work: Work, draw: Draw) -> list[str]:
@@ -81,9 +80,10 @@ def _draw_seen(work: Work, draw: Draw) -> list[str]:
             path, _, name = weight.name.rpartition(".")
             if path != layer.module or name not in own or weight.name in names:
                 continue
-            if (size := float(weight.tau.mean()) ** 0.5) < _NEARLY_ZERO:
+            if (size := float(weight.tau.mean()) ** 0.5) < NEARLY_ZERO:
                 why = f"its weights are {size:.2g} of LeCun's: taken for meant"
                 work.say(path, "left", f"{name} of {kind_of(owner)}", "", why)
+                work.kept.add(path)
                 continue
             fill = lecun_normal_ if draw.distribution == "normal" else lecun_uniform_
             factor = _factor(own[name], weight)
@@ -112,12 +112,16 @@ def _has_gathered(norm: nn.Module) -> bool:
 
 
 def _near_zero(module: nn.Module) -> str | None:
-    """How a layer's weights are far below LeCun's, as those of a head that starts at zero are."""
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, Tensor) or weight.is_meta:
+    """How a layer's weights are far below LeCun's, as those of a head that starts at zero are.
+
+    Below what its outputs would ask for, too: torch's `fan_out` does not heed groups.
+    """
+    weight = dict(module.named_parameters(recurse=False)).get("weight")
+    if weight is None or weight.is_meta:  # one that is computed may count its calls
         return None
     terms = weight[0].numel() if weight.ndim > 1 else 0
-    size = float(weight.detach().double().square().mean()) ** 0.5 * terms**0.5
-    if terms < 2 or not size < _NEARLY_ZERO:
+    deviation = float(weight.detach().double().square().mean()) ** 0.5
+    size = deviation * terms**0.5
+    if terms < 2 or not max(size, deviation * weight[:, 0].numel() ** 0.5) < NEARLY_ZERO:
         return None
     return "its weights are zero" if size == 0 else f"its weights are {size:.2g} of LeCun's"

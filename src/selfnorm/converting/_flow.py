@@ -5,8 +5,11 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import fx, nn
+from torch.fx.immutable_collections import immutable_dict
+from torch.nn.parameter import is_lazy
 
 FOLLOWING = {"dropout", "dropout1d", "dropout2d", "dropout3d"} | {
     "alpha_dropout",
@@ -30,10 +33,30 @@ class Traced:
 
 
 class _Shallow(fx.Tracer):
-    """Children are leaves, whatever they are."""
+    """Children are leaves, whatever they are; `*args` and `**kwargs` are empty if named so."""
+
+    def __init__(self, empty: Collection[str] = ()) -> None:
+        super().__init__()
+        self._empty = {f"*{name}" for name in empty} | {f"**{name}" for name in empty}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
         return True
+
+    def create_arg(self, a: Any) -> Any:
+        if isinstance(a, dict) and type(a) not in {dict, immutable_dict}:
+            raise TypeError(f"a graph would give a dictionary in place of {type(a).__name__}")
+        return super().create_arg(a)
+
+    def create_args_for_root(
+        self, root_fn: Any, is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        function, args = super().create_args_for_root(root_fn, is_module, concrete_args)
+        for place, one in enumerate(args):
+            node = getattr(one, "node", None)
+            if isinstance(node, fx.Node) and str(node.target) in self._empty:
+                args[place] = {} if str(node.target).startswith("**") else ()
+                self.graph.erase_node(node)
+        return function, args
 
 
 def children_of(module: nn.Module) -> dict[str, nn.Module | None]:
@@ -75,23 +98,27 @@ def trace(module: nn.Module, absent: Collection[str] = ()) -> Traced:
         module: The module.
         absent: Arguments that are taken to be None; the traced `forward` refuses them otherwise.
     """
-    fixed = dict.fromkeys(absent)
+    several = {name for name in absent if _is_several(module, name)}
+    fixed = dict.fromkeys(set(absent) - several)
     optional = [name for name in _optional(module) if name not in fixed]
     mode, before = module.training, dict(vars(module))
+    held = [(b, b.clone()) for b in module.buffers(recurse=False) if not is_lazy(b)]
     kept: list[str] = []
     try:
         module.training = True
-        graph = _Shallow().trace(module, fixed)
+        graph = _Shallow(several).trace(module, fixed)
         module.training = False
-        other = _Shallow().trace(module, fixed)
+        other = _Shallow(several).trace(module, fixed)
         nothing = dict.fromkeys(optional)
-        without = _Shallow().trace(module, fixed | nothing) if optional else None
+        without = _Shallow(several).trace(module, fixed | nothing) if optional else None
     except Exception as error:
         told = str(error).strip().splitlines() or [""]
         return Traced(None, f"torch.fx cannot trace it, {type(error).__name__}: {told[0][:100]}")
     finally:
         module.training = mode
         kept += _put_back(module, before)
+        for buffer, value in held:  # no proxies: a count of batches goes on in a trace
+            buffer.copy_(value)
     _name_arguments(module, graph)
     named = any(node.op == "call_module" and _is_hidden(module, node) for node in graph.nodes)
     made = any(str(node.target).startswith("_tensor_constant") for node in graph.nodes)
@@ -155,6 +182,12 @@ def _optional(module: nn.Module) -> list[str]:
     """Arguments of a `forward` that are None if nobody gives them."""
     named = inspect.signature(module.forward).parameters.values()
     return [one.name for one in named if one.default is None]
+
+
+def _is_several(module: nn.Module, name: str) -> bool:
+    """Whether a name stands for any number of arguments."""
+    kind = inspect.signature(module.forward).parameters[name].kind
+    return kind in {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
 
 def _is_argument(node: fx.Node) -> bool:

@@ -21,8 +21,8 @@ from selfnorm.converting._modules import (
 from selfnorm.converting._rewritten import rewrite as rewrite_forward
 from selfnorm.nn import AlphaDropout, FeatureAlphaDropout
 
-_ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
-_TIMES = {operator.mul, operator.imul, operator.truediv, torch.mul, torch.div, "mul", "mul_", "div"}
+ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
+TIMES = {operator.mul, operator.imul, operator.truediv, torch.mul, torch.div, "mul", "mul_", "div"}
 _SIZES = {"size", "dim", "numel", "stride", "shape", "ndim", "device", "dtype", "len"}
 _BOUNDS: dict[str, str] = {
     **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax"), "gate"),
@@ -39,6 +39,7 @@ _DROPOUTS: dict[str, Callable[[float], nn.Module]] = {
 }
 MOVING = {"view", "reshape", "flatten", "unsqueeze", "squeeze", "permute", "transpose", "clone"}
 _HALF = 0.5**0.5
+_SILENT_SUM = "one branch starts near zero by design: the sum has the variance of the other"
 _UNKNOWN_SUM = "a sum with what the module is given, which may be a branch or not: pass an example"
 
 
@@ -86,12 +87,14 @@ class Known:
         source: Whether a node gives what a SELU gives; or the node to ask instead.
         products: Which nodes are gates.
         given: Whether what the module is given, and adds to, are layers' outputs; None if unknown.
+        silent: Nodes that give nearly nothing, by design.
     """
 
     hidden: Callable[[fx.Node], bool]
     source: Callable[[fx.Node], bool | fx.Node]
     products: "Products"
     given: bool | None
+    silent: set[fx.Node]
 
 
 def find(path: str, module: nn.Module, graph: fx.Graph, known: Known) -> Rewrite:
@@ -110,6 +113,8 @@ def find(path: str, module: nn.Module, graph: fx.Graph, known: Known) -> Rewrite
             found.dropouts += [node] if why is None else []
         else:
             why = known.hidden(node) and _is_residual(node, place, computed, known.given)
+            if why is True and known.silent.intersection(node.all_input_nodes):
+                why = _SILENT_SUM
             found.additions += [node] if why is True else []
         if isinstance(why, str):
             found.left.append((node, why))
@@ -232,7 +237,7 @@ class Products:
 
     def _other_counts(self, user: fx.Node, node: fx.Node) -> bool:
         others = [a for a in user.args[:2] if isinstance(a, fx.Node) and a is not node]
-        if user.target not in _TIMES or not others or others[0] not in self._computed:
+        if user.target not in TIMES or not others or others[0] not in self._computed:
             return False
         return self._stays(others[0]) != "gate" or self._stays(node) == "sign"
 
@@ -271,17 +276,14 @@ def _is_residual(
 
     Why it is not known, if it is not.
     """
-    if node.target not in _ADDITIONS or len(node.args) < 2 or node.kwargs.get("alpha", 1) != 1:
+    if node.target not in ADDITIONS or len(node.args) < 2 or node.kwargs.get("alpha", 1) != 1:
         return False
     branches = node.args[:2]
     if not all(isinstance(a, fx.Node) and carries_values(a) for a in branches):
         return False
     left, right = cast("tuple[fx.Node, fx.Node]", branches)
     one_stream = _reaches(left, right, place) or _reaches(right, left, place)
-    unscaled = not any(
-        user.target in _TIMES and not all(isinstance(a, fx.Node) for a in user.args[:2])
-        for user in node.users
-    ) and not any(_is_scaled(a) for a in branches)
+    unscaled = not any(map(_scales, (*node.users, *branches)))
     if not unscaled or _is_logit(node) or not {left, right} & computed:
         return False
     if one_stream or {left, right} <= computed or given:
@@ -321,7 +323,7 @@ def _is_logit(node: fx.Node) -> bool:
     while waiting:
         user = waiting.pop()
         name = function_name(user)
-        sums = user.target in _ADDITIONS
+        sums = user.target in ADDITIONS
         if user in seen or user.op in {"call_module", "output"} or name in _READING or sums:
             continue
         if name in {"softmax", "log_softmax", "sigmoid"}:
@@ -331,13 +333,11 @@ def _is_logit(node: fx.Node) -> bool:
     return False
 
 
-def _is_scaled(argument: object) -> bool:
-    """Whether a branch was multiplied by a number on its way."""
-    return (
-        isinstance(argument, fx.Node)
-        and argument.target in _TIMES
-        and not all(isinstance(a, fx.Node) for a in argument.args[:2])
-    )
+def _scales(node: object) -> bool:
+    """Whether it multiplies by a number other than 1."""
+    if not isinstance(node, fx.Node) or node.target not in TIMES:
+        return False
+    return any(not isinstance(factor, fx.Node) and factor != 1 for factor in node.args[:2])
 
 
 def carries_values(node: object) -> bool:

@@ -1,12 +1,14 @@
 """Normalization layers: folded into the layer before, removed, or kept."""
 
+import inspect
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from selfnorm.converting._flow import is_hooked, is_library, is_patched
+from selfnorm.converting._rewritten import rewrite
 
 BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 NORMS = (
@@ -15,6 +17,18 @@ NORMS = (
 )  # fmt: skip
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 FOLDS_INTO = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+
+
+def nothing_for(norm: nn.Module) -> nn.Module:
+    """What gives back what it is given, and takes what else the norm is called with."""
+    named = list(inspect.signature(norm.forward).parameters.values())
+    instead = nn.Identity()
+    if len(named) > 1:
+        graph = fx.Graph()
+        first, *_ = [graph.placeholder(one.name, default_value=None) for one in named]
+        graph.output(first)
+        rewrite(instead, graph)
+    return instead
 
 
 def can_fold(layer: nn.Module, norm: nn.Module) -> bool:

@@ -1,6 +1,7 @@
 """What a module with a `forward` of its own does, found by calling a copy of it."""
 
 import copy
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -51,18 +52,30 @@ def normalizes(module: nn.Module) -> bool:
     own = list(module.parameters(recurse=False))
     if any(True for _ in module.children()) or not own or any(p.ndim != 1 for p in own):
         return False
-    units = own[0].numel()
     plain = copy.deepcopy(module).train()
     for name, parameter in plain.named_parameters():
         parameter.data.fill_(0.0 if "bias" in name else 1.0)
-    generator = torch.Generator().manual_seed(0)
-    for shape in ((4, units), (2, 3, units), (2, units, 4, 4), (2, units, 5)):
-        x = torch.randn(shape, generator=generator)
+    for x in _samples(own[0].numel()):
         y, larger, other = (_called(plain, given, train=True) for given in (x, 3 * x, -x))
         if y is None or larger is None or other is None:
             continue
         return _near(y, larger) and _near(y, -other) and not _near(y, x) and bool(y.any())
     return False
+
+
+def silences(module: nn.Module, share: float) -> bool:
+    """Whether a module without parts makes what it is given that small, as a layer scale does."""
+    own = list(module.parameters(recurse=False))
+    if any(True for _ in module.children()) or len(own) != 1 or own[0].ndim > 3:
+        return False
+    results = (_called(module, x) for x in _samples(own[0].numel()))
+    return any(y is not None and bool(y.square().mean().sqrt() < share) for y in results)
+
+
+def keeps_zero(module: nn.Module) -> bool:
+    """Whether zeros stay zeros."""
+    y = _called(module, torch.zeros(4, 4))
+    return y is not None and not bool(y.any())
 
 
 def behind_norm(norm: nn.Module) -> nn.Sequential | None:
@@ -87,6 +100,13 @@ def behind_norm(norm: nn.Module) -> nn.Sequential | None:
     if found is None or expected is None or not _near(found, expected):
         return None
     return row
+
+
+def _samples(units: int) -> Iterator[Tensor]:
+    """Inputs of so many units, in the shapes that are usual."""
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((4, units), (2, 3, units), (2, units, 4, 4), (2, units, 5)):
+        yield torch.randn(shape, generator=generator)
 
 
 def _called(

@@ -16,6 +16,7 @@ from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.recording import Recording
 from selfnorm.theory import THEOREM_1
 from selfnorm.watch._record import record
+from selfnorm.watch._untouched import untouched
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -45,27 +46,28 @@ def call_of(example: object) -> Call:
 
 
 def absent_in(model: nn.Module, example: Call) -> dict[str, set[str]]:
-    """Arguments that are None in each call of each module, of those that are None by default."""
+    """Arguments that are None, or of `*args` empty, in each call of each module."""
     found: dict[str, set[str]] = {}
     handles: list[Any] = []
+    several = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
     def watch(name: str, module: nn.Module) -> None:
         signature = inspect.signature(module.forward)
-        optional = {n for n, one in signature.parameters.items() if one.default is None}
+        parameters = signature.parameters.items()
+        optional = {n for n, one in parameters if one.default is None or one.kind in several}
 
         def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             given = signature.bind_partial(*args, **kwargs).arguments
-            present = {n for n, value in given.items() if value is not None}
-            found[name] = found.get(name, optional) - present
+            absent = {n for n, value in given.items() if value is None} | (optional - set(given))
+            found[name] = found.get(name, absent) & absent
 
-        if optional:
-            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+        handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
 
     for name, module in model.named_modules():
         if not is_library(module):
             watch(name, module)
     try:
-        _run(model, example)
+        run(model, example)
     finally:
         for handle in handles:
             handle.remove()
@@ -81,38 +83,35 @@ def seen_on(model: nn.Module, example: Call) -> Recording | None:
         return None
 
 
-def _run(model: nn.Module, example: Call) -> object:
-    modes = [(module, module.training) for module in model.modules()]
+def run(model: nn.Module, example: Call, *, train: bool = False) -> object:
+    """What a model gives in evaluation or training mode, without gradients; it stays as it was."""
     devices = devices_of(model)
     device = next(iter(devices)) if len(devices) == 1 else None
     args, kwargs = tree_map(
         lambda v: v.to(device, copy=True) if isinstance(v, torch.Tensor) else v, example
     )
-    try:
-        model.eval()
-        with torch.no_grad(), seeded(None, devices):
-            return model(*args, **kwargs)
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with untouched(model, devices), torch.no_grad():
+        return model.train(train)(*args, **kwargs)
 
 
-def try_it(model: nn.Module, example: Call) -> Checked | None:
-    """What the SELUs of a converted model do on the example; None if that cannot be watched.
+def try_it(model: nn.Module, example: Call) -> Recording | None:
+    """What a converted model does on the example; None if that cannot be watched.
 
     Raises:
         UnsupportedError: It does not run.
     """
     try:
-        _run(model, example)
+        run(model, example)
     except Exception as error:
         raise UnsupportedError(
             f"a converted model must run as the old one did; on the example it raised "
             f"{type(error).__name__}: {error}. Name the part in exclude."
         ) from error
-    seen = seen_on(model, example)
-    if seen is None:
-        return None
+    return seen_on(model, example)
+
+
+def checked(seen: Recording) -> Checked:
+    """What its SELUs do."""
     outside = [
         (layer.name, layer.variance)
         for layer in seen.selus

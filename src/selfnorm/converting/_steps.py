@@ -29,6 +29,7 @@ from selfnorm.converting._modules import (
     new_dropout,
     new_selu,
 )
+from selfnorm.converting._silent import Silent
 from selfnorm.converting._work import Work
 from selfnorm.nn import SELU, SELUAlphaDropout
 
@@ -66,7 +67,7 @@ def convert_norms(work: Work, traces: dict[str, Traced], *, fold: bool, drawn: b
             if fold and isinstance(norm, _norms.BATCH):
                 why += "; nothing directly before it that it could be folded into"
             work.say(name, "removed", kind_of(norm), after, why)
-        work.put(nn.Identity() if parts is None else parts, norm)
+        work.put(_norms.nothing_for(norm) if parts is None else parts, norm)
         for part, _ in parts.named_children() if parts is not None else ():
             work.context.stands_for(join(name, part), name)
 
@@ -215,6 +216,7 @@ def _with_dropout(selu: nn.SELU, p: float) -> SELUAlphaDropout:
 
 def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_functional.Rewrite]:
     """What there is to do in the forwards that could be traced; the others are named."""
+    silent = Silent(work, traces)
     for name, traced in traces.items():
         module = work.module(name)
         if module is not work.context.modules[name] or module is None:  # another stands there now
@@ -233,6 +235,7 @@ def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_f
             _source_of(work, name),
             _functional.Products(traced.graph, _bounds_in(work, name)),
             work.context.sums_branches(name),
+            silent.nodes(name),
         )
         found = _functional.find(name, module, traced.graph, known)
         for node, why in found.left:

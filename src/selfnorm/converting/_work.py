@@ -23,6 +23,9 @@ class Work:
     becoming: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Paths of modules, and functions in their `forward` of which every call becomes SELU."""
     closed: set[str] = field(default_factory=set[str])  # names of blocks that stay as they are
+    silent: dict[str, str] = field(default_factory=dict[str, str])
+    """Names of layers whose weights are near zero by design, and how near."""
+    kept: set[str] = field(default_factory=set[str])  # names of what is not drawn
     changes: list[Change] = field(default_factory=list[Change])
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:

@@ -70,10 +70,10 @@ class Recording:
             if layer.role not in PASSING:
                 return layer
 
-    def before(self, layer: Layer) -> list[Layer]:
-        """All layers that it depends on, itself first."""
+    def before(self, *layers: Layer) -> list[Layer]:
+        """All layers that these depend on, themselves first."""
         found: dict[int, Layer] = {}
-        waiting = [layer]
+        waiting = list(layers)
         while waiting:
             layer = waiting.pop()
             if layer.index not in found:

@@ -33,7 +33,7 @@ def curve_of(
         with torch.no_grad():
             found = function(grid.clone(), *given, **named)
             other = function(grid.flip(0), *given, **named)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, IndexError):  # a dimension that a grid has not
         return None
     if not isinstance(found, Tensor) or found.shape != grid.shape:
         return None

@@ -23,6 +23,7 @@ from selfnorm.watch._calls import (
     Call,
     bound,
     call_weights,
+    called,
     describe,
     idle_probability,
     is_float,
@@ -196,7 +197,7 @@ class Trace(TorchFunctionMode):
         if name not in ALIASING:
             self.read.update(before)
         read = None if self._light else operands(name, given, tracked, self.flow)
-        output = func(*args, **kwargs)
+        output = called(func, args, kwargs)
         if output is None or isinstance(output, int | float | bool | torch.Size | str):
             if name == "setitem":
                 self._written(owner, before, tracked, args)

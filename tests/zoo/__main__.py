@@ -1,0 +1,46 @@
+"""Audit and convert every network of the zoo, and write down what was found: `make zoo`."""
+
+import argparse
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+from tests.zoo import _counts, _torchvision
+from tests.zoo._checks import Result, check
+from tests.zoo._network import Network
+from tests.zoo.networks import NETWORKS
+
+
+def main() -> int:
+    """The exit code: 0 if nothing crashed and no harm was done."""
+    parser = argparse.ArgumentParser(prog="python -m tests.zoo", description=__doc__)
+    parser.add_argument("names", nargs="*", help="packages, or parts of names; all if none")
+    parser.add_argument("--output", type=Path, default=Path("build/zoo"), help="folder of results")
+    parser.add_argument("--processes", type=int, default=2, help="how many run side by side")
+    parser.add_argument("--no-exports", action="store_true", help="leave exports out")
+    asked = parser.parse_args()
+    chosen = [n for n in NETWORKS if not asked.names or any(s in str(n) for s in asked.names)]
+    results: list[Result] = []
+    with ProcessPoolExecutor(asked.processes, initializer=_prepare) as pool:
+        found = pool.map(_checked, range(len(chosen)), chosen, [not asked.no_exports] * len(chosen))
+        for result in found:
+            results.append(result)
+            sys.stdout.write(_counts.line(result) + "\n")
+            sys.stdout.flush()
+            _counts.write(results, asked.output)
+    sys.stdout.write(_counts.summary(results) + "\n")
+    return int(_counts.failed(results))
+
+
+def _prepare() -> None:
+    torch.set_num_threads(1)
+    _torchvision.declare_operators()
+
+
+def _checked(_index: int, network: Network, exports: bool) -> Result:
+    return check(network, exports=exports)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

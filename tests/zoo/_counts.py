@@ -1,0 +1,69 @@
+"""What was found of all networks, as counts, a table and a file."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.zoo._checks import Result, outside
+
+
+def counts(results: list[Result]) -> dict[str, Any]:
+    """The figures of the table in the documentation."""
+    ran = [one for one in results if not one.skipped]
+    with_selu = [one for one in ran if one.variances]
+    without = [one for one in ran if one.without]
+    return {
+        "networks": len(ran),
+        "packages": len({one.package for one in ran}),
+        "skipped": len(results) - len(ran),
+        "refused": sum(bool(one.refused) for one in ran),
+        "crashed": sum(bool(one.crashed) for one in ran),
+        "harm": sum(bool(one.harm) for one in ran),
+        "with SELU": len(with_selu),
+        "right with example": sum(not one.outside for one in with_selu),
+        "with SELU, without example": len(without),
+        "right without example": sum(not outside(one.without) for one in without),
+        "SELUs": sum(len(one.variances) for one in with_selu),
+        "SELUs right": sum(len(one.variances) - len(one.outside) for one in with_selu),
+        "not right and named": sum(
+            bool(one.outside) and set(one.outside) <= set(one.named) for one in with_selu
+        ),
+        "exported": dict(Counter(way for one in ran for way in one.ways_out)),
+        "findings": dict(Counter(rule for one in ran for rule in one.findings)),
+    }
+
+
+def failed(results: list[Result]) -> bool:
+    """Whether anything crashed, or harm was done."""
+    return any(one.crashed or one.harm for one in results)
+
+
+def line(result: Result) -> str:
+    """One network in one line, and what went wrong below it."""
+    name = f"{result.package}: {result.name}"
+    if result.skipped:
+        return f"{name:<55} skipped: {result.skipped}"
+    right = f"{len(result.variances) - len(result.outside)}/{len(result.variances)}"
+    plain = f"{len(result.without) - len(outside(result.without))}/{len(result.without)}"
+    found = ",".join(result.findings) or "-"
+    lines = [f"{name:<55} {right:>7} {plain:>7} {result.seconds:5.0f} s  {found}"]
+    lines += [f"    refused {how}: {why}" for how, why in result.refused.items()]
+    lines += [f"    CRASHED {step}: {why}" for step, why in result.crashed.items()]
+    lines += [f"    HARM {told}" for told in result.harm[:4]]
+    return "\n".join(lines)
+
+
+def summary(results: list[Result]) -> str:
+    """The counts, one a line."""
+    return "\n".join(f"{name:<28} {value}" for name, value in counts(results).items())
+
+
+def write(results: list[Result], folder: Path) -> None:
+    """All that was found, as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {"counts": counts(results), "networks": [asdict(one) for one in results]}
+    new = folder / "zoo.json.new"
+    new.write_text(json.dumps(told, indent=1) + "\n")
+    new.replace(folder / "zoo.json")
