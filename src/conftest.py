@@ -2,4 +2,6 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("jax") else ["selfnorm/jax"]
+collect_ignore = (
+    [] if all(map(find_spec, ("jax", "equinox", "flax", "optax"))) else ["selfnorm/jax"]
+)

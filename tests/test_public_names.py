@@ -21,7 +21,9 @@ PACKAGES = {
     "errors",
     "init",
     "jax",
+    "jax.equinox",
     "jax.init",
+    "jax.nnx",
     "nn",
     "ops",
     "optim",
@@ -32,7 +34,7 @@ PACKAGES = {
     "training",
     "watch",
 }
-if find_spec("jax") is None:
+if not all(map(find_spec, ("jax", "equinox", "flax", "optax"))):
     PACKAGES = {name for name in PACKAGES if not name.startswith("jax")}
 SHOWN = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
@@ -45,7 +47,8 @@ def public(module: ModuleType) -> list[str]:
     """A module's public names: its list, or without one every class that it defines."""
     if hasattr(module, "__all__"):
         return [n for n in module.__all__ if not inspect.ismodule(getattr(module, n))]
-    return [name for name, value in vars(module).items() if inspect.isclass(value)]
+    own = (name for name, value in vars(module).items() if inspect.isclass(value))
+    return [name for name in own if vars(module)[name].__module__ == module.__name__]
 
 
 def shown() -> list[str]:
