@@ -96,18 +96,26 @@ def keep_orthogonal(
                 "Call optimizer.update(grads, state, params)."
             )
         now = state.steps % every == 0
+        leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+        changes = tree.flatten_up_to(updates)
+        kept = [
+            i
+            for i, (path, held) in enumerate(leaves)
+            if changes[i] is not None and _is_kept(path, held, mask)
+        ]
+        first = {i: _name(leaves[i][0]).rpartition(".")[2] in _FIRST for i in kept}
 
-        def correct(path: Any, change: Any, held: Any) -> Any:
-            if change is None or not _is_kept(path, held, mask):
-                return change
-            first = _name(path).rpartition(".")[2] in _FIRST
-            moved = lambda: _corrected(held + change, first, tolerance) - held  # noqa: E731
-            return lax.cond(now, moved, lambda: change)
+        def corrected() -> list[Array]:
+            moved = [_matrix(leaves[i][1] + changes[i], units_first=first[i]) for i in kept]
+            return [
+                _as_weight(matrix, leaves[i][1], units_first=first[i]) - leaves[i][1]
+                for i, matrix in zip(kept, _all_corrected(moved, tolerance), strict=True)
+            ]
 
-        found = jax.tree_util.tree_map_with_path(
-            correct, updates, params, is_leaf=lambda leaf: leaf is None
-        )
-        return found, KeptState(state.steps + 1)
+        found = lax.cond(now, corrected, lambda: [changes[i] for i in kept])
+        for i, change in zip(kept, found, strict=True):
+            changes[i] = change
+        return tree.unflatten(changes), KeptState(state.steps + 1)
 
     return optax.GradientTransformation(init, update)
 
@@ -127,36 +135,61 @@ def _is_kept(path: Any, leaf: Any, mask: Mask | None) -> bool:
     return "embed" not in name.lower() if mask is None else bool(mask(name, leaf))
 
 
-def _corrected(weight: Array, units_first: bool, tolerance: float) -> Array:
-    """The weight with a Gram error within the tolerance, in no more iterations than that takes."""
+def _matrix(weight: Array, *, units_first: bool) -> Array:
+    """A unit a row, in float32 or wider."""
     wide = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
     moved = wide if units_first else jnp.moveaxis(wide, -1, 0)
-    matrix = moved.reshape(len(moved), -1)
-    scale = math.sqrt(max(matrix.shape) / matrix.shape[1])
-    low = matrix.shape[0] <= matrix.shape[1]
-    a = (matrix if low else matrix.T) / scale
+    return moved.reshape(len(moved), -1)
 
-    def size(a: Array) -> tuple[Array, Array]:
-        error = a @ a.T - jnp.eye(len(a), dtype=a.dtype)
-        v = error[jnp.argmax(jnp.linalg.norm(error, axis=1))]
+
+def _as_weight(matrix: Array, like: Array, *, units_first: bool) -> Array:
+    """The matrix in the shape and dtype of its weight."""
+    if units_first:
+        return matrix.reshape(like.shape).astype(like.dtype)
+    moved = matrix.reshape(-1, *like.shape[:-1])
+    return jnp.moveaxis(moved, 0, -1).astype(like.dtype)
+
+
+def _all_corrected(matrices: list[Array], tolerance: float) -> list[Array]:
+    """Matrices of one shape together, so that a deep network compiles as fast as a flat one."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, matrix in enumerate(matrices):
+        places.setdefault((*matrix.shape, matrix.dtype.itemsize), []).append(place)
+    found = list(matrices)
+    for group in places.values():
+        stack = _corrected(jnp.stack([matrices[place] for place in group]), tolerance)
+        for place, matrix in zip(group, stack, strict=True):
+            found[place] = matrix
+    return found
+
+
+def _corrected(stack: Array, tolerance: float) -> Array:
+    """Matrices with Gram errors within the tolerance, in no more iterations than that takes."""
+    _, units, inputs = stack.shape
+    scale = math.sqrt(max(units, inputs) / inputs)
+    low = units <= inputs
+    a = (stack if low else stack.mT) / scale
+    eye = jnp.eye(a.shape[1], dtype=a.dtype)
+
+    def sized(a: Array) -> tuple[Array, Array, Array]:
+        error = a @ a.mT - eye
+        largest = jnp.argmax(jnp.linalg.norm(error, axis=2), axis=1)
+        v = jnp.take_along_axis(error, largest[:, None, None], axis=2)
         for _ in range(_POWER):
-            v = error @ (v / jnp.maximum(jnp.linalg.norm(v), 1e-30))
-        return error, jnp.linalg.norm(v) / _FOUND
+            v = error @ (v / jnp.maximum(jnp.linalg.norm(v, axis=1, keepdims=True), 1e-30))
+        return a, error, jnp.linalg.norm(v, axis=1, keepdims=True) / _FOUND
 
-    def step(held: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        a, error, far, count = held
+    def step(held: tuple[Any, Array]) -> tuple[Any, Array]:
+        (a, error, far), count = held
         # From far away it is first shrunk into where the iteration converges.
         shrunk = jnp.where(far >= _FAR, 1 / jnp.sqrt(1 + far), 1.0)
-        error = error * shrunk**2 + (shrunk**2 - 1) * jnp.eye(len(a), dtype=a.dtype)
+        error = error * shrunk**2 + (shrunk**2 - 1) * eye
         a = a * shrunk
-        a = a - 0.5 * (error @ a)
-        return (a, *size(a), count + 1)
+        return sized(a - 0.5 * (error @ a)), count + 1
 
-    def goes_on(held: tuple[Array, Array, Array, Array]) -> Array:
-        _, _, far, count = held
-        return (count < 1) | ((far > tolerance) & (count < _MOST))
+    def goes_on(held: tuple[Any, Array]) -> Array:
+        (_, _, far), count = held
+        return (count < 1) | ((far.max() > tolerance) & (count < _MOST))
 
-    a, *_ = lax.while_loop(goes_on, step, (a, *size(a), jnp.zeros((), jnp.int32)))
-    found = (a if low else a.T) * scale
-    found = found.reshape(moved.shape)
-    return (found if units_first else jnp.moveaxis(found, 0, -1)).astype(weight.dtype)
+    (a, _, _), _ = lax.while_loop(goes_on, step, (sized(a), jnp.zeros((), jnp.int32)))
+    return (a if low else a.mT) * scale
