@@ -1,4 +1,4 @@
-"""The shape of a distribution, from a sample of rows and units."""
+"""The shape of a distribution, from a sample of rows and units, without torch."""
 
 import math
 from collections.abc import Callable
