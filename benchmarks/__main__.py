@@ -11,6 +11,7 @@ NAMES = (
     "memory",
     "ops",
     "forms",
+    "jaxed",
     "training",
     "network",
     "compiled",

@@ -14,11 +14,12 @@ from benchmarks import __main__ as everything
 from benchmarks import table
 from benchmarks._harness import Row, line, save
 
+from support.jaxed import require_jax
 from support.pages import ROOT
 
 # In a process of their own: what is about processes, memory and threads; and what brings in JAX,
 # which warns of every fork after it. Importing torch takes longer than most of the others.
-ALONE = {"startup", "stress", "ops", "training"}
+ALONE = {"startup", "stress", "ops", "training", "jaxed"}
 
 
 @pytest.mark.parametrize("name", everything.NAMES)
@@ -26,6 +27,8 @@ ALONE = {"startup", "stress", "ops", "training"}
 def test_runs_quickly_and_is_right(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name == "jaxed":
+        require_jax()
     arguments = ["--quick", "--results", str(tmp_path)]
     if name in ALONE:
         environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}

@@ -27,6 +27,9 @@ ALLOWED: dict[str, set[str]] = {
         *("_lazy", "ops", "init", "theory", "errors", "_parameters", "_given"),
         "_torch_private",
     },
+    "jax": {
+        *("ops", "recording", "auditing", "theory", "errors", "_lazy", "_extras", "_parameters"),
+    },
     "recording": {"_lazy", "theory"},
     "report": {"theory", "errors"},
     "plots": {"report", "theory", "errors", "_files"},
@@ -56,7 +59,9 @@ ALLOWED: dict[str, set[str]] = {
     },
 }
 # Where torch may not be installed at all. Of auditing one file talks to models, of ops the numbers.
-WITHOUT_TORCH = ("theory", "recording", "report", "plots", "auditing", "_parameters", "errors")
+WITHOUT_TORCH = (
+    *("theory", "recording", "report", "plots", "auditing", "jax", "_parameters", "errors"),
+)
 TALKS_TO_MODELS = {"auditing/_audit.py"}
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULES = {

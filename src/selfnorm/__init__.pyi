@@ -2,6 +2,7 @@ from . import auditing as auditing
 from . import converting as converting
 from . import errors as errors
 from . import init as init
+from . import jax as jax
 from . import nn as nn
 from . import ops as ops
 from . import optim as optim

@@ -2,14 +2,17 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 
 from selfnorm.errors import MissingPackageError
 
 EXTRAS = {
     "flint": ("python-flint", "proofs"),
+    "jax": ("JAX", "jax"),
     "jinja2": ("Jinja2", "pages"),
     "markupsafe": ("MarkupSafe", "pages"),
     "matplotlib": ("Matplotlib", "plots"),
+    "optax": ("Optax", "jax"),
     "pyarrow": ("PyArrow", "tables"),
     "rich": ("Rich", ""),
     "safetensors": ("safetensors", "tables"),
@@ -40,3 +43,22 @@ def told() -> Generator[None]:
             "'selfnorm[all]' everything.",
             name=package,
         ) from None
+
+
+def check_version(package: str, least: tuple[int, int]) -> None:
+    """Raise for an installed package that is too old; whether it is there `told` says.
+
+    Raises:
+        MissingPackageError: It is older than that.
+    """
+    try:
+        found = version(package)
+    except PackageNotFoundError:
+        return
+    if tuple(int(part) for part in found.split(".")[:2]) < least:
+        called, extra = EXTRAS[package]
+        raise MissingPackageError(
+            f"This part of selfnorm needs {called} {least[0]}.{least[1]} or later; {found} is "
+            f"installed. pip install -U 'selfnorm[{extra}]' brings it.",
+            name=package,
+        )

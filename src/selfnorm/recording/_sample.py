@@ -1,0 +1,105 @@
+"""The shape of a distribution, from a sample of rows and units, without torch."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfnorm.recording._layer import Histogram
+from selfnorm.recording._quiet import quiet
+from selfnorm.theory import SELUForm, selu_constants
+from selfnorm.theory._types import FloatArray
+
+_BINS = 48
+_SELU_FLOOR = selu_constants().saturation
+_FLAT = 0.01
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What some rows of some units show."""
+
+    saturated: float
+    kurtosis: float
+    correlation: float
+    correlation_size: float
+    histogram: Histogram
+
+
+NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]), np.zeros(1)))
+
+
+@quiet
+def sample_of(
+    rows: FloatArray,
+    activation: str,
+    form: SELUForm | None = None,
+    product: Callable[[FloatArray, FloatArray], FloatArray] = np.matmul,
+) -> Sample:
+    """Shape of the distribution of a matrix of rows by units, those with infinities left out."""
+    rows = rows[np.isfinite(rows).all(1)]
+    flat = rows.ravel()
+    if not flat.size:
+        return NO_SAMPLE
+    correlation, size = correlations(rows, product)
+    shape = _histogram(flat)
+    return Sample(_saturated(flat, activation, form), kurtosis(flat), correlation, size, shape)
+
+
+@quiet
+def kurtosis(values: FloatArray) -> float:
+    """Fourth moment by squared variance; nan where nothing varies."""
+    squares = np.square(values - values.mean())
+    variance = float(squares.mean())
+    return float((squares * squares).mean()) / (variance * variance) if variance > 1e-30 else np.nan
+
+
+@quiet
+def correlations(
+    rows: FloatArray, product: Callable[[FloatArray, FloatArray], FloatArray] = np.matmul
+) -> tuple[float, float]:
+    """Mean correlation between two columns, and root mean square without what chance gives."""
+    rows = rows[np.isfinite(rows).all(1)]
+    count = len(rows)
+    if count < 4:
+        return np.nan, np.nan
+    mean = rows.mean(0)
+    apart = rows - mean
+    variance = np.square(apart).mean(0)
+    moving = variance > 1e-12 * max(float(variance.mean() + np.square(mean).mean()), 1e-30)
+    width = int(moving.sum())
+    if width < 2:
+        return np.nan, np.nan
+    standard = apart[:, moving] / np.sqrt(variance[moving])
+    table = product(standard.T, standard) / count
+    apart = table[~np.eye(width, dtype=bool)]
+    return float(apart.mean()), float(np.sqrt(max(np.mean(apart**2) - 1 / count, 0.0)))
+
+
+def _histogram(flat: FloatArray) -> Histogram:
+    """Values nearer to each other than bins can be stand in the middle of wider ones."""
+    low, high = float(flat.min()), float(flat.max())
+    if high == low or high - low < 1e-9 * max(abs(low), abs(high)):
+        room = max(1e-6 * max(abs(low), abs(high)), 0.5)
+        low, high = low - room, high + room
+    if not math.isfinite(high - low):
+        return NO_SAMPLE.histogram
+    counts, edges = np.histogram(flat, bins=_BINS, range=(low, high))
+    return Histogram(edges.astype(np.float64), counts.astype(np.float64))
+
+
+def _saturated(flat: FloatArray, activation: str, form: SELUForm | None) -> float:
+    if form is not None:
+        if form.linear:
+            return 0.0  # a line nowhere does
+        flat = (flat - form.shift) / form.factor
+    if activation == "selu":
+        return float(np.mean((flat < _SELU_FLOOR * (1 - _FLAT)) & (flat > _SELU_FLOOR * 1.001)))
+    if activation in {"relu", "relu6"}:
+        return float(np.mean(flat <= 0))
+    if activation == "tanh":
+        return float(np.mean(1 - flat**2 < _FLAT))
+    if activation == "sigmoid":
+        return float(np.mean(4 * flat * (1 - flat) < _FLAT))
+    return np.nan

@@ -1,0 +1,301 @@
+"""The audit of a function says what torch's audit says of the same network."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import selfnorm
+from selfnorm.errors import ArgumentError, AuditError, UnsupportedError
+from support.jaxed import require_jax
+
+require_jax("flax", "equinox")
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+import selfnorm.jax as sn
+from selfnorm.auditing import Report
+from selfnorm.recording import Layer
+
+ROWS, WIDTH = 128, 24
+FIGURES = 1e-4  # what the two frameworks' sums may differ by, relative to the figure or to 1
+X = np.random.default_rng(0).standard_normal((ROWS, WIDTH)).astype(np.float32)
+ACTIVATIONS: dict[str, tuple[nn.Module, Callable[[Array], Array]]] = {
+    "selu": (nn.SELU(), jax.nn.selu),
+    "own selu": (selfnorm.nn.SELU(), sn.selu),
+    "relu": (nn.ReLU(), jax.nn.relu),
+    "tanh": (nn.Tanh(), jnp.tanh),
+    "by hand": (nn.SELU(), lambda x: 1.0507009873554805 * jnp.where(x > 0, x, bent(x))),
+}
+
+
+def bent(x: Array) -> Array:
+    return 1.6732632423543772 * (jnp.exp(x) - 1)
+
+
+def layers(depth: int, change: Callable[[Sequence[nn.Linear]], object]) -> list[nn.Linear]:
+    torch.manual_seed(1)
+    found = [nn.Linear(WIDTH, WIDTH) for _ in range(depth)]
+    for layer in found:
+        selfnorm.init.initialize_(layer)
+    with torch.no_grad():
+        change(found)
+    return found
+
+
+def network(
+    found: Sequence[nn.Linear], activation: str = "selu"
+) -> tuple[nn.Module, Callable[[Any, Array], Array], Any]:
+    """The same in torch, and as a function of JAX with its weights."""
+    theirs, ours = ACTIVATIONS[activation]
+    modules = [part for layer in found for part in (layer, theirs)][:-1]
+    params = [
+        {
+            "kernel": layer.weight.detach().T.numpy().copy(),
+            "bias": layer.bias.detach().numpy().copy(),
+        }
+        for layer in found
+    ]
+
+    def function(params: Any, x: Array) -> Array:
+        for number, part in enumerate(params):
+            x = x @ part["kernel"] + part["bias"]
+            if number < len(params) - 1:
+                x = ours(x)
+        return x
+
+    return nn.Sequential(*modules), function, params
+
+
+def nothing(_: object) -> None:
+    pass
+
+
+def default(found: Sequence[nn.Linear]) -> None:
+    for layer in found:
+        layer.reset_parameters()
+
+
+def one_wrong(found: Sequence[nn.Linear]) -> None:
+    nn.init.kaiming_normal_(found[1].weight)
+
+
+def biased(found: Sequence[nn.Linear]) -> None:
+    nn.init.constant_(found[0].bias, 0.7)
+
+
+def grown(found: Sequence[nn.Linear]) -> None:
+    found[2].weight *= 2.6
+
+
+def dead(found: Sequence[nn.Linear]) -> None:
+    nn.init.constant_(found[1].bias, -60.0)
+
+
+def orthogonal(found: Sequence[nn.Linear]) -> None:
+    for layer in found:
+        selfnorm.init.lecun_orthogonal_(layer.weight)
+
+
+PAIRS = {
+    "right": (nothing, "selu", X),
+    "own": (nothing, "own selu", X),
+    "by hand": (nothing, "by hand", X),
+    "torch's default": (default, "selu", X),
+    "one wrong": (one_wrong, "selu", X),
+    "biased": (biased, "selu", X),
+    "grown": (grown, "selu", X),
+    "dead": (dead, "selu", X),
+    "orthogonal": (orthogonal, "selu", X),
+    "pixels": (nothing, "selu", (abs(X) % 1).astype(np.float32)),
+    "relu": (nothing, "relu", X),
+    "tanh": (nothing, "tanh", X),
+}
+
+
+def verdict(report: Report) -> list[tuple[str, str]]:
+    return [(finding.rule, finding.severity) for finding in report.findings]
+
+
+def figures(layer: Layer) -> list[float]:
+    found = [layer.mean, layer.variance, layer.dead, layer.saturated, layer.data_gain]
+    found += [layer.tau, layer.omega_size, layer.correlation_size, layer.kurtosis]
+    for moments in (layer.predicted, layer.local):
+        found += [np.nan] * 2 if moments is None else [float(value) for value in moments]
+    return [*found, *(w.gram_error for w in layer.weights), *layer.bias[:3]]
+
+
+def assert_alike(ours: Report, theirs: Report) -> None:
+    assert verdict(ours) == verdict(theirs)
+    assert ours.recording.rows == theirs.recording.rows
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
+        for name in ("role", "activation", "inputs", "shape", "dtype", "non_finite"):
+            assert getattr(mine, name) == getattr(other, name), (mine.name, name)
+        a, b = figures(mine), figures(other)
+        np.testing.assert_allclose(a, b, rtol=FIGURES, atol=FIGURES, err_msg=mine.name)
+    for mine, other in zip(ours.features, theirs.features, strict=True):
+        assert (mine.reader, mine.rows, mine.low) == (other.reader, other.rows, other.low)
+        np.testing.assert_allclose(mine.variances, other.variances, rtol=FIGURES)
+
+
+def to_jax(found: Sequence[nn.Linear]) -> Any:
+    return network(found)[2]
+
+
+@pytest.mark.parametrize("name", list(PAIRS))
+def test_pairs_of_networks(name: str) -> None:
+    change, activation, x = PAIRS[name]
+    module, function, params = network(layers(3, change), activation)
+    ours = sn.audit(function, x, params=params, loss=lambda y: (y * y).mean())
+    theirs = selfnorm.audit(module, torch.from_numpy(x), loss=lambda y: y.square().mean())
+    assert_alike(ours, theirs)
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
+        a, b = ([layer.gradient, layer.gradient_in, layer.gradient_norm] for layer in (mine, other))
+        np.testing.assert_allclose(a, b, rtol=FIGURES, err_msg=mine.name)
+    assert "torch." not in " ".join(finding.fix for finding in ours.findings)
+    assert str(ours)
+
+
+def test_the_same_through_every_transformation() -> None:
+    """jit, checkpoint, vmap and scan hide nothing."""
+    found = layers(3, nothing)
+    for layer in found:
+        layer.weight.detach()[:] *= 1.5
+    _, function, params = network(found, "own selu")
+    stacked = jax.tree.map(lambda *parts: np.stack(parts), *params)
+
+    def looped(params: Any, x: Array) -> Array:
+        def body(x: Array, part: Any) -> tuple[Array, None]:
+            return sn.selu(x @ part["kernel"] + part["bias"]), None
+
+        return jax.lax.scan(jax.checkpoint(body), x, params)[0]
+
+    plain = sn.audit(lambda p, x: sn.selu(function(p, x)), X, params=params)
+    ways = {
+        "jit": sn.audit(jax.jit(lambda p, x: sn.selu(function(p, x))), X, params=params),
+        "vmap": sn.audit(
+            lambda p, x: jax.vmap(lambda row: sn.selu(function(p, row)))(x), X, params=params
+        ),
+        "scan": sn.audit(looped, X, params=stacked),
+    }
+    for name, report in ways.items():
+        assert verdict(report) == verdict(plain), name
+        for mine, other in zip(report.layers, plain.layers, strict=True):
+            np.testing.assert_allclose(figures(mine), figures(other), rtol=FIGURES, atol=FIGURES)
+            np.testing.assert_allclose(mine.gradient, other.gradient, rtol=FIGURES)
+    assert [layer.name for layer in ways["scan"].layers[::2]] == [
+        "kernel[0]",
+        "kernel[1]",
+        "kernel[2]",
+    ]
+
+
+def test_names_of_equinox() -> None:
+    model = eqx.nn.MLP(WIDTH, 3, WIDTH, 2, activation=jax.nn.selu, key=jax.random.key(0))
+    report = sn.audit(jax.vmap(model), X)
+    assert report.recording.model == "MLP"
+    names = [layer.name for layer in report.layers if layer.role == "linear"]
+    assert names == ["layers.0", "layers.1", "layers.2"]
+    assert report.findings[0].rule == "selu-without-lecun"
+    assert "selfnorm.jax.init.initialize(model, key)" in report.findings[0].fix
+    mended = sn.init.initialize(model, jax.random.key(1))
+    closed = sn.audit(lambda x: jax.vmap(mended)(x) + 0, X)
+    assert closed.ok, closed
+    assert [layer.name for layer in closed.layers if layer.role == "linear"] == names
+
+
+class Net(nnx.Module):
+    """With what does not belong into a network that normalizes itself."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.first = nnx.Linear(WIDTH, WIDTH, rngs=rngs)
+        self.norm = nnx.BatchNorm(WIDTH, rngs=rngs)
+        self.drop = nnx.Dropout(0.3, rngs=rngs)
+        self.last = nnx.Linear(WIDTH, 3, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        return self.last(self.drop(jax.nn.selu(self.norm(self.first(x)))))
+
+
+def test_norms_and_dropout_of_flax() -> None:
+    net = Net(nnx.Rngs(0))
+    net.eval()
+    before = jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.split(net, nnx.Param, ...)[1]))
+    report = sn.audit(net, X)
+    roles = [layer.role for layer in report.layers]
+    assert roles == ["linear", "normalization", "activation", "dropout", "linear"]
+    assert report.layers[3].settings["p"] == 0.3
+    assert {"plain-dropout", "leftover-normalization"} <= {f.rule for f in report.findings}
+    assert [layer.name for layer in report.layers if layer.weights] == ["first", "last"]
+    after = nnx.to_pure_dict(nnx.split(net, nnx.Param, ...)[1])
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), before, after))
+    assert net.drop.deterministic
+
+
+def test_residuals_and_dropout_by_hand() -> None:
+    key = jax.random.key(2)
+    weights = [sn.init.lecun_normal(exact=True)(jax.random.key(i), (WIDTH, WIDTH)) for i in (0, 1)]
+
+    def function(weights: Any, x: Array) -> Array:
+        with jax.named_scope("block"):
+            h = sn.selu_alpha_dropout(key, x @ weights[0], 0.1)
+            kept = jax.random.bernoulli(key, 0.8, x.shape)
+            h = jnp.where(kept, h + x @ weights[0], -1.7580993408473766)
+        return jnp.concatenate((h, x), 1)[:, :WIDTH] @ weights[1]
+
+    report = sn.audit(function, X, params=weights)
+    found = [(layer.name, layer.role) for layer in report.layers]
+    assert ("block/selu_alpha_dropout()", "activation") in found
+    assert ("block/add()", "addition") in found
+    assert ("block/alpha_dropout()", "alpha dropout") in found
+    assert ("concatenate()", "concatenation") in found
+    assert next(k for k in report.layers if k.activation == "selu").settings["p"] == 0.1
+
+
+def test_convolutions() -> None:
+    torch.manual_seed(0)
+    conv, after = nn.Conv2d(4, 8, 3, padding=1, groups=2), nn.ConvTranspose2d(8, 6, 3, stride=2)
+    selfnorm.init.initialize_(nn.ModuleList([conv, after]))
+    x = torch.randn(16, 4, 6, 6)
+    theirs = selfnorm.audit(nn.Sequential(conv, nn.SELU(), after), x)
+    kernel, second = (layer.weight.detach().numpy().copy() for layer in (conv, after))
+
+    def function(params: Any, x: Array) -> Array:
+        x = jax.lax.conv_general_dilated(x, params[0], (1, 1), [(1, 1)] * 2, feature_group_count=2)
+        flipped = jnp.flip(params[1], (2, 3)).transpose(1, 0, 2, 3)
+        return jax.lax.conv_general_dilated(
+            jax.nn.selu(x), flipped, (1, 1), [(2, 2)] * 2, lhs_dilation=(2, 2)
+        )
+
+    ours = sn.audit(function, x.numpy(), params=(kernel, second))
+    assert verdict(ours) == verdict(theirs)
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
+        for name in ("mean", "variance", "data_gain", "tau", "omega_size"):
+            a, b = getattr(mine, name), getattr(other, name)
+            np.testing.assert_allclose(a, b, rtol=FIGURES, atol=FIGURES, err_msg=name)
+        assert mine.settings.get("padding", 0) == pytest.approx(other.settings.get("padding", 0))
+
+
+def test_what_cannot_be_audited() -> None:
+    with pytest.raises(UnsupportedError, match="got int"):
+        sn.audit(3, X)
+    with pytest.raises(ArgumentError, match="at least one row; got none"):
+        sn.audit(jnp.tanh)
+    with pytest.raises(ArgumentError, match="nothing that it returns"):
+        sn.audit(lambda _: jnp.ones(3), X)
+    with pytest.raises(ArgumentError, match=r"got shape \(128, 24\)"):
+        sn.audit(jnp.tanh, X, loss=lambda y: y)
+    weight = 3 * sn.init.lecun_normal()(jax.random.key(0), (WIDTH, WIDTH))
+    with pytest.raises(AuditError, match="not self-normalizing"):
+        sn.audit(lambda x: sn.selu(x @ weight) @ weight, X, strict=True)
+    report = sn.audit(
+        lambda x: jax.lax.while_loop(lambda v: v.max() > 9, lambda v: v / 2, x) @ weight, X
+    )
+    assert ("unknown-layer", "note") in verdict(report)
