@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from selfnorm.auditing import Report, audit
 from selfnorm.auditing._rules import select
 
-
 __all__ = ["assert_self_normalizing"]
 
 
