@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
-from selfnorm.tabular._weights import counting
+from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.data._datasets import target_of
 from selfnorm.tabular.data._table import as_table, read_table, require_column
@@ -39,6 +39,7 @@ class Source:
         task: `classification` or `regression`.
         dropped: Number of rows left out as their target is missing.
         weights: How much each row counts, above 0; None if all count the same.
+        weightless: Number of rows left out as their weight is 0.
     """
 
     table: pa.Table
@@ -47,6 +48,7 @@ class Source:
     task: Task
     dropped: int
     weights: np.ndarray | None = None
+    weightless: int = 0
 
     def take(self, rows: np.ndarray) -> "Source":
         """The same with some of the rows."""
@@ -69,6 +71,7 @@ def read_source(
     *,
     task: Task | None = None,
     categories: Collection[str] = (),
+    sample_weight: str | None = None,
 ) -> Source:
     """Read a table to learn from; the task is told by the target unless it is given.
 
@@ -78,6 +81,7 @@ def read_source(
         task: `classification` or `regression`; None decides by the values.
         categories: Columns that are categories although they look like numbers. If the target is
             among them, its values are classes, told apart by their text.
+        sample_weight: The column of how much each row counts, if there is one.
 
     Raises:
         TableError: the table cannot be read, or has no such target, or none that can be learned.
@@ -90,12 +94,20 @@ def read_source(
             f"Training needs to know which column to predict; name it with --target. The last "
             f"columns of {name_of(source, quoted=True)} are: {listed}."
         )
-    known, dropped = _with_target(table, name, least=2, purpose="Learning")
+    counts, weights = table, None
+    if sample_weight is not None:
+        counts = _counting(table, sample_weight, name)
+    known, dropped = _with_target(counts, name, least=2, purpose="Learning")
+    if sample_weight is not None:
+        weights = numbers(sample_weight, known[sample_weight])
+        known = known.drop_columns([sample_weight])
     column = plain(name, known[name])
     if name in categories:
         column, task = text(column), task or "classification"
     values, found = target_values(name, column, task)
-    return Source(known.drop_columns([name]), values, name, found, dropped)
+    gone = table.num_rows - counts.num_rows
+    source = Source(known.drop_columns([name]), values, name, found, dropped, weights, gone)
+    return source.counting()
 
 
 def name_of(source: Any, *, quoted: bool = False) -> str:
@@ -153,6 +165,13 @@ def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:
 
 def _kind(labels: np.ndarray) -> str:
     return {"U": "text", "b": "booleans"}.get(labels.dtype.kind, "numbers")
+
+
+def _counting(table: pa.Table, column: str, target: str) -> pa.Table:
+    """The rows that count for something by a column of weights."""
+    require_column(column, [name for name in table.column_names if name != target])
+    weights = numbers(column, table[column], "numbers")
+    return table.take(counting(row_weights(weights, table.num_rows, f"'{column}'")))
 
 
 def _with_target(table: pa.Table, name: str, *, least: int, purpose: str) -> tuple[pa.Table, int]:
