@@ -127,6 +127,21 @@ def test_several_networks_say_whose_rows_are_whose() -> None:
     )
 
 
+def test_a_column_of_weights_is_told_and_counts() -> None:
+    table = small_table().drop_columns(["amount"])
+    counts = np.arange(120) % 3
+    pacsv.write_csv(table.append_column("count", pa.array(counts)), "w.csv")
+    kept = pa.array(counts > 0)
+    pacsv.write_csv(table.append_column("count", pa.array(counts)).filter(kept), "kept.csv")
+    for name in ("w", "kept"):
+        result = Result("fit", f"{name}.csv", "-t", "label", "--sample-weight", "count", *QUICK)
+        assert result.code == 0
+        assert "Weights  1 to 2, mean 1.5\n" in trimmed(result.output)
+        assert ("80 rows; 40 of weight 0 left out\n" in trimmed(result.output)) == (name == "w")
+    one, other = (Path(f"{name}-model/model.safetensors") for name in ("w", "kept"))
+    assert one.read_bytes() == other.read_bytes()
+
+
 def trimmed(text: str) -> str:
     """Without the spaces that fill lines."""
     return "\n".join(line.rstrip() for line in text.splitlines())
@@ -284,6 +299,10 @@ REFUSED = {
         ["fit", "t.csv", "-t", "label"]
         + [word for name in ("size", "city", "day", "amount") for word in ("--ignore", name)],
         "none is usable",
+    ),
+    "unknown weights": (
+        ["fit", "t.csv", "-t", "label", "--sample-weight", "sizes"],
+        "there is no 'sizes'. Did you mean 'size'?",
     ),
     "unknown ignored": (["fit", "t.csv", "-t", "label", "--ignore", "zip"], "there is no 'zip'"),
     "bad depth": (

@@ -1,5 +1,6 @@
 """Tables with a target: what is read to learn from, and to measure on."""
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,37 @@ def test_rows_whose_target_is_blank_or_nan_are_left_out(tmp_path: Path) -> None:
         assert (source.dropped, set(source.values)) == (2, {"x", "z"})
     amounts = read_source(parquet(tmp_path, [1.5, 2.5, float("nan")]), "y")
     assert (amounts.dropped, amounts.values.tolist()) == (1, [1.5, 2.5])
+
+
+def test_a_column_says_how_much_rows_count_and_is_not_learned_from(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "a": [1.0, 2, 3, 4, 5],
+            "count": [2, 0, 1, 3, 0],
+            "y": pa.array([0.5, None, None, 1.5, 2.5]),
+        }
+    )
+    source = read_source(table, "y", sample_weight="count")
+    assert source.table.column_names == ["a"]
+    assert source.values.tolist() == [0.5, 1.5]
+    assert source.weights is not None
+    assert source.weights.tolist() == [2, 3]
+    assert (source.weightless, source.dropped) == (2, 1)
+    same = table.set_column(1, "count", [[7] * 5])
+    assert read_source(same, "y", sample_weight="count").weights is None
+    for count, words in (
+        ([1, 2, None, 1, 1], r"'count' must be finite and 0 or more; row 3 has nan"),
+        ([-1, 2, 1, 1, 1], r"row 1 has -1"),
+        ([0] * 5, r"above zero in some rows; all 5 are zero"),
+        (list("abcde"), r"'count' must hold numbers; row 1 holds 'a'"),
+        ([date(2024, 1, 1)] * 5, r"'count' must hold numbers"),
+    ):
+        wrong = table.set_column(1, "count", pa.array(count))
+        with pytest.raises(ValueError, match=words):
+            read_source(wrong, "y", sample_weight="count")
+    for name in ("counts", "y"):
+        with pytest.raises(TableError, match=f"there is no '{name}'"):
+            read_source(table, "y", sample_weight=name)
 
 
 @pytest.mark.parametrize(

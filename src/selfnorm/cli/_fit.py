@@ -64,6 +64,9 @@ def fit(
     test: Annotated[float | None, _option("test", show_default=False)] = Settings.test,
     category: Annotated[list[str] | None, _option("categories")] = None,
     ignore: Annotated[list[str] | None, _option("ignore")] = None,
+    sample_weight: Annotated[
+        str | None, _option("sample_weight", metavar="COLUMN", show_default=False)
+    ] = Settings.sample_weight,
     seed: Annotated[int, _option("seed")] = Settings.seed,
     device: Annotated[str, _option("device")] = Settings.device,
     encoding: Encoding = None,
@@ -106,6 +109,7 @@ def fit(
         test=test,
         categories=tuple(category or ()),
         ignore=tuple(ignore or ()),
+        sample_weight=sample_weight,
         seed=seed,
         device=device,
         monitor=EVERY if monitor else 0,

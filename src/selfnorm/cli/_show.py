@@ -44,6 +44,7 @@ def understood(where: str, ready: Prepared) -> Table:
     table, source = _plain(), ready.source
     rows = len(source.values)
     dropped = f"; {source.dropped:,} without a target left out" if source.dropped else ""
+    dropped += f"; {source.weightless:,} of weight 0 left out" if source.weightless else ""
     table.add_row("Table", f"{where}: {rows:,} rows{dropped}")
     table.add_row("Columns", f"{columns} -> {len(encoder.features)} features")
     for reason, names in encoder.reasons.items():
@@ -52,6 +53,9 @@ def understood(where: str, ready: Prepared) -> Table:
         if isinstance(column, NumberColumn) and column.holds == "dates" and column.written:
             table.add_row("", f"{column.name}: dates as {example(column.written)}")
     table.add_row("Target", _target(source, ready.target))
+    if (weights := source.weights) is not None:
+        ends = f"{digits(weights.min(), 4)} to {digits(weights.max(), 4)}"
+        table.add_row("Weights", f"{ends}, mean {digits(weights.mean(), 4)}")
     trained, measured = len(ready.training.inputs), len(ready.test.values)
     chosen = f"{len(ready.validation.inputs) if ready.validation else 0:,} to choose the best epoch"
     if ready.crossed and ready.left_out is not None:  # these rows choose the best epoch, too

@@ -114,7 +114,13 @@ def fit(
         True
     """
     settings = settings or Settings()
-    read = read_source(source, settings.target, task=settings.task, categories=settings.categories)
+    read = read_source(
+        source,
+        settings.target,
+        task=settings.task,
+        categories=settings.categories,
+        sample_weight=settings.sample_weight,
+    )
     ready = prepare(read, settings)
     if prepared is not None:
         prepared(ready)

@@ -108,6 +108,8 @@ class Settings:
             measures as well, and all are learned from.
         categories: Columns to take as categories although they hold numbers.
         ignore: Columns to leave out.
+        sample_weight: The column that says how much each row counts, 0 or more; it is not learned
+            from. None if all count the same.
         seed: Same seed, machine and threads: same model.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
         monitor: Record the layers in every so many steps; 0 for never.
@@ -199,6 +201,12 @@ class Settings:
         (), Names(), "Number column that is a category (repeatable)."
     )
     ignore: Collection[str] = parameter((), Names(), "Column to leave out (repeatable).")
+    sample_weight: str | None = parameter(
+        None,
+        OrNone(Text(), "rows that count the same"),
+        "Column of how much each row counts.",
+        try_="weight",
+    )
     seed: int = parameter(0, Whole(0, below=_SEEDS), "Same seed, same machine: same model.")
     device: str = parameter("auto", Text(), "auto, cpu, cuda, ...")
     monitor: int = parameter(0, Whole(0), "Record the layers in every so many steps.", try_=100)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
-from selfnorm.tabular._weights import counting
+from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._cells import is_text, numbers, plain_numbers, text
 from selfnorm.tabular.data._datasets import target_of
 from selfnorm.tabular.data._provenance import provenance_of
@@ -48,6 +48,7 @@ class Source:
         task: `classification` or `regression`.
         dropped: Number of rows left out as their target is missing.
         weights: How much each row counts, above 0; None if all count the same.
+        weightless: Number of rows left out as their weight is 0.
         notes: What a user should know of how the target was understood.
     """
 
@@ -57,6 +58,7 @@ class Source:
     task: Task
     dropped: int
     weights: np.ndarray | None = None
+    weightless: int = 0
     notes: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> "Source":
@@ -80,6 +82,7 @@ def read_source(
     *,
     task: Task | None = None,
     categories: Collection[str] = (),
+    sample_weight: str | None = None,
 ) -> Source:
     """Read a table to learn from; the task is told by the target unless it is given.
 
@@ -89,6 +92,7 @@ def read_source(
         task: `classification` or `regression`; None decides by the values.
         categories: Columns that are categories although they look like numbers. If the target is
             among them, its values are classes, told apart by their text.
+        sample_weight: The column of how much each row counts, if there is one.
 
     Raises:
         TableError: the table cannot be read, or has no such target, or none that can be learned.
@@ -102,7 +106,8 @@ def read_source(
             f"columns of {name_of(source, quoted=True)} are: {listed}.",
             options=("--target",),
         )
-    known, dropped = _with_target(table, name, least=2, purpose="Learning")
+    counts = table if sample_weight is None else _counting(table, sample_weight, name)
+    known, dropped = _with_target(counts, name, least=2, purpose="Learning")
     column, notes = plain(name, known[name]), ()
     if name in categories:
         column, task = text(column), task or "classification"
@@ -112,9 +117,15 @@ def read_source(
             amounts, written, notes = told
             task = task or ("regression" if written else None)
             known, column = known.filter(pc.is_valid(amounts)), amounts.drop_null()
-            dropped = table.num_rows - known.num_rows
+            dropped = counts.num_rows - known.num_rows
     values, found = target_values(name, column, task)
-    return Source(known.drop_columns([name]), values, name, found, dropped, notes=notes)
+    weights = None
+    if sample_weight is not None:
+        weights = numbers(sample_weight, known[sample_weight])
+        known = known.drop_columns([sample_weight])
+    gone = table.num_rows - counts.num_rows
+    left = known.drop_columns([name])
+    return Source(left, values, name, found, dropped, weights, gone, notes).counting()
 
 
 def _numbers(
@@ -196,6 +207,13 @@ def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:
 
 def _kind(labels: np.ndarray) -> str:
     return {"U": "text", "b": "booleans"}.get(labels.dtype.kind, "numbers")
+
+
+def _counting(table: pa.Table, column: str, target: str) -> pa.Table:
+    """The rows that count for something by a column of weights."""
+    require_column(column, [name for name in table.column_names if name != target])
+    weights = numbers(column, table[column], "numbers")
+    return table.take(counting(row_weights(weights, table.num_rows, f"'{column}'")))
 
 
 def _with_target(table: pa.Table, name: str, *, least: int, purpose: str) -> tuple[pa.Table, int]:
