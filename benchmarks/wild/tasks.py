@@ -222,11 +222,12 @@ def graph() -> Task:
 class _Flow:
     """Points of two columns, as a flow from noise: conditional flow matching, straight paths."""
 
-    what, measure, higher = "wine, two columns as a flow from noise", "energy distance", False
+    what, measure = "breast cancer, two raw columns as a flow from noise", "energy distance"
+    higher = False
 
     def __init__(self) -> None:
-        bunch = datasets.load_wine()
-        self.x = torch.as_tensor(bunch.data[:, [0, 9]], dtype=torch.float32)
+        bunch = datasets.load_breast_cancer()
+        self.x = torch.as_tensor(bunch.data[:, :2], dtype=torch.float32)  # radius and texture
 
     def inputs(self, seed: int) -> Inputs:
         """Points between noise and data, and the time."""
@@ -251,7 +252,7 @@ class _Flow:
 
     def _parts(self, seed: int) -> list[Tensor]:
         order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(1000 + seed))
-        return list(self.x[order].split([90, 44, 44]))
+        return list(self.x[order].split([285, 142, 142]))
 
     def _between(
         self, generator: torch.Generator, points: Tensor, rows: int

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 import selfnorm
@@ -208,3 +209,25 @@ def test_plain_dropout_is_wrong_beside_selu_alone() -> None:
         assert "plain-dropout" in rules(nn.Sequential(*row), X)
     row = [nn.Dropout(0.1), first, nn.SELU(), second, nn.Dropout(0.1)]
     assert "plain-dropout" not in rules(nn.Sequential(*row), X)
+
+
+class Quiet(nn.Module):
+    """What the second layer reads is a fifth of what it should be; its weights may make up for it."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two, self.head = nn.Linear(64, 256), nn.Linear(256, 256), nn.Linear(256, 3)
+        selfnorm.init.initialize_(self)
+        with torch.no_grad():
+            self.two.weight.mul_(gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = 0.2 * functional.selu(self.one(x))
+        return self.head(functional.selu(self.two(hidden)))
+
+
+def test_weights_that_make_up_for_what_they_read_are_right() -> None:
+    assert selfnorm.audit(Quiet(5.0), X).ok
+    found = {f.rule for f in selfnorm.audit(Quiet(2.5), X).findings if f.severity != "note"}
+    assert found & {"weight-drift", "wrong-init"}

@@ -119,13 +119,11 @@ def test_it_says_the_mean_of_its_networks(task: str) -> None:
     assert isinstance(network, Ensemble)
     assert [layer.layer for layer in result.after] == ["selu1", "selu2", "selu3"]
     inputs = torch.from_numpy(result.model.encoder.transform(source.table)).double()
-    alone = [
-        result.model.target.decode(network.networks[0].member(k).eval().double()(inputs))
-        for k in range(3)
-    ]
+    outputs = [network.networks[0].member(k).eval().double()(inputs) for k in range(3)]
+    alone = [result.model.target.decode(one) for one in outputs]
     found = result.model.predict(source.table)
     if task == "regression":
-        expected = np.mean([one.values for one in alone], axis=0)
+        expected = result.model.target.decode(torch.stack(outputs).mean(0)).values
         np.testing.assert_allclose(found.values, expected, rtol=1e-9)
         assert not np.allclose(alone[0].values, alone[1].values)
     else:

@@ -262,6 +262,7 @@ ODD = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Columns are left out:selfnorm.errors.SelfNormWarning")
 @pytest.mark.parametrize("kind", [SelfNormClassifier, SelfNormRegressor])
 @pytest.mark.parametrize("what", ODD)
 def test_odd_tables_are_learned_from(what: str, kind: type) -> None:

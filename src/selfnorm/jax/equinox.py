@@ -30,7 +30,7 @@ class SELU(eqx.Module):
 class AlphaDropout(eqx.Module):
     """`selfnorm.jax.alpha_dropout` as a module.
 
-    Args:
+    Attributes:
         p: Probability that an element is dropped.
         inference: Do nothing; `equinox.nn.inference_mode(model)` sets it.
 

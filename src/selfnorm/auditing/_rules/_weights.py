@@ -23,6 +23,7 @@ from selfnorm.theory import THEOREM_1, fixed_point
 from selfnorm.theory._types import FloatArray
 
 _SMALL, _LISTED = 32, 4
+_ONE, _AS_USUAL = (0.9, 1.1), (0.8, 1.25)  # of variances
 _LARGE, _TOO_LARGE = 0.1, 0.5  # biases
 _OLD = {"weight_norm": "remove_weight_norm(layer)", "spectral_norm": "remove_spectral_norm(layer)"}
 _VANISHED = 1e-6
@@ -64,7 +65,8 @@ def _wrong(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
     excess = aligned.excess if aligned is not None else {}
     for layer, weights in wrong:
         grown = excess.get(layer.index, 0.0) > layer.tau > 1
-        if not grown and not _starts_silent(recording, layer, weights):
+        excused = _starts_silent(recording, layer, weights) or _makes_up(recording, layer, weights)
+        if not grown and not excused:
             yield layer, weights
 
 
@@ -75,6 +77,18 @@ def _starts_silent(recording: Recording, layer: Layer, weights: Weights) -> bool
         return bool(followers) and all(f.role in {"addition", "product"} for f in followers)
     zero = [f for f in followers if f.weights and not any(w.tau.any() for w in f.weights)]
     return bool(zero) and all(_starts_silent(recording, f, f.weights[0]) for f in zero)
+
+
+def _makes_up(recording: Recording, layer: Layer, weights: Weights) -> bool:
+    """Whether a hidden layer gives variance 1 because its size makes up for what it reads.
+
+    As after `selfnorm.convert(model, example=...)`, behind paddings, pools, gates and recurrences.
+    """
+    read = [source.second_moment for source in recording.sources(layer)]
+    if not _ONE[0] <= layer.second_moment <= _ONE[1] or not read or recording.reads_input(layer):
+        return False
+    padded = layer.data_gain / float(weights.tau.mean())
+    return any(not _AS_USUAL[0] <= part <= _AS_USUAL[1] for part in (*read, padded))
 
 
 def _expected(weights: Weights) -> str:
