@@ -212,7 +212,7 @@ def test_plain_dropout_is_wrong_beside_selu_alone() -> None:
 
 
 class Quiet(nn.Module):
-    """What the second layer reads is a fifth of what it should be; its weights may make up for it."""
+    """What the second layer reads is a fifth of what it should be; weights may make up for it."""
 
     def __init__(self, gain: float) -> None:
         super().__init__()
@@ -228,6 +228,6 @@ class Quiet(nn.Module):
 
 
 def test_weights_that_make_up_for_what_they_read_are_right() -> None:
-    assert selfnorm.audit(Quiet(5.0), X).ok
-    found = {f.rule for f in selfnorm.audit(Quiet(2.5), X).findings if f.severity != "note"}
-    assert found & {"weight-drift", "wrong-init"}
+    for gain, wrong in ((5.0, []), (2.5, ["two"])):
+        findings = selfnorm.audit(Quiet(gain), X).findings
+        assert [f.module for f in findings if f.rule in {"weight-drift", "wrong-init"}] == wrong
