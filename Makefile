@@ -17,7 +17,7 @@ LEFT_OUT := test_benchmarks.py test_examples.py init/test_sharded.py training op
   nn/test_fused.py nn/test_members.py auditing/test_gains.py theory/test_network_kernel.py \
   tabular/test_ensemble.py tabular/test_infinite.py test_tabular_benchmark.py \
   $(addprefix ops/test_,compiler.py corners.py derivatives.py gpu.py inplace.py registered.py) \
-  converting/test_mending.py zoo $(addprefix test_,files.py layout.py public_names.py torch_private.py)
+  converting/test_mending.py wild zoo $(addprefix test_,files.py layout.py public_names.py torch_private.py)
 # The same of single tests, and of cases whose names begin so.
 OF_TORCH := nn/test_ways_out.py::test_in_training[ nn/test_ways_out.py::test_in_evaluation[compile- \
   nn/test_ways_out.py::test_files_need_no_selfnorm nn/test_ways_out.py::test_pickles_and_copies
@@ -56,7 +56,7 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(LOWEST)/bin/python $(INSTALL) -r constraints-lowest.txt -e .
 	@touch $@
 
-zoo: $(ZOO)/.installed ## audit and convert networks of other packages, an hour or so; build/zoo
+zoo: $(ZOO)/.installed ## audit and convert networks of other packages; build/zoo
 	$(ZOO)/bin/python -m tests.zoo
 
 # Without dependencies: the list is whole, and some of it asks for another torch.
