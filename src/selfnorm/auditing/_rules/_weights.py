@@ -23,7 +23,7 @@ from selfnorm.theory import THEOREM_1, fixed_point
 from selfnorm.theory._types import FloatArray
 
 _SMALL, _LISTED = 32, 4
-_ONE, _AS_USUAL = (0.9, 1.1), (0.8, 1.25)  # of variances
+_AS_USUAL = 0.8, 1.25  # second moments
 _LARGE, _TOO_LARGE = 0.1, 0.5  # biases
 _OLD = {"weight_norm": "remove_weight_norm(layer)", "spectral_norm": "remove_spectral_norm(layer)"}
 _VANISHED = 1e-6
@@ -84,11 +84,13 @@ def _makes_up(recording: Recording, layer: Layer, weights: Weights) -> bool:
 
     As after `selfnorm.convert(model, example=...)`, behind paddings, pools, gates and recurrences.
     """
-    read = [source.second_moment for source in recording.sources(layer)]
-    if not _ONE[0] <= layer.second_moment <= _ONE[1] or not read or recording.reads_input(layer):
-        return False
-    padded = layer.data_gain / float(weights.tau.mean())
-    return any(not _AS_USUAL[0] <= part <= _AS_USUAL[1] for part in (*read, padded))
+    low, high = _AS_USUAL
+    given, size = layer.second_moment, float(weights.tau.mean())
+    return low <= given <= high and not low <= given / size <= high and _inside(recording, layer)
+
+
+def _inside(recording: Recording, layer: Layer) -> bool:
+    return recording.hidden(layer) and not recording.reads_input(layer)
 
 
 def _expected(weights: Weights) -> str:
