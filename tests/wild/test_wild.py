@@ -11,7 +11,10 @@ import selfnorm
 
 # Errors and warnings as found, and what is left when it is mended.
 TOLD = {
-    "flow matching": ("input-not-standardized nonzero-bias selu-without-lecun variance-drift", ""),
+    "flow matching": (
+        "input-not-standardized nonzero-bias saturation selu-without-lecun variance-drift",
+        "",
+    ),
     "omics block": (
         (
             "alpha-dropout-misplaced dead-units input-not-standardized nonzero-bias variance-drift "
