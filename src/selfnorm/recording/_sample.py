@@ -44,7 +44,7 @@ def sample_of(
         return NO_SAMPLE
     correlation, size = correlations(rows, product)
     shape = _histogram(flat)
-    return Sample(_saturated(flat, activation, form), kurtosis(flat), correlation, size, shape)
+    return Sample(saturated(flat, activation, form), kurtosis(flat), correlation, size, shape)
 
 
 @quiet
@@ -85,11 +85,13 @@ def _histogram(flat: FloatArray) -> Histogram:
         low, high = low - room, high + room
     if not math.isfinite(high - low):
         return NO_SAMPLE.histogram
-    counts, edges = np.histogram(flat, bins=_BINS, range=(low, high))
-    return Histogram(edges.astype(np.float64), counts.astype(np.float64))
+    places = ((flat - low) * (_BINS / (high - low))).astype(np.int64)  # np.histogram is slower
+    counts = np.bincount(np.minimum(places, _BINS - 1), minlength=_BINS)
+    return Histogram(np.linspace(low, high, _BINS + 1), counts.astype(np.float64))
 
 
-def _saturated(flat: FloatArray, activation: str, form: SELUForm | None) -> float:
+def saturated(flat: FloatArray, activation: str, form: SELUForm | None = None) -> float:
+    """Share of an activation's values where its slope is below 1 % of its largest."""
     if form is not None:
         if form.linear:
             return 0.0  # a line nowhere does

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 
 from selfnorm.recording import Weights
+from selfnorm.recording._sample import Sample
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import Call
 from selfnorm.watch._flow import Expression
-from selfnorm.watch._moments import Accumulator, Sample
+from selfnorm.watch._moments import Accumulator
 
 
 @dataclass

@@ -7,10 +7,10 @@ layer, named after the function that takes what goes in to what comes out.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from selfnorm.recording._sample import saturated
 from selfnorm.watch._bends import OWN, function_of, line_of
 from selfnorm.watch._draft import Draft
 from selfnorm.watch._kinds import ACTIVATIONS
-from selfnorm.watch._moments import saturated
 
 
 def merged(drafts: Sequence[Draft], outputs: Collection[int]) -> list[Draft]:

@@ -7,16 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfnorm.recording import Histogram
-from selfnorm.recording._quiet import quiet
-from selfnorm.theory import SELUForm, selu_constants
+from selfnorm.recording import _sample
+from selfnorm.recording._sample import Sample, sample_of
+from selfnorm.theory import SELUForm
 from selfnorm.theory._types import FloatArray
 
 _PART, _GPU_PARTS = 1 << 18, 16
 _WIDE = (torch.float32, torch.float64)
-_UNITS, _ROWS, _BINS = 64, 1024, 48
-_SELU_FLOOR = selu_constants().saturation
-_FLAT = 0.01
+_UNITS, _ROWS = 64, 1024
 
 
 def units_last(name: str, ndim: int, before: int | None = None) -> int:
@@ -118,74 +116,20 @@ def _parts(values: Tensor) -> tuple[Tensor, ...]:
     return (values,) if rows >= values.shape[0] else values.split(rows)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What some rows of some units show."""
-
-    saturated: float
-    kurtosis: float
-    correlation: float
-    correlation_size: float
-    histogram: Histogram
-
-
-NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]), np.zeros(1)))
-
-
-@quiet
 @torch.no_grad()
 def sample(values: Tensor, dim: int, activation: str, form: SELUForm | None = None) -> Sample:
     """Shape of the distribution, from at most 64 units and 1,024 rows spread evenly."""
-    rows = _rows(values, dim).numpy()
-    rows = rows[np.isfinite(rows).all(1)]
-    flat = rows.ravel()
-    if not flat.size:
-        return NO_SAMPLE
-    correlation, size = correlations(rows)
-    shape = _histogram(flat)
-    return Sample(saturated(flat, activation, form), kurtosis(flat), correlation, size, shape)
+    return sample_of(_rows(values, dim).numpy(), activation, form, _product)
 
 
-def _histogram(flat: FloatArray) -> Histogram:
-    """Values nearer to each other than bins can be stand in the middle of wider ones."""
-    low, high = float(flat.min()), float(flat.max())
-    if high == low or high - low < 1e-9 * max(abs(low), abs(high)):
-        room = max(1e-6 * max(abs(low), abs(high)), 0.5)
-        low, high = low - room, high + room
-    if not math.isfinite(high - low):
-        return NO_SAMPLE.histogram
-    places = ((flat - low) * (_BINS / (high - low))).astype(np.int64)  # np.histogram is slower
-    counts = np.bincount(np.minimum(places, _BINS - 1), minlength=_BINS)
-    return Histogram(np.linspace(low, high, _BINS + 1), counts.astype(np.float64))
-
-
-@quiet
-def kurtosis(values: FloatArray) -> float:
-    """Fourth moment by squared variance; nan where nothing varies."""
-    squares = np.square(values - values.mean())
-    variance = float(squares.mean())
-    return float((squares * squares).mean()) / (variance * variance) if variance > 1e-30 else np.nan
-
-
-@quiet
 def correlations(rows: FloatArray) -> tuple[float, float]:
     """Mean correlation between two columns, and root mean square without what chance gives."""
-    rows = rows[np.isfinite(rows).all(1)]
-    count = len(rows)
-    if count < 4:
-        return np.nan, np.nan
-    mean = rows.mean(0)
-    apart = rows - mean
-    variance = np.square(apart).mean(0)
-    moving = variance > 1e-12 * max(float(variance.mean() + np.square(mean).mean()), 1e-30)
-    width = int(moving.sum())
-    if width < 2:
-        return np.nan, np.nan
-    standard = apart[:, moving] / np.sqrt(variance[moving])
-    tensor = torch.from_numpy(standard)  # NumPy's own threads would compete with torch's
-    table = (tensor.T @ tensor).numpy() / count
-    apart = table[~np.eye(width, dtype=bool)]
-    return float(apart.mean()), float(np.sqrt(max(np.mean(apart**2) - 1 / count, 0.0)))
+    return _sample.correlations(rows, _product)
+
+
+def _product(left: FloatArray, right: FloatArray) -> FloatArray:
+    """By torch: NumPy's own threads would compete with torch's."""
+    return (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
 
 
 def _rows(values: Tensor, dim: int) -> Tensor:
@@ -206,20 +150,3 @@ def _rows(values: Tensor, dim: int) -> Tensor:
 def to_double(values: Tensor) -> Tensor:
     """In float64, on the CPU, as not every device has it."""
     return values.detach().cpu().double()
-
-
-def saturated(flat: FloatArray, activation: str, form: SELUForm | None = None) -> float:
-    """Share of an activation's values where its slope is below 1 % of its largest."""
-    if form is not None:
-        if form.linear:
-            return 0.0  # a line nowhere does
-        flat = (flat - form.shift) / form.factor
-    if activation == "selu":
-        return float(np.mean((flat < _SELU_FLOOR * (1 - _FLAT)) & (flat > _SELU_FLOOR * 1.001)))
-    if activation in {"relu", "relu6"}:
-        return float(np.mean(flat <= 0))
-    if activation == "tanh":
-        return float(np.mean(1 - flat**2 < _FLAT))
-    if activation == "sigmoid":
-        return float(np.mean(4 * flat * (1 - flat) < _FLAT))
-    return np.nan

@@ -19,6 +19,7 @@ from selfnorm._given import leaves
 from selfnorm._torch_private import COMPILED
 from selfnorm.init._places import find
 from selfnorm.recording._layer import CURVE, INPUT
+from selfnorm.recording._sample import NO_SAMPLE, Sample
 from selfnorm.watch._calls import (
     Call,
     bound,
@@ -36,13 +37,7 @@ from selfnorm.watch._expressions import by_hand, operands, result, same_function
 from selfnorm.watch._flow import Alive, Expression, Flow, Parameter
 from selfnorm.watch._gain import terms_square
 from selfnorm.watch._kinds import ALIASING, MAKING, PREPARING, plain_name
-from selfnorm.watch._moments import (
-    NO_SAMPLE,
-    Accumulator,
-    Sample,
-    sample,
-    units_last,
-)
+from selfnorm.watch._moments import Accumulator, sample, units_last
 from selfnorm.watch._products import PRODUCTS
 from selfnorm.watch._readings import Readings
 

@@ -11,9 +11,10 @@ from torch.nn.utils import parametrize
 
 from selfnorm.init._layers import Weight, entries
 from selfnorm.recording import Weights
+from selfnorm.recording._sample import kurtosis
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._flow import Parameter
-from selfnorm.watch._moments import kurtosis, to_double
+from selfnorm.watch._moments import to_double
 from selfnorm.watch._orthogonal import gram_size
 from selfnorm.watch._products import Product
 
