@@ -74,10 +74,15 @@ def doubts(ready: Prepared) -> list[str]:
     found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
     equal = equal_rows(ready.training)
     if equal > _DUPLICATED:
-        found.append(
-            f"{equal:.0%} of the rows equal another in all columns and the target. If they are "
-            "copies, figures on rows held out are too good: what is held out was seen as well."
-        )
+        alike = f"{equal:.0%} of the rows equal another in all columns and the target."
+        if ready.together is None:
+            alike += (
+                " If they are copies, figures on rows held out are too good: what is held out was "
+                "seen as well."
+            )
+        else:
+            alike += " They are taken for copies: those of one row are held out together."
+        found.append(alike)
     return found
 
 

@@ -27,6 +27,7 @@ from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source, name_of, read_source
 from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._split import deal, hold_out
+from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
 from selfnorm.training import Folded, History, Options, Progress, Rows, Shuffled
@@ -66,6 +67,9 @@ class Prepared:
     booleans. Unless a user gave others, these are the rows to train with."""
     infinite: bool = False
     """Whether infinitely wide networks join."""
+    together: Tensor | None = None
+    """A number for each row to train with, the same for those that stay together: copies of one
+    row. None if each stands by itself."""
 
     @property
     def crossed(self) -> bool:
@@ -143,13 +147,18 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     """
     device = torch_device(settings.device)
     seed, task = settings.seed, source.task
-    learned, test = hold_out(
-        source.values, settings.held_out(len(source.values)), task=task, seed=seed
-    )
+    together = copies(source.table, settings.ignore)
+
+    def split(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+        labels = None if together is None else together[rows]
+        kept, out = hold_out(source.values[rows], share, task=task, seed=seed, together=labels)
+        return rows[kept], rows[out]
+
+    learned, test = split(np.arange(len(source.values)), settings.held_out(len(source.values)))
     values = source.values[learned]
     several, given = settings.members > 1, validation is not None
     share = 0 if several or given else settings.validation
-    kept, held = hold_out(values, share, task=task, seed=seed)
+    kept, held = split(learned, share)
     if len(kept) < _FEWEST_ROWS:
         raise ArgumentError(
             f"Training needs {_FEWEST_ROWS} rows or more; of {len(source.values)}, {len(test)} "
@@ -159,7 +168,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     infinite = settings.joins and len(kept) <= MOST_ROWS
     encoder = Encoder.fit(
         source.table,
-        learned[kept],
+        kept,
         categories=categories,
         ignore=settings.ignore,
         pieces=_PIECES if source.table.num_columns * len(kept) <= _MOST_NUMBERS else 0,
@@ -172,16 +181,18 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         found = Rows(matrix, target.encode(part.values), counts)
         return found.map(lambda one: one.to(device))
 
-    training, judges, judged, left_out = rows(source.take(learned[kept])), None, None, None
+    training, judges, judged, left_out = rows(source.take(kept)), None, None, None
     if validation is None and len(held):
-        validation = source.take(learned[held])
+        validation = source.take(held)
     if validation is not None:
         _check_classes(validation, target)
         judges, judged = rows(validation), Truth(validation.values, validation.weights)
         if several:
             left_out = torch.ones(len(judges), settings.members, dtype=torch.bool)
     elif several and settings.validation:
-        left_out = torch.from_numpy(deal(values, settings.members, task=task, seed=seed))
+        labels = None if together is None else together[learned]
+        dealt = deal(values, settings.members, task=task, seed=seed, together=labels)
+        left_out = torch.from_numpy(dealt)
         judges, judged = training, Truth(values, weights)
     return Prepared(
         source,
@@ -193,6 +204,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         source.take(test),
         left_out,
         infinite,
+        None if together is None else torch.from_numpy(together[kept]),
     )
 
 
@@ -219,6 +231,7 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
                 ready.validation,
                 ready.left_out,
                 infinite=ready.infinite,
+                together=ready.together,
             )
             network, blend, said = together.network, together.blend, together.told
             architectures = tuple(trained[at].settings.architecture for at in together.kept)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from selfnorm.errors import ArgumentError
-from selfnorm.tabular.data._split import hold_out
+from selfnorm.tabular.data._split import deal, hold_out
 
 
 def test_both_parts_make_up_all_rows_and_the_seed_decides() -> None:
@@ -46,3 +46,32 @@ def test_few_rows_always_leave_some_to_train(values: list, share: float) -> None
 def test_a_share_outside_0_to_1_is_told(share: float) -> None:
     with pytest.raises(ArgumentError, match=r"at least 0 and under 1"):
         hold_out(np.zeros(10), share, task="regression", seed=0)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_groups_are_held_out_as_one(task: str) -> None:
+    groups = np.arange(100) // 4
+    values = np.arange(100) % 4 == 0 if task == "classification" else np.arange(100.0)
+    kept, held = hold_out(values, 0.2, task=task, seed=0, together=groups)  # pyright: ignore
+    assert sorted([*kept, *held]) == list(range(100))
+    assert len(held) == 20
+    assert not set(groups[kept]) & set(groups[held])
+
+
+def test_a_group_counts_for_its_rarest_class() -> None:
+    groups = np.arange(200) // 10
+    values = np.zeros(200, int)
+    values[groups < 4] = np.arange(40) % 10 == 9  # one row of each of four groups
+    left_out = deal(values, 4, task="classification", seed=0, together=groups)
+    own = left_out[values == 1]
+    assert own.sum(0).tolist() == [2, 2, 2, 2]  # of its own part and of the next
+
+
+def test_groups_of_all_sizes_are_dealt_into_parts_of_nearly_the_same() -> None:
+    sizes = np.random.default_rng(0).integers(1, 30, 200)
+    groups = np.repeat(np.arange(200), sizes)
+    left_out = deal(np.arange(len(groups)), 3, task="regression", seed=0, together=groups)
+    assert (left_out.sum(1) == 1).all()
+    for group in range(200):
+        assert len(np.unique(left_out[groups == group], axis=0)) == 1
+    assert np.ptp(left_out.sum(0)) <= sizes.max()

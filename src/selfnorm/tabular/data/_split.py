@@ -1,5 +1,7 @@
 """Holding out rows: by class where there are classes, at random where there are none."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.model_selection import train_test_split
 
@@ -10,7 +12,14 @@ _PAIRED = 4  # members, of which two leave out a row
 _PAIRS = 2000  # rows that are left out by two
 
 
-def deal(values: np.ndarray, members: int, *, task: Task, seed: int) -> np.ndarray:
+def deal(
+    values: np.ndarray,
+    members: int,
+    *,
+    task: Task,
+    seed: int,
+    together: np.ndarray | None = None,
+) -> np.ndarray:
     """Which members leave out each row: shape (rows, members), booleans.
 
     Rows are dealt into as many parts as there are members, which differ by one row at most; a
@@ -24,21 +33,30 @@ def deal(values: np.ndarray, members: int, *, task: Task, seed: int) -> np.ndarr
         members: How many there are.
         task: `classification` or `regression`.
         seed: The same seed deals the same.
+        together: A number for each row; those of the same number are dealt as one, the largest of
+            such groups first. None if each row is dealt by itself.
     """
-    order = np.random.default_rng(seed).permutation(len(values))
+    groups = _Groups.of(values, together, task)
+    order = np.random.default_rng(seed).permutation(len(groups.first))
+    order = order[np.argsort(-groups.sizes[order], kind="stable")]
     if task == "classification":
-        order = order[np.argsort(values[order], kind="stable")]
-    place = np.empty(len(values), np.int64)
-    place[order] = np.arange(len(values))
+        order = order[np.argsort(values[groups.first[order]], kind="stable")]
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
     left_out = (place % members)[:, None] == np.arange(members)
-    if members < _PAIRED or len(values) < 2 * members:
-        return left_out
-    paired = place // members % max(1, len(values) // _PAIRS) == 0
-    return left_out | (np.roll(left_out, 1, axis=1) & paired[:, None])
+    if members >= _PAIRED and len(order) >= 2 * members:
+        paired = place // members % max(1, len(order) // _PAIRS) == 0
+        left_out |= np.roll(left_out, 1, axis=1) & paired[:, None]
+    return left_out[groups.of_row]
 
 
 def hold_out(
-    values: np.ndarray, share: float, *, task: Task, seed: int
+    values: np.ndarray,
+    share: float,
+    *,
+    task: Task,
+    seed: int,
+    together: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers to keep and row numbers to hold out, both sorted.
 
@@ -50,25 +68,58 @@ def hold_out(
         share: Share of rows to hold out, in [0, 1); at least one row if it is not 0.
         task: `classification` or `regression`.
         seed: The same seed holds out the same rows.
+        together: A number for each row; those of the same number are held out as one, and the share
+            is one of such groups. None if each row is held out by itself.
 
     Raises:
         ArgumentError: the share is outside [0, 1).
     """
     if not 0 <= share < 1:
         raise ArgumentError(f"A held-out share is at least 0 and under 1; {share} came.")
+    groups = _Groups.of(values, together, task)
+    out = _held_out(values[groups.first], share, task=task, seed=seed)
+    held = np.isin(groups.of_row, out)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _held_out(values: np.ndarray, share: float, *, task: Task, seed: int) -> np.ndarray:
+    """Which of so many rows to hold out."""
     rows = np.arange(len(values))
     held = min(max(1, round(share * len(rows))), len(rows) - 1)
     if share == 0 or len(rows) < 2:
-        return rows, rows[:0]
+        return rows[:0]
     if task == "regression":
-        kept, out = train_test_split(rows, test_size=held, random_state=seed)
-        return np.sort(kept), np.sort(out)
+        return np.asarray(train_test_split(rows, test_size=held, random_state=seed)[1])
     _, code, counts = np.unique(values, return_inverse=True, return_counts=True)
     movable = rows[counts[code] > 1]
     if len(movable) < 2:
-        return rows, rows[:0]
+        return rows[:0]
     held = min(held, len(movable) - 1)
     many = (counts > 1).sum()
     by_class = code[movable] if many <= min(held, len(movable) - held) else None
-    _, out = train_test_split(movable, test_size=held, random_state=seed, stratify=by_class)
-    return np.setdiff1d(rows, out), np.sort(out)
+    out = train_test_split(movable, test_size=held, random_state=seed, stratify=by_class)[1]
+    return np.asarray(out)
+
+
+class _Groups(NamedTuple):
+    """Rows that stay together: a row of each group, its size, and the group of each row."""
+
+    first: np.ndarray
+    sizes: np.ndarray
+    of_row: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, together: np.ndarray | None, task: Task) -> "_Groups":
+        """Groups by their numbers; the row that stands for one has the rarest of its classes."""
+        rows = np.arange(len(values))
+        if together is None:
+            return cls(rows, np.ones_like(rows), rows)
+        if task == "classification":
+            _, code, counts = np.unique(values, return_inverse=True, return_counts=True)
+            rows = np.argsort(counts[code], kind="stable")
+        _, first, of_row, sizes = np.unique(
+            together[rows], return_index=True, return_inverse=True, return_counts=True
+        )
+        numbers = np.empty(len(rows), np.int64)
+        numbers[rows] = of_row
+        return cls(rows[first], sizes, numbers)
