@@ -77,9 +77,7 @@ def run_fresh(
         job = {
             "code": code,
             "arguments": [str(one) for one in arguments],
-            "environment": {
-                k: v for k, v in {**os.environ, **environment}.items() if v is not None
-            },
+            "environment": {name: value for name, value in variables.items() if value is not None},
             "folder": str(ROOT),
             "said": said.name,
             "warnings": warnings,
