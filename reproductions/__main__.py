@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from reproductions import page
 from reproductions._all import EXPERIMENTS
-from reproductions._experiment import QUICK, RESULTS, lacking, measure, parser
+from reproductions._experiment import QUICK, RESULTS, MissingPackageError, lacking, measure, parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 2 if data were missing."""
+    """The exit code: 2 if data or packages were missing."""
     made = parser(__doc__)
     made.add_argument("--only", help="names with commas, instead of all")
     options = made.parse_args(arguments)
@@ -28,8 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if experiment.lacks(options.data):
                 missing.append(name)
                 print(f"{name} is left out: {lacking(experiment, options.data)}", flush=True)
-            else:
+                continue
+            try:
                 measure(experiment, options.form, options.data, results, options.processes)
+            except MissingPackageError as error:
+                missing.append(name)
+                print(f"{name} is left out: {error}", flush=True)
     except KeyboardInterrupt:
         raise SystemExit("Stopped. The same command goes on from here.") from None
     if results == RESULTS:

@@ -5,6 +5,7 @@ was stopped goes on where it was, and a larger form measures what is missing.
 """
 
 import argparse
+import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +68,19 @@ class Experiment:
     def lacks(self, data: Path) -> list[str]:
         """What of its data is not there."""
         return [name for name in self.needs if not (data / name).exists()]
+
+
+class MissingPackageError(Exception):
+    """A package that only this experiment needs is not installed."""
+
+
+def require(package: str) -> None:
+    """Raise if a package of the extra `paper` is not there."""
+    if importlib.util.find_spec(package) is None:
+        raise MissingPackageError(
+            f"It needs the package {package}, which is not installed: "
+            "pip install 'selfnorm[paper]'."
+        )
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -177,5 +191,7 @@ def main(experiment: Experiment, about: str | None, arguments: Sequence[str] | N
     results = options.results or (QUICK if options.form == "quick" else RESULTS)
     try:
         measure(experiment, options.form, options.data, results, options.processes)
+    except MissingPackageError as missing:
+        made.error(f"{experiment.name}: {missing}")
     except KeyboardInterrupt:
         raise SystemExit("Stopped. The same command goes on from here.") from None

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from reproductions._experiment import require
+
 TASKS = ("NR.AhR", "NR.AR", "NR.AR.LBD", "NR.Aromatase", "NR.ER", "NR.ER.LBD", "NR.PPAR.gamma",
          "SR.ARE", "SR.ATAD5", "SR.HSE", "SR.MMP", "SR.p53")  # fmt: skip
 RADIUS, LEAST = 2, 20  # of a fingerprint; training molecules that must have a fragment
@@ -64,6 +66,7 @@ def described(data: Path) -> Molecules:
 
 def molecules(data: Path, known: Iterable[str]) -> Iterator[tuple[str, Any]]:
     """Name and molecule of each entry that RDKit reads and the table knows."""
+    require("rdkit")
     from rdkit import Chem, RDLogger
 
     RDLogger.DisableLog("rdApp.*")

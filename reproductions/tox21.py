@@ -1,8 +1,7 @@
 """Table 2: the Tox21 challenge, twelve tasks with missing labels, by depth.
 
 The challenge's own split: rows named training train, but for one of five folds that chooses rate,
-dropout and step; test rows judge, by the mean of twelve AUCs. The fold ensemble is the mean of the
-probabilities of five networks, each with another fold left out.
+dropout and step; test rows judge, by the mean of twelve AUCs.
 """
 
 from functools import cache

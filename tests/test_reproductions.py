@@ -201,6 +201,23 @@ def test_missing_data_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "htru2 is left out" in capsys.readouterr().out
 
 
+def test_a_missing_package_is_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    tox21.table.cache_clear()
+    tox21.CACHE.unlink()
+    (data / "tox21" / "tox21_compoundData.csv").write_text("sdftitle\n")
+    arguments = ["--quick", "--data", str(data), "--results", str(tmp_path)]
+    assert everything.main([*arguments, "--only", "tox21"]) == 2
+    told = "It needs the package rdkit, which is not installed: pip install 'selfnorm[paper]'."
+    assert told in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(EXPERIMENTS["tox21"], "about", arguments)
+    assert stopped.value.code == 2
+    assert f"tox21: {told}" in capsys.readouterr().err
+
+
 def test_an_unknown_experiment_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         everything.main(["--only", "cifar"])
