@@ -17,6 +17,7 @@ FOLLOWING = {"dropout", "dropout1d", "dropout2d", "dropout3d"} | {
 }
 """Functions that may be given the mode."""
 BY_MODE = "selfnorm: follows the mode"  # of a node's meta
+ABSENT = "taken_as_none"  # by a rewritten `forward`: an attribute of its class
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def trace(module: nn.Module, absent: Collection[str] = ()) -> Traced:
         module: The module.
         absent: Arguments that are taken to be None; the traced `forward` refuses them otherwise.
     """
+    absent = {*absent, *getattr(type(module), ABSENT, ())}
     several = {name for name in absent if _is_several(module, name)}
     fixed = dict.fromkeys(set(absent) - several)
     optional = [name for name in _optional(module) if name not in fixed]
@@ -192,7 +194,12 @@ def _is_several(module: nn.Module, name: str) -> bool:
 
 def _is_argument(node: fx.Node) -> bool:
     """Whether a node stands for an argument, or for the check that one is None."""
-    return node.op == "placeholder" or "_assert" in str(getattr(node.target, "__name__", ""))
+    return node.op == "placeholder" or is_check(node)
+
+
+def is_check(node: fx.Node) -> bool:
+    """Whether a node raises unless an argument is None."""
+    return "_assert_is_none" in str(getattr(node.target, "__name__", ""))
 
 
 def _signature(node: fx.Node) -> tuple[object, ...]:
