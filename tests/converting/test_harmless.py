@@ -131,7 +131,22 @@ class Counting(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.norm(self.one(x)))
-        return self.two(x / self.norm.normalized_shape[0])
+        return self.two(x / vars(self.norm)["normalized_shape"][0])
+
+
+class Reading(Counting):
+    """Reads an attribute of its norm."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.act(self.norm(self.one(x.to(self.norm.weight.dtype)))))
+
+
+def test_what_code_reads_of_a_part_is_there() -> None:
+    new, changes = selfnorm.convert(Reading())
+    assert isinstance(new.norm, nn.LayerNorm)
+    assert isinstance(new.act, SELU)
+    assert left(changes)["norm"] == "the code of Reading reads its weight"
+    assert new(X).shape == (16, 2)
 
 
 def test_in_place_what_does_not_run_is_refused_before_anything_is_changed() -> None:
