@@ -358,6 +358,24 @@ def test_what_a_mask_decides_is_left_and_named() -> None:
     assert new(X).shape == new(X, torch.ones(16, 8)).shape
 
 
+class HandingOn(nn.Module):
+    """Hands a mask on, as blocks of a transformer do: whether it is None decides nothing here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.one, self.two = Optional(), nn.Linear(8, 8), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.two(self.inner(x + functional.relu(self.one(x)), mask=mask))
+
+
+def test_an_argument_that_is_only_handed_on_may_be_none() -> None:
+    new, changes = selfnorm.convert(HandingOn())
+    assert set(left(changes)) == {"inner"}
+    assert {change.kind for change in changes if change.module == ""} >= {"replaced", "scaled"}
+    assert new(X).shape == new(X, mask=torch.ones(16, 8)).shape == (16, 2)
+
+
 def test_what_an_example_leaves_out_is_taken_to_be_out() -> None:
     new, changes = selfnorm.convert(Optional(), example=X)
     assert not changes.left
