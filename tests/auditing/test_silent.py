@@ -1,4 +1,4 @@
-"""Branches that start at nothing, weights that a forward makes, and sizes that make up for a pool."""
+"""Branches that start at nothing, weights that a forward makes, sizes that make up for a pool."""
 
 import torch
 from torch import Tensor, nn
@@ -133,3 +133,23 @@ def test_weights_that_make_up_for_what_lies_behind_are_right() -> None:
     model[3] = nn.Sequential(nn.AvgPool1d(4), nn.LayerNorm(WIDTH // 4))  # in which it does not show
     report = audited(model, torch.randn(ROWS, WIDTH))
     assert told(report, "weight-drift") or told(report, "wrong-init")
+
+
+class Gate(nn.Module):
+    """A matrix of its own, near zero, in front of SELU: initialize_ does not know it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(1e-4 * torch.randn(WIDTH, WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.matrix
+
+
+def test_the_advice_for_a_matrix_of_ones_own_is_one_that_works() -> None:
+    model = nn.Sequential(
+        Gate(), nn.SELU(), nn.Linear(WIDTH, WIDTH), nn.SELU(), nn.Linear(WIDTH, 4)
+    )
+    initialize_(model, skip="0")
+    (seen,) = told(audited(model, torch.randn(ROWS, WIDTH)), "weight-drift")
+    assert "lecun_normal_(model.get_parameter('0.matrix'), fan_in=64)" in seen

@@ -173,12 +173,23 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
             _expected(weights),
             "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
             f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {_consequence(tau)}".strip(),
+            _after_training(weights, trained=trained),
+        )
+
+
+def _after_training(weights: Weights, *, trained: bool) -> str:
+    """What to do about weights that training may have moved."""
+    if weights.computed or not weights.drawn:
+        return mending([weights])
+    if trained:
+        return (
             "Lower the weight decay of hidden layers, or the learning rate; before training, "
             "selfnorm.init.initialize_(model)."
-            if trained
-            else "selfnorm.init.initialize_(model), before training; after it, lower the weight "
-            "decay of hidden layers, or the learning rate.",
         )
+    return (
+        "selfnorm.init.initialize_(model), before training; after it, lower the weight decay of "
+        "hidden layers, or the learning rate."
+    )
 
 
 @rule("tied-weight")
