@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import selfnorm
 from selfnorm.converting._rewritten import is_rewritten
 from selfnorm.errors import UnsupportedError
 from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
-from support.compare import assert_same
+from support.compare import assert_close, assert_same
 from support.deployable import MODELS, Residual, build
 from support.fresh import run_fresh
 from support.statistics import assert_moments, kurtosis_of
@@ -30,6 +31,44 @@ def test_what_convert_rewrote_becomes_a_graph() -> None:
     model = build("graph")[0]
     assert is_rewritten(model)
     assert isinstance(selfnorm.deploy(model), fx.GraphModule)
+
+
+class WithContext(nn.Module):
+    """As a block of a flow: it does something else where it is given a context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        y = self.two(functional.relu(self.one(x)))
+        return x + (y if context is None else y * context.sigmoid())
+
+
+class Flowing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks, self.last = nn.ModuleList(WithContext() for _ in range(2)), nn.Linear(8, 1)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        for block in self.blocks:
+            x = block(x, context=context)
+        return self.last(x)
+
+
+def test_arguments_that_are_none_do_not_keep_a_model_from_leaving() -> None:
+    x = torch.randn(4, 8)
+    new, changes = selfnorm.convert(Flowing(), example=x)
+    assert changes.counts()["replaced"] == 2
+    plain = selfnorm.deploy(new)
+    given = inspect.signature(plain.blocks[0].forward).parameters
+    assert list(given) == ["x", "context"]
+    assert_close(torch.jit.trace(plain, (x,))(x), new(x), DEPLOYED[torch.float32])  # pyright: ignore
+    assert "_assert" not in str(torch.export.export(plain, (x,)).graph)
+    again, changes = selfnorm.convert(new, example=x)  # what was rewritten can be read again
+    assert not changes.left
+    with pytest.raises(AssertionError, match="context has been specialized"):
+        again.blocks[0](x, x)
 
 
 def kinds(model: nn.Module) -> set[str]:

@@ -131,7 +131,22 @@ class Counting(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.norm(self.one(x)))
-        return self.two(x / self.norm.normalized_shape[0])
+        return self.two(x / vars(self.norm)["normalized_shape"][0])
+
+
+class Reading(Counting):
+    """Reads an attribute of its norm."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.act(self.norm(self.one(x.to(self.norm.weight.dtype)))))
+
+
+def test_what_code_reads_of_a_part_is_there() -> None:
+    new, changes = selfnorm.convert(Reading())
+    assert isinstance(new.norm, nn.LayerNorm)
+    assert isinstance(new.act, SELU)
+    assert left(changes)["norm"] == "the code of Reading reads its weight"
+    assert new(X).shape == (16, 2)
 
 
 def test_in_place_what_does_not_run_is_refused_before_anything_is_changed() -> None:
@@ -341,6 +356,24 @@ def test_what_a_mask_decides_is_left_and_named() -> None:
     assert type(new) is Optional
     assert "it does other things where mask is None" in left(changes)[""]
     assert new(X).shape == new(X, torch.ones(16, 8)).shape
+
+
+class HandingOn(nn.Module):
+    """Hands a mask on, as blocks of a transformer do: whether it is None decides nothing here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.one, self.two = Optional(), nn.Linear(8, 8), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.two(self.inner(x + functional.relu(self.one(x)), mask=mask))
+
+
+def test_an_argument_that_is_only_handed_on_may_be_none() -> None:
+    new, changes = selfnorm.convert(HandingOn())
+    assert set(left(changes)) == {"inner"}
+    assert {change.kind for change in changes if change.module == ""} >= {"replaced", "scaled"}
+    assert new(X).shape == new(X, mask=torch.ones(16, 8)).shape == (16, 2)
 
 
 def test_what_an_example_leaves_out_is_taken_to_be_out() -> None:

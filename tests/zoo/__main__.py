@@ -1,8 +1,11 @@
-"""Audit and convert every network of the zoo, and write down what was found: `make zoo`."""
+"""Audit and convert every network of the zoo, and write down what was found: `make zoo`.
+
+What was found of a network is kept, so that a run that was stopped goes on where it was.
+"""
 
 import argparse
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
@@ -19,16 +22,20 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("build/zoo"), help="folder of results")
     parser.add_argument("--processes", type=int, default=2, help="how many run side by side")
     parser.add_argument("--no-exports", action="store_true", help="leave exports out")
+    parser.add_argument("--again", action="store_true", help="also what was found before")
     asked = parser.parse_args()
     chosen = [n for n in NETWORKS if not asked.names or any(s in str(n) for s in asked.names)]
-    results: list[Result] = []
+    known = {} if asked.again else _counts.read(asked.output)
+    results = [known[str(network)] for network in chosen if str(network) in known]
+    waiting = [network for network in chosen if str(network) not in known]
     with ProcessPoolExecutor(asked.processes, initializer=_prepare) as pool:
-        found = pool.map(_checked, range(len(chosen)), chosen, [not asked.no_exports] * len(chosen))
-        for result in found:
-            results.append(result)
-            sys.stdout.write(_counts.line(result) + "\n")
+        checked = [pool.submit(_checked, n, not asked.no_exports) for n in waiting]
+        for done in as_completed(checked):
+            results.append(done.result())
+            _counts.write(results[-1], asked.output)
+            sys.stdout.write(_counts.line(results[-1]) + "\n")
             sys.stdout.flush()
-            _counts.write(results, asked.output)
+    _counts.write_all(results, asked.output)
     sys.stdout.write(_counts.summary(results) + "\n")
     return int(_counts.failed(results))
 
@@ -38,7 +45,7 @@ def _prepare() -> None:
     _torchvision.declare_operators()
 
 
-def _checked(_index: int, network: Network, exports: bool) -> Result:
+def _checked(network: Network, exports: bool) -> Result:
     return check(network, exports=exports)
 
 

@@ -5,6 +5,7 @@ import io
 import pickle
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ class Result:
         findings: Rules of the findings of an audit of the result, with example.
         changes: How many of each kind, with example.
         ways_out: Which of pickle, export to torch and to ONNX the network has.
+        reports: As printed: of the network, and of its conversion with example.
         seconds: What all took.
     """
 
@@ -55,6 +57,7 @@ class Result:
     findings: dict[str, int] = field(default_factory=dict[str, int])
     changes: dict[str, int] = field(default_factory=dict[str, int])
     ways_out: list[str] = field(default_factory=list[str])
+    reports: dict[str, str] = field(default_factory=dict[str, str])
     seconds: float = 0.0
 
     @property
@@ -97,7 +100,7 @@ class _Checking:
 
     def all(self) -> None:
         before = _harm.state_of(self.model)
-        self._step("audit", lambda: str(selfnorm.audit(self.model, self.inputs)))
+        self._step("audit", lambda: self._audited(self.model, "before"))
         self._untouched(before, "an audit")
         for how, example in (("without example", None), ("with example", self.inputs)):
             self._converted(how, example)
@@ -127,7 +130,7 @@ class _Checking:
             self.result.named = [
                 n for n in outside(variances) if any(told.split(" (")[0] == n for told in out)
             ]
-            self._step("audit of the result", lambda: self._audited(new))
+            self._step("audit of the result", lambda: self._audited(new, "after"))
             if self.exports:
                 self._ways_out(new)
         self._complain(_harm.unnamed(self.model, new, changes, ran))
@@ -143,9 +146,11 @@ class _Checking:
     def _watched(self, new: nn.Module) -> tuple[dict[str, float], set[str]]:
         return _harm.watched(copied(new), self.inputs, _SELUS)
 
-    def _audited(self, new: nn.Module) -> None:
-        for finding in selfnorm.audit(new, self.inputs).findings:
-            self.result.findings[finding.rule] = self.result.findings.get(finding.rule, 0) + 1
+    def _audited(self, model: nn.Module, when: str) -> None:
+        report = selfnorm.audit(model, self.inputs)
+        self.result.reports[when] = str(report)
+        if when == "after":
+            self.result.findings = dict(Counter(finding.rule for finding in report.findings))
 
     def _copies(self, new: nn.Module, changes: Changes) -> None:
         state, old = new.state_dict(), set(self.model.state_dict())

@@ -1,6 +1,7 @@
 """What was found of all networks, as counts, a table and a file."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -60,10 +61,28 @@ def summary(results: list[Result]) -> str:
     return "\n".join(f"{name:<28} {value}" for name, value in counts(results).items())
 
 
-def write(results: list[Result], folder: Path) -> None:
-    """All that was found, as JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    told = {"counts": counts(results), "networks": [asdict(one) for one in results]}
-    new = folder / "zoo.json.new"
+def write(result: Result, folder: Path) -> None:
+    """What was found of one network, as JSON."""
+    name = re.sub(r"[^\w.-]+", "-", f"{result.package}-{result.name}")
+    _write(asdict(result), folder / "networks" / f"{name}.json")
+
+
+def read(folder: Path) -> dict[str, Result]:
+    """What was found before, by package and name."""
+    files = sorted((folder / "networks").glob("*.json"))
+    found = [Result(**json.loads(file.read_text())) for file in files]
+    return {f"{one.package}: {one.name}": one for one in found}
+
+
+def write_all(results: list[Result], folder: Path) -> None:
+    """The counts, and what each network is in one line."""
+    _write(
+        {"counts": counts(results), "networks": [line(one) for one in results]}, folder / "zoo.json"
+    )
+
+
+def _write(told: dict[str, Any], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".json.new")
     new.write_text(json.dumps(told, indent=1) + "\n")
-    new.replace(folder / "zoo.json")
+    new.replace(file)

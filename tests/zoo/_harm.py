@@ -58,7 +58,7 @@ def trained(model: nn.Module, inputs: Any) -> Iterator[str]:
     before = state_of(model)
     new, changes = selfnorm.convert(model, init=None, dropout="keep", activations=())
     folded = [change for change in changes if change.kind == "folded"]
-    told = {name for change in folded for name in change.why.replace(",", "").split()}
+    told = {name.strip(",:;") for change in folded for name in change.why.split()}
     gone = set(changes.removed)
     for name in touched({n: t for n, t in before.items() if n not in gone}, new):
         if name not in changes.added and name.rpartition(".")[0] not in told:

@@ -211,16 +211,16 @@ def _converted(
     work.silent = _drawing.silent(work)  # before norms are folded, whose scale goes with them
     _steps.name_closed(work)
     if norms != "keep":
-        _steps.convert_norms(work, traces, fold=norms == "fold", drawn=init is not None)
-    _steps.convert_activations(work, traces)
-    rewrites = list(_steps.rewrites(work, traces, dropout))
+        _steps.convert_norms(work, fold=norms == "fold", drawn=init is not None)
+    _steps.convert_activations(work)
+    rewrites = list(_steps.rewrites(work, dropout))
     work.becoming = _functional.becoming(rewrites)
     depth = _steps.depth(work.model) + sum(len(r.activations) for r in rewrites)
     if dropout == "alpha":
-        _steps.convert_dropout(work, depth, traces)
+        _steps.convert_dropout(work, depth)
     elif dropout == "remove":
         _steps.remove_dropout(work)
-    _steps.fuse(work, traces)
+    _steps.fuse(work)
     for rewrite in reversed(rewrites):  # inner modules first
         work.changes += _functional.apply(rewrite, depth)
     if draw is not None:

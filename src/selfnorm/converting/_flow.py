@@ -3,12 +3,13 @@
 import inspect
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import fx, nn
 from torch.fx.immutable_collections import immutable_dict
+from torch.fx.node import map_arg
 from torch.nn.parameter import is_lazy
 
 FOLLOWING = {"dropout", "dropout1d", "dropout2d", "dropout3d"} | {
@@ -17,6 +18,7 @@ FOLLOWING = {"dropout", "dropout1d", "dropout2d", "dropout3d"} | {
 }
 """Functions that may be given the mode."""
 BY_MODE = "selfnorm: follows the mode"  # of a node's meta
+ABSENT = "taken_as_none"  # by a rewritten `forward`: an attribute of its class
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def trace(module: nn.Module, absent: Collection[str] = ()) -> Traced:
         module: The module.
         absent: Arguments that are taken to be None; the traced `forward` refuses them otherwise.
     """
+    absent = {*absent, *getattr(type(module), ABSENT, ())}
     several = {name for name in absent if _is_several(module, name)}
     fixed = dict.fromkeys(set(absent) - several)
     optional = [name for name in _optional(module) if name not in fixed]
@@ -123,12 +126,13 @@ def trace(module: nn.Module, absent: Collection[str] = ()) -> Traced:
     named = any(node.op == "call_module" and _is_hidden(module, node) for node in graph.nodes)
     made = any(str(node.target).startswith("_tensor_constant") for node in graph.nodes)
     by_mode = _signatures(graph) != _signatures(other) or not _mark_by_mode(graph, other)
+    handed_on = _signatures(graph, optional)  # what only goes to others may be None
     reasons = {
         f"it keeps what it computes, as {', '.join(kept[:1])}": bool(kept),
         "one of its parts has the name of a method": named,
         "it does other things in training than in evaluation": by_mode,
         f"it does other things where {', '.join(optional)} is None": without is not None
-        and _signatures(without) != _signatures(graph),
+        and _signatures(without) != handed_on,
         "it makes tensors of its own": made,
     }
     why = next((reason for reason, holds in reasons.items() if holds), None)
@@ -174,8 +178,13 @@ def _mark_by_mode(graph: fx.Graph, other: fx.Graph) -> bool:
     return True
 
 
-def _signatures(graph: fx.Graph) -> list[tuple[object, ...]]:
-    return [_signature(node) for node in graph.nodes if not _is_argument(node)]
+def _signatures(graph: fx.Graph, absent: Collection[str] = ()) -> list[tuple[object, ...]]:
+    """What the nodes of a graph do, where these arguments are None."""
+
+    def given(node: fx.Node) -> fx.Node | None:
+        return None if node.op == "placeholder" and node.target in absent else node
+
+    return [_signature(node, given) for node in graph.nodes if not _is_argument(node)]
 
 
 def _optional(module: nn.Module) -> list[str]:
@@ -192,17 +201,24 @@ def _is_several(module: nn.Module, name: str) -> bool:
 
 def _is_argument(node: fx.Node) -> bool:
     """Whether a node stands for an argument, or for the check that one is None."""
-    return node.op == "placeholder" or "_assert" in str(getattr(node.target, "__name__", ""))
+    return node.op == "placeholder" or is_check(node)
 
 
-def _signature(node: fx.Node) -> tuple[object, ...]:
+def is_check(node: fx.Node) -> bool:
+    """Whether a node raises unless an argument is None."""
+    return "_assert_is_none" in str(getattr(node.target, "__name__", ""))
+
+
+def _signature(node: fx.Node, given: Callable[[fx.Node], fx.Node | None]) -> tuple[object, ...]:
     """What a node does, but for the `training` that a functional dropout is given."""
+    args: tuple[Any, ...] = cast("Any", map_arg(node.args, given))
+    kwargs = map_arg(node.kwargs, given)
     if "dropout" in str(node.target):
-        return (node.op, str(node.target), str(node.args[:2]))
-    return (node.op, str(node.target), str(node.args), str(node.kwargs))
+        return (node.op, str(node.target), str(args[:2]))
+    return (node.op, str(node.target), str(args), str(kwargs))
 
 
-def pairs(model: nn.Module, traces: dict[str, Traced]) -> Iterator[tuple[str, str]]:
+def pairs(model: nn.Module, traces: Mapping[str, Traced]) -> Iterator[tuple[str, str]]:
     """Names of modules of which the second alone reads the first, and reads nothing else.
 
     Both run once in a pass, as far as that is known.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from selfnorm.converting import _probe
-from selfnorm.converting._flow import Traced, children_of, is_library, join
+from selfnorm.converting._flow import children_of, is_library, join
 from selfnorm.converting._functional import (
     ADDITIONS,
     DROPOUT_FUNCTIONS,
@@ -29,12 +29,11 @@ class Silent:
 
     Args:
         work: The conversion; layers whose weights stay near zero are known.
-        traces: The graphs of forwards.
     """
 
-    def __init__(self, work: Work, traces: dict[str, Traced]) -> None:
+    def __init__(self, work: Work) -> None:
         self._work = work
-        self._traces = traces
+        self._traces = work.context.traces
         self._found: dict[tuple[str, bool], set[fx.Node]] = {}
 
     def nodes(self, path: str, *, given: bool = False) -> set[fx.Node]:

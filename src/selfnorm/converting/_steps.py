@@ -8,12 +8,10 @@ from torch import fx, nn
 from selfnorm.converting import _functional, _norms, _probe
 from selfnorm.converting._context import Source
 from selfnorm.converting._flow import (
-    Traced,
     is_closed,
     is_library,
     is_patched,
     join,
-    pairs,
 )
 from selfnorm.converting._modules import (
     ACTIVATIONS,
@@ -46,13 +44,17 @@ def name_closed(work: Work) -> None:
             work.say(name, "left", f"norms and dropout in {type(module).__name__}", "", why)
 
 
-def convert_norms(work: Work, traces: dict[str, Traced], *, fold: bool, drawn: bool) -> None:
+def convert_norms(work: Work, *, fold: bool, drawn: bool) -> None:
     """Fold or remove normalization layers."""
-    before = {second: first for first, second in pairs(work.model, traces)}
+    before = {second: first for first, second in work.pairs()}
     for name, norm in work.open_modules():
         if work.module(name) is not norm or not (row := _what_it_is(work, name, norm)):
             continue
         (parts,) = row
+        instead = _norms.nothing_for(norm) if parts is None else parts
+        if needed := work.lacks(instead, norm):
+            work.say(name, "left", kind_of(norm), "", needed)
+            continue
         first = before.get(name)
         layer = work.module(first) if first is not None else None
         after = "Identity()" if parts is None else ", ".join(map(kind_of, parts))
@@ -67,7 +69,7 @@ def convert_norms(work: Work, traces: dict[str, Traced], *, fold: bool, drawn: b
             if fold and isinstance(norm, _norms.BATCH):
                 why += "; nothing directly before it that it could be folded into"
             work.say(name, "removed", kind_of(norm), after, why)
-        work.put(_norms.nothing_for(norm) if parts is None else parts, norm)
+        work.put(instead, norm)
         for part, _ in parts.named_children() if parts is not None else ():
             work.context.stands_for(join(name, part), name)
 
@@ -88,10 +90,10 @@ def _what_it_is(work: Work, name: str, norm: nn.Module) -> tuple[nn.Sequential |
     return None
 
 
-def convert_activations(work: Work, traces: dict[str, Traced]) -> None:
+def convert_activations(work: Work) -> None:
     """Put SELU where weights follow; name what is left."""
     done: set[int] = set()
-    gates = _gates(work, traces)
+    gates = _gates(work)
     for name, module in work.open_modules():
         if id(module) in done:
             continue
@@ -129,9 +131,9 @@ def _kind_of_activation(work: Work, module: nn.Module) -> str | None:
     return _probe.pointwise(module) if own and work.kinds is ACTIVATIONS else None
 
 
-def convert_dropout(work: Work, depth: int, traces: dict[str, Traced]) -> None:
+def convert_dropout(work: Work, depth: int) -> None:
     """Put alpha dropout behind SELU, within the budget of the depth; name what stays plain."""
-    behind = dict(pairs(work.model, traces))
+    behind = dict(work.pairs())
     for name, module in _dropouts(work):
         p = float(cast("Any", module).p)
         limited = affordable(p, depth)
@@ -151,6 +153,8 @@ def convert_dropout(work: Work, depth: int, traces: dict[str, Traced]) -> None:
             new = new_dropout(module, limited)
             work.put(new, module)
             work.say(name, "replaced", kind_of(module), kind_of(new), why)
+        elif needed := work.lacks(nn.Identity(), module):
+            work.say(name, "left", kind_of(module), "", needed)
         elif isinstance(selu, nn.SELU) and type(module) is nn.Dropout:
             moved = _with_dropout(selu, limited)
             work.put(moved, selu)
@@ -164,9 +168,13 @@ def convert_dropout(work: Work, depth: int, traces: dict[str, Traced]) -> None:
 def remove_dropout(work: Work) -> None:
     """Take plain dropout away."""
     for name, module in _dropouts(work):
-        if not isinstance(module, ALPHA_DROPOUTS):
-            work.put(nn.Identity(), module)
-            work.say(name, "removed", kind_of(module), "Identity()", "dropout='remove'")
+        if isinstance(module, ALPHA_DROPOUTS):
+            continue
+        if needed := work.lacks(nn.Identity(), module):
+            work.say(name, "left", kind_of(module), "", needed)
+            continue
+        work.put(nn.Identity(), module)
+        work.say(name, "removed", kind_of(module), "Identity()", "dropout='remove'")
 
 
 def _dropouts(work: Work) -> Iterator[tuple[str, nn.Module]]:
@@ -192,13 +200,15 @@ def _why_plain(source: Source) -> str:
     return f"it reads {what}; alpha dropout belongs directly behind SELU"
 
 
-def fuse(work: Work, traces: dict[str, Traced]) -> None:
+def fuse(work: Work) -> None:
     """Make one module of SELU and the alpha dropout behind it."""
-    for first, second in list(pairs(work.model, traces)):
+    for first, second in list(work.pairs()):
         if not (work.chosen(first) and work.chosen(second)):
             continue
         selu, drop = work.module(first), work.module(second)
         if isinstance(selu, nn.SELU) and isinstance(drop, nn.AlphaDropout):
+            if work.lacks(nn.Identity(), drop):
+                continue
             fused = _with_dropout(selu, drop.p)
             work.put(fused, selu)
             work.put(nn.Identity(), drop)
@@ -214,10 +224,10 @@ def _with_dropout(selu: nn.SELU, p: float) -> SELUAlphaDropout:
     return fused
 
 
-def rewrites(work: Work, traces: dict[str, Traced], dropout: str) -> Iterator[_functional.Rewrite]:
+def rewrites(work: Work, dropout: str) -> Iterator[_functional.Rewrite]:
     """What there is to do in the forwards that could be traced; the others are named."""
-    silent = Silent(work, traces)
-    for name, traced in traces.items():
+    silent = Silent(work)
+    for name, traced in work.context.traces.items():
         module = work.module(name)
         if module is not work.context.modules[name] or module is None:  # another stands there now
             continue
@@ -269,10 +279,10 @@ def _source_of(work: Work, path: str) -> Callable[[fx.Node], bool | fx.Node]:
     return source
 
 
-def _gates(work: Work, traces: dict[str, Traced]) -> set[str]:
+def _gates(work: Work) -> set[str]:
     """Names of modules whose output a traced forward multiplies with another layer's."""
     found: set[str] = set()
-    for path, traced in traces.items():
+    for path, traced in work.context.traces.items():
         if traced.graph is None:
             continue
         products = _functional.Products(traced.graph, _bounds_in(work, path))

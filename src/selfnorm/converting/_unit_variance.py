@@ -42,7 +42,7 @@ def scale(work: Work, call: Call, seen: Recording) -> Recording:
         return seen
     names = {layer.module for layer in seen.before(*seen.selus) if layer.role == "linear"}
     targets = dict.fromkeys(names - work.kept, 1.0)
-    total = dict.fromkeys(targets, 1.0)
+    total, parameters = dict.fromkeys(targets, 1.0), dict[str, nn.Parameter]()
     for _ in range(_ROUNDS):
         layers = _measured(work.model, call, targets)
         before = [layer.parameter.detach().clone() for layer in layers]
@@ -53,15 +53,40 @@ def scale(work: Work, call: Call, seen: Recording) -> Recording:
             break
         seen = now
         total |= {layer.name: total[layer.name] * layer.factor for layer in layers}
+        parameters |= {layer.name: layer.parameter for layer in layers}
         still = _still(seen, {layer.name for layer in layers})
         if not still:
             break
         targets |= {name: targets[name] / variance for name, variance in still.items()}
+    seen = _without_small(work.model, call, seen, total, parameters)
     for name, factor in total.items():
         if factor != 1:
             why = "so that SELUs have variance 1 on the example, after paddings, pools and gates"
             work.say(name, "initialized", "weights", f"{factor:.3g} * weights", why)
     return seen
+
+
+def _without_small(
+    model: nn.Module,
+    call: Call,
+    seen: Recording,
+    total: dict[str, float],
+    parameters: Mapping[str, nn.Parameter],
+) -> Recording:
+    """Take factors near 1 back, as they come of several rounds, if SELUs are as right without."""
+    layers = [
+        _Layer(name, parameter, 1 / total[name])
+        for name, parameter in parameters.items()
+        if total[name] != 1 and THEOREM_1.holds("variance", total[name] ** 2)
+    ]
+    before = [layer.parameter.detach().clone() for layer in layers]
+    _multiply(layers)
+    now = seen_on(model, call) if layers else None
+    if now is None or _distance(now) > _distance(seen):
+        _put_back(layers, before)
+        return seen
+    total |= {layer.name: 1.0 for layer in layers}
+    return now
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from torch import nn
 
 from selfnorm.converting._changes import Change, Kind
 from selfnorm.converting._context import Context, Source
-from selfnorm.converting._flow import children_of
+from selfnorm.converting._flow import children_of, pairs
+from selfnorm.converting._looking import lacking
 from selfnorm.converting._modules import PASSING, SELU_FUNCTIONS, SELUS
 
 
@@ -73,6 +74,19 @@ class Work:
     def say(self, module: str, kind: Kind, before: object, after: object, why: str) -> None:
         """Note a change."""
         self.changes.append(Change(module, kind, str(before), str(after), why))
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Names of modules of which the second alone reads the first, and reads nothing else."""
+        return pairs(self.model, self.context.traces)
+
+    def lacks(self, new: nn.Module, old: nn.Module) -> str:
+        """What code around a module reads of it and would not find, in a sentence; or ""."""
+        for name in self.names(old):
+            path, _, child = name.rpartition(".")
+            parent = self.module(path)
+            if name and parent is not None and (found := lacking(parent, child, new)):
+                return f"the code of {type(parent).__name__} reads its {found}"
+        return ""
 
     def put(self, new: nn.Module, old: nn.Module) -> None:
         """Exchange a module, under all of its names."""

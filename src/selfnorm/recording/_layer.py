@@ -15,6 +15,10 @@ INPUT = -1
 """Stands for the model's inputs where layers are counted from 0."""
 CURVE = "curve"
 """Of a layer's settings: places and values of an activation that was called with parameters."""
+SILENT = "silent"
+"""Of a layer's settings: what it multiplies by is a parameter of zeros alone."""
+FORWARD = "the forward that computes it"
+"""What computes a weight that is of another size than the parameter that it is computed from."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Weights:
         frozen: Whether the parameter is kept from training.
         zeros: Share of the weights that are exactly 0.
         computed: By what the weight is computed from other parameters: names of parametrizations,
-            or of what older hooks left; "" for a parameter.
+            or of what older hooks left, or `FORWARD`; "" for a parameter.
         fan_ins: Of each phase, where they differ.
         drawn: Whether `selfnorm.init.initialize_` draws it.
     """
@@ -161,6 +165,12 @@ class Layer:
     weights: tuple[Weights, ...] = field(default=(), repr=False)
     bias: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def silent(self) -> bool:
+        """Whether it multiplies by 0, as the last layer of a branch that starts at nothing does."""
+        zeros = bool(self.weights) and not any(weights.tau.any() for weights in self.weights)
+        return zeros or bool(self.settings.get(SILENT))
 
     @property
     def tau(self) -> float:

@@ -97,6 +97,14 @@ class Recording:
                 found.append(reader)
         return found
 
+    def silenced(self, layer: Layer) -> bool:
+        """Whether whatever reads it next multiplies it by 0."""
+        readers = self.readers(layer)
+        return bool(readers) and all(
+            reader.silent or (reader.role in PASSING and self.silenced(reader))
+            for reader in readers
+        )
+
     @cached_property
     def _weighed(self) -> set[int]:
         """Layers behind which, however far, another layer has weights."""

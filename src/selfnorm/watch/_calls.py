@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from selfnorm.recording import Weights
+from selfnorm.recording._layer import SILENT
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._flow import Parameter
 from selfnorm.watch._kinds import ACTIVATIONS, CHANNELS_SECOND, ROLE_BY_NAME, in_place, plain_name
@@ -101,6 +102,8 @@ def describe(
         return None
     if role == "normalization" and not _normalizes(name, owner):
         role = "unknown"
+    elif role == "normalization" and _is_zero(given.get("weight", getattr(owner, "weight", None))):
+        settings[SILENT] = True
     activation = name.removesuffix("_alpha_dropout") if role == "activation" else ""
     second = any(part in name for part in CHANNELS_SECOND)
     last = role in {"linear", "embedding", "recurrent", "attention"} or "layer_norm" in name
@@ -275,7 +278,12 @@ def _arithmetic(
         known = role == "times" and name not in {"rtruediv"}
         return "scale", {"by": "number"} | ({"factor": factor} if known else {})
     by = "parameter" if isinstance(other, Tensor) and other.ndim else "number"
-    return "scale", {"by": by}
+    return "scale", {"by": by} | ({SILENT: True} if role == "times" and _is_zero(other) else {})
+
+
+def _is_zero(value: object) -> bool:
+    """Whether it is a parameter of zeros alone, as a layer scale or a block's last norm has."""
+    return isinstance(value, nn.Parameter) and not bool(value.detach().any())
 
 
 def _padding(name: str, given: Mapping[str, Any]) -> float:

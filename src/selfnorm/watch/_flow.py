@@ -50,6 +50,7 @@ class Parameter(NamedTuple):
     name: str
     shape: tuple[int, ...]
     drawn: bool = True  # by `selfnorm.init.initialize_`
+    stored: Tensor | None = None  # the parameter itself
 
 
 class Alive(Generic[_What]):

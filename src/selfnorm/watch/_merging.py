@@ -102,6 +102,8 @@ class _Merging:
         expression = end.expression
         if expression is None or expression.values is None:
             return
+        if bool((expression.places == expression.places[0]).all()):
+            return  # of one value any function may be
         behind = self._activation_before(end, run)
         before = behind.expression.values if behind is not None and behind.expression else None
         line = line_of(expression.places, expression.values)

@@ -218,7 +218,7 @@ class Trace(TorchFunctionMode):
         name = self._names.get(id(value))
         if name is None:
             return self._computed.get(value)
-        return Parameter(name, tuple(value.shape), name in self._drawn)
+        return Parameter(name, tuple(value.shape), name in self._drawn, value)
 
     def _derived(self, given: Sequence[Tensor], output: Any) -> Any:
         """What is computed from a parameter is remembered as that."""

@@ -1,5 +1,6 @@
 """Sum and sum of squares of every unit's weights, for each kind of layer that torch has."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
@@ -11,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from selfnorm.init._layers import Weight, entries
 from selfnorm.recording import Weights
+from selfnorm.recording._layer import FORWARD
 from selfnorm.recording._sample import kurtosis
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._flow import Parameter
@@ -19,6 +21,8 @@ from selfnorm.watch._orthogonal import gram_size
 from selfnorm.watch._products import Product
 
 _SAMPLE = 1 << 16
+_ROUNDING = 1e-2  # of the squares of weights, in half precision too
+_SPREAD = 5.0
 
 
 def module_weights(module: nn.Module, path: str, *, light: bool = False) -> tuple[Weights, ...]:
@@ -39,7 +43,7 @@ def module_weights(module: nn.Module, path: str, *, light: bool = False) -> tupl
 def matrix_weights(weight: Tensor, known: Parameter) -> Weights:
     """Those of a matrix that a function multiplies with; units are its rows."""
     measured = _measure(known.name, weight.detach(), Weight(known.name))
-    return replace(measured, drawn=known.drawn)
+    return replace(measured, drawn=known.drawn, computed=_by_forward(weight, known))
 
 
 def product_weights(found: Product, known: Parameter) -> Weights:
@@ -47,7 +51,8 @@ def product_weights(found: Product, known: Parameter) -> Weights:
     view = found.view.detach()
     entry = Weight(known.name, fan_in=found.fan_in, views=lambda _: [view])
     measured = _measure(known.name, found.weight, entry)
-    return replace(measured, shape=known.shape, drawn=known.drawn)
+    by = _by_forward(found.weight, known)
+    return replace(measured, shape=known.shape, drawn=known.drawn, computed=by)
 
 
 def module_bias(module: nn.Module) -> FloatArray:
@@ -98,6 +103,21 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
         frozen=not tensor.requires_grad,
         gram_error=gram_size(entry.matrices(held)) if held.ndim > 1 else float("nan"),
     )
+
+
+def _by_forward(weight: Tensor, known: Parameter) -> str:
+    """Whether a weight was computed from its parameter, and not only moved or masked."""
+    if known.stored is None or weight is known.stored:
+        return ""
+    own, used = known.stored.detach().double(), weight.detach().double()
+    if own.shape == used.shape:
+        own = own[used != 0]  # what a mask has left
+    used = used[used != 0]
+    if not used.numel() or not own.numel():
+        return ""
+    chance = max(_ROUNDING, _SPREAD * (2 / used.numel()) ** 0.5)  # where it is a part
+    sizes = float(own.square().mean()), float(used.square().mean())
+    return "" if math.isclose(*sizes, rel_tol=chance) else FORWARD
 
 
 def _shape_of(tensor: Tensor) -> tuple[float, float]:

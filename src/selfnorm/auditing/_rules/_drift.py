@@ -8,7 +8,7 @@ import numpy as np
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._placing import gradient_place, place
 from selfnorm.auditing._rules._registry import rule
-from selfnorm.auditing._rules._weights import weighted
+from selfnorm.auditing._rules._sizes import weighted
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import WEIGHTED
@@ -164,13 +164,15 @@ def within_theorem_1(recording: Recording) -> str:
 def _starts_at_zero(recording: Recording, dead: list[Layer]) -> bool:
     """Whether layers of zeros alone keep the gradient from activations: it will come with them."""
     for layer in dead:
+        if recording.silenced(layer):
+            continue
         followers = recording.followers(layer)
-        zero = [f for f in followers if f.weights and all(not w.tau.any() for w in f.weights)]
+        zero = [f for f in followers if f.silent]
         arrives = [f for f in followers if f not in zero and f not in dead]
         behind = all(f in dead or not f.gradient_norm > 0 for f in arrives)
         if not zero and not (followers and behind):
             return False
-    return any(not w.tau.any() for layer in recording.layers for w in layer.weights)
+    return any(layer.silent for layer in recording.layers)
 
 
 def _is_masked(recording: Recording, layer: Layer) -> bool:

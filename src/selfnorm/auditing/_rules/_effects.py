@@ -63,6 +63,8 @@ def constant_output(recording: Recording) -> Iterator[Finding]:
         by_zeros = layer.role in {*WEIGHTED, "embedding", "scale"}  # of which zeros are often meant
         if layer.dead < 1 or not varies or by_zeros or not recording.hidden(layer):
             continue
+        if layer.silent:  # the last normalization of a branch that starts at nothing
+            continue
         if not math.isfinite(layer.variance):
             continue
         units = len(layer.unit_means)

@@ -65,7 +65,11 @@ def missing_activation(recording: Recording) -> Iterator[Finding]:
             continue
         followers = recording.followers(layer)
         nexts = [f for f in followers if f.role == "linear"]
-        if not nexts or any(f.role == "addition" for f in followers):  # the stem of residual blocks
+        aside = {
+            "addition",
+            "product",
+        }  # a residual block's stem, or what squeeze-and-excite scales
+        if not nexts or any(f.role in aside for f in followers):
             continue
         if all(_is_factor(layer, behind) for behind in nexts):
             continue

@@ -10,7 +10,8 @@ from selfnorm.auditing._predict import STANDARD, predict
 from selfnorm.auditing._rules._culprits import is_one_sided
 from selfnorm.auditing._rules._data import heavy_tailed
 from selfnorm.auditing._rules._gains import alignment
-from selfnorm.auditing._rules._weights import mending, weighted
+from selfnorm.auditing._rules._sizes import weighted
+from selfnorm.auditing._rules._weights import mending
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import WEIGHTED
@@ -184,11 +185,15 @@ def _mending(recording: Recording, layer: Layer, factor: float) -> str:
         return f"Leave out the factor{named} of {layer.name}."
     if layer.role == "addition":
         return "Multiply the sum by 0.5 ** 0.5; selfnorm.convert does it where it can trace it."
-    if layer.role == "dropout":
-        return "Mend plain-dropout: selfnorm.nn.SELUAlphaDropout(p) in place of SELU and dropout."
-    if layer.role == "activation":
-        return f"selfnorm.nn.SELU() in place of {layer.activation}."
-    return f"Take {layer.name} out, or divide what it gives by {factor**0.5:.3g}."
+    fixes = {
+        "dropout": "Mend plain-dropout: selfnorm.nn.SELUAlphaDropout(p) in place of SELU and "
+        "dropout.",
+        "activation": f"selfnorm.nn.SELU() in place of {layer.activation}.",
+        "pooling": "Mend pooling: a convolution with stride in its place, or fewer and smaller "
+        "windows.",
+    }
+    divide = f"Take {layer.name} out, or divide what it gives by {factor**0.5:.3g}."
+    return fixes.get(layer.role, divide)
 
 
 def _unplaced(recording: Recording, layer: Layer) -> Place:

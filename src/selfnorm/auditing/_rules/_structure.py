@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._registry import rule
+from selfnorm.auditing._rules._sizes import is_usual
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 
@@ -66,7 +67,9 @@ def pooling(recording: Recording) -> Iterator[Finding]:
         if not moved or not recording.hidden(layer):
             continue
         maximal = "max" in layer.name or "Max" in layer.kind or layer.settings.get("maximal")
-        behind = any(_bends_on(recording, f) for f in recording.followers(layer))
+        followers = recording.followers(layer)
+        made_up = all(f.role == "linear" and is_usual(f.second_moment) for f in followers)
+        behind = not made_up and any(_bends_on(recording, f) for f in followers)
         severity: Severity = "warning" if behind else "note"
         effect = (
             "The largest of k standard values has a positive mean and a smaller variance"
@@ -94,7 +97,7 @@ def zero_padding(recording: Recording) -> Iterator[Finding]:
             continue
         yield Finding(
             "zero-padding",
-            "warning" if share >= 0.3 else "note",
+            "warning" if share >= 0.3 and not is_usual(layer.second_moment) else "note",
             layer.module,
             f"{share:.0%} of the terms it sums are padded zeros (output {_shape(layer)})",
             "a small share: large maps, or no padding",
@@ -163,7 +166,7 @@ def unused_module(recording: Recording) -> Iterator[Finding]:
         f"did not run, so nothing is known of: {shown}{more}",
         "every module runs",
         "An audit sees what a forward pass calls.",
-        "Pass inputs that reach it, or remove it.",
+        "Pass inputs that reach it, or remove it if nothing looks at it.",
     )
 
 

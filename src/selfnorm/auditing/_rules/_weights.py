@@ -16,14 +16,15 @@ from selfnorm.auditing._rules._culprits import (
 )
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import rule
+from selfnorm.auditing._rules._sizes import uses, weighted, wrong_sizes
 from selfnorm.recording import Layer, Recording, Weights
+from selfnorm.recording._layer import FORWARD
 from selfnorm.recording._recording import WEIGHTED
 from selfnorm.recording._rightness import KEPT, are_copies, gain_interval, is_wrong
 from selfnorm.theory import THEOREM_1, fixed_point
 from selfnorm.theory._types import FloatArray
 
 _SMALL, _LISTED = 32, 4
-_AS_USUAL = 0.8, 1.25  # second moments
 _LARGE, _TOO_LARGE = 0.1, 0.5  # biases
 _OLD = {"weight_norm": "remove_weight_norm(layer)", "spectral_norm": "remove_spectral_norm(layer)"}
 _VANISHED = 1e-6
@@ -37,60 +38,6 @@ _NARROWING = (
     "They are orthogonal, but have fewer units than inputs, so that the mean square is kept on "
     "average alone. Layers as wide as what they read, or wider, keep that of every input."
 )
-
-
-def weighted(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
-    """Every weight once, with the first layer that uses it."""
-    for layer, weights, first in _uses(recording):
-        if first is None:
-            yield layer, weights
-
-
-def _uses(recording: Recording) -> Iterator[tuple[Layer, Weights, tuple[Layer, Weights] | None]]:
-    """Every weight for each fan-in that it is used with, beside its first use if that differs."""
-    seen: dict[str, dict[int, tuple[Layer, Weights]]] = {}
-    for layer in recording.layers:
-        if layer.role in WEIGHTED:
-            for weights in layer.weights:
-                uses = seen.setdefault(weights.name, {})
-                if weights.fan_in not in uses:
-                    yield layer, weights, next(iter(uses.values()), None)
-                    uses[weights.fan_in] = (layer, weights)
-
-
-def _wrong(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
-    """Weights of a wrong size, but for those that grew as they became aligned with their inputs."""
-    wrong = [(layer, w) for layer, w in weighted(recording) if is_wrong(w)]
-    aligned = alignment(recording) if wrong else None
-    excess = aligned.excess if aligned is not None else {}
-    for layer, weights in wrong:
-        grown = excess.get(layer.index, 0.0) > layer.tau > 1
-        excused = _starts_silent(recording, layer, weights) or _makes_up(recording, layer, weights)
-        if not grown and not excused:
-            yield layer, weights
-
-
-def _starts_silent(recording: Recording, layer: Layer, weights: Weights) -> bool:
-    """Whether a branch starts at zero: its last weight, or what only that one reads."""
-    followers = recording.followers(layer)
-    if not weights.tau.any():
-        return bool(followers) and all(f.role in {"addition", "product"} for f in followers)
-    zero = [f for f in followers if f.weights and not any(w.tau.any() for w in f.weights)]
-    return bool(zero) and all(_starts_silent(recording, f, f.weights[0]) for f in zero)
-
-
-def _makes_up(recording: Recording, layer: Layer, weights: Weights) -> bool:
-    """Whether a hidden layer gives variance 1 because its size makes up for what it reads.
-
-    As after `selfnorm.convert(model, example=...)`, behind paddings, pools, gates and recurrences.
-    """
-    low, high = _AS_USUAL
-    given, size = layer.second_moment, float(weights.tau.mean())
-    return low <= given <= high and not low <= given / size <= high and _inside(recording, layer)
-
-
-def _inside(recording: Recording, layer: Layer) -> bool:
-    return recording.hidden(layer) and not recording.reads_input(layer)
 
 
 def _expected(weights: Weights) -> str:
@@ -121,7 +68,7 @@ def _severity(recording: Recording, layer: Layer) -> Severity:
 def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
     """SELU layers whose weights, most of them, were never initialized for SELU."""
     pairs = [(layer, w) for layer, w in weighted(recording) if recording.feeds_selu(layer)]
-    wrong = [(layer, w) for layer, w in _wrong(recording) if recording.feeds_selu(layer)]
+    wrong = [(layer, w) for layer, w in wrong_sizes(recording) if recording.feeds_selu(layer)]
     if len(pairs) < 2 or 2 * len(wrong) <= len(pairs):
         return
     tau = float(np.median([w.tau.mean() for _, w in wrong]))
@@ -161,6 +108,12 @@ def mending(wrong: Sequence[Weights]) -> str:
         return f"Multiply what is left of the weights by {factor:.3g}: their squares then sum to 1."
     if first.computed in _OLD:
         return f"torch.nn.utils.{_OLD[first.computed]}, then selfnorm.init.initialize_(model)."
+    if first.computed == FORWARD:
+        factor = float(first.tau.mean()) ** -0.5
+        return (
+            f"Multiply by {factor:.3g} what the forward makes of {first.name}: its squares then "
+            "sum to 1."
+        )
     if is_bound(first):
         return f"Take {first.computed} off these layers, then selfnorm.init.initialize_(model)."
     strange = [w for w in wrong if not w.drawn]
@@ -181,7 +134,7 @@ def _listed(names: Sequence[str]) -> str:
 @rule("wrong-init")
 def wrong_init(recording: Recording) -> Iterator[Finding]:
     """A weight of the size that another initialization gives."""
-    for layer, weights in _wrong(recording):
+    for layer, weights in wrong_sizes(recording):
         whose = culprit(weights, layer)
         if whose is None:
             continue
@@ -202,7 +155,7 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
 @rule("weight-drift")
 def weight_drift(recording: Recording) -> Iterator[Finding]:
     """A weight of a size that no initialization gives: where units differ, training moved it."""
-    for layer, weights in _wrong(recording):
+    for layer, weights in wrong_sizes(recording):
         tau = float(weights.tau.mean())
         if culprit(weights, layer) is not None:
             continue
@@ -220,18 +173,29 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
             _expected(weights),
             "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
             f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {_consequence(tau)}".strip(),
+            _after_training(weights, trained=trained),
+        )
+
+
+def _after_training(weights: Weights, *, trained: bool) -> str:
+    """What to do about weights that training may have moved."""
+    if weights.computed or not weights.drawn:
+        return mending([weights])
+    if trained:
+        return (
             "Lower the weight decay of hidden layers, or the learning rate; before training, "
             "selfnorm.init.initialize_(model)."
-            if trained
-            else "selfnorm.init.initialize_(model), before training; after it, lower the weight "
-            "decay of hidden layers, or the learning rate.",
         )
+    return (
+        "selfnorm.init.initialize_(model), before training; after it, lower the weight decay of "
+        "hidden layers, or the learning rate."
+    )
 
 
 @rule("tied-weight")
 def tied_weight(recording: Recording) -> Iterator[Finding]:
     """A weight that is used a second time, transposed: it has one size, and two fan-ins."""
-    for layer, weights, first in _uses(recording):
+    for layer, weights, first in uses(recording):
         if first is None or not is_wrong(weights) or not recording.hidden(layer):
             continue
         tau = float(weights.tau.mean())

@@ -1,0 +1,88 @@
+"""Which weights have a wrong size, and which of these are as they should be all the same."""
+
+from collections.abc import Iterator
+
+from selfnorm.auditing._rules._gains import alignment
+from selfnorm.recording import Layer, Recording, Weights
+from selfnorm.recording._recording import PASSING, WEIGHTED
+from selfnorm.recording._rightness import is_wrong
+
+_USUAL = 0.8, 1.25  # second moments
+
+
+def weighted(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
+    """Every weight once, with the first layer that uses it."""
+    for layer, weights, first in uses(recording):
+        if first is None:
+            yield layer, weights
+
+
+def uses(recording: Recording) -> Iterator[tuple[Layer, Weights, tuple[Layer, Weights] | None]]:
+    """Every weight for each fan-in that it is used with, beside its first use if that differs."""
+    seen: dict[str, dict[int, tuple[Layer, Weights]]] = {}
+    for layer in recording.layers:
+        if layer.role in WEIGHTED:
+            for weights in layer.weights:
+                found = seen.setdefault(weights.name, {})
+                if weights.fan_in not in found:
+                    yield layer, weights, next(iter(found.values()), None)
+                    found[weights.fan_in] = (layer, weights)
+
+
+def wrong_sizes(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
+    """Weights of a wrong size, but for those that grew as they became aligned with their inputs."""
+    wrong = [(layer, w) for layer, w in weighted(recording) if is_wrong(w)]
+    aligned = alignment(recording) if wrong else None
+    excess = aligned.excess if aligned is not None else {}
+    for layer, weights in wrong:
+        grown = excess.get(layer.index, 0.0) > layer.tau > 1
+        excused = _starts_silent(recording, layer, weights) or _makes_up(recording, layer, weights)
+        if not grown and not excused:
+            yield layer, weights
+
+
+def _starts_silent(recording: Recording, layer: Layer, weights: Weights) -> bool:
+    """Whether a branch starts at zero: its last weight, or what only that one reads."""
+    followers = recording.followers(layer)
+    if not weights.tau.any():
+        return bool(followers) and all(f.role in {"addition", "product"} for f in followers)
+    zero = [f for f in followers if f.weights and f.silent]
+    return bool(zero) and all(_starts_silent(recording, f, f.weights[0]) for f in zero)
+
+
+def _makes_up(recording: Recording, layer: Layer, weights: Weights) -> bool:
+    """Whether the size of weights makes up for what they read, or for what lies behind them.
+
+    As after `selfnorm.convert(model, example=...)`, around paddings, pools, gates and recurrences:
+    with weights of size 1 the layer, or the SELU that follows, would not have variance 1.
+    """
+    if not _inside(recording, layer):
+        return False
+    size = float(weights.tau.mean())
+    selus = [f for f in recording.followers(layer) if f.activation == "selu"]
+    following = [selu.variance for selu in selus if not _normalized(recording, selu)]
+    return any(
+        is_usual(one) and not is_usual(one / size) for one in (layer.second_moment, *following)
+    )
+
+
+def _normalized(recording: Recording, layer: Layer) -> bool:
+    """Whether what a layer reads was normalized, so that no size of weights shows in it."""
+    sources = recording.sources(layer)
+    return any(
+        source.role == "normalization"
+        or (source.role in PASSING and _normalized(recording, source))
+        for source in sources
+    )
+
+
+def is_usual(second_moment: float) -> bool:
+    """Whether a second moment is that of a right layer."""
+    low, high = _USUAL
+    return low <= second_moment <= high
+
+
+def _inside(recording: Recording, layer: Layer) -> bool:
+    """Whether a layer is hidden, and reads what other layers give or a right input."""
+    right = all(is_usual(f.variance + f.mean * f.mean) for f in recording.features)
+    return recording.hidden(layer) and (right or not recording.reads_input(layer))
