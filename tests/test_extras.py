@@ -135,7 +135,7 @@ from selfnorm.ops._spec import _constants, _philox, _polynomials
 from selfnorm.auditing import Finding, rule_names
 from selfnorm.auditing import _charts, _predict
 from selfnorm.report import _svg
-assert len(rule_names()) == 40
+assert len(rule_names()) == 41
 assert "torch" not in sys.modules
 """
     outcome = run(without_torch, code)

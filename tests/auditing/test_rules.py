@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import selfnorm
+from auditing.test_aggregation import Graph, nodes, permuted
 from auditing.test_mistakes import (
     MISTAKES,
     ROWS,
@@ -150,7 +151,12 @@ def of(planted: Planted) -> Made:
     return planted.make(), planted.inputs()
 
 
+def neighbors(factor: float) -> Callable[[], Made]:
+    return lambda: (Graph(torch.matmul), (nodes(), permuted(factor)))
+
+
 TRIGGERS: dict[str, Callable[[], Made]] = {
+    "aggregation": neighbors(4.0),
     "aligned-weights": aligned,
     "correlated-inputs": correlated,
     "weight-drift": one_decayed,
@@ -163,6 +169,7 @@ TRIGGERS: dict[str, Callable[[], Made]] = {
 }
 TRIGGERS |= {planted.rule: partial(of, planted) for planted in PLANTED if planted.rule in NEW}
 TWINS: dict[str, Callable[[], Made]] = {
+    "aggregation": neighbors(1.0),
     "input-not-standardized": lambda: (plain(), standard(ROWS, WIDTH) + 0.2),
     "constant-feature": lambda: (plain(), constant_columns() + 0.1 * standard(ROWS, WIDTH)),
     "correlated-inputs": right,

@@ -73,10 +73,13 @@ def check_dtype(dtype: torch.dtype, what: str) -> None:
 
 
 def are_codes(tensor: Tensor) -> bool:
-    """Whether a buffer looks like quantized weights: no indices (int64), masks (bool) or floats."""
+    """Whether a buffer looks like quantized weights: no indices (int64), masks (bool) or floats.
+
+    Nor a sparse matrix, which is a graph; weights of MKL-DNN's layout are packed.
+    """
     if is_lazy(tensor):
         return False
-    if tensor.is_quantized or tensor.layout != torch.strided:
+    if tensor.is_quantized or tensor.is_mkldnn:
         return True
     dtype = tensor.dtype
     whole = not dtype.is_floating_point and not dtype.is_complex

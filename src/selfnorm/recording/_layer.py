@@ -94,8 +94,9 @@ class Layer:
         module: Qualified name of the module that it is or that calls it.
         kind: Name of the class, or of the function: `Linear`, `selu()`.
         role: What it does: "linear", "activation", "dropout", "alpha dropout", "normalization",
-            "pooling", "addition", "concatenation", "scale", "product", "embedding", "recurrent",
-            "attention", "padding" or "unknown".
+            "pooling", "aggregation" (of neighbors, by a matrix or an index that is not learned),
+            "addition", "concatenation", "scale", "product", "embedding", "recurrent", "attention",
+            "padding" or "unknown".
         activation: Which function an activation is: "selu", "relu", ...; else "".
         use: 1 for the first use of the module in a pass, 2 for the second.
         inputs: Indices of the layers that it reads, through reshapes; -1 is the model's input.

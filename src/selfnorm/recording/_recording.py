@@ -7,7 +7,15 @@ from math import nan
 
 from selfnorm.recording._layer import INPUT, Features, Layer
 
-PASSING = {"dropout", "alpha dropout", "normalization", "pooling", "scale", "padding"}
+PASSING = {
+    "dropout",
+    "alpha dropout",
+    "normalization",
+    "pooling",
+    "aggregation",
+    "scale",
+    "padding",
+}
 """Roles of layers with one input that neither weigh nor bend it."""
 WEIGHTED = {"linear", "recurrent", "attention"}
 

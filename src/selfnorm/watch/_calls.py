@@ -186,7 +186,7 @@ def _product_weights(
     """The matrices of a product with a parameter, or with what is computed from one."""
     found = product(call.name, args, kwargs, tracked)
     known = origin(found.weight) if found is not None else None
-    if found is None or known is None:
+    if found is None or known is None or found.weight.layout != torch.strided:
         return ()
     return (product_weights(found, known),)
 

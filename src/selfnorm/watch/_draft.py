@@ -28,6 +28,7 @@ class Draft:
     sample: Sample
     weights: tuple[Weights, ...]
     bias: FloatArray
+    learned: bool  # whether weights stand before it, or are its own
     moments: Accumulator = field(default_factory=Accumulator)
     overwritten_by: int | None = None
     terms: float = 0.0  # squares of what its units sum: a mean over them for each output, together

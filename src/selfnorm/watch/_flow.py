@@ -1,8 +1,9 @@
 """Which tensor of a pass comes from which layers, for each tensor that is alive."""
 
 import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -108,10 +109,22 @@ class Flow:
             self._known.put(value, known._replace(expression=expression))
 
     def sources(self, values: object) -> tuple[int, ...]:
-        """Indices of the layers that tensors come from, each once."""
-        found: dict[int, None] = {}
-        for value in leaves(values):
-            known = self.known(value) if isinstance(value, Tensor) else None
-            if known is not None:
-                found |= dict.fromkeys(known.sources)
-        return tuple(found)
+        """Indices of the layers that tensors come from, each once.
+
+        Whole numbers beside others say where these go, as a graph's edges do, and do not count.
+        """
+        known = [(v, k) for v in leaves(values) if isinstance(v, Tensor) and (k := self.known(v))]
+        moved = [k for v, k in known if v.is_floating_point() or v.is_complex()]
+        found = moved or [k for _, k in known]
+        return tuple(dict.fromkeys(source for one in found for source in one.sources))
+
+
+def tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """The tensors of a call, in order, each once."""
+    found: dict[int, Tensor] = {}
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor):
+            found[id(value)] = value
+        elif isinstance(value, list | tuple):
+            found |= {id(v): v for v in leaves(value) if isinstance(v, Tensor)}
+    return list(found.values())

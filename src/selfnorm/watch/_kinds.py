@@ -42,7 +42,7 @@ _ROLES = {
         "linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d "
         "addmm baddbmm"
     ),
-    "matmul": "matmul rmatmul mm bmm einsum",
+    "matmul": "matmul rmatmul mm spmm sparse_mm bmm einsum",
     "embedding": "embedding embedding_bag",
     "recurrent": "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell",
     "attention": "multi_head_attention_forward scaled_dot_product_attention",

@@ -4,9 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
-PRODUCTS = frozenset({"matmul", "rmatmul", "mm", "bmm", "baddbmm", "addmm", "einsum"})
+PRODUCTS = frozenset(
+    {"matmul", "rmatmul", "mm", "spmm", "sparse_mm", "bmm", "baddbmm", "addmm", "einsum"}
+)
 
 
 class Product(NamedTuple):
@@ -14,14 +17,18 @@ class Product(NamedTuple):
 
     Attributes:
         weight: As it is given.
-        view: Of shape (matrices, units, terms).
+        view: Of shape (matrices, units, terms); of a sparse one itself.
         fan_in: How many terms a unit sums.
+        read: The other operand.
+        summed: Which dimensions of that are summed over.
         plain: Whether each number that is read counts equally often.
     """
 
     weight: Tensor
     view: Tensor
     fan_in: int
+    read: Tensor
+    summed: tuple[int, ...]
     plain: bool = True
 
 
@@ -39,16 +46,18 @@ def product(
     of_activations = [any(one is t for t in tracked) for one in (left, right)]
     if of_activations == [True, False]:
         view = right.unsqueeze(-1).mT if right.ndim == 1 else right.mT
-        return _made(right, view)
+        return _made(right, view, left, left.ndim - 1)
     if of_activations == [False, True]:
-        return _made(left, left.unsqueeze(0) if left.ndim == 1 else left)
+        view = left.unsqueeze(0) if left.ndim == 1 else left
+        return _made(left, view, right, max(right.ndim - 2, 0))
     return None
 
 
-def _made(weight: Tensor, matrices: Tensor) -> Product:
+def _made(weight: Tensor, matrices: Tensor, read: Tensor, summed: int) -> Product:
     """Of matrices of shape (..., units, terms)."""
-    view = matrices.reshape(-1, *matrices.shape[-2:])
-    return Product(weight, view, view.shape[-1])
+    dense = matrices.layout == torch.strided
+    view = matrices.reshape(-1, *matrices.shape[-2:]) if dense else matrices
+    return Product(weight, view, view.shape[-1], read, (summed,))
 
 
 def _einsum(equation: str, operands: list[Any], tracked: Sequence[Tensor]) -> Product | None:
@@ -75,4 +84,6 @@ def _einsum(equation: str, operands: list[Any], tracked: Sequence[Tensor]) -> Pr
     order = [own.index(c) for c in (*shared, *units, *terms)]
     shape = [math.prod(sizes[c] for c in part) for part in (shared, units, terms)]
     plain = all(c in kept or c in own for c in other)
-    return Product(weight, weight.permute(order).reshape(shape), shape[2], plain)
+    read: Tensor = operands[1 - places[0]]
+    summed = tuple(other.index(c) + read.ndim - len(other) for c in terms)
+    return Product(weight, weight.permute(order).reshape(shape), shape[2], read, summed, plain)

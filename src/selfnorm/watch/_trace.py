@@ -20,6 +20,7 @@ from selfnorm._torch_private import COMPILED
 from selfnorm.init._places import find
 from selfnorm.recording._layer import CURVE, INPUT
 from selfnorm.recording._sample import NO_SAMPLE, Sample
+from selfnorm.watch._aggregations import aggregated
 from selfnorm.watch._calls import (
     Call,
     bound,
@@ -34,7 +35,7 @@ from selfnorm.watch._calls import (
 from selfnorm.watch._curve import curve_of
 from selfnorm.watch._draft import Draft
 from selfnorm.watch._expressions import by_hand, operands, result, same_function
-from selfnorm.watch._flow import Alive, Expression, Flow, Parameter
+from selfnorm.watch._flow import Alive, Expression, Flow, Parameter, tensors
 from selfnorm.watch._gain import terms_square
 from selfnorm.watch._kinds import ALIASING, MAKING, PREPARING, plain_name
 from selfnorm.watch._moments import Accumulator, sample, units_last
@@ -176,7 +177,7 @@ class Trace(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._paused:
             return func(*args, **kwargs)
-        given = _tensors(args, kwargs)
+        given = tensors(args, kwargs)
         self.used.update(id(v) for v in given if id(v) in self._names)
         tracked = [v for v in given if (known := self.flow.known(v)) and known.sources]
         name = plain_name(func)
@@ -219,6 +220,13 @@ class Trace(TorchFunctionMode):
         if name is None:
             return self._computed.get(value)
         return Parameter(name, tuple(value.shape), name in self._drawn, value)
+
+    def _learned(self, value: Tensor) -> bool:
+        """Whether a tensor is a parameter, or weights stand before it."""
+        known = self.flow.known(value)
+        sources = known.sources if known is not None else ()
+        learned = any(self._layers[i].learned for i in sources if i != INPUT)
+        return learned or self._origin(value) is not None
 
     def _derived(self, given: Sequence[Tensor], output: Any) -> Any:
         """What is computed from a parameter is remembered as that."""
@@ -266,6 +274,11 @@ class Trace(TorchFunctionMode):
     ) -> Any:
         values = [v for v in leaves(output) if isinstance(v, Tensor)]
         floats = [v for v in values if is_float(v) and v.numel()]
+        name = call.name if call is not None else ""
+        summed = aggregated(name, args, kwargs, tracked, self.flow, self._learned)
+        if call is not None and summed:
+            call = replace(call, role="aggregation", channels_second=None)
+            tracked, before = summed, self.flow.sources(summed)
         first_known = self.flow.known(tracked[0])
         dim = first_known.dim if first_known is not None else None
         if call is None or not floats or (call.role == "unknown" and floats[0].ndim == 0):
@@ -357,6 +370,7 @@ class Trace(TorchFunctionMode):
                 sample=NO_SAMPLE if self._light else _sample(call, value, dim),
                 weights=weights,
                 bias=bias,
+                learned=bool(weights) or any(self._layers[i].learned for i in before if i != INPUT),
             )
             self.drafts[(*key, use)] = draft
             self._layers.append(draft)
@@ -370,17 +384,6 @@ class Trace(TorchFunctionMode):
         draft.terms += terms_square(draft.call.name, given, value) * output.numel()
         if draft.inputs == (INPUT,):
             self.readings.read(value, draft)
-
-
-def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
-    """The tensors of a call, in order, each once."""
-    found: dict[int, Tensor] = {}
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, Tensor):
-            found[id(value)] = value
-        elif isinstance(value, list | tuple):
-            found |= {id(v): v for v in leaves(value) if isinstance(v, Tensor)}
-    return list(found.values())
 
 
 def _sample(call: Call, value: Tensor, dim: int) -> Sample:

@@ -11,12 +11,14 @@ from selfnorm.auditing._rules._culprits import is_one_sided
 from selfnorm.auditing._rules._data import heavy_tailed
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._sizes import weighted
+from selfnorm.auditing._rules._structure import aggregation_mending, scaled
 from selfnorm.auditing._rules._weights import mending
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import WEIGHTED
 from selfnorm.recording._rightness import are_copies, is_wrong
 
+_SUMS = {"addition", "aggregation"}
 _CHANGED = 0.15
 _PADDED = 0.1
 
@@ -165,9 +167,10 @@ def _factor(recording: Recording, layer: Layer) -> float | None:
     followers = recording.followers(layer)
     if layer.role == "activation" and all(f.role == "product" for f in followers):
         return None  # a gate is judged by what it lets through
-    if layer.role == "scale" and sources[0].role == "addition" and len(sources) == 1:
-        sources = recording.sources(sources[0]) or sources  # a sum and its factor are one
-    elif layer.role == "addition" and any(r.role == "scale" for r in recording.readers(layer)):
+    summed = next((s for s in sources if s.role in _SUMS and scaled(recording, s) is layer), None)
+    if summed is not None:
+        sources = recording.sources(summed) or sources  # a sum and its factor are one
+    elif layer.role in _SUMS and scaled(recording, layer) is not layer:
         return None
     size = max(source.second_moment for source in sources)
     factor = layer.second_moment / size if size > 0 else math.nan
@@ -175,25 +178,27 @@ def _factor(recording: Recording, layer: Layer) -> float | None:
 
 
 def _mending(recording: Recording, layer: Layer, factor: float) -> str:
-    sources = recording.sources(layer)
     number = layer.settings.get("factor")
-    if layer.role == "scale" and sources[0].role == "addition":
+    before = recording.sources(layer)[0].role
+    if layer.role == "scale" and before == "addition":
         instead = "" if number is None else f", and not by {number:.3g}"
         return f"Multiply the sum by 0.5 ** 0.5{instead}: selfnorm.convert does it."
-    if layer.role == "scale":
+    if layer.role == "scale" and before != "aggregation":
         named = "" if number is None else f" {number:.3g}"
         return f"Leave out the factor{named} of {layer.name}."
-    if layer.role == "addition":
-        return "Multiply the sum by 0.5 ** 0.5; selfnorm.convert does it where it can trace it."
-    fixes = {
+    by_role = {
+        "addition": "Multiply the sum by 0.5 ** 0.5; selfnorm.convert does it where it can trace "
+        "it.",
+        "aggregation": aggregation_mending(factor),
+        "scale": aggregation_mending(factor),
         "dropout": "Mend plain-dropout: selfnorm.nn.SELUAlphaDropout(p) in place of SELU and "
         "dropout.",
         "activation": f"selfnorm.nn.SELU() in place of {layer.activation}.",
         "pooling": "Mend pooling: a convolution with stride in its place, or fewer and smaller "
         "windows.",
     }
-    divide = f"Take {layer.name} out, or divide what it gives by {factor**0.5:.3g}."
-    return fixes.get(layer.role, divide)
+    otherwise = f"Take {layer.name} out, or divide what it gives by {factor**0.5:.3g}."
+    return by_role.get(layer.role, otherwise)
 
 
 def _unplaced(recording: Recording, layer: Layer) -> Place:

@@ -40,7 +40,7 @@ def unscaled_residual(recording: Recording) -> Iterator[Finding]:
     for layer in recording.of("addition"):
         if INPUT in layer.inputs or not recording.hidden(layer):
             continue
-        end = _scaled(recording, layer)
+        end = scaled(recording, layer)
         sizes = [_unscaled(recording, s).second_moment for s in recording.sources(layer)]
         if not sizes or max(sizes) <= 0 or end.second_moment <= _DOUBLED * max(sizes):
             continue
@@ -86,6 +86,40 @@ def pooling(recording: Recording) -> Iterator[Finding]:
             "al. 2017, theorem 1, holds for mean in [-.1, .1], variance in [.8, 1.5]).",
             "A convolution with stride in its place, or fewer and smaller windows.",
         )
+
+
+@rule("aggregation")
+def aggregation(recording: Recording) -> Iterator[Finding]:
+    """A sum over neighbors that does not keep the variance."""
+    if not recording.selus:
+        return
+    for layer in recording.of("aggregation"):
+        sizes = [_unscaled(recording, one).second_moment for one in recording.sources(layer)]
+        end, size = scaled(recording, layer), max(sizes, default=0.0)
+        factor = end.second_moment / size if size > 0 else math.nan
+        if not recording.hidden(layer) or math.isnan(factor) or 0.5 <= factor <= 2:
+            continue
+        yield Finding(
+            "aggregation",
+            "warning",
+            layer.module,
+            f"{layer.name} sums over neighbors: the second moment behind it is {factor:.3g} times "
+            "that before it",
+            "a factor near 1 for the next layer",
+            "A sum over k independent neighbors has k times their variance and a mean 1/k of it; "
+            "what neighbors have in common comes on top (Klambauer et al. 2017, Eq. 3, with the "
+            "numbers of the graph in place of weights).",
+            aggregation_mending(factor),
+        )
+
+
+def aggregation_mending(factor: float) -> str:
+    """What to do about a sum over neighbors that multiplies the second moment."""
+    return (
+        f"Multiply what it gives by {factor**-0.5:.3g}; where nodes have unlike numbers of "
+        "neighbors, divide each node's sum by a power of its number first: 1/2 if neighbors are "
+        "unrelated, 1 if they are alike."
+    )
 
 
 @rule("zero-padding")
@@ -170,10 +204,14 @@ def unused_module(recording: Recording) -> Iterator[Finding]:
     )
 
 
-def _scaled(recording: Recording, layer: Layer) -> Layer:
-    """What follows an addition: its own output, or that times a factor."""
+def scaled(recording: Recording, layer: Layer) -> Layer:
+    """What follows a sum: its own output, or that times a factor, or times what nobody learns."""
     readers = recording.readers(layer)
-    return readers[0] if len(readers) == 1 and readers[0].role == "scale" else layer
+    if len(readers) != 1 or readers[0].role not in {"scale", "product"}:
+        return layer
+    others = [one for one in recording.sources(readers[0]) if one is not layer]
+    learned = any(one.weights for other in others for one in recording.before(other))
+    return layer if learned else readers[0]
 
 
 def _unscaled(recording: Recording, layer: Layer) -> Layer:
