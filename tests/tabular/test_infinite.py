@@ -10,11 +10,13 @@ import torch
 from selfnorm.errors import ModelFolderError, SelfNormWarning
 from selfnorm.tabular import SelfNormClassifier, SelfNormRegressor
 from selfnorm.tabular import _infinite as infinite
-from selfnorm.tabular._blend import Blend, sharpness, sharpness_of_all, weigh
+from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._infinite import fit_infinite
+from selfnorm.tabular._kernel import BIAS, DEPTH
 from selfnorm.tabular._source import Source
+from selfnorm.tabular._weighing import sharpness, sharpness_of_all, weigh
 from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget
 from selfnorm.theory import network_kernel
 from support.compare import assert_same
@@ -42,7 +44,7 @@ def test_what_a_row_is_told_by_the_others_is_what_they_would_say(task: str) -> N
     network, left_out = fit_infinite(inputs, targets, target, reads)
     shown = inputs[:, :3].double().numpy()
     ones = np.column_stack([shown, np.ones(ROWS)])
-    kernel = network_kernel(ones, depth=infinite.DEPTH, bias=infinite.BIAS)
+    kernel = network_kernel(ones, depth=DEPTH, bias=BIAS)
     kernel /= kernel[0, 0]
     wanted = np.eye(3)[targets.numpy()] if task == "classification" else targets.double().numpy()
     offset = wanted.mean(0)

@@ -13,6 +13,8 @@ from sklearn.svm import SVC
 from selfnorm.errors import ArgumentError
 from selfnorm.theory import (
     SELUConstants,
+    _kernel_table,
+    _network_kernel,
     correlation_map,
     gradient_gain,
     moments,
@@ -20,7 +22,6 @@ from selfnorm.theory import (
     selu_constants,
     shaped_selu,
 )
-from selfnorm.theory import _kernel_table, _network_kernel
 from selfnorm.theory._activations import shape_of
 
 EXACT = 1e-9  # of the table in the angle
@@ -192,7 +193,7 @@ def test_selus_numbers_on_record_are_those_of_quadrature(part: str) -> None:
 @pytest.mark.parametrize("kind", ["ntk", "nngp"])
 @pytest.mark.parametrize("depth", [1, 16, 200])
 def test_the_table_is_what_the_layers_make(kind: Any, depth: int) -> None:
-    """Between the places of the table, each layer in turn: also for rows nearly equal or opposite."""
+    """Between the places of the table, layer by layer; also of rows nearly equal or opposite."""
     table, dual, bias = _kernel_table.selu_table(depth, kind, 0.2), _kernel_table.SELU_DUAL, 0.2
     near = np.geomspace(1e-8, 1, 200)
     cosines = np.concatenate([1 - near, near - 1])

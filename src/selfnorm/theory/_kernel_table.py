@@ -28,9 +28,9 @@ class Table(NamedTuple):
     """A function of two rows' correlation r: parabolas in `s = ((1 - |r|) / 2)^(1/4)`.
 
     s is the root of the sine of half the angle between the rows, or between one and the other's
-    opposite; so there are two halves, r above 0 and below. Places lie closer where angles are small,
-    and what has a kink at 0 in the angle has none here. To look a value up takes two roots, and no
-    arc cosine.
+    opposite; so there are two halves, r above 0 and below. Places lie closer where angles are
+    small, and what has a kink at 0 in the angle has none here. To look a value up takes two roots,
+    and no arc cosine.
 
     Attributes:
         parabolas: Coefficients of each piece, from the second power down, (3, 2 pieces); those for
@@ -46,9 +46,14 @@ class Table(NamedTuple):
         """How many each half has, of even length in s, from 0 to `(1/2)^(1/4)`."""
         return self.parabolas.shape[1] // 2
 
+    @property
+    def factor(self) -> float:
+        """Pieces in a unit of s."""
+        return self.pieces / _END
+
     def look_up(self, cosines: FloatArray) -> None:
         """Write the values into where their cosines are, (elements,)."""
-        pieces, factor = self.pieces, self.pieces / _END
+        pieces, factor = self.pieces, self.factor
         for begin in range(0, len(cosines), _CHUNK):
             part = cosines[begin : begin + _CHUNK]
             place = np.abs(part)
