@@ -14,7 +14,7 @@ from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._infinite import fit_infinite
-from selfnorm.tabular._kernel import BIAS, DEPTH
+from selfnorm.tabular._kernel import BIAS, DEPTH, kernel, with_ones
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._weighing import sharpness, sharpness_of_all, weigh
 from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget
@@ -34,6 +34,12 @@ def rows_of(task: str) -> tuple[torch.Tensor, torch.Tensor]:
     if task == "regression":
         return inputs, value[:, None] / value.std()
     return inputs, torch.bucketize(value, torch.tensor([-0.5, 0.5]))
+
+
+def kernel_of(rows: np.ndarray) -> np.ndarray:
+    """That of rows without a column of ones."""
+    own = network_kernel(np.ones((1, 1)), depth=DEPTH, bias=BIAS)
+    return network_kernel(rows, depth=DEPTH, bias=BIAS) / own
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -68,7 +74,7 @@ def test_copies_are_learned_as_one_that_counts_more(weighted: bool) -> None:
     noisy = targets[rows].double() + torch.linspace(-1, 1, len(rows))[:, None]
     learned, told = infinite._Told(noisy, noisy, weights, rows).merged(inputs[rows], rows)
     wanted, counts = told.averaged()
-    kernel = torch.from_numpy(infinite._kernel(learned.double().numpy()))
+    kernel = torch.from_numpy(kernel_of(learned.double().numpy()))
     coefficients, left_out = infinite._solve(kernel, wanted, 0.1, counts)
     place = told.place
     assert_same(learned[place], inputs[rows])
@@ -85,7 +91,7 @@ def test_copies_are_learned_as_one_that_counts_more(weighted: bool) -> None:
 
 def test_rows_that_stay_together_are_left_out_together() -> None:
     inputs, targets = rows_of("regression")
-    kernel = torch.from_numpy(infinite._kernel(inputs.double().numpy()))
+    kernel = torch.from_numpy(kernel_of(inputs.double().numpy()))
     wanted = targets.double()
     group = torch.tensor([3, 8, 20])
     coefficients, left_out = infinite._solve(kernel, wanted, 0.1, None, [group])
@@ -140,7 +146,7 @@ def test_the_penalty_is_the_best_of_its_grid(noise: float) -> None:
     everything = np.ones(4, bool)
     _, left_out = fit_infinite(inputs, targets, NUMBERS, everything)
     found = float(NUMBERS.loss(left_out, targets.double()))
-    kernel = torch.from_numpy(infinite._kernel(infinite._with_ones(inputs)))
+    kernels = torch.from_numpy(kernel(with_ones(inputs.numpy())))
     wanted = targets.double() - targets.double().mean()
     losses = [
         float(NUMBERS.loss(infinite._solve(kernel, wanted, 10.0**power)[1], wanted))

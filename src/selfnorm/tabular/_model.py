@@ -26,11 +26,6 @@ from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Prediction, Target
 from selfnorm.training._predict import predict
 
-_WITHOUT_ROWS = (
-    "The networks of infinite width, which hold the encoded training rows, were left out when the "
-    "model was saved; metrics are those of the model with them."
-)
-
 if TYPE_CHECKING:
     from selfnorm.tabular.export._export import Exported
 
@@ -139,16 +134,12 @@ class TabularModel:
         those of the whole; `about["without_rows"]` says so. What columns have taught the encoding
         stays: names, quantiles, levels, shares. A model without such networks is returned as it is.
         """
-        if not isinstance(self.network, Ensemble) or not self.network.joined or not self.blend:
+        saved = self.saved.without_rows()
+        if saved.blend is self.blend:
             return self
-        finite = self.blend.weights[: -len(self.network.joined)]
-        total = sum(finite)
-        blend = Blend.equal(len(finite))
-        if total:
-            weights = tuple(one / total for one in finite)
-            blend = Blend(weights, self.blend.sharpness)
-        about = {**self.about, "errors": None, "without_rows": _WITHOUT_ROWS}
-        return replace(self, network=Ensemble(self.network.finite).eval(), blend=blend, about=about)
+        networks = self.network.finite if isinstance(self.network, Ensemble) else ()
+        network = Ensemble(networks).eval()
+        return replace(self, network=network, blend=saved.blend, about=saved.about)
 
     @property
     def saved(self) -> Saved:

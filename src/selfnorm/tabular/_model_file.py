@@ -39,6 +39,10 @@ _LAYER = 100  # bytes, and fewer than a layer has there
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
+_WITHOUT_ROWS = (
+    "The networks of infinite width, which hold the encoded training rows, were left out when the "
+    "model was saved; metrics are those of the model with them."
+)
 _Shapes = dict[str, tuple[tuple[int, ...], type[np.floating]]]
 
 
@@ -62,6 +66,19 @@ class Saved(NamedTuple):
     blend: Blend | None
     about: Mapping[str, Any]
     state: Mapping[str, np.ndarray]
+
+    def without_rows(self) -> "Saved":
+        """The same without networks of infinite width, as `TabularModel.without_rows` tells."""
+        if not self.wide or self.blend is None:
+            return self
+        finite = self.blend.weights[: -len(self.wide)]
+        total = sum(finite)
+        blend = Blend.equal(len(finite))
+        if total:
+            blend = Blend(tuple(one / total for one in finite), self.blend.sharpness)
+        about = {**self.about, "errors": None, "without_rows": _WITHOUT_ROWS}
+        state = {n: one for n, one in self.state.items() if not n.startswith("infinite.")}
+        return self._replace(wide=[], blend=blend, about=about, state=state)
 
 
 def read_model(path: str | Path) -> Saved:
