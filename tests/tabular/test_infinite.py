@@ -149,7 +149,7 @@ def test_the_penalty_is_the_best_of_its_grid(noise: float) -> None:
     kernels = torch.from_numpy(kernel(with_ones(inputs.numpy())))
     wanted = targets.double() - targets.double().mean()
     losses = [
-        float(NUMBERS.loss(infinite._solve(kernel, wanted, 10.0**power)[1], wanted))
+        float(NUMBERS.loss(infinite._solve(kernels, wanted, 10.0**power)[1], wanted))
         for power in np.arange(-5, 2.5, 0.5)
     ]
     assert found == pytest.approx(min(losses), rel=1e-9)
