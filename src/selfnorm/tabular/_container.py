@@ -117,6 +117,8 @@ def opened(path: Path) -> Container:
     """What holds a model: a file is a zip, whatever it is called."""
     try:
         return Zip(path) if path.is_file() else Folder(path)
+    except ModelFolderError:
+        raise
     except (OSError, ValueError) as error:
         raise not_readable(path, error) from error
 
