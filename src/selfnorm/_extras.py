@@ -12,6 +12,7 @@ EXTRAS = {
     "jinja2": ("Jinja2", "pages"),
     "markupsafe": ("MarkupSafe", "pages"),
     "matplotlib": ("Matplotlib", "plots"),
+    "onnx": ("ONNX", "onnx"),
     "optax": ("Optax", "jax"),
     "pyarrow": ("PyArrow", "tables"),
     "rich": ("Rich", ""),

@@ -1,8 +1,10 @@
 """Files appear whole or not at all."""
 
 import os
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -11,10 +13,21 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: the folder cannot be written to; a file that stood there is as before.
     """
+    with appearing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def appearing(path: Path) -> Generator[BinaryIO]:
+    """A file to write to, under a temporary name; behind the block it is renamed into place.
+
+    Raises:
+        OSError: the folder cannot be written to; a file that stood there is as before.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut may keep the new name and lose the content
         temporary.replace(path)

@@ -85,3 +85,7 @@ SHADES = 0.04
 def printed(decimals: int) -> float:
     """Half a unit of the last decimal that a figure is quoted with."""
     return 0.5 * 10.0**-decimals
+
+
+# The same sums in another order, and of equal rows an angle of 1e-8 by rounding; of the largest.
+WITHOUT_TORCH = 1e-6

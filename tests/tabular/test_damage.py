@@ -127,7 +127,7 @@ def test_files_too_large_are_not_read(tmp_path: Path) -> None:
 def test_a_record_that_could_not_be_read_again_is_not_written(
     model: TabularModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "_LARGEST_RECORD", 1000)
+    monkeypatch.setattr(storage, "LARGEST_RECORD", 1000)
     with pytest.raises(
         ModelFolderError, match=r"of 1,000 bytes at most; this one has [\d,]+\. Lea"
     ):

@@ -10,11 +10,13 @@ import torch
 from selfnorm.errors import ModelFolderError, SelfNormWarning
 from selfnorm.tabular import SelfNormClassifier, SelfNormRegressor
 from selfnorm.tabular import _infinite as infinite
-from selfnorm.tabular._blend import Blend, sharpness, sharpness_of_all, weigh
+from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._infinite import fit_infinite
+from selfnorm.tabular._kernel import BIAS, DEPTH, kernel, with_ones
 from selfnorm.tabular._source import Source
+from selfnorm.tabular._weighing import sharpness, sharpness_of_all, weigh
 from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget
 from selfnorm.theory import network_kernel
 from support.compare import assert_same
@@ -34,6 +36,12 @@ def rows_of(task: str) -> tuple[torch.Tensor, torch.Tensor]:
     return inputs, torch.bucketize(value, torch.tensor([-0.5, 0.5]))
 
 
+def kernel_of(rows: np.ndarray) -> np.ndarray:
+    """That of rows without a column of ones."""
+    own = network_kernel(np.ones((1, 1)), depth=DEPTH, bias=BIAS)
+    return network_kernel(rows, depth=DEPTH, bias=BIAS) / own
+
+
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_what_a_row_is_told_by_the_others_is_what_they_would_say(task: str) -> None:
     inputs, targets = rows_of(task)
@@ -42,7 +50,7 @@ def test_what_a_row_is_told_by_the_others_is_what_they_would_say(task: str) -> N
     network, left_out = fit_infinite(inputs, targets, target, reads)
     shown = inputs[:, :3].double().numpy()
     ones = np.column_stack([shown, np.ones(ROWS)])
-    kernel = network_kernel(ones, depth=infinite.DEPTH, bias=infinite.BIAS)
+    kernel = network_kernel(ones, depth=DEPTH, bias=BIAS)
     kernel /= kernel[0, 0]
     wanted = np.eye(3)[targets.numpy()] if task == "classification" else targets.double().numpy()
     offset = wanted.mean(0)
@@ -66,7 +74,7 @@ def test_copies_are_learned_as_one_that_counts_more(weighted: bool) -> None:
     noisy = targets[rows].double() + torch.linspace(-1, 1, len(rows))[:, None]
     learned, told = infinite._Told(noisy, noisy, weights, rows).merged(inputs[rows], rows)
     wanted, counts = told.averaged()
-    kernel = torch.from_numpy(infinite._kernel(learned.double().numpy()))
+    kernel = torch.from_numpy(kernel_of(learned.double().numpy()))
     coefficients, left_out = infinite._solve(kernel, wanted, 0.1, counts)
     place = told.place
     assert_same(learned[place], inputs[rows])
@@ -83,7 +91,7 @@ def test_copies_are_learned_as_one_that_counts_more(weighted: bool) -> None:
 
 def test_rows_that_stay_together_are_left_out_together() -> None:
     inputs, targets = rows_of("regression")
-    kernel = torch.from_numpy(infinite._kernel(inputs.double().numpy()))
+    kernel = torch.from_numpy(kernel_of(inputs.double().numpy()))
     wanted = targets.double()
     group = torch.tensor([3, 8, 20])
     coefficients, left_out = infinite._solve(kernel, wanted, 0.1, None, [group])
@@ -138,10 +146,10 @@ def test_the_penalty_is_the_best_of_its_grid(noise: float) -> None:
     everything = np.ones(4, bool)
     _, left_out = fit_infinite(inputs, targets, NUMBERS, everything)
     found = float(NUMBERS.loss(left_out, targets.double()))
-    kernel = torch.from_numpy(infinite._kernel(infinite._with_ones(inputs)))
+    kernels = torch.from_numpy(kernel(with_ones(inputs.numpy())))
     wanted = targets.double() - targets.double().mean()
     losses = [
-        float(NUMBERS.loss(infinite._solve(kernel, wanted, 10.0**power)[1], wanted))
+        float(NUMBERS.loss(infinite._solve(kernels, wanted, 10.0**power)[1], wanted))
         for power in np.arange(-5, 2.5, 0.5)
     ]
     assert found == pytest.approx(min(losses), rel=1e-9)

@@ -284,7 +284,7 @@ def negated(state: dict) -> dict:
 
 STATES = {
     "nan": (lambda state: {**state, "output.bias": state["output.bias"] * torch.nan}, "not finite"),
-    "whole": (lambda state: {name: value.int() for name, value in state.items()}, "torch.int32"),
+    "whole": (lambda state: {name: value.int() for name, value in state.items()}, "is int32"),
     "shape": (lambda state: {**state, "linear1.bias": torch.zeros(3)}, r"of shape \(3,\), not"),
     "name": (
         lambda state: {f"{name}s": value for name, value in state.items()},

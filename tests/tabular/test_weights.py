@@ -11,7 +11,9 @@ from selfnorm import SelfNormClassifier, SelfNormRegressor
 from selfnorm.errors import ArgumentError
 from selfnorm.tabular._auc import area_under_curve
 from selfnorm.tabular._fit import prepare
-from selfnorm.tabular._infinite import _kernel, _solve, fit_infinite
+from selfnorm.tabular._infinite import _solve, fit_infinite
+from selfnorm.tabular._kernel import kernel as kernel_of
+from selfnorm.tabular._kernel import with_ones
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._weights import counting, of_mean_1
 from selfnorm.tabular.encoding._target import NumberTarget, Prediction, fit_target
@@ -116,7 +118,7 @@ def test_a_kernel_learns_from_weights_as_from_repeated_rows() -> None:
     kept = np.flatnonzero(COUNTS)
     counts = torch.from_numpy(COUNTS[kept]).double()
     rows = np.repeat(np.arange(len(kept)), COUNTS[kept])
-    kernel = torch.from_numpy(_kernel(X[kept]))
+    kernel = torch.from_numpy(kernel_of(with_ones(X[kept])))
     wanted = torch.from_numpy(NUMBER[kept])[:, None]
     coefficients, left_out = _solve(kernel, wanted, 0.1, counts)
     repeated, _ = _solve(kernel[rows][:, rows], wanted[rows], 0.1)

@@ -13,6 +13,8 @@ from sklearn.svm import SVC
 from selfnorm.errors import ArgumentError
 from selfnorm.theory import (
     SELUConstants,
+    _kernel_table,
+    _network_kernel,
     correlation_map,
     gradient_gain,
     moments,
@@ -23,6 +25,7 @@ from selfnorm.theory import (
 from selfnorm.theory._activations import shape_of
 
 EXACT = 1e-9  # of the table in the angle
+ON_RECORD = 1e-10  # what quadrature promises of c and c'
 WIDTH = 400
 
 
@@ -168,7 +171,7 @@ def test_it_is_symmetric_and_positive(kind: Any, depth: int) -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).standard_normal((30, 4))
     before = network_kernel(x, x[:7], depth=2)
-    monkeypatch.setattr("selfnorm.theory._network_kernel._BLOCK", 20)
+    monkeypatch.setattr("selfnorm.theory._kernel_table._BLOCK", 20)
     # Products of other shapes are rounded in other ways.
     assert network_kernel(x, x[:7], depth=2) == pytest.approx(before, abs=1e-9)
 
@@ -177,6 +180,33 @@ def test_lengths_of_any_size() -> None:
     x = np.random.default_rng(0).standard_normal((5, 4))
     scaled = x * np.array([[1e-200], [1.0], [1e200], [1e-8], [1e8]])
     assert network_kernel(scaled, depth=2) == pytest.approx(network_kernel(x, depth=2), abs=1e-9)
+
+
+@pytest.mark.parametrize("part", ["ratio", "slope"])
+def test_selus_numbers_on_record_are_those_of_quadrature(part: str) -> None:
+    angles = np.linspace(0, np.pi, 200)
+    made = getattr(_network_kernel._make_dual("selu"), part)
+    found = getattr(_kernel_table.SELU_DUAL, part)(angles)
+    assert np.abs(found - made(angles)).max() < ON_RECORD
+
+
+@pytest.mark.parametrize("kind", ["ntk", "nngp"])
+@pytest.mark.parametrize("depth", [1, 16, 200])
+def test_the_table_is_what_the_layers_make(kind: Any, depth: int) -> None:
+    """Between the places of the table, layer by layer; also of rows nearly equal or opposite."""
+    table, dual, bias = _kernel_table.selu_table(depth, kind, 0.2), _kernel_table.SELU_DUAL, 0.2
+    near = np.geomspace(1e-8, 1, 200)
+    cosines = np.concatenate([1 - near, near - 1])
+    gap = (1 - bias) * (1 - cosines)
+    tangent = 1 - gap
+    for _ in range(depth):
+        angle = 2 * np.arcsin(np.sqrt(gap / 2))
+        gap = (1 - bias) * dual.ratio(angle) * gap
+        tangent = 1 - gap + (1 - bias) * dual.slope(angle) * tangent
+    expected = tangent if kind == "ntk" else 1 - gap
+    found = cosines.copy()
+    table.look_up(found)
+    assert np.abs(found - expected).max() < EXACT * max(1.0, float(np.abs(expected).max()))
 
 
 def test_scikit_learns_machines_take_it() -> None:

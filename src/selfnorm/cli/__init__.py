@@ -18,6 +18,10 @@ def main() -> None:
     from selfnorm import _extras
     from selfnorm.errors import MissingPackageError
 
+    if sys.argv[1:2] == ["predict"]:
+        from selfnorm.cli._light import without_pandas
+
+        without_pandas()
     try:
         with _extras.told():
             from selfnorm.cli._app import run

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from selfnorm.cli._console import fail, problems, tell
-from selfnorm.cli._interrupt import undisturbed
+from selfnorm.cli._interrupt import interruptible
 from selfnorm.cli._table import HELP_TABLE, Encoding, source
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `fit` wrote.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What `fit` wrote.")],
     table: Annotated[str, typer.Argument(metavar="TABLE", help=HELP_TABLE)],
     out: Annotated[
         Path | None,
@@ -27,21 +27,21 @@ def predict(
 
         selfnorm predict patients-model new.csv -o predictions.csv
     """
-    from selfnorm.tabular import load_model
     from selfnorm.tabular._output import check_prediction_file, csv_bytes, write_predictions
+    from selfnorm.tabular._predictor import Predictions
 
     if out and out.exists() and Path(table).exists() and out.samefile(table):
         fail(f"Predictions are written beside a table; '{out}' is the table. Name another file.")
     if out:
         check_prediction_file(out, force=force)
-    loaded = load_model(model)
-    rows = loaded.read(source(table, encoding))
-    for note in loaded.notes(rows):
-        tell(note)
-    predicted = loaded.predict_table(rows)
+    predictions = Predictions(model, source(table, encoding))
     if out:
-        with undisturbed():
-            write_predictions(predicted, out)
-        problems.print(f"Wrote {out}: {predicted.num_rows:,} predictions")
+        with interruptible():
+            rows = write_predictions(predictions, out)
+        problems.print(f"Wrote {out}: {rows:,} predictions")
     else:
-        sys.stdout.write(csv_bytes(predicted).decode())
+        for block in predictions:
+            first = predictions.rows == block.num_rows
+            sys.stdout.write(csv_bytes(block, header=first).decode())
+    for note in predictions.notes:
+        tell(note)

@@ -16,7 +16,7 @@ from selfnorm.report._numbers import digits, short, signed
 from selfnorm.tabular import Evaluation, TabularModel
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import Prepared
-from selfnorm.tabular._infinite import DEPTH
+from selfnorm.tabular._kernel import DEPTH
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks
 from selfnorm.tabular.data._dates import example

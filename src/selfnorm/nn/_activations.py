@@ -11,11 +11,9 @@ from torch.nn import functional
 
 from selfnorm import ops, theory
 from selfnorm.errors import ArgumentError
+from selfnorm.nn._widths import GROWTH
 from selfnorm.theory import SELUForm
 from selfnorm.theory._dropout import check_probability
-
-GROWTH = 2.0
-"""How much the second moment of gradients may grow over a network's depth."""
 
 
 class SELU(torch.nn.SELU):

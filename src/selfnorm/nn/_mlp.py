@@ -13,10 +13,10 @@ from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 from selfnorm.init import initialize_
 from selfnorm.init._tensors import check_dtype
-from selfnorm.nn._activations import GROWTH, SELUAlphaDropout
+from selfnorm.nn._activations import SELUAlphaDropout
 from selfnorm.nn._fused import FusedSequential
 from selfnorm.nn._members import MemberLinear
-from selfnorm.nn._widths import WEIGHTS, Shape, Weights, check_sizes, hidden_widths
+from selfnorm.nn._widths import GROWTH, WEIGHTS, Shape, Weights, check_sizes, hidden_widths
 
 
 class MLP(FusedSequential):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from selfnorm.nn import MLP
-from selfnorm.tabular._blend import sharpness
 from selfnorm.tabular._infinite import InfiniteNetwork
+from selfnorm.tabular._weighing import sharpness
 from selfnorm.tabular.encoding._target import Target
 
 

@@ -196,14 +196,16 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         if isinstance(model.target, ClassTarget):
             self.classes_ = np.asarray(model.target.classes)
 
-    def save(self, folder: str | Path, *, force: bool = False) -> None:
+    def save(self, folder: str | Path, *, force: bool = False, rows: bool = True) -> None:
         """Write the fitted estimator as a model folder, which the command line can use too.
 
         The parameters are recorded, but a `random_state` that is a generator.
 
         Args:
-            folder: Where to; it is made if needed.
+            folder: Where to; it is made if needed. A path that ends in `.snn` is one file.
             force: Write over a model that is there.
+            rows: Whether networks of infinite width stay, which hold the encoded training rows;
+                `selfnorm.tabular.TabularModel.without_rows` tells of the others.
 
         Raises:
             ModelFolderError: The folder cannot be written to, or is not empty.
@@ -216,7 +218,27 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
             "named": names is not None,
         }
         model = replace(self.model_, about={**self.model_.about, "estimator": own})
-        save_model(model, folder, force=force)
+        save_model(model, folder, force=force, rows=rows)
+
+    def to_onnx(self, path: str | Path, X: Any = None, *, force: bool = False) -> None:
+        """Write the fitted model as one ONNX file, its encoding inside: served without Python.
+
+        As `selfnorm.tabular.TabularModel.to_onnx`, which says what goes in and what comes out.
+
+        Args:
+            path: The file, which ends in `.onnx`.
+            X: Rows to compare on, where onnxruntime is installed; None makes some.
+            force: Write over a file that is there.
+
+        Raises:
+            MissingPackageError: onnx is not installed.
+            ModelFolderError: The file cannot be written.
+            SelfNormError: Its answers are further than 1e-5 from the model's.
+            sklearn.exceptions.NotFittedError: There is nothing to write yet.
+        """
+        check_is_fitted(self)
+        table = None if X is None else self._table(X, reset=False)
+        self.model_.to_onnx(path, table, force=force)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from selfnorm.tabular._blend import sharpness
+from selfnorm.tabular._kernel import kernel, with_ones
+from selfnorm.tabular._weighing import sharpness
 from selfnorm.tabular.encoding._target import Target
-from selfnorm.theory import network_kernel
 
-DEPTH = 16
-BIAS = 0.2
 MOST_ROWS = 5000
 _ROWS = 1024  # of a kernel at a time
 _START = -1.0  # the penalty's logarithm to base 10, of a kernel whose diagonal is 1
@@ -56,9 +54,9 @@ class InfiniteNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The outputs of rows, in their dtype."""
-        learned = _with_ones(self.rows)
+        learned = with_ones(_numpy(self.rows))
         parts = [
-            _kernel(_with_ones(part[:, self.reads]), learned) @ _numpy(self.coefficients)
+            kernel(with_ones(_numpy(part[:, self.reads])), learned) @ _numpy(self.coefficients)
             for part in x.split(_ROWS)
         ]
         outputs = np.concatenate(parts) if parts else np.zeros((0, len(self.offset)))
@@ -111,14 +109,14 @@ def fit_infinite(
     told = _Told(targets, wanted - offset, counts, torch.arange(len(targets)))
     if together is not None:
         learned, told = told.merged(learned, together)
-    kernel = torch.from_numpy(_kernel(_with_ones(learned)))
+    kernels = torch.from_numpy(kernel(with_ones(_numpy(learned))))
     start, strides = _START, _STRIDES
     if len(learned) > _MANY:  # some rows tell about where, so that all are asked seldom
         drawn = torch.Generator().manual_seed(0)
         some = torch.randperm(len(learned), generator=drawn)[:_SOME]
-        start = _best(kernel[some][:, some], told.of(some), offset, target).power
+        start = _best(kernels[some][:, some], told.of(some), offset, target).power
         strides = _STRIDES[-1:]
-    best = _best(kernel, told, offset, target, start=start, strides=strides)
+    best = _best(kernels, told, offset, target, start=start, strides=strides)
     network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1])
     network.rows.copy_(learned)
     network.coefficients.copy_(best.coefficients * best.factor)
@@ -262,17 +260,6 @@ def _indicators(targets: Tensor, target: Target) -> Tensor:
     if target.task == "regression":
         return targets
     return nn.functional.one_hot(targets, target.outputs).double()
-
-
-def _kernel(rows: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
-    """The tangent kernel, 1 for equal rows."""
-    own = network_kernel(np.ones((1, 1)), depth=DEPTH, bias=BIAS)
-    return network_kernel(rows, others, depth=DEPTH, bias=BIAS) / own
-
-
-def _with_ones(rows: Tensor) -> np.ndarray:
-    numbers = _numpy(rows)
-    return np.column_stack([numbers, np.ones(len(numbers))])
 
 
 def _numpy(numbers: Tensor) -> np.ndarray:

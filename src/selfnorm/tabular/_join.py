@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from selfnorm.errors import SelfNormWarning
 from selfnorm.nn import MLP
-from selfnorm.tabular._blend import Blend, sharpness, sharpness_of_all, weigh
+from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble, told
 from selfnorm.tabular._infinite import Fitted, InfiniteNetwork, fit_infinite
 from selfnorm.tabular._memory import is_lack_of_memory
+from selfnorm.tabular._weighing import sharpness, sharpness_of_all, weigh
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Rows

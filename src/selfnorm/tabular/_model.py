@@ -2,28 +2,32 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from torch import nn
 
-from selfnorm.errors import ArgumentError, SelfNormError, UnsupportedError
+from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
+from selfnorm.tabular._forward import BLOCK
 from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._metrics import measure
-from selfnorm.tabular._output import prediction_table
+from selfnorm.tabular._model_file import Saved
+from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular._source import Source, read_for, read_truth
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Prediction, Target
 from selfnorm.training._predict import predict
 
-_BLOCK = 8192  # rows at a time
+if TYPE_CHECKING:
+    from selfnorm.tabular.export._export import Exported
 
 
 @dataclass(frozen=True)
@@ -102,15 +106,81 @@ class TabularModel:
             SelfNormError: a prediction is not finite.
         """
         table = self.read(source)
-        many = table.num_rows > _BLOCK
+        many = table.num_rows > BLOCK
         network = self.network if many else copy.deepcopy(self.network).double()
-        parts: list[torch.Tensor] = []
-        for block in self.encoder.blocks(table, _BLOCK):
-            outputs = predict(network, torch.from_numpy(block)).double()
-            parts.append(outputs if self.blend is None else self.blend(self.target, outputs))
-        prediction = self.target.decode(torch.cat(parts))
-        _check_finite(prediction)
+        blocks = self.encoder.blocks(table, BLOCK)
+        prediction = self.target.decode(
+            np.concatenate([self.outputs(block, network) for block in blocks])
+        )
+        check_finite(prediction)
         return prediction
+
+    def outputs(self, rows: np.ndarray, network: nn.Module | None = None) -> np.ndarray:
+        """What encoded rows are told, (rows, outputs), those of several networks blended.
+
+        Args:
+            rows: The encoder's matrix, (rows, features).
+            network: Another one in place of the model's, such as the same in float64.
+        """
+        told = predict(network or self.network, torch.from_numpy(rows)).double()
+        return (told if self.blend is None else self.blend(self.target, told)).numpy(force=True)
+
+    def without_rows(self) -> "TabularModel":
+        """The model without its infinitely wide networks, and so without any row of the training.
+
+        An infinitely wide network is what it says of the rows that it has learned from: it cannot
+        be without them. The others' weights are scaled to a sum of 1, and the factor on the
+        logarithms of probabilities stays. So it predicts otherwise, and metrics in `about` are
+        those of the whole; `about["without_rows"]` says so. What columns have taught the encoding
+        stays: names, quantiles, levels, shares. A model without such networks is returned as it is.
+        """
+        saved = self.saved.without_rows()
+        if saved.blend is self.blend:
+            return self
+        networks = self.network.finite if isinstance(self.network, Ensemble) else ()
+        network = Ensemble(networks).eval()
+        return replace(self, network=network, blend=saved.blend, about=saved.about)
+
+    @property
+    def saved(self) -> Saved:
+        """The same as a file has it: sizes and arrays, without torch."""
+        state = self.network.state_dict()
+        joined = self.network.joined if isinstance(self.network, Ensemble) else ()
+        views = [view.tolist() for view in self.encoder.views]
+        return Saved(
+            self.encoder,
+            self.target,
+            [vars(one) for one in self.architectures],
+            [{"view": views.index(one.reads.tolist()), "rows": len(one.rows)} for one in joined],
+            self.blend,
+            self.about,
+            {name: value.numpy(force=True) for name, value in state.items()},
+        )
+
+    def to_onnx(self, path: str | Path, table: Any = None, *, force: bool = False) -> "Exported":
+        """Write the model as one ONNX file, its encoding inside, and compare what it says.
+
+        Inputs are the columns in use, (rows,) each: float64 for numbers, nan where unknown, and
+        text for categories. Dates, times and amounts are taken as numbers already read: days since
+        1970-01-01, days, and the amount. Outputs are `label` and `probabilities`, or `prediction`.
+
+        Args:
+            path: The file, which ends in `.onnx`.
+            table: Rows to compare on, where onnxruntime is installed; None makes some.
+            force: Write over a file that is there.
+
+        Returns:
+            What it asks for, and how far its answers are from the model's.
+
+        Raises:
+            MissingPackageError: onnx is not installed: `pip install 'selfnorm[onnx]'`.
+            ModelFolderError: the file cannot be written.
+            SelfNormError: its answers are further than 1e-5 from the model's.
+            TableError: the table cannot be read, or lacks a column.
+        """
+        from selfnorm.tabular.export._export import export_onnx  # noqa: PLC0415 - only this needs it
+
+        return export_onnx(self.saved, path, table, force=force)
 
     def predict_interval(self, source: Any, coverage: float = 0.9) -> np.ndarray:
         """An interval for the number of every row, shape (rows, 2): from where to where.
@@ -190,19 +260,6 @@ def cross_fitted(
         len(values),
         cross_fitted=True,
     )
-
-
-def _check_finite(prediction: Prediction) -> None:
-    """Raise if a row has no prediction: nan or infinity would pass for one."""
-    numbers = prediction.probabilities
-    numbers = prediction.values[:, None] if numbers is None else numbers
-    lost = np.flatnonzero(~np.isfinite(numbers).all(1))
-    if len(lost):
-        raise SelfNormError(
-            f"A prediction must be finite; in {len(lost):,} of {len(numbers):,} rows it is not, "
-            f"first in row {int(lost[0]) + 1}. The model's weights are too large: fit it again, "
-            "with a smaller learning rate."
-        )
 
 
 def build_network(

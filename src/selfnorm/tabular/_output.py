@@ -2,16 +2,18 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from selfnorm._files import write_file
-from selfnorm.errors import TableError
+from selfnorm._files import appearing
+from selfnorm.errors import SelfNormError, TableError
 from selfnorm.recording import Observation
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
@@ -24,6 +26,23 @@ def prediction_table(target: Target, prediction: Prediction) -> pa.Table:
             name = f"probability_{one}"
             columns[name if name != target.name else f"{name}_"] = prediction.probabilities[:, at]
     return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def check_finite(prediction: Prediction) -> None:
+    """Raise if a row has no prediction: nan or infinity would pass for one.
+
+    Raises:
+        SelfNormError: then.
+    """
+    numbers = prediction.probabilities
+    numbers = prediction.values[:, None] if numbers is None else numbers
+    lost = np.flatnonzero(~np.isfinite(numbers).all(1))
+    if len(lost):
+        raise SelfNormError(
+            f"A prediction must be finite; in {len(lost):,} of {len(numbers):,} rows it is not, "
+            f"first in row {int(lost[0]) + 1}. The model's weights are too large: fit it again, "
+            "with a smaller learning rate."
+        )
 
 
 def check_prediction_file(path: str | Path, *, force: bool) -> None:
@@ -50,21 +69,30 @@ def check_prediction_file(path: str | Path, *, force: bool) -> None:
         )
 
 
-def write_predictions(table: pa.Table, path: str | Path) -> None:
-    """Write predictions in the format of the path's ending, whole or not at all."""
-    path = Path(path)
-    if path.suffix.lower() == ".csv":
-        write_file(path, csv_bytes(table))
-        return
-    content = io.BytesIO()
-    pq.write_table(table, content)
-    write_file(path, content.getvalue())
+def write_predictions(tables: pa.Table | Iterable[pa.Table], path: str | Path) -> int:
+    """Write predictions in the format of the path's ending, whole or not at all.
+
+    Args:
+        tables: The table, or blocks of its rows, of one schema.
+        path: The file, `.csv` or `.parquet`.
+
+    Returns:
+        The number of rows.
+    """
+    blocks: Iterator[pa.Table] = iter([tables] if isinstance(tables, pa.Table) else tables)
+    first, rows = next(blocks), 0
+    writer = pacsv.CSVWriter if Path(path).suffix.lower() == ".csv" else pq.ParquetWriter
+    with appearing(Path(path)) as file, writer(file, first.schema) as out:
+        for block in chain([first], blocks):
+            out.write_table(block)
+            rows += block.num_rows
+    return rows
 
 
-def csv_bytes(table: pa.Table) -> bytes:
-    """A table as UTF-8 CSV with a header."""
+def csv_bytes(table: pa.Table, *, header: bool = True) -> bytes:
+    """A table as UTF-8 CSV, with a header unless it goes on with what has one."""
     content = io.BytesIO()
-    pacsv.write_csv(table, content)
+    pacsv.write_csv(table, content, pacsv.WriteOptions(include_header=header))
     return content.getvalue()
 
 

@@ -12,7 +12,7 @@ from selfnorm.recording import Observation
 from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._output import csv_bytes, observation_table
 from selfnorm.tabular._settings import Settings
-from selfnorm.tabular._storage import save_model
+from selfnorm.tabular._storage import is_file, save_model
 from selfnorm.tabular.encoding._target import Prediction
 from selfnorm.training import History
 
@@ -59,7 +59,8 @@ class Result:
         """Write a model folder: weights, record, learning curve; what was monitored, if anything.
 
         Args:
-            folder: Where to; it is made if needed.
+            folder: Where to; it is made if needed. A path that ends in `.snn` is one file, which
+                holds no curve.
             force: Write over a model that is there.
 
         Returns:
@@ -70,6 +71,8 @@ class Result:
         """
         folder = Path(folder)
         save_model(self.model, folder, force=force)
+        if is_file(folder):
+            return (folder.name,)
         names = ["model.safetensors", "model.json"]
         if self.observed:
             write_file(folder / "monitor.csv", csv_bytes(observation_table(self.observed)))

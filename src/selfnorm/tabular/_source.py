@@ -2,7 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """A table with its target column: what `selfnorm fit` and `selfnorm evaluate` start from."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from selfnorm.tabular.data._provenance import provenance_of
 from selfnorm.tabular.data._table import (
     TableFile,
     as_table,
+    read_blocks,
     read_table,
     require_column,
 )
@@ -177,10 +178,22 @@ def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
 
 def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
     """Read a table for a model: what the model takes as text is read as text of a file, too."""
+    return _read(source, _texts(target, encoder))
+
+
+def blocks_for(source: Any, target: Target, encoder: Encoder) -> Iterator[pa.Table]:
+    """The same, some of the rows at a time."""
+    if isinstance(source, str | Path | TableFile):
+        return read_blocks(source, text_columns=_texts(target, encoder))
+    return iter([as_table(source)])
+
+
+def _texts(target: Target, encoder: Encoder) -> list[str]:
+    """Columns that a model takes as text."""
     names = [column.name for column in encoder.columns if column.reads_text]
     if isinstance(target, ClassTarget) and isinstance(target.classes[0], str):
         names.append(target.name)
-    return _read(source, names)
+    return names
 
 
 def _read(source: Any, text_columns: Collection[str]) -> pa.Table:

@@ -1,60 +1,54 @@
-"""Model folders: safetensors for the weights, JSON for the rest; loading never runs code."""
+"""Models are saved and loaded: safetensors for the weights, JSON for the rest; no code is run."""
 
 import hashlib
 import json
-import math
 import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
-from typing import Any, get_args
 
-import safetensors
+import numpy as np
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
+from safetensors.numpy import save
 
 from selfnorm._files import write_file
 from selfnorm.errors import ModelFolderError
-from selfnorm.nn import Shape, hidden_widths
-from selfnorm.nn._widths import WEIGHTS
-from selfnorm.tabular._blend import Blend
+from selfnorm.tabular._container import COMING, ENDING, RECORD, WEIGHTS, as_path, reason
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._infinite import InfiniteNetwork
-from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._model import TabularModel, build_network
+from selfnorm.tabular._model_file import FORMAT, LARGEST_RECORD, Saved, digest_of, read_model
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._records import is_finite, require
-from selfnorm.tabular.encoding._target import Target, target_from_dict, target_to_dict
+from selfnorm.tabular.encoding._target import Target, target_to_dict
 
-FORMAT = 2
-_READ = (1, FORMAT)  # 1 had single networks, and ensembles of which all count the same
-_LARGEST_RECORD = 2**28  # bytes; JSON takes several times that in memory
-_TENSOR_HEADER = 1000  # bytes, and more than a tensor has in the header of safetensors
-_WEIGHTS = "model.safetensors"
-_RECORD = "model.json"
-_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # of zip: the same model writes the same bytes
 
 
 def check_output(folder: str | Path, *, force: bool) -> None:
     """Raise unless a model can be written into a folder without harm to what is there.
 
     A file is made in the folder, which is made if needed, and all of it is removed again: what is
-    wrong shows before training and not after.
+    wrong shows before training and not after. A path that ends in `.snn` is that of one file.
 
     Raises:
         ModelFolderError: the path is a file or cannot be written to; or the folder is not empty
             and either `force` is not given or it holds no model.
     """
-    folder = _path(folder)
+    folder = as_path(folder)
     if not folder.parts:
         raise ModelFolderError("A model needs a folder with a name; none came. Name one with -o.")
     try:
+        if is_file(folder):
+            _check_file(folder, force=force)
+            return
         if folder.exists() and not folder.is_dir():
             raise ModelFolderError(
-                f"A model is a folder; '{folder}' is a file. Name another with -o."
+                f"A model is a folder, or a file that ends in {ENDING}; '{folder}' is a file. "
+                "Name another with -o."
             )
         if folder.is_dir() and any(folder.iterdir()):
             _check_replaceable(folder, force=force)
@@ -65,121 +59,149 @@ def check_output(folder: str | Path, *, force: bool) -> None:
         raise _not_writable(folder, error) from error
 
 
-def save_model(model: TabularModel, folder: str | Path, *, force: bool = False) -> None:
-    """Write a model folder: each file under a temporary name, then renamed.
+def save_model(
+    model: TabularModel, folder: str | Path, *, force: bool = False, rows: bool = True
+) -> None:
+    """Write a model folder, or the same in one file if the path ends in `.snn`.
 
-    The weights come first, and the record holds their SHA-256, so that a folder of which only one
-    file was replaced is told when it is loaded. The record holds its own, too.
+    Whenever the writing is cut short, the old model is there, or the new one, and never half of
+    each: the weights that come are written beside the old ones, then the record, which holds their
+    SHA-256, takes the old one's place, then the weights do. Until then `load_model` finds them. The
+    record holds its own SHA-256, too.
 
     Args:
         model: The model.
         folder: Where to; it is made if needed.
         force: Write over a model that is there. Other files stay.
+        rows: Whether infinitely wide networks stay, and with them the encoded rows that they have
+            learned from; `TabularModel.without_rows` says what is left if not.
 
     Raises:
         ModelFolderError: the folder cannot be written to, or is not empty; or the model holds
             what JSON in UTF-8 does not.
     """
-    folder = _path(folder)
+    folder = as_path(folder)
     check_output(folder, force=force)
-    state = {name: value.contiguous() for name, value in model.network.state_dict().items()}
-    weights = save(state)
+    model = model if rows else model.without_rows()
+    write_model(model.saved, folder)
+
+
+def write_model(saved: Saved, folder: Path) -> None:
+    """Write a model where `check_output` found that it can be.
+
+    Raises:
+        ModelFolderError: as `save_model`.
+    """
+    weights = save({name: np.ascontiguousarray(one) for name, one in saved.state.items()})
+    record = _record_of(saved, weights)
+    try:
+        if is_file(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            write_file(folder, _zipped({RECORD: record, WEIGHTS: weights}))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_file(folder / COMING, weights)
+            write_file(folder / RECORD, record)
+            (folder / COMING).replace(folder / WEIGHTS)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def load_model(folder: str | Path) -> TabularModel:
+    """Read a model folder or a `.snn` file; the network is in eval mode. No code of it is run.
+
+    Sizes are looked at before a file is read: a damaged one takes no memory that its model would
+    not.
+
+    Raises:
+        ModelFolderError: it is missing, damaged, or of another version.
+    """
+    return model_of(read_model(folder))
+
+
+def model_of(saved: Saved) -> TabularModel:
+    """The model that a model folder tells of."""
+    encoder, target = saved.encoder, saved.target
+    architectures = tuple(Architecture(**sizes) for sizes in saved.architectures)
+    networks = [build_network(encoder, target, one, torch.Generator()) for one in architectures]
+    wide = _empty(saved.wide, encoder, target)
+    network = networks[0] if saved.blend is None else Ensemble(networks, wide)
+    network.load_state_dict({name: torch.from_numpy(one) for name, one in saved.state.items()})
+    return TabularModel(encoder, target, architectures, network.eval(), saved.blend, saved.about)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a model goes into one file."""
+    return path.suffix.lower() == ENDING
+
+
+def _record_of(saved: Saved, weights: bytes) -> bytes:
+    """What is known of a model besides its weights, as JSON in UTF-8."""
     record = {
         "format": FORMAT,
-        "about": dict(model.about),
-        "target": target_to_dict(model.target),
-        "encoder": model.encoder.to_dict(),
-        "architectures": [vars(one) for one in model.architectures],
-        "blend": None if model.blend is None else asdict(model.blend),
-        "infinite": _infinite(model),
+        "about": dict(saved.about),
+        "target": target_to_dict(saved.target),
+        "encoder": saved.encoder.to_dict(),
+        "architectures": saved.architectures,
+        "blend": None if saved.blend is None else asdict(saved.blend),
+        "infinite": saved.wide,
+        "holds_training_rows": bool(saved.wide),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     try:
-        record["sha256"] = _digest(record)
+        record["sha256"] = digest_of(record)
         content = json.dumps(record, indent=1, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelFolderError(
             f"A model's record is JSON in UTF-8; this one's cannot be written ({error}). Mend "
             "the model's names, classes or 'about'."
         ) from error
-    if len(content) > _LARGEST_RECORD:
+    if len(content) > LARGEST_RECORD:
         raise ModelFolderError(
-            f"A model's record is of {_LARGEST_RECORD:,} bytes at most; this one has "
+            f"A model's record is of {LARGEST_RECORD:,} bytes at most; this one has "
             f"{len(content):,}. Leave columns out, or train for fewer epochs."
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / _WEIGHTS, weights)
-        write_file(folder / _RECORD, content)
-    except OSError as error:
-        raise _not_writable(folder, error) from error
+    return content
 
 
-def load_model(folder: str | Path) -> TabularModel:
-    """Read a model folder; the network is in eval mode. No code of the folder is run.
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    """Files in one, as they are: weights hardly become smaller by packing."""
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+    return content.getvalue()
 
-    Sizes are looked at before a file is read: a damaged one takes no memory that its model would
-    not.
+
+def _check_file(path: Path, *, force: bool) -> None:
+    """Raise unless a model can be written into a file.
 
     Raises:
-        ModelFolderError: the folder is missing, damaged, or of another version.
+        ModelFolderError: there is something else, or a model and `force` is not given.
+        OSError: its folder cannot be written to.
     """
-    folder = _path(folder)
-    record_file, weights_file = folder / _RECORD, folder / _WEIGHTS
-    content = _read(record_file, 0, _LARGEST_RECORD)
-    try:
-        record = json.loads(content)
-        version = record["format"]
-    except _NONSENSE as error:
-        raise _damaged(record_file, error) from error
-    if version not in _READ:
+    if path.is_dir():
         raise ModelFolderError(
-            f"This version of selfnorm reads model folders of formats 1 and 2; '{folder}' is of "
-            f"format {repr(version)[:40]}. Use the selfnorm that wrote it, or fit it again."
+            f"A model that ends in {ENDING} is a file; '{path}' is a folder. Name another."
         )
-    try:
-        require(record.pop("sha256") == _digest(record), "its SHA-256 is not the one it holds")
-        encoder = Encoder.from_dict(record["encoder"])
-        target = target_from_dict(record["target"])
-        about, digest = record["about"], record["weights_sha256"]
-        finite = _architectures(record)
-        require(isinstance(about, dict), "'about' is not a record")
-        errors_of(about)
-        wide = record["infinite"] if version == FORMAT else []
-        _check_infinite(wide, finite, encoder)
-        blend = _blend(record, sum(sizes["n_estimators"] for sizes in finite), len(wide))
-    except _NONSENSE as error:
-        raise _damaged(record_file, error) from error
-    try:
-        # A network of other sizes than the weights' could fill the memory.
-        shapes = _shapes(encoder, target, finite, wide, _size(weights_file))
-        least = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
-        weights = _read(weights_file, least, least + _TENSOR_HEADER * (len(shapes) + 1))
-        same = hashlib.sha256(weights).hexdigest() == digest
-        require(same, f"its SHA-256 is not the one in {_RECORD}")
-        state = {_named(name): tensor for name, tensor in load(weights).items()}
-        _check_state(state, shapes)
-    except (safetensors.SafetensorError, *_NONSENSE) as error:
-        raise _damaged(weights_file, error) from error
-    architectures = tuple(Architecture(**sizes) for sizes in finite)
-    networks = [build_network(encoder, target, one, torch.Generator()) for one in architectures]
-    network = networks[0] if blend is None else Ensemble(networks, _empty(wide, encoder, target))
-    network.load_state_dict(state)
-    return TabularModel(encoder, target, architectures, network.eval(), blend, about)
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    """The SHA-256 of what a record says, however it is written down."""
-    content = json.dumps(record, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _path(folder: str | Path) -> Path:
-    if not isinstance(folder, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if path.exists() and not force:
         raise ModelFolderError(
-            f"A model's folder is a path or its text; got {folder!r}. Name the folder."
+            f"'{path}' is there already. Name another file, or give --force (in Python force=True) "
+            "to write over it."
         )
-    return Path(folder)
+    if path.exists() and not _is_model(path):
+        raise ModelFolderError(
+            f"--force writes over a model, and '{path}' is none. Name another file."
+        )
+    _probe(path.parent)
+
+
+def _is_model(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return RECORD in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def _check_replaceable(folder: Path, *, force: bool) -> None:
@@ -188,7 +210,7 @@ def _check_replaceable(folder: Path, *, force: bool) -> None:
             f"A model is written into an empty folder; '{folder}' holds files. Name another with "
             "-o, or give --force (in Python force=True) to write over the model in it."
         )
-    if not (folder / _RECORD).is_file():
+    if not (folder / RECORD).is_file():
         raise ModelFolderError(
             f"--force writes over a model, and '{folder}' holds none. Name another folder with -o."
         )
@@ -207,51 +229,6 @@ def _probe(folder: Path) -> None:
                 path.rmdir()
 
 
-def _read(path: Path, least: int, most: int) -> bytes:
-    """A file's content, if it has so many bytes."""
-    size = _size(path)
-    if not least <= size <= most:
-        raise _damaged(path, ValueError(f"it has {size:,} bytes, and not {least:,} to {most:,}"))
-    try:
-        with path.open("rb") as file:
-            return file.read(size)
-    except (OSError, MemoryError) as error:
-        raise _not_readable(path, error) from error
-
-
-def _size(path: Path) -> int:
-    """A file's size in bytes."""
-    try:
-        if path.is_file():
-            return path.stat().st_size
-    except (OSError, ValueError) as error:
-        raise _not_readable(path, error) from error
-    raise ModelFolderError(
-        f"A model folder holds {_RECORD} and {_WEIGHTS}; there is no '{path}'. Name a folder that "
-        "`selfnorm fit` wrote."
-    )
-
-
-def _architectures(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The sizes of a model's networks of finite width; older folders have one shape, or tell less.
-
-    Raises:
-        ValueError: they are not as `Architecture` can take them.
-    """
-    saved = record["architectures"] if "architectures" in record else [record["architecture"]]
-    require(isinstance(saved, list) and len(saved) > 0, "there is an architecture or more")
-    found = [{"weights": "lecun", "n_estimators": 1} | sizes for sizes in saved]
-    for sizes in found:
-        _check_sizes(sizes)
-        require(len(found) == 1 or sizes["n_estimators"] > 1, "a single network is joined by none")
-    return found
-
-
-def _named(tensor: str) -> str:
-    """A tensor's name; in older folders networks of one shape are `network`."""
-    return tensor.replace("network.", "networks.0.", 1) if tensor.startswith("network.") else tensor
-
-
 def _empty(
     wide: Sequence[Mapping[str, int]], encoder: Encoder, target: Target
 ) -> list[InfiniteNetwork]:
@@ -260,123 +237,8 @@ def _empty(
     return [InfiniteNetwork(views[one["view"]], one["rows"], target.outputs) for one in wide]
 
 
-def _check_sizes(sizes: Mapping[str, Any]) -> None:
-    """Raise ValueError unless `Architecture` can take the sizes."""
-    names = {"width", "depth", "shape", "dropout", "weights", "n_estimators"}
-    require(set(sizes) == names, "the architecture lacks a size")
-    for name in ("width", "depth", "n_estimators"):
-        require(type(sizes[name]) is int and sizes[name] > 0, f"{name} is no size")
-    require(sizes["shape"] in get_args(Shape), "the shape is unknown")
-    require(WEIGHTS.holds(sizes["weights"]), "the kind of weights is unknown")
-    require(is_finite(sizes["dropout"]) and 0 <= sizes["dropout"] <= 1, "dropout is no share")
-
-
-def _infinite(model: TabularModel) -> list[dict[str, int]]:
-    """The infinitely wide networks of a model: which view of the rows each reads, and how many."""
-    if not isinstance(model.network, Ensemble):
-        return []
-    views = [view.tolist() for view in model.encoder.views]
-    return [
-        {"view": views.index(one.reads.tolist()), "rows": len(one.rows)}
-        for one in model.network.joined
-    ]
-
-
-def _check_infinite(wide: Any, finite: Sequence[Mapping[str, Any]], encoder: Encoder) -> None:
-    """Raise ValueError unless infinitely wide networks are as `_infinite` tells of them."""
-    require(isinstance(wide, list), "the infinitely wide networks are a list")
-    require(not wide or finite[0]["n_estimators"] > 1, "a single network is joined by none")
-    for one in wide:
-        require(set(one) == {"view", "rows"}, "an infinitely wide network has a view and rows")
-        require(type(one["view"]) is int and 0 <= one["view"] < len(encoder.views), "no such view")
-        require(type(one["rows"]) is int and one["rows"] > 0, "rows are no size")
-    require(len({one["rows"] for one in wide}) <= 1, "all learn from the same rows")
-
-
-def _blend(record: Mapping[str, Any], members: int, wide: int) -> Blend | None:
-    """How networks become one prediction; None for a single one."""
-    if members == 1:
-        return None
-    if record["format"] == 1:
-        return Blend.equal(members)
-    saved = record["blend"]
-    blend = Blend(tuple(saved["weights"]), saved["sharpness"])
-    require(len(blend.weights) == members + wide, "each network has its weight")
-    return blend
-
-
-def _shapes(
-    encoder: Encoder,
-    target: Target,
-    finite: Sequence[Mapping[str, Any]],
-    wide: Sequence[Mapping[str, int]],
-    size: int,
-) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """The tensors of the network that a record speaks of, for a file of so many bytes.
-
-    Raises:
-        ValueError: the file is too small for its layers.
-    """
-    shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
-    for at, sizes in enumerate(finite):
-        for name in ("depth", "width", "n_estimators"):
-            require(sizes[name] < size, f"its {size:,} bytes are too few for the network's {name}")
-        depth, members = sizes["depth"], sizes["n_estimators"]
-        hidden = hidden_widths(sizes["width"], depth, sizes["shape"], target.outputs)
-        widths = [len(encoder.features), *hidden, target.outputs]
-        names = [*(f"linear{number}" for number in range(1, depth + 1)), "output"]
-        first, prefix = ((members,), f"networks.{at}.") if members > 1 else ((), "")
-        for name, fan_in, units in zip(names, widths[:-1], widths[1:], strict=True):
-            shapes[f"{prefix}{name}.weight"] = (*first, units, fan_in), torch.float32
-            shapes[f"{prefix}{name}.bias"] = (*first, units), torch.float32
-    for at, one in enumerate(wide):
-        rows, inputs = one["rows"], int(encoder.views[one["view"]].sum())
-        require(rows < size, f"its {size:,} bytes are too few for its rows")
-        shapes |= {
-            f"infinite.{at}.rows": ((rows, inputs), torch.float32),
-            f"infinite.{at}.coefficients": ((rows, target.outputs), torch.float64),
-            f"infinite.{at}.offset": ((target.outputs,), torch.float64),
-        }
-    return shapes
-
-
-def _check_state(
-    state: Mapping[str, Tensor], shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
-) -> None:
-    """Raise ValueError unless the tensors are those of the network."""
-    require(len(state) == len(shapes), f"it holds {len(state)} tensors, and not {len(shapes)}")
-    for name, (shape, dtype) in shapes.items():
-        tensor = state[name]
-        found = tuple(tensor.shape)
-        require(found == shape, f"{name} is of shape {found}, not {shape}")
-        require(tensor.dtype == dtype, f"{name} is {tensor.dtype}")
-        require(bool(tensor.isfinite().all()), f"{name} is not finite")
-
-
-def _not_readable(path: Path, error: Exception) -> ModelFolderError:
-    return ModelFolderError(
-        f"A model's files must be readable; '{path}' is not ({_reason(error)}). Name a folder "
-        "that `selfnorm fit` wrote."
-    )
-
-
 def _not_writable(folder: Path, error: Exception) -> ModelFolderError:
     return ModelFolderError(
-        f"A model's folder must be one that can be written; '{folder}' is not ({_reason(error)}). "
+        f"A model's folder must be one that can be written; '{folder}' is not ({reason(error)}). "
         "Name another with -o."
     )
-
-
-def _damaged(path: Path, error: Exception) -> ModelFolderError:
-    return ModelFolderError(
-        f"A model folder must be as `selfnorm fit` wrote it; '{path}' is damaged "
-        f"({_reason(error)}). Fit the model again, or restore the file."
-    )
-
-
-def _reason(error: Exception) -> str:
-    """An error's message in one short line."""
-    if isinstance(error, KeyError):
-        return f"there is no {error}"
-    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (told.splitlines() or [type(error).__name__])[0][:200].rstrip(".:")

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from selfnorm._parameters import Number
 from selfnorm.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Of the mean: what all such rows together add to a sum is lost in float32's rounding.
 _LEAST = 1e-9
@@ -84,9 +85,11 @@ def class_factors(
     return np.array([by_class.get(one, 1.0) for one in classes.tolist()], np.float64)[codes]
 
 
-def of_mean_1(weights: np.ndarray | None) -> Tensor | None:
+def of_mean_1(weights: np.ndarray | None) -> "Tensor | None":
     """The weights of some rows, scaled to a mean of 1, in float32; None if all are the same."""
     if weights is None or weights.min() == weights.max():
         return None
+    import torch  # noqa: PLC0415 - to predict takes none
+
     scaled = weights / weights.max()
     return torch.from_numpy((scaled / scaled.mean()).astype(np.float32))

@@ -2,10 +2,9 @@
 
 from functools import lru_cache
 from numbers import Integral
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from selfnorm.errors import ArgumentError
 from selfnorm.theory._activations import (
@@ -16,16 +15,13 @@ from selfnorm.theory._activations import (
     statistics,
 )
 from selfnorm.theory._correlation import NODES, WEIGHTS, panels
+from selfnorm.theory._kernel_table import Dual, Kind, Table, make_table, selu_table
 from selfnorm.theory._numbers import finite_array, scalar
 from selfnorm.theory._quadrature import evaluate
 from selfnorm.theory._types import FloatArray
 
-Kind = Literal["ntk", "nngp"]
 _DEGREES = (24, 48, 96, 192)
 _SMALL = 1e-11  # a last coefficient, relative to the largest
-_PIECES = 1 << 14  # of the table in the angle
-_BLOCK = 1 << 22  # elements of a kernel at a time, 32 MiB
-_CHUNK = 1 << 15  # elements looked up at a time: what a processor's caches hold
 _DEEPEST = 10_000
 _REACH = 10.0
 
@@ -55,8 +51,8 @@ def network_kernel(
     a column of ones to keep it.
 
     c and c' are polynomials in the angle, to about 1e-10 of quadrature; all layers together are one
-    function of it, evaluated by cubic interpolation between 16,385 angles. The work is one product
-    `X Y^T` and one look-up an element, in blocks of 32 MiB.
+    function of it, evaluated by quadratic interpolation between 16,385 angles. The work is one
+    product `X Y^T` and one look-up an element, in blocks of 32 MiB.
 
     Args:
         X: Rows, (n, columns), finite; none of zeros alone.
@@ -104,50 +100,11 @@ def network_kernel(
         msg = f"bias must be in [0, 1), a share of the variance; got {bias}."
         raise ArgumentError(msg)
     table = _table(activation, int(depth), kind, float(bias))
-    result = np.empty((len(rows), len(others)))
-    step = max(1, _BLOCK // max(1, len(others)))
-    for begin in range(0, len(rows), step):
-        part = result[begin : begin + step]
-        np.matmul(rows[begin : begin + step], others.T, out=part)
-        table.look_up(part.reshape(-1))
+    result = table.of(rows, others)
     if Y is None:
         result = (result + result.T) / 2  # a product's roundings need not be
         np.fill_diagonal(result, table.of_equal)
     return result
-
-
-class _Dual(NamedTuple):
-    """c and c' of an activation of mean square 1, as Chebyshev series in the angle.
-
-    `(1 - c(r)) / (1 - r)` instead of c: where rows are nearly equal, `1 - c` has all its digits.
-    """
-
-    ratio: np.polynomial.Chebyshev
-    slope: np.polynomial.Chebyshev
-
-
-class _Table(NamedTuple):
-    """A function of two rows' angle: cubics on equal pieces of the root of the angle by pi.
-
-    Angles lie closer so where they are small, and what has a kink at 0 in the angle has none here.
-
-    Attributes:
-        cubics: Coefficients of each piece, from the third power down, (4, pieces).
-        of_equal: The value for equal rows.
-    """
-
-    cubics: FloatArray
-    of_equal: float
-
-    def look_up(self, cosines: FloatArray) -> None:
-        """Write the values into where their cosines are, (elements,)."""
-        for begin in range(0, len(cosines), _CHUNK):
-            part = cosines[begin : begin + _CHUNK]
-            place = np.sqrt(np.arccos(np.clip(part, -1, 1)) / np.pi) * _PIECES
-            piece = np.minimum(place.astype(np.intp), _PIECES - 1)
-            place -= piece
-            third, second, first, none = self.cubics.take(piece, axis=1)
-            part[:] = ((third * place + second) * place + first) * place + none
 
 
 def _unit_rows(X: Any, name: str) -> FloatArray:
@@ -166,38 +123,26 @@ def _unit_rows(X: Any, name: str) -> FloatArray:
     return rows / norms
 
 
-def _table(activation: Activation, depth: int, kind: Kind, bias: float) -> _Table:
+def _table(activation: Activation, depth: int, kind: Kind, bias: float) -> Table:
+    if isinstance(activation, str) and activation == "selu":
+        return selu_table(depth, kind, bias)
     try:
         return _remembered_table(activation, depth, kind, bias)
     except TypeError:  # a function that has no hash
-        return _make_table(_make_dual(activation), depth, kind, bias)
+        return make_table(_make_dual(activation), depth, kind, bias)
 
 
 @lru_cache(64)
-def _remembered_table(activation: Activation, depth: int, kind: Kind, bias: float) -> _Table:
-    return _make_table(_remembered_dual(activation), depth, kind, bias)
+def _remembered_table(activation: Activation, depth: int, kind: Kind, bias: float) -> Table:
+    return make_table(_remembered_dual(activation), depth, kind, bias)
 
 
 @lru_cache(16)
-def _remembered_dual(activation: Activation) -> _Dual:
+def _remembered_dual(activation: Activation) -> Dual:
     return _make_dual(activation)
 
 
-def _make_table(dual: _Dual, depth: int, kind: Kind, bias: float) -> _Table:
-    """All layers as a function of the angle."""
-    angles = np.pi * np.linspace(0, 1, _PIECES + 1) ** 2
-    gap = (1 - bias) * 2 * np.sin(angles / 2) ** 2  # 1 - K
-    tangent = 1 - gap
-    for _ in range(depth):
-        own = 2 * np.arcsin(np.sqrt(np.clip(gap / 2, 0, 1)))
-        gap = (1 - bias) * dual.ratio(own) * gap
-        tangent = 1 - gap + (1 - bias) * dual.slope(own) * tangent
-    values = tangent if kind == "ntk" else 1 - gap
-    spline = CubicSpline(np.arange(_PIECES + 1), values)
-    return _Table(np.ascontiguousarray(spline.c), float(values[0]))
-
-
-def _make_dual(activation: Activation) -> _Dual:
+def _make_dual(activation: Activation) -> Dual:
     series, reached = list[np.polynomial.Chebyshev](), np.inf
     for degree in _DEGREES:
         nodes = np.polynomial.chebyshev.chebpts1(degree + 1)
@@ -214,7 +159,7 @@ def _make_dual(activation: Activation) -> _Dual:
         series, reached = tried, last
         if reached < _SMALL:
             break
-    return _Dual(*series)
+    return Dual(*series)
 
 
 def _expectations(activation: Activation, correlation: float) -> tuple[float, float]:

@@ -6,7 +6,8 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ _NUMBER = r"^\s*[+-]?\d+([.,]\d+)?\s*$"
 _CODE = r"^\s*0\d+\s*$"
 _MOSTLY = 0.9
 _START = 1 << 18  # bytes that show the layout
-_BLOCK = 1 << 24
+_BLOCK = 1 << 24  # bytes
+_TAIL = 1 << 20
 
 
 def read_csv(content: pa.Buffer, text_columns: Collection[str], where: str) -> pa.Table:
@@ -43,8 +45,13 @@ def read_csv(content: pa.Buffer, text_columns: Collection[str], where: str) -> p
         content = content.slice(3)
     layout = layout_of(_first_lines(content), where)
     content = _rows_of(content, layout)
-    names = clean_names(layout.names)
-    wanted = set(text_columns)
+    return _typed(content, layout, clean_names(layout.names), set(text_columns), where)
+
+
+def _typed(
+    content: pa.Buffer, layout: Layout, names: list[str], wanted: set[str], where: str
+) -> pa.Table:
+    """The table of a text that begins with its names."""
     as_text = {name: pa.string() for name in names if name in wanted}
     table = _read(content, layout, names, as_text)
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
@@ -76,6 +83,53 @@ def read_csv(content: pa.Buffer, text_columns: Collection[str], where: str) -> p
     passed = f"{where}: the first {lines} passed over, as the names stand below."
     notes = (passed,) if layout.begin else ()
     return with_provenance(table, Provenance(guessed=tuple(guessed), notes=notes))
+
+
+def read_csv_blocks(
+    content: pa.Buffer, text_columns: Collection[str], where: str
+) -> Iterator[pa.Table]:
+    """The same table, some MiB of the text at a time; what a number is, each block tells anew.
+
+    A model knows what its columns hold, so it takes numbers also where one block has them as text.
+
+    Raises:
+        TableError, pyarrow.ArrowException, UnicodeError, csv.Error: as `read_csv`.
+    """
+    if content.size <= _BLOCK:
+        yield read_csv(content, text_columns, where)
+        return
+    if content.slice(0, 3).to_pybytes() == codecs.BOM_UTF8:
+        content = content.slice(3)
+    layout = layout_of(_first_lines(content), where)
+    content = _rows_of(content, layout)
+    names = clean_names(layout.names)
+    header = content.slice(0, _end_of_row(content, 0, 1024, first=True)).to_pybytes()
+    begin = len(header)
+    while begin < content.size:
+        end = _end_of_row(content, begin, _BLOCK)
+        block = pa.py_buffer(b"".join((header, memoryview(content)[begin:end])))
+        yield _typed(block, replace(layout, begin=0), names, set(text_columns), where)
+        begin = end
+
+
+def _end_of_row(content: pa.Buffer, begin: int, size: int, *, first: bool = False) -> int:
+    """Where the last, or the first, row ends that is whole in so many bytes, or in more.
+
+    A line does not end where quotes before it are not in pairs: a cell goes on there.
+    """
+    letters = np.frombuffer(content, np.uint8)
+    while begin + size < len(letters) or first:
+        part = letters[begin : begin + size]
+        tail = part[-_TAIL:]
+        before = np.count_nonzero(part[: len(part) - len(tail)] == ord('"'))
+        paired = (before + np.cumsum(tail == ord('"'))) % 2 == 0
+        ends = np.flatnonzero((tail == ord("\n")) & paired)
+        if len(ends):
+            return begin + len(part) - len(tail) + int(ends[0 if first else -1]) + 1
+        if begin + size >= len(letters):
+            break
+        size *= 2
+    return len(letters)
 
 
 def clean_names(names: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import lzma
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from numbers import Number
@@ -25,11 +25,12 @@ from selfnorm.errors import TableError, UnsupportedError
 from selfnorm.tabular.data import _datasets
 from selfnorm.tabular.data._bytes import STDIN, as_utf8, format_of, not_in_utf8, read_bytes
 from selfnorm.tabular.data._cells import is_text, not_utf8
-from selfnorm.tabular.data._csv import clean_names, read_csv
+from selfnorm.tabular.data._csv import clean_names, read_csv, read_csv_blocks
 from selfnorm.tabular.data._provenance import Provenance, provenance_of, with_provenance
 
 _DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
 _PARQUET = (".parquet", ".pq", ".feather", ".arrow")
+_ROWS = 1 << 16  # of a block
 _PACKED = (".gz", ".bz2", ".xz")
 _UNREADABLE = (
     pa.ArrowException,
@@ -77,13 +78,49 @@ def read_table(source: str | Path | TableFile, *, text_columns: Iterable[str] = 
         TableError: the file is missing, empty, ragged, not in the encoding or of an unknown format;
             it has no rows, or no usable column names.
     """
+    blocks = list(_read(source, tuple(text_columns), blockwise=False))
+    return blocks[0]
+
+
+def read_blocks(
+    source: str | Path | TableFile, *, text_columns: Iterable[str] = ()
+) -> Iterator[pa.Table]:
+    """The same for a model, some of the rows at a time, so that a file may exceed the memory.
+
+    What is packed or comes from standard input is in memory as it is. A block's columns may hold
+    numbers where another's hold text: a model knows what they are.
+
+    Raises:
+        TableError: as `read_table`; rows are counted from the beginning of a block, which is told.
+    """
+    rows = 0
+    try:
+        for block in _read(source, tuple(text_columns), blockwise=True):
+            yield block
+            rows += block.num_rows
+    except TableError as error:
+        raise behind(rows, error) from error
+
+
+def behind(rows: int, error: TableError) -> TableError:
+    """An error that counts rows from behind so many others."""
+    if not rows:
+        return error
+    return TableError(f"In the rows from {rows + 1:,} on, of which that is the first: {error}")
+
+
+def _read(
+    source: str | Path | TableFile, text_columns: tuple[str, ...], *, blockwise: bool
+) -> Iterator[pa.Table]:
     file = source if isinstance(source, TableFile) else TableFile(source)
     path = Path(file.path)
     where = "standard input" if str(path) == STDIN else f"'{path}'"
     try:
         if str(path) != STDIN and not path.exists() and str(path) in _datasets.NAMES:
-            return _datasets.load(str(path))
-        return _with_names(_read_file(path, file.encoding, tuple(text_columns), where), where)
+            yield _datasets.load(str(path))
+            return
+        for block in _read_file(path, file.encoding, text_columns, where, blockwise=blockwise):
+            yield _with_names(block, where)
     except TableError:
         raise
     except UnicodeError as error:
@@ -206,21 +243,43 @@ def _encoded(name: str, values: Any) -> pa.Array:
 
 
 def _read_file(
-    path: Path, encoding: str | None, text_columns: Collection[str], where: str
-) -> pa.Table:
+    path: Path,
+    encoding: str | None,
+    text_columns: Collection[str],
+    where: str,
+    *,
+    blockwise: bool,
+) -> Iterator[pa.Table]:
     if str(path) != STDIN:
         _check_file(path)
     content = read_bytes(path)
     if content.size == 0:
         raise TableError(f"A table needs a row of column names; {where} is an empty file.")
     if (found := format_of(content)) != "text":
-        reader = pa.BufferReader(content)
-        return _of_frame(
-            pq.read_table(reader) if found == "Parquet" else feather.read_table(reader)
-        )
+        yield from _of_binary(pa.BufferReader(content), found, blockwise=blockwise)
+        return
     if path.name.lower().endswith(_PARQUET):
         raise TableError(f"{where} cannot be read: it does not begin as Parquet does.")
-    return read_csv(as_utf8(content, encoding, where), text_columns, where)
+    content = as_utf8(content, encoding, where)
+    if blockwise:
+        yield from read_csv_blocks(content, text_columns, where)
+    else:
+        yield read_csv(content, text_columns, where)
+
+
+def _of_binary(reader: pa.BufferReader, found: str, *, blockwise: bool) -> Iterator[pa.Table]:
+    """The table of a Parquet or Arrow file; there is one block at least."""
+    if found != "Parquet":
+        table = _of_frame(feather.read_table(reader, memory_map=True))
+    elif blockwise and (file := pq.ParquetFile(reader)).metadata.num_rows > _ROWS:
+        for batch in file.iter_batches(_ROWS):
+            yield _of_frame(pa.Table.from_batches([batch]))
+        return
+    else:
+        table = _of_frame(pq.read_table(reader))
+    step = _ROWS if blockwise else max(1, table.num_rows)
+    for at in range(0, max(1, table.num_rows), step):
+        yield table.slice(at, step)
 
 
 def _check_file(path: Path) -> None:

@@ -2,7 +2,6 @@
 # pyright: reportAttributeAccessIssue=false
 """A column of categories, and how it becomes features of mean 0 and variance 1."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -22,6 +21,7 @@ from selfnorm.tabular.encoding._records import (
     reach,
     require,
 )
+from selfnorm.tabular.encoding._strange import Strange
 
 OTHER = "(other)"
 _MOST_LEVELS = 100  # a feature each; the rarer ones share `(other)`
@@ -106,25 +106,34 @@ class CategoryColumn:
 
     def encode(self, column: pa.ChunkedArray, out: np.ndarray) -> None:
         """Write the features of this column into `out`: shape (rows, features), float32."""
-        level = self._levels_of(self._values(column))
-        for at, number in enumerate(range(self._first, len(self.levels))):
-            share = self.shares[number]
-            by_level = np.zeros(len(self.levels) + 1)  # the last, number -1, is for no level
-            by_level[:-1] = -share
-            by_level[number] += 1
-            by_level /= math.sqrt(share * (1 - share) * self.known)
-            out[:, at] = by_level.astype(np.float32)[level]
+        level, by_level = self._levels_of(self._values(column)), self.by_level
+        for at in range(by_level.shape[1]):
+            out[:, at] = by_level[:, at][level]
 
-    def strange(self, column: pa.ChunkedArray) -> str | None:
-        """A sentence on values that have no level, or None if there are none."""
+    @property
+    def by_level(self) -> np.ndarray:
+        """The features of each level, (levels + 1, features), float32; the last is for none."""
+        shares = np.asarray(self.shares)
+        found = np.zeros((len(shares) + 1, len(shares)))
+        found[:-1] = np.eye(len(shares)) - shares
+        found /= np.sqrt(shares * (1 - shares) * self.known)
+        return found[:, self._first :].astype(np.float32)
+
+    def strange(self, column: pa.ChunkedArray) -> Strange:
+        """The values that have no level."""
         values = self._values(column)
         lost = (self._levels_of(values) < 0) & values.is_valid().to_numpy()
-        if not lost.any():
+        example = str(values[int(lost.argmax())]) if lost.any() else None
+        return Strange(len(lost), int(lost.sum()), example)
+
+    def note(self, strange: Strange) -> str | None:
+        """A sentence on them; None if there are none."""
+        if not strange.cells:
             return None
         return (
             f"Column '{self.name}' holds values that training had too seldom or never, such as "
-            f"{str(values[int(lost.argmax())])!r}, in {int(lost.sum()):,} of {len(lost):,} rows; "
-            "there it counts as in an average row."
+            f"{strange.example!r}, in {strange.cells:,} of {strange.rows:,} rows; there it counts "
+            "as in an average row."
         )
 
     def _values(self, column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -22,6 +22,7 @@ from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._presence import PresenceColumn
 from selfnorm.tabular.encoding._records import require
 from selfnorm.tabular.encoding._rows import row_number
+from selfnorm.tabular.encoding._strange import Strange
 from selfnorm.tabular.encoding._understand import (
     CATEGORY,
     Remark,
@@ -183,9 +184,17 @@ class Encoder:
         Raises:
             TableError: a column that is in use is missing.
         """
+        return self.notes_of(self.strange(table))
+
+    def strange(self, table: pa.Table) -> list[Strange]:
+        """The counts behind the notes, of each column in use; those of blocks of rows add up."""
         self.check(table)
-        found = (column.strange(table[column.name]) for column in self.columns)
-        return [note for note in found if note]
+        return [column.strange(table[column.name]) for column in self.columns]
+
+    def notes_of(self, strange: Sequence[Strange]) -> list[str]:
+        """The notes that counts make."""
+        pairs = zip(self.columns, strange, strict=True)
+        return [note for column, found in pairs if (note := column.note(found))]
 
     @property
     def told(self) -> list[str]:

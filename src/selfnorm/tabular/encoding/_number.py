@@ -23,11 +23,13 @@ from selfnorm.tabular.encoding._records import (
     reach,
     require,
 )
+from selfnorm.tabular.encoding._strange import Strange
 
 # By how many times the range of training rows a number is beyond it to be told. Once is too few: in
 # two-fold cross-validation of breast-cancer a column has such a number. A wrong unit is by more.
-_FAR = 3.0
-_BENT = 3.0  # what a number's distance from the middle, in quartiles', is bent toward
+_BEYOND = 3.0
+FAR = 1e100  # whose square is finite, and beyond which nothing changes
+BENT = 3.0  # what a number's distance from the middle, in quartiles', is bent toward
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class NumberColumn:
             require(len(self.quartiles) == 2, "there are two quartiles")
             require(all(map(is_finite, self.quartiles)), "quartiles are finite numbers")
             require(self.quartiles[0] < self.quartiles[1], "quartiles differ")
-            require(self.deviation * LARGEST >= _BENT, "a deviation is too small")
+            require(self.deviation * LARGEST >= BENT, "a deviation is too small")
 
     @property
     def reads_text(self) -> bool:
@@ -152,23 +154,28 @@ class NumberColumn:
         for at, part in enumerate((*self.cycles, *self.pieces), 2 if self.missing else 1):
             out[:, at] = part.encode(values)
 
-    def strange(self, column: pa.ChunkedArray) -> str | None:
-        """A sentence on cells that training had nothing like, or None if there are none."""
+    def strange(self, column: pa.ChunkedArray) -> Strange:
+        """Numbers far outside those of training, and words for missing values."""
         values = numbers(self.name, column, self.holds, self.written)
         low, high = self.ends or (-np.inf, np.inf)
         with np.errstate(over="ignore"):
-            beyond = _FAR * (high - low)
+            beyond = _BEYOND * (high - low)
             far = (values < low - beyond) | (values > high + beyond)
-        worded = count_words(column)
+        example = self._shown(values[far][0]) if far.any() else None
+        return Strange(len(far), int(far.sum()), example, count_words(column))
+
+    def note(self, strange: Strange) -> str | None:
+        """A sentence on them; None if there are none."""
         found: list[str] = []
-        if far.any():
-            shown, least, largest = map(self._shown, (values[far][0], low, high))
+        if strange.cells and self.ends is not None:
+            least, largest = map(self._shown, self.ends)
             found.append(
-                f"values far outside those of training, {least} to {largest}, such as {shown}, in "
-                f"{far.sum():,} of {len(far):,} rows; they count as hardly more than the outermost"
+                f"values far outside those of training, {least} to {largest}, such as "
+                f"{strange.example}, in {strange.cells:,} of {strange.rows:,} rows; they count as "
+                "hardly more than the outermost"
             )
-        if worded:
-            found.append(f"words for missing values in {worded:,} of {len(far):,} rows")
+        if strange.words:
+            found.append(f"words for missing values in {strange.words:,} of {strange.rows:,} rows")
         return f"Column '{self.name}' holds {'; and '.join(found)}." if found else None
 
     def _shown(self, value: float) -> str:
@@ -192,9 +199,8 @@ class NumberColumn:
 
 def _bent(values: np.ndarray, quartiles: tuple[float, float]) -> np.ndarray:
     """Numbers in units of their quartiles' distance, from the middle, bent toward a limit."""
-    far = 1e100  # whose square is finite, and beyond which nothing changes
-    u = np.clip(position(values, *quartiles) - 0.5, -far, far)
-    return u / np.sqrt(1 + np.square(u / _BENT))
+    u = np.clip(position(values, *quartiles) - 0.5, -FAR, FAR)
+    return u / np.sqrt(1 + np.square(u / BENT))
 
 
 def _quartiles(known: np.ndarray) -> tuple[float, float]:

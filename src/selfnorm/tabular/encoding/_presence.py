@@ -17,6 +17,7 @@ from selfnorm.tabular.encoding._records import (
     reach,
     require,
 )
+from selfnorm.tabular.encoding._strange import Strange
 
 
 @dataclass(frozen=True)
@@ -60,5 +61,9 @@ class PresenceColumn:
         absent = np.isnan(numbers(self.name, column, self.holds, self.written))
         out[:, 0] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
 
-    def strange(self, column: pa.ChunkedArray) -> str | None:
-        """None: any value counts as the one that training had."""
+    def strange(self, column: pa.ChunkedArray) -> Strange:
+        """Nothing: any value counts as the one that training had."""
+        return Strange(len(column))
+
+    def note(self, strange: Strange) -> None:
+        """No sentence."""

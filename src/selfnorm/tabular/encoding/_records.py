@@ -60,9 +60,14 @@ def moments(known: np.ndarray, rows: int) -> tuple[float, float]:
     return float(mean) * unit, float(deviation) * unit
 
 
+def unit_of(low: float, high: float) -> float:
+    """A power of two of the size of the larger."""
+    return math.ldexp(1.0, math.frexp(max(abs(low), abs(high)))[1] - 1)
+
+
 def position(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 at `low`, 1 at `high`, linear: without leaving float64's range on the way."""
-    unit = math.ldexp(1.0, math.frexp(max(abs(low), abs(high)))[1] - 1)
+    unit = unit_of(low, high)
     with np.errstate(over="ignore"):
         return (values / unit - low / unit) / (high / unit - low / unit)
 

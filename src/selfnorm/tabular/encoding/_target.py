@@ -4,22 +4,24 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, not_utf8, numbers, text
 from selfnorm.tabular.encoding._records import are_text, are_whole, is_finite, moments, require
 
+# Torch is imported where it learns: to predict takes NumPy alone, and a second and a half less.
+# ruff: noqa: PLC0415
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _MOST_NUMBERED_CLASSES = 20
-_TINY = 1e-30  # a probability whose logarithm float32 can hold
+TINY = 1e-30  # a probability whose logarithm float32 can hold
 _SQUARABLE = 1e150  # squares and their sums stay within float64
 
 
@@ -70,31 +72,37 @@ class ClassTarget:
         """How many outputs the network needs."""
         return len(self.classes)
 
-    def encode(self, values: np.ndarray) -> Tensor:
+    def encode(self, values: np.ndarray) -> "Tensor":
         """The number of each row's class; every value must be one of the classes."""
+        import torch
+
         return torch.from_numpy(np.searchsorted(np.asarray(self.classes), values))
 
-    def loss(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    def loss(
+        self, outputs: "Tensor", targets: "Tensor", weights: "Tensor | None" = None
+    ) -> "Tensor":
         """Mean cross-entropy, in nats, of rows whose weights have a mean of 1."""
+        from torch.nn import functional
+
         if weights is None:
             return functional.cross_entropy(outputs, targets)
         return _mean(functional.cross_entropy(outputs, targets, reduction="none"), weights)
 
-    def score(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> float:
+    def score(self, outputs: "Tensor", targets: "Tensor", weights: "Tensor | None" = None) -> float:
         """Accuracy."""
         return float(_mean((outputs.argmax(-1) == targets).double(), weights))
 
-    def said(self, outputs: Tensor) -> Tensor:
+    def said(self, outputs: "Tensor") -> "Tensor":
         """What several networks can be averaged by: probabilities."""
         return outputs.softmax(-1)
 
-    def heard(self, said: Tensor) -> Tensor:
+    def heard(self, said: "Tensor") -> "Tensor":
         """Outputs that say the same."""
-        return said.clamp(min=_TINY).log()
+        return said.clamp(min=TINY).log()
 
-    def decode(self, outputs: Tensor) -> Prediction:
+    def decode(self, outputs: "np.ndarray | Tensor") -> Prediction:
         """The most probable class of each row, and the probabilities of all."""
-        probabilities = outputs.double().softmax(-1).numpy(force=True)
+        probabilities = softmax(_array(outputs))
         return Prediction(np.asarray(self.classes)[probabilities.argmax(-1)], probabilities)
 
     def baseline(self, rows: int) -> Prediction:
@@ -155,32 +163,38 @@ class NumberTarget:
         ends = float(values.min()), float(values.max())
         return cls(name, mean, 1.0 if constant else deviation, ends)
 
-    def encode(self, values: np.ndarray) -> Tensor:
+    def encode(self, values: np.ndarray) -> "Tensor":
         """Standardized values, shape (rows, 1)."""
+        import torch
+
         scaled = (values - self.mean) / self.deviation
         return torch.from_numpy(scaled.astype(np.float32))[:, None]
 
-    def loss(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    def loss(
+        self, outputs: "Tensor", targets: "Tensor", weights: "Tensor | None" = None
+    ) -> "Tensor":
         """Mean squared error, in units of the target's variance, of weights with a mean of 1."""
+        from torch.nn import functional
+
         if weights is None:
             return functional.mse_loss(outputs, targets)
         return _mean(functional.mse_loss(outputs, targets, reduction="none")[:, 0], weights)
 
-    def score(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> float:
+    def score(self, outputs: "Tensor", targets: "Tensor", weights: "Tensor | None" = None) -> float:
         """Root mean squared error, in the target's own unit."""
         return float(self.loss(outputs, targets, weights)) ** 0.5 * self.deviation
 
-    def said(self, outputs: Tensor) -> Tensor:
+    def said(self, outputs: "Tensor") -> "Tensor":
         """What several networks can be averaged by: the outputs."""
         return outputs
 
-    def heard(self, said: Tensor) -> Tensor:
+    def heard(self, said: "Tensor") -> "Tensor":
         """Outputs that say the same."""
         return said
 
-    def decode(self, outputs: Tensor) -> Prediction:
+    def decode(self, outputs: "np.ndarray | Tensor") -> Prediction:
         """The number of each row, in the target's own unit."""
-        numbers = outputs.double()[:, 0].numpy(force=True)
+        numbers = _array(outputs)[:, 0]
         numbers = numbers * self.deviation + self.mean
         if self.ends is not None:  # infinity is not hidden
             numbers = np.where(np.isfinite(numbers), np.clip(numbers, *self.ends), numbers)
@@ -192,6 +206,13 @@ class NumberTarget:
 
 
 Target = ClassTarget | NumberTarget
+
+
+def softmax(outputs: np.ndarray) -> np.ndarray:
+    """Probabilities of outputs, (..., classes)."""
+    with np.errstate(invalid="ignore"):  # what is infinite becomes nan, and is told
+        powers = np.exp(outputs - outputs.max(-1, keepdims=True))
+        return powers / powers.sum(-1, keepdims=True)
 
 
 def fit_target(
@@ -300,7 +321,13 @@ def squarable(name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _mean(each: Tensor, weights: Tensor | None) -> Tensor:
+def _array(outputs: "np.ndarray | Tensor") -> np.ndarray:
+    """Outputs in float64, in memory that NumPy can read."""
+    found = outputs if isinstance(outputs, np.ndarray) else outputs.numpy(force=True)
+    return found.astype(np.float64)
+
+
+def _mean(each: "Tensor", weights: "Tensor | None") -> "Tensor":
     """The mean of rows, (rows,), whose weights have a mean of 1."""
     return (each if weights is None else each * weights).mean()
 

@@ -1,0 +1,132 @@
+"""The networks of a saved model as arrays: a forward pass in NumPy, float64."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from selfnorm.nn._widths import GROWTH
+from selfnorm.tabular._kernel import kernel, with_ones
+from selfnorm.tabular._model_file import Saved
+from selfnorm.theory._form import SELUForm
+from selfnorm.theory._shaped import shaped_selu
+from selfnorm.theory._standard import STANDARD
+
+BLOCK = 8192
+"""Rows at a time; up to so many are told in float64."""
+_ROWS = 1024  # of a kernel at a time
+
+
+class Layers(NamedTuple):
+    """Networks of one shape, (members, units, inputs) each weight and (members, units) each bias.
+
+    Attributes:
+        linear: Weights and biases, the outputs' last.
+        form: The SELU between them.
+    """
+
+    linear: tuple[tuple[np.ndarray, np.ndarray], ...]
+    form: SELUForm
+
+
+class Wide(NamedTuple):
+    """An infinitely wide network.
+
+    Attributes:
+        reads: Which features it reads, (features,), booleans.
+        learned: The rows that it has learned from, with ones, of norm 1.
+        coefficients: One for each of them and each output.
+        offset: What is added to each output.
+    """
+
+    reads: np.ndarray
+    learned: np.ndarray
+    coefficients: np.ndarray
+    offset: np.ndarray
+
+
+class Networks:
+    """What a saved model's networks say, without torch.
+
+    Shape:
+        Input (rows, features); output (rows, outputs), those of several blended, in float64.
+    """
+
+    def __init__(self, saved: Saved) -> None:
+        self._target, self._blend = saved.target, saved.blend
+        self.finite = layers_of(saved)
+        self.wide = wide_of(saved)
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """The output of every row."""
+        rows = rows.astype(np.float64)
+        told = [_through(one, rows) for one in self.finite]
+        told += [_regressed(one, rows)[None] for one in self.wide]
+        outputs = np.concatenate(told).swapaxes(0, 1)
+        if self._blend is None:
+            return outputs[:, 0]
+        return self._blend.of_arrays(self._target, outputs)
+
+
+def layers_of(saved: Saved) -> list[Layers]:
+    """The networks of finite width, those of one shape together."""
+    single = saved.blend is None
+    return [
+        _layers(saved.state, "" if single else f"networks.{at}.", sizes)
+        for at, sizes in enumerate(saved.architectures)
+    ]
+
+
+def wide_of(saved: Saved) -> list[Wide]:
+    """The networks of infinite width."""
+    views = saved.encoder.views
+    found: list[Wide] = []
+    for at, one in enumerate(saved.wide):
+        rows, coefficients, offset = (
+            saved.state[f"infinite.{at}.{name}"] for name in ("rows", "coefficients", "offset")
+        )
+        found.append(Wide(views[one["view"]], with_ones(rows), coefficients, offset))
+    return found
+
+
+def _layers(state: Mapping[str, np.ndarray], prefix: str, sizes: Mapping[str, Any]) -> Layers:
+    depth = sizes["depth"]
+    names = [*(f"linear{number}" for number in range(1, depth + 1)), "output"]
+
+    def of(name: str, dimensions: int) -> np.ndarray:
+        values = state[f"{prefix}{name}"].astype(np.float64)
+        return values if values.ndim == dimensions else values[None]
+
+    linear = tuple((of(f"{name}.weight", 3), of(f"{name}.bias", 2)) for name in names)
+    shaped = sizes["weights"] == "orthogonal"
+    return Layers(linear, shaped_selu(depth, growth=GROWTH) if shaped else SELUForm())
+
+
+def _through(layers: Layers, rows: np.ndarray) -> np.ndarray:
+    """The outputs of each member, (members, rows, outputs)."""
+    *hidden, (weight, bias) = layers.linear
+    for inner, inner_bias in hidden:
+        rows = _selu(rows @ inner.swapaxes(-1, -2) + inner_bias[:, None], layers.form)
+    return rows @ weight.swapaxes(-1, -2) + bias[:, None]
+
+
+def _selu(x: np.ndarray, form: SELUForm) -> np.ndarray:
+    alpha, scale = STANDARD
+    bent = np.minimum(x, 0)
+    np.expm1(bent, out=bent)
+    bent *= alpha
+    bent += np.maximum(x, 0)
+    bent *= scale * form.factor
+    if form == SELUForm():
+        return bent
+    return form.linear * x + bent + form.shift
+
+
+def _regressed(network: Wide, rows: np.ndarray) -> np.ndarray:
+    parts: Sequence[np.ndarray] = [
+        kernel(with_ones(rows[at : at + _ROWS, network.reads]), network.learned)
+        @ network.coefficients
+        for at in range(0, len(rows), _ROWS)
+    ]
+    outputs = np.concatenate(parts) if parts else np.zeros((0, len(network.offset)))
+    return outputs + network.offset

@@ -1,0 +1,65 @@
+"""How much each network is to count, by what rows say that it did not learn from."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from selfnorm.tabular.encoding._target import Target
+
+_STEPS = 16  # of the greedy selection: weights are multiples of a sixteenth
+_SHARPEST = 5.0  # logarithm to base e
+_DULLEST = -3.0
+
+
+def weigh(target: Target, kinds: Sequence[Tensor], *known: Tensor) -> tuple[float, ...]:
+    """Weights of kinds of networks, by what they say of rows that they did not learn from.
+
+    Greedy selection with replacement (Caruana et al. 2004, ICML): again and again the kind joins
+    that makes the mean of all that have joined best.
+
+    Args:
+        target: What outputs stand for.
+        kinds: The outputs of each kind, (rows, outputs).
+        known: The rows' targets, as encoded; and their weights, if there are some.
+    """
+    said = [target.said(outputs.double()) for outputs in kinds]
+    joined = [0] * len(kinds)
+    total = torch.zeros_like(said[0])
+    for step in range(1, _STEPS + 1):
+        losses = [float(target.loss(target.heard((total + one) / step), *known)) for one in said]
+        best = losses.index(min(losses))
+        joined[best] += 1
+        total = total + said[best]
+    return tuple(count / _STEPS for count in joined)
+
+
+def sharpness_of_all(one: float, two: float, members: int) -> float:
+    """The sharpness that fits the mean of all members, from those of one's and of two's.
+
+    The more members are averaged, the less sure of itself their mean is. Its logarithm goes with
+    the inverse of their number here, as the variance of a mean does.
+    """
+    return two * (two / one) ** (1 - 2 / members)
+
+
+def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
+    """The factor on outputs with which their loss is least; 1 for numbers.
+
+    Args:
+        target: What outputs stand for.
+        outputs: Those of rows, (rows, outputs).
+        known: The rows' targets, as encoded; and their weights, if there are some.
+    """
+    if target.task == "regression":
+        return 1.0
+
+    def loss(power: float) -> float:
+        return float(target.loss(outputs * math.exp(power), *known))
+
+    found = minimize_scalar(
+        loss, bounds=(_DULLEST, _SHARPEST), method="bounded", options={"xatol": 0.02}
+    )
+    return math.exp(found.x)
