@@ -1,12 +1,12 @@
 """From a table to a trained model: read, hold out, encode, train, join, and measure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from selfnorm.errors import ArgumentError
 from selfnorm.tabular._about import about
@@ -16,79 +16,24 @@ from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._model import TabularModel, cross_fitted
+from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
-from selfnorm.tabular._source import Source, name_of, read_source
+from selfnorm.tabular._source import Source, file_of, name_of, read_source
 from selfnorm.tabular._train import train_all
 from selfnorm.tabular._weights import of_mean_1
+from selfnorm.tabular.data._files import files_of
 from selfnorm.tabular.data._split import deal, hold_out
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
-from selfnorm.training import Batches, Folded, Options, Progress, Rows, Shuffled
+from selfnorm.tabular.stream._prepare import prepare_parts
+from selfnorm.tabular.stream._size import available, in_words, needed
+from selfnorm.training import Progress, Rows
 from selfnorm.training._predict import predict
 from selfnorm.training._progress import SILENT
 
-_WATCHED_ROWS = 1024
 _FEWEST_ROWS = 2
-_PIECES = 8  # of a number
-_MOST_NUMBERS = 1 << 24  # of a table in pieces, which then takes 576 MiB at the most
-
-
-class Truth(NamedTuple):
-    """What is known of rows, as it came: the target of each, and how much it counts."""
-
-    values: np.ndarray
-    weights: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A table made ready: the encoding, rows on the device to train with, and rows to test on."""
-
-    source: Source
-    encoder: Encoder
-    target: Target
-    training: Rows
-    validation: Rows | None
-    judged: Truth | None
-    """Of every row to validate with."""
-    test: Source
-    left_out: Tensor | None = None
-    """Of several networks, which do not learn from each row to validate with: (rows, networks),
-    booleans. Unless a user gave others, these are the rows to train with."""
-    infinite: bool = False
-    """Whether infinitely wide networks join."""
-    together: Tensor | None = None
-    """A number for each row to train with, the same for those that stay together: copies of one
-    row. None if each stands by itself."""
-
-    @property
-    def crossed(self) -> bool:
-        """Whether the rows to train with validate, too: each by who left it out."""
-        return self.validation is self.training
-
-    @property
-    def device(self) -> torch.device:
-        """The device that trains."""
-        return self.training.inputs.device
-
-    @property
-    def rows(self) -> int:
-        """How many rows are trained with."""
-        return len(self.training)
-
-    @property
-    def watched(self) -> Tensor:
-        """Inputs of rows from all over the table, on which the layers are watched."""
-        return self.training.inputs[:: -(-len(self.training) // _WATCHED_ROWS)]  # it may be sorted
-
-    def batches(self, options: Options) -> Batches:
-        """The rows to train with, in mini-batches."""
-        size = options.batch_rows(self.rows)
-        if options.members == 1:
-            return Shuffled(self.training, size)
-        return Folded(self.training, self.left_out if self.crossed else None, options.members, size)
 
 
 def fit(
@@ -107,7 +52,9 @@ def fit(
 
     Args:
         source: A CSV or Parquet file, the name of a built-in data set (`digits`, `breast-cancer`,
-            `wine`, `diabetes`), or a table in memory: pandas, polars, Arrow.
+            `wine`, `diabetes`), or a table in memory: pandas, polars, Arrow. Several files of one
+            table are a list of them, a folder, or a pattern such as `parts/*.parquet`. What takes
+            more than `Settings.memory` is read in parts, epoch after epoch.
         settings: What to learn and how; the defaults if None.
         progress: Who is told of the training.
         prepared: Called with what was understood of the table, before the training begins.
@@ -127,17 +74,37 @@ def fit(
         True
     """
     settings = settings or Settings()
-    read = read_source(
-        source,
-        settings.target,
-        task=settings.task,
-        categories=settings.categories,
-        sample_weight=settings.sample_weight,
-    )
-    ready = prepare(read, settings)
+    ready = _from_parts(source, settings)
+    if ready is None:
+        read = read_source(
+            source,
+            settings.target,
+            task=settings.task,
+            categories=settings.categories,
+            sample_weight=settings.sample_weight,
+            on_error=settings.on_error,
+        )
+        ready = prepare(read, settings)
     if prepared is not None:
         prepared(ready)
     return replace(fit_prepared(ready, settings, progress), name=name_of(source))
+
+
+def _from_parts(source: Any, settings: Settings) -> Prepared | None:
+    """A table in files that is larger than the memory it may take; None of any other."""
+    file = file_of(source)
+    if file is None:
+        return None
+    files = files_of(file.path) or (Path(str(file.path)),)
+    memory = available() if settings.memory is None else settings.memory
+    size = needed(files)
+    if size <= memory:
+        return None
+    told = (
+        f"A fit in memory would take about {in_words(size)}, and {in_words(memory)} are allowed: "
+        "the table is read in parts."
+    )
+    return prepare_parts(files, file.encoding, settings, memory, told)
 
 
 def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:
@@ -180,7 +147,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         kept,
         categories=categories,
         ignore=settings.ignore,
-        pieces=_PIECES if source.table.num_columns * len(kept) <= _MOST_NUMBERS else 0,
+        pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
     )
     weights = None if source.weights is None else source.weights[learned]
     target = fit_target(source.name, values, task, weights)

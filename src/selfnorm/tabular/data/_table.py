@@ -26,12 +26,10 @@ from selfnorm.tabular.data import _datasets
 from selfnorm.tabular.data._bytes import STDIN, as_utf8, format_of, not_in_utf8, read_bytes
 from selfnorm.tabular.data._cells import is_text, not_utf8
 from selfnorm.tabular.data._csv import clean_names, read_csv
+from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
 from selfnorm.tabular.data._provenance import Provenance, provenance_of, with_provenance
 
-_DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
-_PARQUET = (".parquet", ".pq", ".feather", ".arrow")
-_PACKED = (".gz", ".bz2", ".xz")
-_UNREADABLE = (
+UNREADABLE = (
     pa.ArrowException,
     *(ValueError, EOFError, OSError, zlib.error, lzma.LZMAError, csv.Error),
 )
@@ -42,7 +40,8 @@ class TableFile:
     """A file that holds a table, in an encoding that has to be said.
 
     Attributes:
-        path: The file; `-` for standard input.
+        path: The file; `-` for standard input. A folder, a pattern such as `parts/*.csv` or several
+            paths are the parts of one table.
         encoding: That of a text, as Python calls it: `cp1252`, `latin-1`, `utf-16`, ...; None for
             UTF-8, and for UTF-16 that begins with its mark.
 
@@ -51,7 +50,7 @@ class TableFile:
         'patients.csv'
     """
 
-    path: str | Path
+    path: str | Path | Sequence[str | Path]
     encoding: str | None = None
 
 
@@ -78,7 +77,7 @@ def read_table(source: str | Path | TableFile, *, text_columns: Iterable[str] = 
             it has no rows, or no usable column names.
     """
     file = source if isinstance(source, TableFile) else TableFile(source)
-    path = Path(file.path)
+    path = Path(str(file.path))
     where = "standard input" if str(path) == STDIN else f"'{path}'"
     try:
         if str(path) != STDIN and not path.exists() and str(path) in _datasets.NAMES:
@@ -88,8 +87,8 @@ def read_table(source: str | Path | TableFile, *, text_columns: Iterable[str] = 
         raise
     except UnicodeError as error:
         raise not_in_utf8(where) from error
-    except _UNREADABLE as error:
-        raise TableError(f"{where} cannot be read: {_reason(error)}") from error
+    except UNREADABLE as error:
+        raise TableError(f"{where} cannot be read: {reason(error)}") from error
 
 
 def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
@@ -118,7 +117,7 @@ def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
             columns = [_arrow(*named) for named in zip(names, array.T, strict=True)]
             return _with_names(pa.table(columns, names=list(names)), "the array")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise TableError(f"Each column holds values of one kind: {_reason(error)}") from error
+        raise TableError(f"Each column holds values of one kind: {reason(error)}") from error
     came = f"an array of shape {array.shape}" if array.ndim else f"{type(data).__name__}"
     raise UnsupportedError(
         "A table is a DataFrame, an Arrow table or an array of shape (rows, columns); "
@@ -218,7 +217,7 @@ def _read_file(
         return _of_frame(
             pq.read_table(reader) if found == "Parquet" else feather.read_table(reader)
         )
-    if path.name.lower().endswith(_PARQUET):
+    if path.name.lower().endswith(PARQUET):
         raise TableError(f"{where} cannot be read: it does not begin as Parquet does.")
     return read_csv(as_utf8(content, encoding, where), text_columns, where)
 
@@ -228,9 +227,9 @@ def _check_file(path: Path) -> None:
     if not path.is_file():
         raise TableError(_not_a_file(path))
     name = path.name.lower()
-    for packed in _PACKED:
+    for packed in PACKED:
         name = name.removesuffix(packed)
-    if not name.endswith((*_DELIMITED, *_PARQUET)) and Path(name).suffix != "":
+    if not is_table(path) and Path(name).suffix != "":
         raise TableError(
             f"A table is a CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file; '{path}' ends in "
             f"'{path.suffix}'. Convert it, or rename it if it is one of these."
@@ -267,7 +266,7 @@ def _with_names(table: pa.Table, where: str) -> pa.Table:
     known = provenance_of(table)
     left_out = {name: f"{count} columns have this name" for name, count in twice.items()}
     return with_provenance(
-        pa.table([_tidy(column) for column in columns], names=names),
+        pa.table([tidy(column) for column in columns], names=names),
         replace(known, left_out={**known.left_out, **left_out}),
     )
 
@@ -281,7 +280,7 @@ def _check_bytes(name: str, column: pa.ChunkedArray) -> None:
             raise not_utf8(name) from error
 
 
-def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column with null for nan and blank text, without outer spaces, and no views of text.
 
     polars hands text over as views, which many of Arrow's functions do not take.
@@ -291,9 +290,9 @@ def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
         tidied = [_tidy_levels(chunk) for chunk in column.chunks]
         return pc.dictionary_encode(pa.chunked_array(tidied))
     if pa.types.is_string_view(kind):
-        return _tidy(pc.cast(column, pa.large_string()))
+        return tidy(pc.cast(column, pa.large_string()))
     if pa.types.is_float16(kind):
-        return _tidy(pc.cast(column, pa.float32()))
+        return tidy(pc.cast(column, pa.float32()))
     if pa.types.is_floating(kind):
         return pc.if_else(pc.is_nan(column), None, column)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -304,7 +303,7 @@ def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _tidy_levels(chunk: pa.DictionaryArray) -> pa.Array:
     """A dictionary's values, tidied before they are looked up, which views of text cannot be."""
-    levels = _tidy(pa.chunked_array([chunk.dictionary])).combine_chunks()
+    levels = tidy(pa.chunked_array([chunk.dictionary])).combine_chunks()
     return levels.take(chunk.indices)
 
 
@@ -315,7 +314,7 @@ def _not_a_file(path: Path) -> str:
     return f"There is no file '{path}'. Check the path, or name a built-in data set. {built_in}"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Arrow's message in one line, with the mend where it is known."""
     told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     message = (told.splitlines() or [type(error).__name__])[0].rstrip(".")
