@@ -26,7 +26,7 @@ OnError = Literal["stop", "skip"]
 _HELD_OUT = Number(0, 1, open_high=True)
 _DROPOUT = Number(0, 1, open_high=True)
 _SEEDS = 2**32
-_LEAST_MEMORY = 2**24
+_LEAST_MEMORY = 10**7
 _TEST = 0.15
 _FEW_ROWS = 2000  # below which none is held out from several networks
 _MANY_ROWS = 1000  # from which on a table bears a wider and a deeper network

@@ -31,6 +31,10 @@ _SAMPLE_SHARE = 12  # of the memory: the rows to judge by, those to measure with
 _BLOCK_SHARE = 128
 _MOST_ROWS, _FEWEST_ROWS = 8192, 256  # of a block
 _CELL = 8  # bytes
+_READERS_SHARE, _MOST_READERS = 3, 8
+# Bytes of a column while a row group of Parquet is read: its dictionary, and pages unpacked.
+# Measured on 50 columns of a million float32 each.
+_COLUMN = 2.5e6
 
 
 def prepare_parts(
@@ -59,10 +63,12 @@ def prepare_parts(
         test = min(test, _KEPT_ROWS / max(1, sum(part.rows for part in parts)))
     block = memory / _BLOCK_SHARE / _CELL / len(names)
     rows = int(min(_MOST_ROWS, max(_FEWEST_ROWS, block)))
-    reading = Reading(parts, target, settings.sample_weight, settings.seed, rows)
+    readers = min(_MOST_READERS, max(1, int(memory / _READERS_SHARE / _COLUMN / len(names))))
+    reading = Reading(parts, target, settings.sample_weight, settings.seed, rows, readers)
     size = int(memory / _SAMPLE_SHARE)
     going = Pass(reading, test, settings.categories, settings.ignore, _KEPT_ROWS, size)
     found, read = going.run(settings.on_error)
+    pa.default_memory_pool().release_unused()
     reading = replace(reading, parts=read)
     return _prepared(found, reading, settings, device, memory, test, told)
 
@@ -104,6 +110,7 @@ def _prepared(
         encoder=encoder,
         target=target,
         reader=reader,
+        total=rows + found.held_out,
         rows=rows,
         held_out=found.held_out,
         dropped=found.dropped,
@@ -166,13 +173,16 @@ def _target_of(parts: Sequence[Part], settings: Settings) -> str:
 
 
 def _judges(keys: np.ndarray, stream: Stream, settings: Settings) -> np.ndarray:
-    """Which rows of the sample judge networks: those with the least hashes."""
+    """Which rows of the sample judge networks: those with the least hashes.
+
+    A single network does not learn from them, so that they are half of the sample at the most.
+    """
     if not settings.validation:
         return np.empty(0, np.int64)
     row = 4 * (len(stream.encoder.features) + settings.members * stream.target.outputs)
     most = min(len(keys), max(1, int(stream.memory / _SAMPLE_SHARE / row)))
     if settings.members == 1:
-        most = min(most, max(1, round(settings.validation * stream.rows)))
+        most = min(most, max(1, round(settings.validation * stream.rows)), len(keys) // 2)
     return np.sort(np.argsort(keys, kind="stable")[:most])
 
 

@@ -16,8 +16,6 @@ from selfnorm.tabular.data._cells import numbers
 from selfnorm.tabular.data._split import uniform
 from selfnorm.tabular.stream._parts import Block, Part
 
-_READERS = 8  # row groups that are read side by side, so that what is sorted gets mixed
-
 
 class Known(NamedTuple):
     """Rows whose target is known and that count for something.
@@ -67,6 +65,7 @@ class Reading:
         weight: The column of weights; None if there is none.
         seed: Another seed holds out other rows.
         rows: Most rows of a block.
+        readers: How many row groups are read side by side, so that what is sorted gets mixed.
     """
 
     parts: tuple[Part, ...]
@@ -74,6 +73,7 @@ class Reading:
     weight: str | None
     seed: int
     rows: int
+    readers: int
 
     def of_part(self, part: Part, columns: Collection[str]) -> Iterator[Known]:
         """The rows of a part, in their order."""
@@ -89,7 +89,7 @@ class Reading:
         waiting = iter([groups[at] for at in drawn.permutation(len(groups))])
         reading: list[Iterator[Block]] = []
         while True:
-            while len(reading) < _READERS and (one := next(waiting, None)) is not None:
+            while len(reading) < self.readers and (one := next(waiting, None)) is not None:
                 reading.append(one[0].blocks(one[1], self.rows, wanted))
             if not reading:
                 return

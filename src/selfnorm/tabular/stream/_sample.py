@@ -22,7 +22,7 @@ class Sample:
     """
 
     def __init__(self, rows: int, size: int) -> None:
-        self._most, self._size = rows, size
+        self._most, self._size, self._bytes = rows, size, 0
         self.bound = np.inf
         self.keys: list[np.ndarray] = []
         self.numbers: list[np.ndarray] = []
@@ -36,8 +36,8 @@ class Sample:
         self.keys.append(keys[few])
         self.numbers.append(numbers[few])
         self.tables.append(table.take(few))
-        held = sum(map(len, self.keys))
-        if held > 2 * self._most or sum(one.nbytes for one in self.tables) > self._size:
+        self._bytes += self.tables[-1].nbytes
+        if sum(map(len, self.keys)) > 2 * self._most or self._bytes > self._size:
             self._cut()
 
     def merge(self, other: "Sample") -> None:
@@ -71,3 +71,4 @@ class Sample:
         order = order[:kept]
         self.keys, self.numbers = [keys[order]], [numbers[order]]
         self.tables = [table.take(order)]
+        self._bytes = self.tables[0].nbytes

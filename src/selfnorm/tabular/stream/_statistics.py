@@ -2,7 +2,8 @@
 # pyright: reportAttributeAccessIssue=false
 """One pass over a table in parts: what is to be known of its columns before a training."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,11 +52,11 @@ class Statistics:
         out, learned = known.take(held), known.take(~held)
         self.held_out += len(out.numbers)
         for name, column in self.columns.items():
-            _check_finite(name, learned)
-            column.add(learned.table[name])
+            with _finite(name, learned):
+                column.add(learned.table[name])
         if len(learned.numbers):
-            _check_finite(reading.target, learned)
-            self.target.add(learned.target, learned.weights)
+            with _finite(reading.target, learned):
+                self.target.add(learned.target, learned.weights)
         if learned.weights is not None and len(learned.weights):
             low, high, total = self.weights
             self.weights = (
@@ -141,22 +142,25 @@ class Pass:
         return name in self.categories or pa.types.is_dictionary(kind)
 
 
-def _check_finite(name: str, known: Known) -> None:
-    """Raise if a number is infinite, with its place in the part.
+@contextmanager
+def _finite(name: str, known: Known) -> Generator[None]:
+    """Inside, a number that is infinite is told with its place in the part.
 
     Raises:
         TableError: then.
     """
-    column = known.table[name] if name in known.table.column_names else known.target
-    if not pa.types.is_floating(column.type):
-        return
-    wrong = np.flatnonzero(pc.is_inf(column).fill_null(False).to_numpy())
-    if len(wrong):
+    try:
+        yield
+    except TableError as error:
+        column = known.target if name not in known.table.column_names else known.table[name]
+        if not pa.types.is_floating(column.type):
+            raise
+        wrong = np.flatnonzero(pc.is_inf(column).fill_null(False).to_numpy())
         raise TableError(
             f"Numbers must be finite; column '{name}' is infinite in row "
             f"{int(known.numbers[wrong[0]] % MOST_ROWS) + 1:,} of '{known.path}'. Leave the cell "
             "empty if it is unknown."
-        )
+        ) from error
 
 
 def _kind(kind: pa.DataType) -> pa.DataType:

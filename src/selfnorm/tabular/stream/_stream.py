@@ -29,6 +29,7 @@ class Stream:
         encoder: Who encodes them.
         target: What outputs stand for.
         reader: How the target's cells are read.
+        total: How many rows have a target and a weight.
         rows: How many there are to train with.
         held_out: How many are held out to measure.
         dropped: How many are left out as their target is missing.
@@ -47,6 +48,7 @@ class Stream:
     encoder: Encoder
     target: Target
     reader: TargetReader
+    total: int
     rows: int
     held_out: int
     dropped: int
