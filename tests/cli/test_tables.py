@@ -390,6 +390,37 @@ def test_a_damaged_model_is_one_line_and_exit_code_2(model: Path) -> None:
     assert "is damaged" in refused("predict", str(model), "t.csv")
 
 
+def test_parts_are_one_table_and_a_large_one_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("parts").mkdir()
+    for at in range(3):
+        pacsv.write_csv(small_table().slice(40 * at, 40), f"parts/{at}.csv")
+    monkeypatch.setattr("selfnorm.tabular._fit.needed", lambda _: 10**12)
+    asked = [
+        "-t",
+        "label",
+        "--ignore",
+        "amount",
+        "--memory",
+        "20 MB",
+        *QUICK,
+        "--n-estimators",
+        "2",
+    ]
+    streamed = Result("fit", "parts/*.csv", *asked)
+    assert streamed.code == 0
+    assert "parts/*.csv: 120 rows" in streamed.output
+    told = " ".join(streamed.errors.split())
+    assert "would take about 1000 GB, and 20 MB are allowed: the table is read in parts" in told
+    assert Result("evaluate", "parts-model", "parts").output.startswith("On 120 rows")
+    monkeypatch.setattr("selfnorm.tabular._fit.needed", lambda _: 0)
+    several = Result("fit", "parts/0.csv", "parts/1.csv", *asked, "--force")
+    assert "parts/0.csv and 1 more: 80 rows" in several.output
+    assert "Try --memory 2GB" in refused("fit", "parts", "-t", "label", "--memory", "much")
+    assert "'nothing*' matches none" in refused("fit", "nothing*", "-t", "label")
+    Path("parts/1.csv").write_bytes(b"")
+    assert "Options: --on-error." in refused("fit", "parts", *asked, "-o", "other")
+
+
 @pytest.mark.parametrize("seconds", [0.2, 0.7])
 def test_ctrl_c_at_the_start_is_one_line(own_folder: Path, seconds: float) -> None:
     program = "from selfnorm.cli import main; print(flush=True); main()"  # Python itself is slow

@@ -14,7 +14,7 @@ from selfnorm.tabular import (
     SelfNormClassifier,
     SelfNormRegressor,
     Settings,
-    _fit,
+    _train,
     fit,
     load_model,
 )
@@ -250,8 +250,8 @@ def test_ctrl_c_leaves_out_the_shapes_that_have_not_begun(monkeypatch: pytest.Mo
             raise KeyboardInterrupt
         return train(network, *rest, **more)
 
-    train = _fit.train
-    monkeypatch.setattr(_fit, "train", stopped)
+    train = _train.train
+    monkeypatch.setattr(_train, "train", stopped)
     free = {"depth": None, "width": None, "weights": None, "learning_rate": None, "dropout": None}
     how = settings(preset="best", n_estimators=2, epochs=2, infinite=False, **free)
     result = fitted(small_source("regression"), how)

@@ -12,9 +12,10 @@ import torch
 from selfnorm.errors import ArgumentError, SelfNormError, TableError
 from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.tabular._device import torch_device
-from selfnorm.tabular._fit import _drawing_from, prepare
+from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._source import Source
+from selfnorm.tabular._train import _drawing_from
 from selfnorm.tabular.encoding._target import NumberTarget
 from selfnorm.training import Shuffled
 from selfnorm.training import fit as train
@@ -97,7 +98,7 @@ def test_the_layers_are_watched_on_rows_from_all_over_the_table(
         seen.append(inputs)
         return observe(network, inputs, **more)
 
-    monkeypatch.setattr("selfnorm.tabular._fit.observe", watch)
+    monkeypatch.setattr("selfnorm.tabular._train.observe", watch)
     fitted(source)
     assert seen[0].var(0).tolist() == pytest.approx([1] * 18, rel=0.05)
     assert len(seen[0]) <= 1024
@@ -169,7 +170,7 @@ def test_the_first_predictions_of_a_number_are_its_mean(monkeypatch: pytest.Monk
         outputs.append(network(batches.rows.inputs))
         return train(network, batches, *rest, **more)
 
-    monkeypatch.setattr("selfnorm.tabular._fit.train", watch)
+    monkeypatch.setattr("selfnorm.tabular._train.train", watch)
     fitted(small_source("regression"))
     assert not outputs[0].any()
 
@@ -183,7 +184,7 @@ def test_hidden_layers_and_those_of_classes_start_lecun_normal(
         start.update({name: p.detach().clone() for name, p in network.named_parameters()})
         return train(network, *rest, **more)
 
-    monkeypatch.setattr("selfnorm.tabular._fit.train", watch)
+    monkeypatch.setattr("selfnorm.tabular._train.train", watch)
     for task in ("regression", "classification"):
         fitted(small_source(task), settings(width=256, epochs=1))
         output = start["output.weight"]

@@ -9,16 +9,19 @@ import typer
 from selfnorm._parameters import text_of
 from selfnorm.cli._console import fail, output, tell
 from selfnorm.cli._interrupt import interruptible, undisturbed
-from selfnorm.cli._table import Encoding, source, stem
+from selfnorm.cli._table import Encoding, bytes_of, named, source, stem
 from selfnorm.nn._widths import Shape, Weights
 from selfnorm.recording._observation import EVERY
-from selfnorm.tabular._settings import Preset, Settings, Task
+from selfnorm.tabular._settings import OnError, Preset, Settings, Task
 
 if TYPE_CHECKING:
     from selfnorm.tabular import Result
     from selfnorm.tabular._fit import Prepared
 
-_HELP_TABLE = "CSV or Parquet file, - for stdin; or digits, breast-cancer, wine, diabetes."
+_HELP_TABLE = (
+    "CSV or Parquet file, several, a folder, a 'pattern*', - for stdin; or digits, breast-cancer, "
+    "wine, diabetes."
+)
 
 
 def _option(name: str, *flags: str, **more: Any) -> Any:
@@ -27,7 +30,7 @@ def _option(name: str, *flags: str, **more: Any) -> Any:
 
 
 def fit(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help=_HELP_TABLE)],
+    table: Annotated[list[str], typer.Argument(metavar="TABLE", help=_HELP_TABLE)],
     target: Annotated[
         str | None, _option("target", "--target", "-t", show_default=False)
     ] = Settings.target,
@@ -67,6 +70,8 @@ def fit(
     sample_weight: Annotated[
         str | None, _option("sample_weight", metavar="COLUMN", show_default=False)
     ] = Settings.sample_weight,
+    memory: Annotated[str | None, _option("memory", metavar="SIZE", show_default=False)] = None,
+    on_error: Annotated[OnError, _option("on_error")] = Settings.on_error,
     seed: Annotated[int, _option("seed")] = Settings.seed,
     device: Annotated[str, _option("device")] = Settings.device,
     encoding: Encoding = None,
@@ -110,6 +115,8 @@ def fit(
         categories=tuple(category or ()),
         ignore=tuple(ignore or ()),
         sample_weight=sample_weight,
+        memory=None if memory is None else bytes_of(memory),
+        on_error=on_error,
         seed=seed,
         device=device,
         monitor=EVERY if monitor else 0,
@@ -124,7 +131,7 @@ def fit(
     _report(result, folder, files)
 
 
-def _trained(table: str, encoding: str | None, settings: Settings) -> "Result":
+def _trained(table: list[str], encoding: str | None, settings: Settings) -> "Result":
     """Train with a bar; what was understood of the table comes first."""
     from selfnorm import tabular
     from selfnorm.cli import _show
@@ -134,12 +141,12 @@ def _trained(table: str, encoding: str | None, settings: Settings) -> "Result":
         bar = Bar()
 
         def begin(ready: "Prepared") -> None:
-            output.print(_show.understood(table, ready))
+            output.print(_show.understood(named(table), ready))
             output.print()
             for doubt in _show.doubts(ready):
                 tell(doubt)
             bar.score_name = ready.target.score_name
-            bar.show(settings.sized(len(ready.training)))
+            bar.show(settings.sized(ready.rows))
             stack.enter_context(bar)
             stack.enter_context(interruptible())
 

@@ -42,7 +42,8 @@ def understood(where: str, ready: Prepared) -> Table:
     ]
     columns = ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
     table, source = _plain(), ready.source
-    rows = len(source.values)
+    stream = ready.streamed
+    rows = len(source.values) if stream is None else stream.total
     dropped = f"; {source.dropped:,} without a target left out" if source.dropped else ""
     dropped += f"; {source.weightless:,} of weight 0 left out" if source.weightless else ""
     table.add_row("Table", f"{where}: {rows:,} rows{dropped}")
@@ -52,25 +53,31 @@ def understood(where: str, ready: Prepared) -> Table:
     for column in encoder.columns:
         if isinstance(column, NumberColumn) and column.holds == "dates" and column.written:
             table.add_row("", f"{column.name}: dates as {example(column.written)}")
-    table.add_row("Target", _target(source, ready.target))
+    table.add_row("Target", _target(source, ready.target, rows))
     if (weights := source.weights) is not None:
         ends = f"{digits(weights.min(), 4)} to {digits(weights.max(), 4)}"
         table.add_row("Weights", f"{ends}, mean {digits(weights.mean(), 4)}")
-    trained, measured = len(ready.training.inputs), len(ready.test.values)
-    chosen = f"{len(ready.validation.inputs) if ready.validation else 0:,} to choose the best epoch"
-    if ready.crossed and ready.left_out is not None:  # these rows choose the best epoch, too
+    measured = len(ready.test.values)
+    judging = len(ready.validation) if ready.validation else 0
+    chosen = f"{judging:,} to choose the best epoch"
+    crossed = ready.crossed or stream is not None
+    if crossed and ready.left_out is not None:  # these rows choose the best epoch, too
         members = ready.left_out.shape[1]
         by = " or ".join(map(str, sorted(set(ready.left_out.sum(1).tolist()))))
-        chosen = f"each left out by {by} of {members} networks"
+        some = "each" if ready.crossed else f"{judging:,}"
+        chosen = f"{some} left out by {by} of {members} networks"
     apart = f", {measured:,} held out to measure" if measured else ""
-    table.add_row("Rows", f"{trained:,} to train, {chosen}{apart}")
+    if stream is not None and stream.held_out > measured:
+        apart = f", {stream.held_out:,} held out, {measured:,} of them to measure"
+    table.add_row("Rows", f"{ready.rows:,} to train, {chosen}{apart}")
     return table
 
 
 def doubts(ready: Prepared) -> list[str]:
     """What may have been meant otherwise, and what makes the figures too good."""
     source = ready.source
-    found = [*source.notes, *(remark.text for remark in ready.encoder.remarks)]
+    streamed = () if ready.streamed is None else (ready.streamed.told,)
+    found = [*streamed, *source.notes, *(remark.text for remark in ready.encoder.remarks)]
     found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
     equal = equal_rows(ready.training)
     if equal > _DUPLICATED:
@@ -161,15 +168,20 @@ def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group
     return Group(table, Text(note, style="dim"))
 
 
-def _target(source: Source, target: Target) -> str:
+def _target(source: Source, target: Target, rows: int) -> str:
+    """What the target is; of more rows than are in memory, by what all of them told."""
+    some = rows > len(source.values)
     if isinstance(target, ClassTarget):
         _, counts = np.unique(source.values, return_counts=True)
+        if some:
+            counts = np.round(np.array(target.shares) * rows).astype(int)
         named = ", ".join(map(str, target.classes[:5])) + (", ..." if target.outputs > 5 else "")
         return (
-            f"{target.name}: {target.outputs} classes ({named}), {counts.min():,} to "
-            f"{counts.max():,} rows each"
+            f"{target.name}: {target.outputs} classes ({named}), {'about ' if some else ''}"
+            f"{counts.min():,} to {counts.max():,} rows each"
         )
-    low, high = source.values.min(), source.values.max()
+    ends = (source.values.min(), source.values.max()) if target.ends is None else target.ends
+    low, high = ends if some else (source.values.min(), source.values.max())
     return (
         f"{target.name}: a number, from {digits(low, 4)} to {digits(high, 4)}, "
         f"mean {digits(target.mean, 4)}"

@@ -1,14 +1,18 @@
 """The table that commands read, and in which encoding."""
 
+import glob
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selfnorm.errors import ArgumentError
+
 if TYPE_CHECKING:
     from selfnorm.tabular import TableFile
 
-HELP_TABLE = "CSV or Parquet file; - for standard input."
+HELP_TABLE = "CSV or Parquet file, a folder or pattern of such; - for standard input."
 Encoding = Annotated[
     str | None,
     typer.Option(
@@ -17,13 +21,43 @@ Encoding = Annotated[
 ]
 
 
-def source(table: str, encoding: str | None) -> "str | TableFile":
-    """What to read."""
+def source(table: str | list[str], encoding: str | None) -> "str | TableFile":
+    """What to read: one name, which may stand for several files, or several."""
     from selfnorm.tabular import TableFile
 
+    if isinstance(table, list):
+        if len(table) > 1:
+            return TableFile(table, encoding)
+        table = table[0]
     return table if encoding is None else TableFile(table, encoding)
 
 
-def stem(table: str) -> str:
-    """What a table's file is called, without its endings."""
-    return Path(table).name.split(".")[0] if table != "-" else "table"
+def named(tables: list[str]) -> str:
+    """What to call one table or its parts."""
+    return tables[0] if len(tables) == 1 else f"{tables[0]} and {len(tables) - 1} more"
+
+
+def stem(tables: list[str]) -> str:
+    """What a table's file is called, without its endings; of several files the folder's name."""
+    path = Path(tables[0])
+    if tables == ["-"]:
+        return "table"
+    if len(tables) > 1 or (not path.exists() and glob.has_magic(str(path))):
+        plain = [part for part in path.parent.parts if not glob.has_magic(part)]
+        return plain[-1] if plain and plain[-1] not in ("..", "/") else "table"
+    return path.resolve().name.split(".")[0] if path.is_dir() else path.name.split(".")[0]
+
+
+def bytes_of(size: str) -> float:
+    """A size as people write it, such as 2GB, 500 MB or 1.5GiB.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([kmgt]?)(i?)b?\s*", size, re.IGNORECASE)
+    if found is None:
+        raise ArgumentError(
+            f"--memory is a number of bytes with its unit; {size!r} came. Try --memory 2GB."
+        )
+    number, unit, binary = found.groups()
+    return float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " ")

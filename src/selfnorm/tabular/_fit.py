@@ -1,85 +1,39 @@
-"""From a table to a trained model: read, hold out, encode, build, train, and watch the layers."""
+"""From a table to a trained model: read, hold out, encode, train, join, and measure."""
 
-import math
-import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from selfnorm.errors import ArgumentError, SelfNormError
-from selfnorm.nn import MLP, SELUAlphaDropout
-from selfnorm.recording import Observation
+from selfnorm.errors import ArgumentError
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
-from selfnorm.tabular._ensemble import Ensemble, Judged
 from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._memory import enough_memory
-from selfnorm.tabular._model import TabularModel, build_network, cross_fitted
+from selfnorm.tabular._model import TabularModel, cross_fitted
+from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
-from selfnorm.tabular._source import Source, name_of, read_source
+from selfnorm.tabular._source import Source, file_of, name_of, read_source
+from selfnorm.tabular._train import train_all
 from selfnorm.tabular._weights import of_mean_1
+from selfnorm.tabular.data._files import files_of
 from selfnorm.tabular.data._split import deal, hold_out
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
-from selfnorm.training import Folded, History, Options, Progress, Rows, Shuffled
-from selfnorm.training import fit as train
+from selfnorm.tabular.stream._prepare import prepare_parts
+from selfnorm.tabular.stream._size import available, in_words, needed
+from selfnorm.training import Progress, Rows
 from selfnorm.training._predict import predict
 from selfnorm.training._progress import SILENT
-from selfnorm.watch import monitor, observe
 
-_WATCHED_ROWS = 1024
 _FEWEST_ROWS = 2
-_PIECES = 8  # of a number
-_SHORTEST = 1e-9  # seconds that a limit can be
-_MOST_NUMBERS = 1 << 24  # of a table in pieces, which then takes 576 MiB at the most
-
-
-class Truth(NamedTuple):
-    """What is known of rows, as it came: the target of each, and how much it counts."""
-
-    values: np.ndarray
-    weights: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A table made ready: the encoding, rows on the device to train with, and rows to test on."""
-
-    source: Source
-    encoder: Encoder
-    target: Target
-    training: Rows
-    validation: Rows | None
-    judged: Truth | None
-    """Of every row to validate with."""
-    test: Source
-    left_out: Tensor | None = None
-    """Of several networks, which do not learn from each row to validate with: (rows, networks),
-    booleans. Unless a user gave others, these are the rows to train with."""
-    infinite: bool = False
-    """Whether infinitely wide networks join."""
-    together: Tensor | None = None
-    """A number for each row to train with, the same for those that stay together: copies of one
-    row. None if each stands by itself."""
-
-    @property
-    def crossed(self) -> bool:
-        """Whether the rows to train with validate, too: each by who left it out."""
-        return self.validation is self.training
-
-    @property
-    def device(self) -> torch.device:
-        """The device that trains."""
-        return self.training.inputs.device
 
 
 def fit(
@@ -98,7 +52,9 @@ def fit(
 
     Args:
         source: A CSV or Parquet file, the name of a built-in data set (`digits`, `breast-cancer`,
-            `wine`, `diabetes`), or a table in memory: pandas, polars, Arrow.
+            `wine`, `diabetes`), or a table in memory: pandas, polars, Arrow. Several files of one
+            table are a list of them, a folder, or a pattern such as `parts/*.parquet`. What takes
+            more than `Settings.memory` is read in parts, epoch after epoch.
         settings: What to learn and how; the defaults if None.
         progress: Who is told of the training.
         prepared: Called with what was understood of the table, before the training begins.
@@ -118,17 +74,37 @@ def fit(
         True
     """
     settings = settings or Settings()
-    read = read_source(
-        source,
-        settings.target,
-        task=settings.task,
-        categories=settings.categories,
-        sample_weight=settings.sample_weight,
-    )
-    ready = prepare(read, settings)
+    ready = _from_parts(source, settings)
+    if ready is None:
+        read = read_source(
+            source,
+            settings.target,
+            task=settings.task,
+            categories=settings.categories,
+            sample_weight=settings.sample_weight,
+            on_error=settings.on_error,
+        )
+        ready = prepare(read, settings)
     if prepared is not None:
         prepared(ready)
     return replace(fit_prepared(ready, settings, progress), name=name_of(source))
+
+
+def _from_parts(source: Any, settings: Settings) -> Prepared | None:
+    """A table in files that is larger than the memory it may take; None of any other."""
+    file = file_of(source)
+    if file is None:
+        return None
+    files = files_of(file.path) or (Path(str(file.path)),)
+    memory = available() if settings.memory is None else settings.memory
+    size = needed(files)
+    if size <= memory:
+        return None
+    told = (
+        f"A fit in memory would take about {in_words(size)}, and {in_words(memory)} are allowed: "
+        "the table is read in parts."
+    )
+    return prepare_parts(files, file.encoding, settings, memory, told)
 
 
 def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:
@@ -171,7 +147,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         kept,
         categories=categories,
         ignore=settings.ignore,
-        pieces=_PIECES if source.table.num_columns * len(kept) <= _MOST_NUMBERS else 0,
+        pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
     )
     weights = None if source.weights is None else source.weights[learned]
     target = fit_target(source.name, values, task, weights)
@@ -215,10 +191,10 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
         SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
     """
-    chosen = settings.portfolio(len(ready.training))
+    chosen = settings.portfolio(ready.rows)
     seeds = torch.Generator().manual_seed(settings.seed)
     with enough_memory():
-        trained = _train_all(ready, chosen, seeds, progress)
+        trained = train_all(ready, chosen, seeds, progress)
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
         blend = said = None
@@ -255,85 +231,6 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
     return Result(model, history, *layers, first.observed, measured, how, crossed)
 
 
-class _Trained(NamedTuple):
-    """Networks of one shape, and how their training went."""
-
-    settings: Settings
-    network: MLP
-    history: History
-    before: tuple[Observation, ...]
-    after: tuple[Observation, ...]
-    observed: tuple[Observation, ...]
-
-
-def _train_all(
-    ready: Prepared, chosen: Sequence[Settings], seeds: torch.Generator, progress: Progress
-) -> list[_Trained]:
-    """Networks of each shape, one shape after the other; a limit of time is for all together.
-
-    Ctrl-C and a limit of time leave out what has not begun, but for the first; so does a loss that
-    is never finite.
-    """
-    end = time.monotonic() + (chosen[0].time_limit or math.inf)
-    found: list[_Trained] = []
-    for at, settings in enumerate(chosen):
-        left = (end - time.monotonic()) / (len(chosen) - at)
-        if found and (found[-1].history.stop == "interrupted" or left <= 0):
-            break
-        limit = max(left, _SHORTEST) if math.isfinite(left) else None
-        try:
-            trained = _train(ready, replace(settings, time_limit=limit), seeds, progress)
-        except KeyboardInterrupt:
-            if not found:
-                raise
-            history = replace(found[-1].history, stop="interrupted")
-            found[-1] = found[-1]._replace(history=history)
-            break
-        if not found:
-            _check_finite(trained.history, settings.options)
-        if math.isfinite(trained.history.best.loss):
-            found.append(trained._replace(settings=settings))
-    return found
-
-
-def _train(
-    ready: Prepared, settings: Settings, seeds: torch.Generator, progress: Progress
-) -> _Trained:
-    """Train networks of one shape; watch their activations at the start and at the end.
-
-    With `settings.monitor`, watch all layers in every so many steps between, too.
-    """
-    network = build_network(ready.encoder, ready.target, settings.architecture, seeds)
-    if ready.target.task == "regression":
-        _start_at_mean(network)
-    network.to(ready.device)
-    stride = -(-len(ready.training) // _WATCHED_ROWS)  # a table may be sorted
-    rows, watched = ready.training, ready.training.inputs[::stride]
-    options = settings.options
-    size, learner, judge = options.batch_rows(len(rows)), network, ready.target
-    batches = Shuffled(rows, size)
-    if network.members is not None:
-        learner, judge = Ensemble([network]), Judged(ready.target, ready.left_out)
-        left_out = ready.left_out if ready.crossed else None
-        batches = Folded(rows, left_out, options.members, size)
-    with _drawing_from(network, seeds):
-        before = _observed(network, watched)
-        watcher = monitor(network, max(settings.monitor, 1))
-        with watcher if settings.monitor else nullcontext():
-            history = train(
-                learner,
-                batches,
-                ready.validation,
-                loss=judge.loss,
-                score=judge.score,
-                options=options,
-                generator=seeds,
-                progress=progress,
-            )
-        after = _observed(network, watched)
-    return _Trained(settings, network, history, before, after, tuple(watcher.records))
-
-
 def _check_classes(validation: Source, target: Target) -> None:
     """Raise if a row to validate with is of a class that training rows have not.
 
@@ -347,51 +244,4 @@ def _check_classes(validation: Source, target: Target) -> None:
         raise ArgumentError(
             "Rows to validate with are of classes that training has; y_val holds "
             f"{unknown.tolist()[0]!r}, and y does not. Leave such rows out, or add some to X and y."
-        )
-
-
-def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
-    """Every activation, with how far the weights before it are from orthogonal."""
-    found = observe(network, rows, roles=("linear", "activation"), own_random=True)
-    return tuple(
-        replace(activation, gram_error=linear.gram_error)
-        for linear, activation in zip(found[:-1:2], found[1::2], strict=True)
-    )
-
-
-@contextmanager
-def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]:
-    """Inside, dropout draws from a generator of its own, on the network's device."""
-    dropouts = [module for module in network.modules() if isinstance(module, SELUAlphaDropout)]
-    device = next(network.parameters()).device
-    seed = int(torch.randint(2**63 - 1, (), generator=seeds, device="cpu"))
-    generator = torch.Generator(device).manual_seed(seed)
-    for module in dropouts:
-        module.generator = generator
-    try:
-        yield
-    finally:
-        for module in dropouts:
-            module.generator = None
-
-
-def _start_at_mean(network: MLP) -> None:
-    """Let the first predictions be the mean, not noise of variance 1 that few rows cannot unlearn.
-
-    Only the output layer's weights start at zero; the hidden layers stay LeCun-normal. Classes do
-    not need it, and without it their hidden layers stay nearer to variance 1.
-    """
-    nn.init.zeros_(network.get_parameter("output.weight"))
-
-
-def _check_finite(history: History, options: Options) -> None:
-    """Raise if no epoch of a training had a finite loss.
-
-    Raises:
-        SelfNormError: then.
-    """
-    if not math.isfinite(history.best.loss):
-        raise SelfNormError(
-            "Training needs a finite loss; it was not finite in the first epoch. Try a smaller "
-            f"learning rate than {options.learning_rate:g}."
         )

@@ -22,9 +22,11 @@ from selfnorm.training._options import Options
 
 Task = Literal["classification", "regression"]
 Preset = Literal["fast", "default", "best"]
+OnError = Literal["stop", "skip"]
 _HELD_OUT = Number(0, 1, open_high=True)
 _DROPOUT = Number(0, 1, open_high=True)
 _SEEDS = 2**32
+_LEAST_MEMORY = 10**7
 _TEST = 0.15
 _FEW_ROWS = 2000  # below which none is held out from several networks
 _MANY_ROWS = 1000  # from which on a table bears a wider and a deeper network
@@ -110,6 +112,9 @@ class Settings:
         ignore: Columns to leave out.
         sample_weight: The column that says how much each row counts, 0 or more; it is not learned
             from. None if all count the same.
+        memory: Most bytes that a table may take, read and encoded; None for half of the machine's.
+            One in files that takes more is read in parts.
+        on_error: Whether to `stop` at a part of a table that cannot be read, or to `skip` it.
         seed: Same seed, machine and threads: same model.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
         monitor: Record the layers in every so many steps; 0 for never.
@@ -206,6 +211,15 @@ class Settings:
         OrNone(Text(), "rows that count the same"),
         "Column of how much each row counts.",
         try_="weight",
+    )
+    memory: float | None = parameter(
+        None,
+        OrNone(Number(_LEAST_MEMORY, math.inf), "half of the machine's"),
+        "Most for the table; a larger one is read in parts. Default: half of the machine's.",
+        try_=2e9,
+    )
+    on_error: OnError = parameter(
+        "stop", Choice(get_args(OnError)), "What to do about a part that cannot be read."
     )
     seed: int = parameter(0, Whole(0, below=_SEEDS), "Same seed, same machine: same model.")
     device: str = parameter("auto", Text(), "auto, cpu, cuda, ...")

@@ -2,20 +2,21 @@
 # pyright: reportAttributeAccessIssue=false
 """A table with its target column: what `selfnorm fit` and `selfnorm evaluate` start from."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
-from selfnorm.tabular._settings import Task
+from selfnorm.tabular._settings import OnError, Task
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._cells import is_text, numbers, plain_numbers, text
 from selfnorm.tabular.data._datasets import target_of
+from selfnorm.tabular.data._files import files_of
 from selfnorm.tabular.data._provenance import provenance_of
 from selfnorm.tabular.data._table import (
     TableFile,
@@ -24,6 +25,7 @@ from selfnorm.tabular.data._table import (
     read_table,
     require_column,
 )
+from selfnorm.tabular.data._together import read_together
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import (
     ClassTarget,
@@ -84,6 +86,7 @@ def read_source(
     task: Task | None = None,
     categories: Collection[str] = (),
     sample_weight: str | None = None,
+    on_error: OnError = "stop",
 ) -> Source:
     """Read a table to learn from; the task is told by the target unless it is given.
 
@@ -94,11 +97,12 @@ def read_source(
         categories: Columns that are categories although they look like numbers. If the target is
             among them, its values are classes, told apart by their text.
         sample_weight: The column of how much each row counts, if there is one.
+        on_error: What is done about a part that cannot be read.
 
     Raises:
         TableError: the table cannot be read, or has no such target, or none that can be learned.
     """
-    table = _read(source, categories)
+    table = _read(source, categories, on_error)
     name = target or target_of(str(source)) if isinstance(source, str | Path) else target
     if name is None:
         listed = ", ".join(table.column_names[-8:])
@@ -152,10 +156,23 @@ def _numbers(
 
 def name_of(source: Any, *, quoted: bool = False) -> str:
     """What to call a table: its file's name, or what it is."""
-    path = source.path if isinstance(source, TableFile) else source
-    if not isinstance(path, str | Path):
+    file = file_of(source)
+    if file is None or not isinstance(file.path, str | Path):
         return "the table"
-    return f"'{path}'" if quoted else Path(path).name
+    return f"'{file.path}'" if quoted else Path(file.path).name
+
+
+def file_of(source: Any) -> TableFile | None:
+    """Where a table is that is in files, one or several; None of any other."""
+    if isinstance(source, TableFile):
+        return source
+    if isinstance(source, str | Path):
+        return TableFile(source)
+    if isinstance(source, list | tuple):
+        parts = cast("Sequence[object]", source)
+        if parts and all(isinstance(part, str | Path) for part in parts):
+            return TableFile(cast("Sequence[str | Path]", source))
+    return None
 
 
 def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
@@ -196,11 +213,14 @@ def _texts(target: Target, encoder: Encoder) -> list[str]:
     return names
 
 
-def _read(source: Any, text_columns: Collection[str]) -> pa.Table:
-    """A file, a built-in data set, or a table in memory."""
-    if isinstance(source, str | Path | TableFile):
-        return read_table(source, text_columns=text_columns)
-    return as_table(source)
+def _read(source: Any, text_columns: Collection[str], on_error: OnError = "stop") -> pa.Table:
+    """A file, several, a built-in data set, or a table in memory."""
+    file = file_of(source)
+    if file is None:
+        return as_table(source)
+    if (files := files_of(file.path)) is not None:
+        return read_together(files, file.encoding, text_columns, on_error)
+    return read_table(file, text_columns=text_columns)
 
 
 def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:

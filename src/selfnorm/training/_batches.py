@@ -16,8 +16,9 @@ class Rows:
     Attributes:
         inputs: What the model reads, (rows, ...).
         targets: What it is to say, (rows, ...).
-        weights: How much each row counts, (rows,), of mean 1 over all rows: a mini-batch of rows
-            that count little then moves the model little. None where all count the same.
+        weights: How much each row counts, (rows,), or for each of several members, (rows, members);
+            of mean 1 over all rows: a mini-batch of rows that count little then moves the model
+            little. None where all count the same.
     """
 
     inputs: Tensor

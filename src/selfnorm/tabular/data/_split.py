@@ -123,3 +123,39 @@ class _Groups(NamedTuple):
         numbers = np.empty(len(rows), np.int64)
         numbers[rows] = of_row
         return cls(rows[first], sizes, numbers)
+
+
+def uniform(numbers: np.ndarray, seed: int, purpose: int = 0) -> np.ndarray:
+    """A number in [0, 1) for each row by a hash of its own number: who asks gets the same.
+
+    Args:
+        numbers: The rows' numbers, uint64.
+        seed: Another seed gives others.
+        purpose: So does another purpose.
+
+    Source: the finalizer of splitmix64 (Steele, Lea and Flood 2014, OOPSLA).
+    """
+    salt = (((seed << 8) + purpose) * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64
+    hashed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        hashed = (hashed ^ (hashed >> np.uint64(shift))) * np.uint64(factor)
+    return ((hashed ^ (hashed >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+
+
+def deal_by_hash(numbers: np.ndarray, members: int, *, rows: int, seed: int) -> np.ndarray:
+    """Which members leave out each of some rows, as `deal`, by a hash of the row's number.
+
+    Parts then are of nearly even size, and classes are not dealt by themselves.
+
+    Args:
+        numbers: The rows' numbers, uint64.
+        members: How many there are.
+        rows: How many rows are dealt in all.
+        seed: The same seed deals the same.
+    """
+    place = (uniform(numbers, seed, 1) * members).astype(np.int64)
+    left_out = place[:, None] == np.arange(members)
+    if members < _PAIRED or rows < 2 * members:
+        return left_out
+    paired = uniform(numbers, seed, 2) < 1 / max(1, rows // _PAIRS)
+    return left_out | (np.roll(left_out, 1, axis=1) & paired[:, None])

@@ -26,13 +26,11 @@ from selfnorm.tabular.data import _datasets
 from selfnorm.tabular.data._bytes import STDIN, as_utf8, format_of, not_in_utf8, read_bytes
 from selfnorm.tabular.data._cells import is_text, not_utf8
 from selfnorm.tabular.data._csv import clean_names, read_csv, read_csv_blocks
+from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
 from selfnorm.tabular.data._provenance import Provenance, provenance_of, with_provenance
 
-_DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
-_PARQUET = (".parquet", ".pq", ".feather", ".arrow")
 _ROWS = 1 << 16  # of a block
-_PACKED = (".gz", ".bz2", ".xz")
-_UNREADABLE = (
+UNREADABLE = (
     pa.ArrowException,
     *(ValueError, EOFError, OSError, zlib.error, lzma.LZMAError, csv.Error),
 )
@@ -43,7 +41,8 @@ class TableFile:
     """A file that holds a table, in an encoding that has to be said.
 
     Attributes:
-        path: The file; `-` for standard input.
+        path: The file; `-` for standard input. A folder, a pattern such as `parts/*.csv` or several
+            paths are the parts of one table.
         encoding: That of a text, as Python calls it: `cp1252`, `latin-1`, `utf-16`, ...; None for
             UTF-8, and for UTF-16 that begins with its mark.
 
@@ -52,7 +51,7 @@ class TableFile:
         'patients.csv'
     """
 
-    path: str | Path
+    path: str | Path | Sequence[str | Path]
     encoding: str | None = None
 
 
@@ -113,7 +112,7 @@ def _read(
     source: str | Path | TableFile, text_columns: tuple[str, ...], *, blockwise: bool
 ) -> Iterator[pa.Table]:
     file = source if isinstance(source, TableFile) else TableFile(source)
-    path = Path(file.path)
+    path = Path(str(file.path))
     where = "standard input" if str(path) == STDIN else f"'{path}'"
     try:
         if str(path) != STDIN and not path.exists() and str(path) in _datasets.NAMES:
@@ -125,8 +124,8 @@ def _read(
         raise
     except UnicodeError as error:
         raise not_in_utf8(where) from error
-    except _UNREADABLE as error:
-        raise TableError(f"{where} cannot be read: {_reason(error)}") from error
+    except UNREADABLE as error:
+        raise TableError(f"{where} cannot be read: {reason(error)}") from error
 
 
 def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
@@ -155,7 +154,7 @@ def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
             columns = [_arrow(*named) for named in zip(names, array.T, strict=True)]
             return _with_names(pa.table(columns, names=list(names)), "the array")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise TableError(f"Each column holds values of one kind: {_reason(error)}") from error
+        raise TableError(f"Each column holds values of one kind: {reason(error)}") from error
     came = f"an array of shape {array.shape}" if array.ndim else f"{type(data).__name__}"
     raise UnsupportedError(
         "A table is a DataFrame, an Arrow table or an array of shape (rows, columns); "
@@ -258,7 +257,7 @@ def _read_file(
     if (found := format_of(content)) != "text":
         yield from _of_binary(pa.BufferReader(content), found, blockwise=blockwise)
         return
-    if path.name.lower().endswith(_PARQUET):
+    if path.name.lower().endswith(PARQUET):
         raise TableError(f"{where} cannot be read: it does not begin as Parquet does.")
     content = as_utf8(content, encoding, where)
     if blockwise:
@@ -287,9 +286,9 @@ def _check_file(path: Path) -> None:
     if not path.is_file():
         raise TableError(_not_a_file(path))
     name = path.name.lower()
-    for packed in _PACKED:
+    for packed in PACKED:
         name = name.removesuffix(packed)
-    if not name.endswith((*_DELIMITED, *_PARQUET)) and Path(name).suffix != "":
+    if not is_table(path) and Path(name).suffix != "":
         raise TableError(
             f"A table is a CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file; '{path}' ends in "
             f"'{path.suffix}'. Convert it, or rename it if it is one of these."
@@ -326,7 +325,7 @@ def _with_names(table: pa.Table, where: str) -> pa.Table:
     known = provenance_of(table)
     left_out = {name: f"{count} columns have this name" for name, count in twice.items()}
     return with_provenance(
-        pa.table([_tidy(column) for column in columns], names=names),
+        pa.table([tidy(column) for column in columns], names=names),
         replace(known, left_out={**known.left_out, **left_out}),
     )
 
@@ -340,7 +339,7 @@ def _check_bytes(name: str, column: pa.ChunkedArray) -> None:
             raise not_utf8(name) from error
 
 
-def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column with null for nan and blank text, without outer spaces, and no views of text.
 
     polars hands text over as views, which many of Arrow's functions do not take.
@@ -350,9 +349,9 @@ def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
         tidied = [_tidy_levels(chunk) for chunk in column.chunks]
         return pc.dictionary_encode(pa.chunked_array(tidied))
     if pa.types.is_string_view(kind):
-        return _tidy(pc.cast(column, pa.large_string()))
+        return tidy(pc.cast(column, pa.large_string()))
     if pa.types.is_float16(kind):
-        return _tidy(pc.cast(column, pa.float32()))
+        return tidy(pc.cast(column, pa.float32()))
     if pa.types.is_floating(kind):
         return pc.if_else(pc.is_nan(column), None, column)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -363,7 +362,7 @@ def _tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _tidy_levels(chunk: pa.DictionaryArray) -> pa.Array:
     """A dictionary's values, tidied before they are looked up, which views of text cannot be."""
-    levels = _tidy(pa.chunked_array([chunk.dictionary])).combine_chunks()
+    levels = tidy(pa.chunked_array([chunk.dictionary])).combine_chunks()
     return levels.take(chunk.indices)
 
 
@@ -374,7 +373,7 @@ def _not_a_file(path: Path) -> str:
     return f"There is no file '{path}'. Check the path, or name a built-in data set. {built_in}"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Arrow's message in one line, with the mend where it is known."""
     told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     message = (told.splitlines() or [type(error).__name__])[0].rstrip(".")

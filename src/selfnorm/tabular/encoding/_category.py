@@ -80,23 +80,27 @@ class CategoryColumn:
         """
         values = without_nulls(text(column.take(rows)))
         counted = pc.value_counts(values.drop_null()).to_pylist()
-        frequent = sorted(counted, key=lambda pair: (-pair["counts"], pair["values"]))
-        if frequent and frequent[0]["counts"] < rare:
+        counts = {pair["values"]: pair["counts"] for pair in counted}
+        return cls.of(name, counts, len(values), values.null_count, rare)
+
+    @classmethod
+    def of(
+        cls, name: str, counted: Mapping[str, int], rows: int, absent: int, rare: int
+    ) -> "CategoryColumn | None":
+        """The same from how many of so many rows have each level, and how many have none."""
+        frequent = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
+        if frequent and frequent[0][1] < rare:
             rare = min(rare, _FEW)
-        counts = {
-            pair["values"]: pair["counts"]
-            for pair in sorted(frequent[:_MOST_LEVELS], key=lambda pair: pair["values"])
-            if pair["counts"] >= rare
-        }
-        others = len(values) - values.null_count - sum(counts.values())
-        for level, count in ((OTHER, others), (MISSING, values.null_count)):
+        counts = {level: count for level, count in sorted(frequent[:_MOST_LEVELS]) if count >= rare}
+        others = rows - absent - sum(counts.values())
+        for level, count in ((OTHER, others), (MISSING, absent)):
             if count >= rare:
                 counts[level] = counts.get(level, 0) + count
         if len(counts) < 2:
             return None
         total = sum(counts.values())
         shares = tuple(count / total for count in counts.values())
-        return cls(name, tuple(counts), shares, total / len(values))
+        return cls(name, tuple(counts), shares, total / rows)
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "CategoryColumn":

@@ -69,7 +69,9 @@ class Cycle:
         return _WAVES[self.wave](2 * np.pi * place)
 
 
-def cycles_of(known: np.ndarray, rows: int, *, dates: bool) -> tuple[Cycle, ...]:
+def cycles_of(
+    known: np.ndarray, rows: int, counts: np.ndarray | None = None, *, dates: bool
+) -> tuple[Cycle, ...]:
     """The cycles of some moments, in days, among so many rows.
 
     Of dates, those that go full circle, for within one the date itself tells the place; of times
@@ -79,7 +81,7 @@ def cycles_of(known: np.ndarray, rows: int, *, dates: bool) -> tuple[Cycle, ...]
     span = float(known.max() - known.min())
     for period in [one for one in _DAYS if span > _DAYS[one]] if dates else ["day"]:
         for wave in _WAVES:
-            mean, deviation = moments(Cycle(period, wave, 0.0, 1.0).encode(known), rows)
+            mean, deviation = moments(Cycle(period, wave, 0.0, 1.0).encode(known), rows, counts)
             if deviation >= _FLATTEST:
                 found.append(Cycle(period, wave, mean, deviation))
     return tuple(found)

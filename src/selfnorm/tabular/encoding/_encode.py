@@ -2,7 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """From a table to a matrix whose columns have mean 0 and variance 1: what a SELU network needs."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,23 +81,37 @@ class Encoder:
                 `categories` or `ignore` is not in the table.
         """
         rows = np.arange(table.num_rows) if rows is None else rows
-        rare = _rare(len(rows))
-        columns: list[Column] = []
+        known = provenance_of(table)
         names = dict.fromkeys(table.column_names)  # looked up as in a set, in order as in a list
-        ignored = dict(provenance_of(table).left_out)
         for name in (*categories, *ignore):
-            require_column(name, names | ignored)
+            require_column(name, names | dict(known.left_out))
         reasons, found = _understood(table, rows, set(categories), set(ignore))
-        pieces = min(pieces, _MOST_PIECES // max(1, len(names)))
-        for name, column in zip(names, table.columns, strict=True):
-            if name in reasons:
-                ignored[name] = reasons[name]
-                continue
-            fitted = _fitted(name, column, found[name], rows, rare, pieces)
-            if isinstance(fitted, str):
-                ignored[name] = fitted
-            else:
-                columns.append(fitted)
+        rare, pieces = rare_count(len(rows)), few_pieces(pieces, len(names))
+        learned = {
+            name: reasons.get(name) or _fitted(name, column, found[name], rows, rare, pieces)
+            for name, column in zip(names, table.columns, strict=True)
+        }
+        return cls.of({**known.left_out, **learned}, found, known.notes)
+
+    @classmethod
+    def of(
+        cls,
+        learned: Mapping[str, Column | str],
+        found: Mapping[str, Understood],
+        notes: Collection[str] = (),
+    ) -> "Encoder":
+        """From what was learned of each column: how to encode it, or why it is left out.
+
+        Args:
+            learned: Of each column.
+            found: What those are that may be used, with remarks.
+            notes: What is to be told besides.
+
+        Raises:
+            TableError: no column can be used.
+        """
+        columns = tuple(one for one in learned.values() if not isinstance(one, str))
+        ignored = {name: one for name, one in learned.items() if isinstance(one, str)}
         if not columns:
             listed = "; ".join(f"'{name}': {reason}" for name, reason in ignored.items())
             raise TableError(
@@ -105,9 +119,9 @@ class Encoder:
                 + (f"none is usable ({listed}). " if listed else "there is none. ")
                 + "Add a column that differs from row to row."
             )
-        read = (Remark(note, doubtful=False) for note in provenance_of(table).notes)
+        read = (Remark(note, doubtful=False) for note in notes)
         told = (remark for name in found if name not in ignored for remark in found[name].remarks)
-        return cls(tuple(columns), ignored, (*read, *told))
+        return cls(columns, ignored, (*read, *told))
 
     @property
     def features(self) -> list[str]:
@@ -253,7 +267,12 @@ def _roles(column: Column) -> tuple[np.ndarray, np.ndarray]:
     return smooth, piecewise
 
 
-def _rare(rows: int) -> int:
+def few_pieces(pieces: int, columns: int) -> int:
+    """Into how many pieces each of so many numbers is divided, where so many are asked for."""
+    return min(pieces, _MOST_PIECES // max(1, columns))
+
+
+def rare_count(rows: int) -> int:
     """In how many rows a level must stand.
 
     A feature that is 1 in a share f of the rows reaches 1/sqrt(f), which is 32 at one row in a
@@ -283,16 +302,26 @@ def _understood(
             found[name] = CATEGORY
         else:
             found[name] = understand(name, column, guessed=name in known.guessed)
-    _check_slips(table, found)
+    check_slips(found, lambda name, slip: pc.index(text(table[name]), slip).as_py() + 1)
     first = settle(found.values())
     return reasons, {name: settled(name, one, first) for name, one in found.items()}
 
 
-def _check_slips(table: pa.Table, found: Mapping[str, Understood]) -> None:
-    """Raise for cells that are not what all others of their column are, of all columns at once."""
+def check_slips(
+    found: Mapping[str, Understood], row_of: Callable[[str, str], int] | None = None
+) -> None:
+    """Raise for cells that are not what all others of their column are, of all columns at once.
+
+    Args:
+        found: What columns are.
+        row_of: In which row of a column a cell stands first, from 1; None if that is not known.
+
+    Raises:
+        TableError: there are some.
+    """
     slips = [
-        f"'{name}' holds {one.holds} but for {one.slip[:80]!r} in row "
-        f"{pc.index(text(table[name]), one.slip).as_py() + 1}"
+        f"'{name}' holds {one.holds} but for {one.slip[:80]!r}"
+        + ("" if row_of is None else f" in row {row_of(name, one.slip)}")
         for name, one in found.items()
         if one.slip
     ]
@@ -312,7 +341,7 @@ def _fitted(
     """A column, learned from its training rows; or why it cannot be."""
     holds, written = found.holds, found.written
     if holds is None:
-        return CategoryColumn.fit(name, column, rows, rare) or _no_levels(column, rows, rare)
+        return CategoryColumn.fit(name, column, rows, rare) or no_levels(column, rows, rare)
     fitted = NumberColumn.fit(name, column, rows, rare, pieces, holds=holds, written=written)
     if fitted:
         return fitted
@@ -320,11 +349,11 @@ def _fitted(
     if min(absent.sum(), (~absent).sum()) >= rare:
         return PresenceColumn(name, float(absent.mean()), holds, written)
     if absent.all():
-        return _no_value(column, rows)
+        return no_value(column, rows)
     learned = without_words(text(column.take(rows)))
     if len(pc.unique(learned.drop_null())) > 1:
         return "its numbers do not differ"
-    return _one_value(column, rows) + (" that have one" if absent.any() else "")
+    return one_value(column, rows) + (" that have one" if absent.any() else "")
 
 
 def _useless(column: pa.ChunkedArray, rows: np.ndarray) -> str | None:
@@ -332,14 +361,14 @@ def _useless(column: pa.ChunkedArray, rows: np.ndarray) -> str | None:
     if not is_usable(column.type):
         return f"its values are of type {column.type}"
     nothing = column.null_count and column.take(rows).null_count == len(rows)
-    return _no_value(column, rows) if nothing else None
+    return no_value(column, rows) if nothing else None
 
 
-def _no_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
+def no_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
     return f"no value in any {_of(column, rows)}"
 
 
-def _one_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
+def one_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
     return f"one value in all {_of(column, rows)}s"
 
 
@@ -347,11 +376,11 @@ def _of(column: pa.ChunkedArray, rows: np.ndarray) -> str:
     return "row" if len(rows) == len(column) else "training row"
 
 
-def _no_levels(column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> str:
+def no_levels(column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> str:
     """Why a category is left out, with the mend if its text is nearly numbers or dates."""
     values = pc.unique(without_nulls(text(column.take(rows))))
     if len(values) == 1:
-        return _one_value(column, rows) if values[0].is_valid else _no_value(column, rows)
+        return one_value(column, rows) if values[0].is_valid else no_value(column, rows)
     values = pc.drop_null(values)
     if not is_text(decoded(column).type):
         return f"no two values stand in {rare} rows or more each"

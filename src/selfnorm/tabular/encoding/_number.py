@@ -110,12 +110,31 @@ class NumberColumn:
         """
         values = numbers(name, column, holds, written)[rows]
         known = values[~np.isnan(values)]
-        if moments(known, len(values))[1] < np.finfo(np.float64).tiny:
+        return cls.of(name, known, len(values), rare, pieces, holds=holds, written=written)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        known: np.ndarray,
+        rows: int,
+        rare: int,
+        pieces: int = 0,
+        counts: np.ndarray | None = None,
+        *,
+        holds: Holds = "numbers",
+        written: str | None = None,
+    ) -> "NumberColumn | None":
+        """The same from the values of so many rows that have one, in any order.
+
+        Values that stand for several rows each have `counts`, as those of a sketch.
+        """
+        if moments(known, rows, counts)[1] < np.finfo(np.float64).tiny:
             return None
-        quartiles = _quartiles(known)
-        mean, deviation = moments(_bent(known, quartiles), len(values))
-        absent = len(values) - len(known)
-        missing = absent / len(values) if absent >= rare else 0.0
+        quartiles = _quartiles(known, counts)
+        mean, deviation = moments(_bent(known, quartiles), rows, counts)
+        absent = rows - (len(known) if counts is None else int(counts.sum()))
+        missing = absent / rows if absent >= rare else 0.0
         turns = holds in ("dates", "times of day")
         return cls(
             name,
@@ -124,8 +143,8 @@ class NumberColumn:
             missing,
             holds,
             quartiles,
-            pieces_of(known, len(values), pieces),
-            cycles_of(known, len(values), dates=holds == "dates") if turns else (),
+            pieces_of(known, rows, pieces, counts),
+            cycles_of(known, rows, counts, dates=holds == "dates") if turns else (),
             written,
             (float(known.min()), float(known.max())),
         )
@@ -203,9 +222,9 @@ def _bent(values: np.ndarray, quartiles: tuple[float, float]) -> np.ndarray:
     return u / np.sqrt(1 + np.square(u / BENT))
 
 
-def _quartiles(known: np.ndarray) -> tuple[float, float]:
+def _quartiles(known: np.ndarray, counts: np.ndarray | None) -> tuple[float, float]:
     """Lower and upper quartile; where they are equal, what lies a quarter from either end."""
-    low, lower, _, upper, high = quantiles(known, 4).tolist()
+    low, lower, _, upper, high = quantiles(known, 4, counts).tolist()
     if lower < upper:
         return lower, upper
     return 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high

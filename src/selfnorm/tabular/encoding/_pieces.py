@@ -28,9 +28,16 @@ class Piece:
         require(0 < self.deviation <= 1, "a piece's deviation is in (0, 1]")
 
     @classmethod
-    def fit(cls, low: float, high: float, values: np.ndarray, rows: int) -> "Piece | None":
+    def fit(
+        cls,
+        low: float,
+        high: float,
+        values: np.ndarray,
+        rows: int,
+        counts: np.ndarray | None = None,
+    ) -> "Piece | None":
         """Learn from the known values of so many rows; None if it tells a few rows apart alone."""
-        mean, deviation = moments(np.clip(position(values, low, high), 0, 1), rows)
+        mean, deviation = moments(np.clip(position(values, low, high), 0, 1), rows, counts)
         return cls(low, high, mean, deviation) if deviation >= _FLATTEST else None
 
     def encode(self, values: np.ndarray) -> np.ndarray:
@@ -39,10 +46,12 @@ class Piece:
         return np.nan_to_num((part - self.mean) / self.deviation, nan=0.0)
 
 
-def pieces_of(known: np.ndarray, rows: int, most: int) -> tuple[Piece, ...]:
+def pieces_of(
+    known: np.ndarray, rows: int, most: int, counts: np.ndarray | None = None
+) -> tuple[Piece, ...]:
     """The pieces between quantiles; none where the number itself says what they would."""
-    knots = np.unique(quantiles(known, most)).tolist() if most > 1 else []
+    knots = np.unique(quantiles(known, most, counts)).tolist() if most > 1 else []
     if len(knots) < 3:
         return ()
-    found = (Piece.fit(low, high, known, rows) for low, high in pairwise(knots))
+    found = (Piece.fit(low, high, known, rows, counts) for low, high in pairwise(knots))
     return tuple(piece for piece in found if piece is not None)

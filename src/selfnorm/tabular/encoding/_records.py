@@ -44,7 +44,9 @@ def _is_utf8(value: str) -> bool:
     return True
 
 
-def moments(known: np.ndarray, rows: int) -> tuple[float, float]:
+def moments(
+    known: np.ndarray, rows: float, counts: np.ndarray | None = None
+) -> tuple[float, float]:
     """Mean of the known values, and deviation once the mean stands for those missing of `rows`.
 
     The values are scaled by a power of two first, which rounds nothing, so that no sum or square
@@ -55,8 +57,9 @@ def moments(known: np.ndarray, rows: int) -> tuple[float, float]:
         return 0.0, 0.0
     unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
     scaled = known / unit
-    mean = scaled.mean()
-    deviation = np.sqrt(np.square(scaled - mean).sum() / rows)
+    mean = np.average(scaled, weights=counts)
+    squares = np.square(scaled - mean)
+    deviation = np.sqrt((squares if counts is None else squares * counts).sum() / rows)
     return float(mean) * unit, float(deviation) * unit
 
 
@@ -78,9 +81,19 @@ def reach(share: float, known: float = 1.0) -> float:
     return 1 / math.sqrt(square) if square else math.inf
 
 
-def quantiles(known: np.ndarray, parts: int) -> np.ndarray:
-    """From the least number to the largest in equal shares of the rows: parts + 1 of them."""
+def quantiles(known: np.ndarray, parts: int, counts: np.ndarray | None = None) -> np.ndarray:
+    """From the least number to the largest in equal shares of the rows: parts + 1 of them.
+
+    Numbers that stand for several rows each have `counts`.
+    """
     unit = math.ldexp(1.0, math.frexp(float(np.abs(known).max()))[1])
-    ordered = np.sort(known) / unit  # a difference of two may leave float64's range
-    places = np.linspace(0, len(ordered) - 1, parts + 1)
-    return np.interp(places, np.arange(len(ordered)), ordered) * unit
+    if counts is None:
+        ordered, places = np.sort(known), np.arange(len(known))
+    else:  # the first and the last of the rows that each stands for
+        order = np.argsort(known)
+        last = np.cumsum(counts[order]) - 1
+        places = np.stack([last - counts[order] + 1, last], axis=1).ravel()
+        ordered = np.repeat(known[order], 2)
+    shares = np.linspace(0, places[-1], parts + 1)
+    # In a unit of their own: a difference of two may leave float64's range.
+    return np.interp(shares, places, ordered / unit) * unit

@@ -152,15 +152,27 @@ class NumberTarget:
         Raises:
             TableError: the values, or how they differ, are too large or small to be squared.
         """
-        values = squarable(name, np.asarray(values, np.float64))
-        mean, deviation = _moments(values, weights)
-        constant = values.min() == values.max()
+        values = np.asarray(values, np.float64)
+        squarable(name, values)
+        ends = float(values.min()), float(values.max())
+        return cls.of(name, *_moments(values, weights), ends)
+
+    @classmethod
+    def of(
+        cls, name: str, mean: float, deviation: float, ends: tuple[float, float]
+    ) -> "NumberTarget":
+        """From the moments of the values, and the least and the largest of them.
+
+        Raises:
+            TableError: as `fit`.
+        """
+        squarable(name, np.array(ends))
+        constant = ends[0] == ends[1]
         if not constant and deviation < 1 / _SQUARABLE:
             raise TableError(
                 f"A target's squares must be numbers too; the values of '{name}' differ by "
                 f"{deviation:.3g} only. Multiply it by a constant first."
             )
-        ends = float(values.min()), float(values.max())
         return cls(name, mean, 1.0 if constant else deviation, ends)
 
     def encode(self, values: np.ndarray) -> "Tensor":
@@ -275,13 +287,23 @@ def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tupl
     if task == "regression":
         return squarable(name, numbers(name, column)), task
     if distinct > len(column) / 2:
-        raise TableError(
-            f"A class needs two rows or more on average; '{name}' has {distinct:,} classes in "
-            f"{len(column):,} rows. Name another column"
-            + ("." if is_text(column.type) else ", or predict its number: the task is regression."),
-            options=() if is_text(column.type) else ("--task",),
-        )
+        raise too_many_classes(name, distinct, len(column), text=is_text(column.type))
     return class_values(column), task
+
+
+def few_classes(distinct: int, rows: int) -> bool:
+    """Whether so many different whole numbers in so many rows are classes."""
+    return distinct <= min(_MOST_NUMBERED_CLASSES, rows / 5)
+
+
+def too_many_classes(name: str, distinct: int, rows: int, *, text: bool) -> TableError:
+    """What to raise where most rows have a class of their own."""
+    return TableError(
+        f"A class needs two rows or more on average; '{name}' has {distinct:,} classes in "
+        f"{rows:,} rows. Name another column"
+        + ("." if text else ", or predict its number: the task is regression."),
+        options=() if text else ("--task",),
+    )
 
 
 def class_values(column: pa.ChunkedArray) -> np.ndarray:
@@ -346,5 +368,5 @@ def _task(column: pa.ChunkedArray, distinct: int) -> Task:
     if is_text(column.type) or pa.types.is_boolean(column.type):
         return "classification"
     values = column.to_numpy().astype(float)
-    few = distinct <= min(_MOST_NUMBERED_CLASSES, len(values) / 5)
+    few = few_classes(distinct, len(values))
     return "classification" if few and (values == np.round(values)).all() else "regression"

@@ -5,6 +5,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -84,19 +85,27 @@ def understand(name: str, column: pa.ChunkedArray, *, guessed: bool) -> Understo
     if not is_text(column.type):
         compact = pa.types.is_integer(column.type) and _are_days(column)
         return Understood("dates", COMPACT) if compact else Understood(holds(column.type))
-    cells = text(column)
+    counted = pc.value_counts(pc.drop_null(text(column)))
+    cells, counts = counted.field("values"), counted.field("counts").to_numpy()
+    return understand_text(name, cells, counts, len(column), guessed=guessed)
+
+
+def understand_text(
+    name: str, cells: pa.Array, counts: np.ndarray, rows: int, *, guessed: bool
+) -> Understood:
+    """The same of text, by its distinct cells and in how many of so many rows each stands."""
     known = without_words(cells)
-    values = pc.drop_null(pc.unique(known))
+    values = pc.unique(pc.drop_null(known))
     if not len(values):
         return CATEGORY
     found = _of_text(name, values, guessed=guessed)
-    missing = known.null_count - cells.null_count
+    worded = pc.is_null(known)
+    missing = int(counts[worded.to_numpy(zero_copy_only=False)].sum())
     if found.holds is None or found.slip or not missing:
         return found
-    words = pc.unique(cells.filter(pc.and_(pc.is_valid(cells), pc.is_null(known))))
-    shown = ", ".join(repr(str(word)) for word in words[:3])
+    shown = ", ".join(repr(str(word)) for word in cells.filter(worded)[:3])
     remark = Remark(
-        f"Column '{name}': {missing:,} of {len(cells):,} cells hold {shown}; taken as missing."
+        f"Column '{name}': {missing:,} of {rows:,} cells hold {shown}; taken as missing."
     )
     return replace(found, remarks=(*found.remarks, remark))
 

@@ -1,0 +1,78 @@
+"""A table made ready to train on, whether it is in memory or read in parts."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selfnorm.tabular._source import Source
+from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._target import Target
+from selfnorm.tabular.stream._stream import Stream
+from selfnorm.training import Batches, Folded, Options, Rows, Shuffled
+
+PIECES = 8  # of a number
+MOST_NUMBERS = 1 << 24  # of a table in pieces, which then takes 576 MiB at the most
+_WATCHED_ROWS = 1024
+
+
+class Truth(NamedTuple):
+    """What is known of rows, as it came: the target of each, and how much it counts."""
+
+    values: np.ndarray
+    weights: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table made ready: the encoding, rows on the device to train with, and rows to test on."""
+
+    source: Source
+    encoder: Encoder
+    target: Target
+    training: Rows
+    validation: Rows | None
+    judged: Truth | None
+    """Of every row to validate with."""
+    test: Source
+    left_out: Tensor | None = None
+    """Of several networks, which do not learn from each row to validate with: (rows, networks),
+    booleans. Unless a user gave others, these are the rows to train with."""
+    infinite: bool = False
+    """Whether infinitely wide networks join."""
+    together: Tensor | None = None
+    """A number for each row to train with, the same for those that stay together: copies of one
+    row. None if each stands by itself."""
+    streamed: Stream | None = None
+    """The rows to train with where they are read in parts: source and training are some of them."""
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the rows to train with validate, too: each by who left it out."""
+        return self.validation is self.training
+
+    @property
+    def device(self) -> torch.device:
+        """The device that trains."""
+        return self.training.inputs.device
+
+    @property
+    def rows(self) -> int:
+        """How many rows are trained with."""
+        return len(self.training) if self.streamed is None else self.streamed.rows
+
+    @property
+    def watched(self) -> Tensor:
+        """Inputs of rows from all over the table, on which the layers are watched."""
+        return self.training.inputs[:: -(-len(self.training) // _WATCHED_ROWS)]  # it may be sorted
+
+    def batches(self, options: Options) -> Batches:
+        """The rows to train with, in mini-batches."""
+        if self.streamed is not None:
+            return self.streamed.batches(options, self.device)
+        size = options.batch_rows(self.rows)
+        if options.members == 1:
+            return Shuffled(self.training, size)
+        return Folded(self.training, self.left_out if self.crossed else None, options.members, size)

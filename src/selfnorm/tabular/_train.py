@@ -1,0 +1,183 @@
+"""Networks of each shape, built and trained on rows that are ready; their layers are watched."""
+
+import math
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from selfnorm.errors import SelfNormError
+from selfnorm.nn import MLP, SELUAlphaDropout
+from selfnorm.recording import Observation
+from selfnorm.tabular._ensemble import Ensemble, Judged
+from selfnorm.tabular._model import build_network
+from selfnorm.tabular._settings import Settings
+from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._target import Target
+from selfnorm.training import Batches, History, Options, Progress, Rows
+from selfnorm.training import fit as train
+from selfnorm.watch import monitor, observe
+
+_SHORTEST = 1e-9  # seconds that a limit can be
+
+
+class Ready(Protocol):
+    """Rows ready to train with, and what they are."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """Who encoded the rows."""
+        ...
+
+    @property
+    def target(self) -> Target:
+        """What outputs stand for."""
+        ...
+
+    @property
+    def validation(self) -> Rows | None:
+        """Rows to validate with; None if there are none."""
+        ...
+
+    @property
+    def left_out(self) -> Tensor | None:
+        """Of several networks, which do not learn from each of these: (rows, networks)."""
+        ...
+
+    @property
+    def watched(self) -> Tensor:
+        """Inputs of rows from all over the table, on which the layers are watched."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """The device that trains."""
+        ...
+
+    def batches(self, options: Options) -> Batches:
+        """The rows to train with, in mini-batches."""
+        ...
+
+
+class Trained(NamedTuple):
+    """Networks of one shape, and how their training went."""
+
+    settings: Settings
+    network: MLP
+    history: History
+    before: tuple[Observation, ...]
+    after: tuple[Observation, ...]
+    observed: tuple[Observation, ...]
+
+
+def train_all(
+    ready: Ready, chosen: Sequence[Settings], seeds: torch.Generator, progress: Progress
+) -> list[Trained]:
+    """Networks of each shape, one shape after the other; a limit of time is for all together.
+
+    Ctrl-C and a limit of time leave out what has not begun, but for the first; so does a loss that
+    is never finite.
+    """
+    end = time.monotonic() + (chosen[0].time_limit or math.inf)
+    found: list[Trained] = []
+    for at, settings in enumerate(chosen):
+        left = (end - time.monotonic()) / (len(chosen) - at)
+        if found and (found[-1].history.stop == "interrupted" or left <= 0):
+            break
+        limit = max(left, _SHORTEST) if math.isfinite(left) else None
+        try:
+            trained = _train(ready, replace(settings, time_limit=limit), seeds, progress)
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            history = replace(found[-1].history, stop="interrupted")
+            found[-1] = found[-1]._replace(history=history)
+            break
+        if not found:
+            _check_finite(trained.history, settings.options)
+        if math.isfinite(trained.history.best.loss):
+            found.append(trained._replace(settings=settings))
+    return found
+
+
+def _train(ready: Ready, settings: Settings, seeds: torch.Generator, progress: Progress) -> Trained:
+    """Train networks of one shape; watch their activations at the start and at the end.
+
+    With `settings.monitor`, watch all layers in every so many steps between, too.
+    """
+    network = build_network(ready.encoder, ready.target, settings.architecture, seeds)
+    if ready.target.task == "regression":
+        _start_at_mean(network)
+    network.to(ready.device)
+    options = settings.options
+    learner, judge = network, ready.target
+    if network.members is not None:
+        learner, judge = Ensemble([network]), Judged(ready.target, ready.left_out)
+    batches = ready.batches(options)
+    with _drawing_from(network, seeds):
+        before = _observed(network, ready.watched)
+        watcher = monitor(network, max(settings.monitor, 1))
+        with watcher if settings.monitor else nullcontext():
+            history = train(
+                learner,
+                batches,
+                ready.validation,
+                loss=judge.loss,
+                score=judge.score,
+                options=options,
+                generator=seeds,
+                progress=progress,
+            )
+        after = _observed(network, ready.watched)
+    return Trained(settings, network, history, before, after, tuple(watcher.records))
+
+
+def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
+    """Every activation, with how far the weights before it are from orthogonal."""
+    found = observe(network, rows, roles=("linear", "activation"), own_random=True)
+    return tuple(
+        replace(activation, gram_error=linear.gram_error)
+        for linear, activation in zip(found[:-1:2], found[1::2], strict=True)
+    )
+
+
+@contextmanager
+def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]:
+    """Inside, dropout draws from a generator of its own, on the network's device."""
+    dropouts = [module for module in network.modules() if isinstance(module, SELUAlphaDropout)]
+    device = next(network.parameters()).device
+    seed = int(torch.randint(2**63 - 1, (), generator=seeds, device="cpu"))
+    generator = torch.Generator(device).manual_seed(seed)
+    for module in dropouts:
+        module.generator = generator
+    try:
+        yield
+    finally:
+        for module in dropouts:
+            module.generator = None
+
+
+def _start_at_mean(network: MLP) -> None:
+    """Let the first predictions be the mean, not noise of variance 1 that few rows cannot unlearn.
+
+    Only the output layer's weights start at zero; the hidden layers stay LeCun-normal. Classes do
+    not need it, and without it their hidden layers stay nearer to variance 1.
+    """
+    nn.init.zeros_(network.get_parameter("output.weight"))
+
+
+def _check_finite(history: History, options: Options) -> None:
+    """Raise if no epoch of a training had a finite loss.
+
+    Raises:
+        SelfNormError: then.
+    """
+    if not math.isfinite(history.best.loss):
+        raise SelfNormError(
+            "Training needs a finite loss; it was not finite in the first epoch. Try a smaller "
+            f"learning rate than {options.learning_rate:g}."
+        )

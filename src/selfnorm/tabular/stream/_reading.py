@@ -1,0 +1,145 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
+"""Rows of a table in parts as a training wants them: with a target, and with what they are for."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from selfnorm.errors import TableError
+from selfnorm.tabular.data._cells import numbers
+from selfnorm.tabular.data._split import uniform
+from selfnorm.tabular.stream._parts import Block, Part
+
+
+class Known(NamedTuple):
+    """Rows whose target is known and that count for something.
+
+    Attributes:
+        path: The part that they are of.
+        places: What a hash of each row's number says, in [0, 1): from `1 - test` on it is held out.
+        numbers: The rows' numbers.
+        table: The columns to learn from.
+        target: The target's cells.
+        weights: How much each row counts; None if all count the same.
+        dropped: How many rows were left out as their target is missing.
+        weightless: How many as their weight is 0.
+    """
+
+    path: Path
+    places: np.ndarray
+    numbers: np.ndarray
+    table: pa.Table
+    target: pa.ChunkedArray
+    weights: np.ndarray | None
+    dropped: int
+    weightless: int
+
+    def take(self, rows: np.ndarray) -> "Known":
+        """Some of the rows: their numbers here, or a boolean for each."""
+        at = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return Known(
+            self.path,
+            self.places[at],
+            self.numbers[at],
+            self.table.take(at),
+            self.target.take(pa.array(at)),
+            None if self.weights is None else self.weights[at],
+            0,
+            0,
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the rows of a table in parts are read.
+
+    Attributes:
+        parts: The parts.
+        target: The target's column.
+        weight: The column of weights; None if there is none.
+        seed: Another seed holds out other rows.
+        rows: Most rows of a block.
+        readers: How many row groups are read side by side, so that what is sorted gets mixed.
+    """
+
+    parts: tuple[Part, ...]
+    target: str
+    weight: str | None
+    seed: int
+    rows: int
+    readers: int
+
+    def of_part(self, part: Part, columns: Collection[str]) -> Iterator[Known]:
+        """The rows of a part, in their order."""
+        wanted = self._wanted(columns)
+        for group in range(part.groups):
+            for block in part.blocks(group, self.rows, wanted):
+                yield self._known(block)
+
+    def shuffled(self, seed: int, columns: Collection[str]) -> Iterator[Known]:
+        """All rows: row groups in an order that the seed tells, several of them side by side."""
+        drawn, wanted = np.random.default_rng(seed), self._wanted(columns)
+        groups = [(part, group) for part in self.parts for group in range(part.groups)]
+        waiting = iter([groups[at] for at in drawn.permutation(len(groups))])
+        reading: list[Iterator[Block]] = []
+        while True:
+            while len(reading) < self.readers and (one := next(waiting, None)) is not None:
+                reading.append(one[0].blocks(one[1], self.rows, wanted))
+            if not reading:
+                return
+            at = int(drawn.integers(len(reading)))
+            if (block := next(reading[at], None)) is None:
+                del reading[at]
+            else:
+                yield self._known(block)
+
+    def _wanted(self, columns: Collection[str]) -> set[str]:
+        return {*columns, self.target} | ({self.weight} if self.weight else set())
+
+    def _known(self, block: Block) -> Known:
+        table = block.table
+        valid = pc.is_valid(table[self.target]).to_numpy()
+        dropped, weightless, weights = int((~valid).sum()), 0, None
+        if self.weight is not None:
+            weights = np.nan_to_num(placed(block, self.weight))
+            if (weights < 0).any():
+                row = block.first + int((weights < 0).argmax()) + 1
+                raise TableError(
+                    f"Weights of rows are 0 or more; '{self.weight}' has {weights.min():g} in row "
+                    f"{row} of '{block.part.path}'. Give 0 to leave a row out."
+                )
+            weightless = int((valid & (weights == 0)).sum())
+            valid &= weights > 0
+        known = Known(
+            block.part.path,
+            uniform(block.numbers, self.seed),
+            block.numbers,
+            table.drop_columns([self.target, *([self.weight] if self.weight else [])]),
+            table[self.target],
+            weights,
+            0,
+            0,
+        )
+        if not valid.all():
+            known = known.take(valid)
+        return known._replace(dropped=dropped, weightless=weightless)
+
+
+def placed(block: Block, name: str) -> np.ndarray:
+    """A block's column as numbers; what is none is told with its place.
+
+    Raises:
+        TableError: a cell is infinite, or no number.
+    """
+    try:
+        return numbers(name, block.table[name])
+    except TableError as error:
+        raise TableError(
+            f"{error} (Row 1 is row {block.first + 1:,} of '{block.part.path}'.)"
+        ) from error

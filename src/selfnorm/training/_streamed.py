@@ -1,0 +1,139 @@
+"""Rows that are not all in memory: read ahead into pools, which are shuffled."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from selfnorm.training._ahead import ahead
+from selfnorm.training._batches import Rows
+
+_RAMP = 3  # times that the first pool is halved, as nobody has read ahead for it
+
+
+@dataclass
+class Streamed:
+    """Rows as they are read, as `Batches`: all of them once an epoch, mixed within pools.
+
+    While one pool is learned from, the next is read and encoded in a thread. The first pools of an
+    epoch are smaller, so that it begins at once. What is in which pool depends on how `read` orders
+    rows in an epoch.
+
+    Args:
+        read: The rows of an epoch, some at a time, in an order that a seed tells. Of several
+            members, weights may be (rows, members): 0 where a member does not learn from a row.
+        rows: How many there are.
+        size: Most rows of a mini-batch.
+        pool: Most rows of a pool, of which two are in memory.
+        members: How many members are trained as one, each with an order of its own within pools;
+            None for a single network.
+        device: Where mini-batches are.
+        waited: Seconds for which the training had to wait for rows.
+
+    Example:
+        >>> rows = Rows(torch.arange(10.0)[:, None], torch.arange(10.0))
+        >>> batches = Streamed(lambda seed: iter([rows]), rows=10, size=4, pool=8)
+        >>> epoch = list(batches.epoch(torch.Generator().manual_seed(0)))
+        >>> len(epoch) == batches.steps
+        True
+        >>> sorted(torch.cat([batch.targets for batch in epoch]).tolist()) == list(range(10))
+        True
+    """
+
+    read: Callable[[int], Iterator[Rows]]
+    rows: int
+    size: int
+    pool: int
+    members: int | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    waited: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """How many mini-batches an epoch has."""
+        return sum(math.ceil(rows / self.size) for rows in self._sizes())
+
+    @property
+    def largest(self) -> int:
+        """Rows of the largest mini-batch."""
+        return max(math.ceil(rows / math.ceil(rows / self.size)) for rows in self._sizes())
+
+    def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
+        """The mini-batches of one epoch."""
+        seed = int(torch.randint(2**63 - 1, (), generator=generator, device="cpu"))
+        orders = torch.Generator().manual_seed(seed)
+        for pool in ahead(self._pools(seed), waited=self._wait):
+            yield from self._batches(pool, orders)
+
+    def _wait(self, seconds: float) -> None:
+        self.waited += seconds
+
+    def _sizes(self) -> list[int]:
+        """The rows of each pool: a few short ones, then even ones."""
+        sizes: list[int] = []
+        left = self.rows
+        for halved in range(_RAMP, 0, -1):
+            short = min(left, -(-self.pool // 2**halved))
+            if short == left:  # no pool of a few rows comes last
+                break
+            sizes.append(short)
+            left -= short
+        pools = max(1, math.ceil(left / self.pool))
+        return sizes + [left // pools + (at < left % pools) for at in range(pools)]
+
+    def _pools(self, seed: int) -> Iterator[Rows]:
+        """The rows of an epoch, gathered into pools on the device."""
+        wanted = iter(self._sizes())
+        size, held = next(wanted), list[Rows]()
+        for block in self.read(seed):
+            rest = block
+            while sum(map(len, held)) + len(rest) >= size:
+                cut = size - sum(map(len, held))
+                yield self._gathered([*held, rest.map(lambda one, at=cut: one[:at])])
+                held, rest = [], rest.map(lambda one, at=cut: one[at:])
+                if (size := next(wanted, 0)) == 0:
+                    return
+            if len(rest):
+                held.append(rest)
+        if held:
+            yield self._gathered(held)
+
+    def _gathered(self, blocks: list[Rows]) -> Rows:
+        """Blocks as one, on the device; those without weights beside others weigh 1."""
+        weights: Tensor | None = None
+        if any(block.weights is not None for block in blocks):
+            weights = torch.cat([_weights(block, self.members) for block in blocks])
+        found = Rows(
+            torch.cat([block.inputs for block in blocks]),
+            torch.cat([block.targets for block in blocks]),
+            weights,
+        )
+        return found.map(lambda one: one.to(self.device))
+
+    def _batches(self, pool: Rows, orders: torch.Generator) -> Iterator[Rows]:
+        steps = math.ceil(len(pool) / self.size)
+        if self.members is None:
+            order = torch.randperm(len(pool), generator=orders).to(self.device)
+            for at in order.tensor_split(steps):
+                yield pool.map(lambda one, at=at: one[at])
+            return
+        drawn = [torch.randperm(len(pool), generator=orders) for _ in range(self.members)]
+        each = torch.arange(self.members, device=self.device)
+        for at in torch.stack(drawn, dim=1).to(self.device).tensor_split(steps):
+            weights = None
+            if pool.weights is not None:
+                own = pool.weights.ndim == 2
+                weights = pool.weights[at, each] if own else pool.weights[at]
+            yield Rows(pool.inputs[at], pool.targets[at], weights)
+
+
+def _weights(block: Rows, members: int | None) -> Tensor:
+    """A block's weights, one for each member if there are several."""
+    if block.weights is None:
+        shape = (len(block),) if members is None else (len(block), members)
+        return torch.ones(shape)
+    if members is None or block.weights.ndim == 2:
+        return block.weights
+    return block.weights[:, None].expand(-1, members)
