@@ -67,9 +67,9 @@ def test_of_many_rows_some_tell_where_to_look(task: str, monkeypatch: pytest.Mon
     solved: list[int] = []
     solve = infinite._solve
 
-    def counted(kernel: torch.Tensor, *given: torch.Tensor | float) -> object:
+    def counted(kernel: torch.Tensor, *given: torch.Tensor | float, **how: object) -> object:
         solved.append(len(kernel))
-        return solve(kernel, *given)
+        return solve(kernel, *given, **how)
 
     monkeypatch.setattr(infinite, "_MANY", ROWS - 1)
     monkeypatch.setattr(infinite, "_SOME", ROWS - 1)

@@ -25,8 +25,9 @@ from selfnorm.tabular._model import TabularModel, build_network, cross_fitted
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source, name_of, read_source
+from selfnorm.tabular._together import Splits
 from selfnorm.tabular._weights import of_mean_1
-from selfnorm.tabular.data._split import deal, hold_out
+from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
 from selfnorm.training import Folded, History, Options, Progress, Rows, Shuffled
@@ -66,6 +67,8 @@ class Prepared:
     booleans. Unless a user gave others, these are the rows to train with."""
     infinite: bool = False
     """Whether infinitely wide networks join."""
+    together: np.ndarray | None = None
+    """A label of each row to train with, if rows of one are left out together."""
 
     @property
     def crossed(self) -> bool:
@@ -120,6 +123,8 @@ def fit(
         task=settings.task,
         categories=settings.categories,
         sample_weight=settings.sample_weight,
+        group=settings.group,
+        split_by_time=settings.split_by_time,
     )
     ready = prepare(read, settings)
     if prepared is not None:
@@ -143,13 +148,12 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     """
     device = torch_device(settings.device)
     seed, task = settings.seed, source.task
-    learned, test = hold_out(
-        source.values, settings.held_out(len(source.values)), task=task, seed=seed
-    )
-    values = source.values[learned]
+    splits = Splits(source.values, task, seed, source.together, source.times)
+    learned, test = splits.apart(settings.held_out(len(source.values)))
+    values, splits = source.values[learned], splits.take(learned)
     several, given = settings.members > 1, validation is not None
     share = 0 if several or given else settings.validation
-    kept, held = hold_out(values, share, task=task, seed=seed)
+    kept, held = splits.apart(share)
     if len(kept) < _FEWEST_ROWS:
         raise ArgumentError(
             f"Training needs {_FEWEST_ROWS} rows or more; of {len(source.values)}, {len(test)} "
@@ -173,6 +177,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         return found.map(lambda one: one.to(device))
 
     training, judges, judged, left_out = rows(source.take(learned[kept])), None, None, None
+    together = splits.take(kept).labels(settings.members)
     if validation is None and len(held):
         validation = source.take(learned[held])
     if validation is not None:
@@ -181,7 +186,8 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         if several:
             left_out = torch.ones(len(judges), settings.members, dtype=torch.bool)
     elif several and settings.validation:
-        left_out = torch.from_numpy(deal(values, settings.members, task=task, seed=seed))
+        dealt = deal(values, settings.members, task=task, seed=seed, together=together)
+        left_out = torch.from_numpy(dealt)
         judges, judged = training, Truth(values, weights)
     return Prepared(
         source,
@@ -193,6 +199,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         source.take(test),
         left_out,
         infinite,
+        together,
     )
 
 
@@ -219,6 +226,7 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
                 ready.validation,
                 ready.left_out,
                 infinite=ready.infinite,
+                together=ready.together,
             )
             network, blend, said = together.network, together.blend, together.told
             architectures = tuple(trained[at].settings.architecture for at in together.kept)

@@ -1,7 +1,7 @@
 """The infinitely wide SELU network as a member of an ensemble: kernel ridge regression."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +77,7 @@ def fit_infinite(
     target: Target,
     reads: np.ndarray,
     weights: Tensor | None = None,
+    together: np.ndarray | None = None,
 ) -> Fitted:
     """Learn from rows; the penalty is the one with the least loss of each row left out.
 
@@ -94,6 +95,9 @@ def fit_infinite(
         target: What they stand for.
         reads: Which features to read, (features,), booleans.
         weights: How much each row counts, (rows,), above 0, of mean 1; None if all count the same.
+        together: A label of every row, (rows,): what it is told by all others is then what it is
+            told by rows of other labels, whose residuals are `R^-1 c`, R the label's block of the
+            inverse and c its coefficients. None if each row stands for itself.
 
     Raises:
         MemoryError: three matrices of rows x rows do not fit into memory.
@@ -106,15 +110,21 @@ def fit_infinite(
     offset = wanted.mean(0) if counts is None else counts @ wanted / counts.sum()
     wanted = wanted - offset
     kernel = torch.from_numpy(_kernel(_with_ones(learned)))
+    label = None if together is None else torch.from_numpy(together)
     start, strides = _START, _STRIDES
     if len(learned) > _MANY:  # some rows tell about where, so that all are asked seldom
         drawn = torch.Generator().manual_seed(0)
         some = torch.randperm(len(learned), generator=drawn)[:_SOME]
         start = _best(
-            kernel[some][:, some], wanted[some], offset, target, *(part[some] for part in known)
+            kernel[some][:, some],
+            wanted[some],
+            offset,
+            target,
+            *(part[some] for part in known),
+            label=None if label is None else label[some],
         ).power
         strides = _STRIDES[-1:]
-    best = _best(kernel, wanted, offset, target, *known, start=start, strides=strides)
+    best = _best(kernel, wanted, offset, target, *known, label=label, start=start, strides=strides)
     network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1])
     network.rows.copy_(learned)
     network.coefficients.copy_(best.coefficients * best.factor)
@@ -138,17 +148,19 @@ def _best(
     offset: Tensor,
     target: Target,
     *known: Tensor,
+    label: Tensor | None = None,
     start: float = _START,
     strides: tuple[float, ...] = _STRIDES,
 ) -> _Solved:
     """The regression with the penalty of least loss of rows left out."""
     tried: dict[float, _Solved] = {}
+    blocks = [] if label is None else _blocks(label)
 
     def loss(power: float) -> float:
         if not _RANGE[0] <= power <= _RANGE[1]:
             return math.inf
         if power not in tried:
-            solved = _solve(kernel, wanted, 10**power, *known[1:])
+            solved = _solve(kernel, wanted, 10**power, *known[1:], blocks=blocks)
             if solved is None:
                 return math.inf
             coefficients, left_out = solved[0], solved[1] + offset
@@ -170,10 +182,23 @@ def _least(loss: Callable[[float], float], start: float, strides: tuple[float, .
     return at
 
 
+def _blocks(label: Tensor) -> list[Tensor]:
+    """The numbers of the rows of each label that has several."""
+    _, code, counts = label.unique(return_inverse=True, return_counts=True)
+    rows = code.argsort(stable=True).split(counts.tolist())
+    return [one for one in rows if len(one) > 1]
+
+
 def _solve(
-    kernel: Tensor, wanted: Tensor, penalty: float, counts: Tensor | None = None
+    kernel: Tensor,
+    wanted: Tensor,
+    penalty: float,
+    counts: Tensor | None = None,
+    blocks: Sequence[Tensor] = (),
 ) -> tuple[Tensor, Tensor] | None:
     """Coefficients, and what each row is told by all others; None if roundings prevail.
+
+    Those of a block are told by all rows that are not in it.
 
     Equal rows have an angle of some 1e-8 by rounding, which adds up where they are many.
     """
@@ -184,7 +209,11 @@ def _solve(
         return None
     inverse = torch.cholesky_inverse(factor)
     coefficients = inverse @ wanted
-    return coefficients, wanted - coefficients / inverse.diagonal()[:, None]
+    left_out = wanted - coefficients / inverse.diagonal()[:, None]
+    for rows in blocks:
+        own = inverse[rows[:, None], rows]
+        left_out[rows] = wanted[rows] - torch.linalg.solve(own, coefficients[rows])
+    return coefficients, left_out
 
 
 def _indicators(targets: Tensor, target: Target) -> Tensor:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +46,7 @@ def joined(
     left_out: Tensor | None,
     *,
     infinite: bool,
+    together: np.ndarray | None = None,
 ) -> Joined:
     """Let infinitely wide networks join trained ones, and weigh all.
 
@@ -60,8 +62,9 @@ def joined(
         judged: Those to judge by: the same, or others; None if there are none.
         left_out: Which networks of a shape did not learn from each of these, (rows, networks).
         infinite: Whether infinitely wide networks join.
+        together: A label of each row to learn from, if rows of one are left out together.
     """
-    wide = _fitted(encoder, target, rows) if infinite else []
+    wide = _fitted(encoder, target, rows, together) if infinite else []
     if judged is None or left_out is None:
         part = 0.5 if wide else 1.0
         shares = (*(part / len(trained) for _ in trained), *(0.5 / len(wide) for _ in wide))
@@ -79,8 +82,8 @@ def joined(
         members = int(trained[at].members or 1)
         weights += [shares[at] / members] * members
     weights += [shares[len(trained) + at] for at in counting]
-    together = Ensemble([trained[at] for at in kept], [wide[at].network for at in counting])
-    return Joined(together.eval(), Blend(tuple(weights), sharp), tuple(kept), honest)
+    ensemble = Ensemble([trained[at] for at in kept], [wide[at].network for at in counting])
+    return Joined(ensemble.eval(), Blend(tuple(weights), sharp), tuple(kept), honest)
 
 
 def _said(network: nn.Module, judged: Rows) -> Tensor:
@@ -113,11 +116,13 @@ def _judged(
     return shares, sharpness_of_all(one, two, left_out.shape[1]), sharp * honest
 
 
-def _fitted(encoder: Encoder, target: Target, rows: Rows) -> list[Fitted]:
+def _fitted(
+    encoder: Encoder, target: Target, rows: Rows, together: np.ndarray | None
+) -> list[Fitted]:
     """An infinitely wide network for each view of the rows; none if memory does not suffice."""
     try:
         return [
-            fit_infinite(rows.inputs, rows.targets, target, view, rows.weights)
+            fit_infinite(rows.inputs, rows.targets, target, view, rows.weights, together)
             for view in encoder.views
         ]
     except (MemoryError, RuntimeError) as error:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
+from selfnorm.tabular._together import labels_of, times_of
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._cells import is_text, numbers, plain_numbers, text
 from selfnorm.tabular.data._datasets import target_of
@@ -50,6 +51,9 @@ class Source:
         weights: How much each row counts, above 0; None if all count the same.
         weightless: Number of rows left out as their weight is 0.
         notes: What a user should know of how the target was understood.
+        together: A label of every row; rows of one label stay together in every split. None if
+            each row stands for itself.
+        times: When each row is from, if rows are split by time.
     """
 
     table: pa.Table
@@ -60,11 +64,14 @@ class Source:
     weights: np.ndarray | None = None
     weightless: int = 0
     notes: tuple[str, ...] = ()
+    together: np.ndarray | None = None
+    times: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> "Source":
         """The same with some of the rows."""
-        weights = None if self.weights is None else self.weights[rows]
-        return replace(self, table=self.table.take(rows), values=self.values[rows], weights=weights)
+        each = {name: getattr(self, name) for name in ("weights", "together", "times")}
+        taken = {name: None if one is None else one[rows] for name, one in each.items()}
+        return replace(self, table=self.table.take(rows), values=self.values[rows], **taken)
 
     def counting(self) -> "Source":
         """The same without the rows that count for nothing; if all others count the same, so."""
@@ -83,6 +90,8 @@ def read_source(
     task: Task | None = None,
     categories: Collection[str] = (),
     sample_weight: str | None = None,
+    group: str | None = None,
+    split_by_time: str | None = None,
 ) -> Source:
     """Read a table to learn from; the task is told by the target unless it is given.
 
@@ -93,6 +102,8 @@ def read_source(
         categories: Columns that are categories although they look like numbers. If the target is
             among them, its values are classes, told apart by their text.
         sample_weight: The column of how much each row counts, if there is one.
+        group: The column of which rows belong together, if there is one.
+        split_by_time: The column of when each row is from, if rows are split by it.
 
     Raises:
         TableError: the table cannot be read, or has no such target, or none that can be learned.
@@ -124,8 +135,13 @@ def read_source(
         weights = numbers(sample_weight, known[sample_weight])
         known = known.drop_columns([sample_weight])
     gone = table.num_rows - counts.num_rows
-    left = known.drop_columns([name])
-    return Source(left, values, name, found, dropped, weights, gone, notes).counting()
+    known = known.drop_columns([name])
+    times = None if split_by_time is None else times_of(split_by_time, known)
+    together = None if group is None else labels_of(group, known)
+    left = known if group is None else known.drop_columns([group])
+    return Source(
+        left, values, name, found, dropped, weights, gone, notes, together, times
+    ).counting()
 
 
 def _numbers(
