@@ -34,11 +34,11 @@ def test_rows_of_a_group_are_on_one_side_of_every_split() -> None:
     held = one.test.together
     assert held is not None
     assert 12 <= len(held) <= 36
-    assert not set(held) & set(one.together)
+    assert not set(held) & set(one.together.tolist())
     several = prepare(read, settings(n_estimators=8))
     assert several.left_out is not None
-    for label in np.unique(several.together):
-        alike = several.left_out[torch.from_numpy(several.together == label)]
+    for label in several.together.unique():
+        alike = several.left_out[several.together == label]
         assert (alike == alike[0]).all()
 
 
@@ -53,7 +53,7 @@ def test_the_latest_rows_are_held_out_by_time() -> None:
     assert several.left_out is not None
     learned = np.sort(read.times)[: len(several.training)]
     assert several.test.times.min() > learned[-1]
-    assert len(np.unique(several.together)) == 8
+    assert len(several.together.unique()) == 8
 
 
 def test_what_a_group_is_told_by_others_is_what_they_would_say() -> None:

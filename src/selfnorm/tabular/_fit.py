@@ -67,8 +67,8 @@ class Prepared:
     booleans. Unless a user gave others, these are the rows to train with."""
     infinite: bool = False
     """Whether infinitely wide networks join."""
-    together: np.ndarray | None = None
-    """A label of each row to train with, if rows of one are left out together."""
+    together: Tensor | None = None
+    """A number for each row to train with, the same for those that are left out together."""
 
     @property
     def crossed(self) -> bool:
@@ -199,7 +199,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         source.take(test),
         left_out,
         infinite,
-        together,
+        None if together is None else torch.from_numpy(together),
     )
 
 

@@ -77,7 +77,7 @@ def fit_infinite(
     target: Target,
     reads: np.ndarray,
     weights: Tensor | None = None,
-    together: np.ndarray | None = None,
+    together: Tensor | None = None,
 ) -> Fitted:
     """Learn from rows; the penalty is the one with the least loss of each row left out.
 
@@ -95,7 +95,7 @@ def fit_infinite(
         target: What they stand for.
         reads: Which features to read, (features,), booleans.
         weights: How much each row counts, (rows,), above 0, of mean 1; None if all count the same.
-        together: A label of every row, (rows,): what it is told by all others is then what it is
+        together: A number of every row, (rows,), on CPU, the same for those that stay together: what it is told by all others is then what it is
             told by rows of other labels, whose residuals are `R^-1 c`, R the label's block of the
             inverse and c its coefficients. None if each row stands for itself.
 
@@ -110,7 +110,6 @@ def fit_infinite(
     offset = wanted.mean(0) if counts is None else counts @ wanted / counts.sum()
     wanted = wanted - offset
     kernel = torch.from_numpy(_kernel(_with_ones(learned)))
-    label = None if together is None else torch.from_numpy(together)
     start, strides = _START, _STRIDES
     if len(learned) > _MANY:  # some rows tell about where, so that all are asked seldom
         drawn = torch.Generator().manual_seed(0)
@@ -121,10 +120,12 @@ def fit_infinite(
             offset,
             target,
             *(part[some] for part in known),
-            label=None if label is None else label[some],
+            together=None if together is None else together[some],
         ).power
         strides = _STRIDES[-1:]
-    best = _best(kernel, wanted, offset, target, *known, label=label, start=start, strides=strides)
+    best = _best(
+        kernel, wanted, offset, target, *known, together=together, start=start, strides=strides
+    )
     network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1])
     network.rows.copy_(learned)
     network.coefficients.copy_(best.coefficients * best.factor)
@@ -148,13 +149,13 @@ def _best(
     offset: Tensor,
     target: Target,
     *known: Tensor,
-    label: Tensor | None = None,
+    together: Tensor | None = None,
     start: float = _START,
     strides: tuple[float, ...] = _STRIDES,
 ) -> _Solved:
     """The regression with the penalty of least loss of rows left out."""
     tried: dict[float, _Solved] = {}
-    blocks = [] if label is None else _blocks(label)
+    blocks = [] if together is None else _blocks(together)
 
     def loss(power: float) -> float:
         if not _RANGE[0] <= power <= _RANGE[1]:

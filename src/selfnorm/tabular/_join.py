@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,7 +45,7 @@ def joined(
     left_out: Tensor | None,
     *,
     infinite: bool,
-    together: np.ndarray | None = None,
+    together: Tensor | None = None,
 ) -> Joined:
     """Let infinitely wide networks join trained ones, and weigh all.
 
@@ -116,9 +115,7 @@ def _judged(
     return shares, sharpness_of_all(one, two, left_out.shape[1]), sharp * honest
 
 
-def _fitted(
-    encoder: Encoder, target: Target, rows: Rows, together: np.ndarray | None
-) -> list[Fitted]:
+def _fitted(encoder: Encoder, target: Target, rows: Rows, together: Tensor | None) -> list[Fitted]:
     """An infinitely wide network for each view of the rows; none if memory does not suffice."""
     try:
         return [
