@@ -136,8 +136,6 @@ def _trained(table: str, encoding: str | None, settings: Settings) -> "Result":
         def begin(ready: "Prepared") -> None:
             output.print(_show.understood(table, ready))
             output.print()
-            for doubt in _show.doubts(ready):
-                tell(doubt)
             bar.score_name = ready.target.score_name
             bar.show(settings.sized(len(ready.training)))
             stack.enter_context(bar)

@@ -17,11 +17,7 @@ from selfnorm.tabular import Evaluation, TabularModel
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import Prepared
 from selfnorm.tabular._infinite import DEPTH
-from selfnorm.tabular._source import Source
-from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks
-from selfnorm.tabular.data._dates import example
-from selfnorm.tabular.encoding._number import NumberColumn
-from selfnorm.tabular.encoding._target import ClassTarget, Target
+from selfnorm.tabular.explaining._understood import understood as what_was_understood
 from selfnorm.theory import THEOREM_1
 
 _SHOWN_IGNORED = 3
@@ -32,57 +28,10 @@ _WEIGHTS: dict[Weights, str] = {"lecun": "LeCun", "orthogonal": "kept orthogonal
 
 def understood(where: str, ready: Prepared) -> Table:
     """What was understood of a table: rows, columns by kind, target, and who gets which rows."""
-    encoder = ready.encoder
-    kinds = [column.kind for column in encoder.columns]
-    counts = [
-        (kinds.count("number"), "number", "numbers"),
-        (kinds.count("category"), "category", "categories"),
-        (kinds.count("presence"), "known or missing", "known or missing"),
-        (len(encoder.ignored), "ignored", "ignored"),
-    ]
-    columns = ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
-    table, source = _plain(), ready.source
-    rows = len(source.values)
-    dropped = f"; {source.dropped:,} without a target left out" if source.dropped else ""
-    dropped += f"; {source.weightless:,} of weight 0 left out" if source.weightless else ""
-    table.add_row("Table", f"{where}: {rows:,} rows{dropped}")
-    table.add_row("Columns", f"{columns} -> {len(encoder.features)} features")
-    for reason, names in encoder.reasons.items():
-        table.add_row("", f"ignored {', '.join(names[:_SHOWN_IGNORED])}{_more(names)}: {reason}")
-    for column in encoder.columns:
-        if isinstance(column, NumberColumn) and column.holds == "dates" and column.written:
-            table.add_row("", f"{column.name}: dates as {example(column.written)}")
-    table.add_row("Target", _target(source, ready.target))
-    if (weights := source.weights) is not None:
-        ends = f"{digits(weights.min(), 4)} to {digits(weights.max(), 4)}"
-        table.add_row("Weights", f"{ends}, mean {digits(weights.mean(), 4)}")
-    trained, measured = len(ready.training.inputs), len(ready.test.values)
-    chosen = f"{len(ready.validation.inputs) if ready.validation else 0:,} to choose the best epoch"
-    if ready.crossed and ready.left_out is not None:  # these rows choose the best epoch, too
-        members = ready.left_out.shape[1]
-        by = " or ".join(map(str, sorted(set(ready.left_out.sum(1).tolist()))))
-        chosen = f"each left out by {by} of {members} networks"
-    apart = f", {measured:,} held out to measure" if measured else ""
-    table.add_row("Rows", f"{trained:,} to train, {chosen}{apart}")
+    table = _plain()
+    for about, line in what_was_understood(where, ready):
+        table.add_row(about, line)
     return table
-
-
-def doubts(ready: Prepared) -> list[str]:
-    """What may have been meant otherwise, and what makes the figures too good."""
-    source = ready.source
-    found = [*source.notes, *(remark.text for remark in ready.encoder.remarks)]
-    found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
-    equal = equal_rows(ready.training)
-    if equal > _DUPLICATED:
-        found.append(
-            f"{equal:.0%} of the rows equal another in all columns and the target. If they are "
-            "copies, figures on rows held out are too good: what is held out was seen as well."
-        )
-    return found
-
-
-def _more(names: Sequence[str]) -> str:
-    return f" and {len(names) - _SHOWN_IGNORED} more" if len(names) > _SHOWN_IGNORED else ""
 
 
 def metrics(found: Evaluation, what: str) -> Group:
@@ -154,21 +103,6 @@ def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group
             "next ones\ntoward 1."
         )
     return Group(table, Text(note, style="dim"))
-
-
-def _target(source: Source, target: Target) -> str:
-    if isinstance(target, ClassTarget):
-        _, counts = np.unique(source.values, return_counts=True)
-        named = ", ".join(map(str, target.classes[:5])) + (", ..." if target.outputs > 5 else "")
-        return (
-            f"{target.name}: {target.outputs} classes ({named}), {counts.min():,} to "
-            f"{counts.max():,} rows each"
-        )
-    low, high = source.values.min(), source.values.max()
-    return (
-        f"{target.name}: a number, from {digits(low, 4)} to {digits(high, 4)}, "
-        f"mean {digits(target.mean, 4)}"
-    )
 
 
 def _sampled(depth: int) -> list[int]:

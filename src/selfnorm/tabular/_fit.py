@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from selfnorm.errors import ArgumentError, SelfNormError
+from selfnorm.errors import ArgumentError, SelfNormError, SelfNormWarning
 from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.recording import Observation
 from selfnorm.tabular._about import about
@@ -30,6 +31,8 @@ from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
+from selfnorm.tabular.explaining._seen import Seen
+from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.training import Folded, History, Options, Progress, Rows, Shuffled
 from selfnorm.training import fit as train
 from selfnorm.training._predict import predict
@@ -100,7 +103,8 @@ def fit(
             `wine`, `diabetes`), or a table in memory: pandas, polars, Arrow.
         settings: What to learn and how; the defaults if None.
         progress: Who is told of the training.
-        prepared: Called with what was understood of the table, before the training begins.
+        prepared: Called with what was understood of the table, before the training begins. What
+            may have been meant otherwise is a `SelfNormWarning` each.
 
     Returns:
         The model, how its training went, and its metrics; `Result.save` writes a model folder.
@@ -129,7 +133,12 @@ def fit(
     ready = prepare(read, settings)
     if prepared is not None:
         prepared(ready)
-    return replace(fit_prepared(ready, settings, progress), name=name_of(source))
+    doubted = tuple(doubts(ready, shown=prepared is not None))
+    for doubt in doubted:
+        warnings.warn(doubt, SelfNormWarning, stacklevel=2)
+    result, name = fit_prepared(ready, settings, progress), name_of(source)
+    seen = Seen.of(name, ready, result.model, result.told, doubted)
+    return replace(result, name=name, seen=seen)
 
 
 def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:

@@ -95,9 +95,9 @@ def fit_infinite(
         target: What they stand for.
         reads: Which features to read, (features,), booleans.
         weights: How much each row counts, (rows,), above 0, of mean 1; None if all count the same.
-        together: A number of every row, (rows,), on CPU, the same for those that stay together: what it is told by all others is then what it is
-            told by rows of other labels, whose residuals are `R^-1 c`, R the label's block of the
-            inverse and c its coefficients. None if each row stands for itself.
+        together: A number for each row, (rows,), on CPU, the same for those that are left out
+            together: their residuals are `R^-1 c`, R their block of the inverse and c their
+            coefficients. None if each row stands for itself.
 
     Raises:
         MemoryError: three matrices of rows x rows do not fit into memory.
