@@ -89,7 +89,7 @@ def fit(
     settings: Settings | None = None,
     *,
     progress: Progress = SILENT,
-    prepared: Callable[[Prepared], object] | None = None,
+    prepared: Callable[[Prepared], Settings | None] | None = None,
 ) -> Result:
     """Train a deep self-normalizing network on a table.
 
@@ -103,8 +103,9 @@ def fit(
             `wine`, `diabetes`), or a table in memory: pandas, polars, Arrow.
         settings: What to learn and how; the defaults if None.
         progress: Who is told of the training.
-        prepared: Called with what was understood of the table, before the training begins. What
-            may have been meant otherwise is a `SelfNormWarning` each.
+        prepared: Called with what was understood of the table, before the training begins; it may
+            return other settings to train by. What may have been meant otherwise is a
+            `SelfNormWarning` each.
 
     Returns:
         The model, how its training went, and its metrics; `Result.save` writes a model folder.
@@ -132,7 +133,7 @@ def fit(
     )
     ready = prepare(read, settings)
     if prepared is not None:
-        prepared(ready)
+        settings = prepared(ready) or settings
     doubted = tuple(doubts(ready, shown=prepared is not None))
     for doubt in doubted:
         warnings.warn(doubt, SelfNormWarning, stacklevel=2)

@@ -37,7 +37,7 @@ class Dependence:
     @property
     def output(self) -> int:
         """The output that goes with the column most."""
-        return int(np.ptp(self.means, axis=0).argmax())
+        return int(np.ptp(self.means, axis=0).round(9).argmax())
 
 
 def dependence(
