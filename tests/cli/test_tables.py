@@ -280,7 +280,7 @@ def test_the_model_is_saved_before_the_results_are_printed(
 
     monkeypatch.setattr("selfnorm.cli._show.metrics", reader_has_left)
     assert Result("fit", "t.csv", "-t", "label", *QUICK).code == 1
-    assert len(list(Path("t-model").iterdir())) == 3
+    assert len(list(Path("t-model").iterdir())) == 5
 
 
 REFUSED = {

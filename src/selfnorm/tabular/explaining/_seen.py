@@ -150,7 +150,7 @@ def _truth(target: Target, rows: Rows, some: Tensor) -> np.ndarray:
 def _weight(model: TabularModel, features: slice) -> float:
     """The sum of squares of the first layers' weights of some features."""
     return sum(
-        float(one.get_parameter("linear1.weight")[..., features].square().sum())
+        float(one.get_parameter("linear1.weight").detach()[..., features].square().sum())
         for one in model.finite
     )
 
