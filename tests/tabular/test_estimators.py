@@ -29,8 +29,8 @@ CHECKED = QUICK | {"width": 16, "epochs": 8, "learning_rate": 1e-2}
 
 
 UNEQUAL = {
-    "check_sample_weight_equivalence_on_dense_data": "networks leave out a row with all its weight"
-    " and draw batches of rows: to repeat a row puts its copies on both sides",
+    "check_sample_weight_equivalence_on_dense_data": "networks draw batches of as many rows,"
+    " whatever they weigh, and columns are encoded by the rows as they are",
 }
 
 

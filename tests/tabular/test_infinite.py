@@ -58,6 +58,43 @@ def test_what_a_row_is_told_by_the_others_is_what_they_would_say(task: str) -> N
         np.testing.assert_allclose(left_out[row].numpy(), said * scale[0], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_copies_are_learned_as_one_that_counts_more(weighted: bool) -> None:
+    inputs, targets = rows_of("regression")
+    rows = torch.cat([torch.arange(ROWS), torch.arange(ROWS) // 2])
+    weights = torch.linspace(0.5, 2, len(rows)).double() if weighted else None
+    noisy = targets[rows].double() + torch.linspace(-1, 1, len(rows))[:, None]
+    learned, told = infinite._Told(noisy, noisy, weights, rows).merged(inputs[rows], rows)
+    wanted, counts = told.averaged()
+    kernel = torch.from_numpy(infinite._kernel(learned.double().numpy()))
+    coefficients, left_out = infinite._solve(kernel, wanted, 0.1, counts)
+    place = told.place
+    assert_same(learned[place], inputs[rows])
+    repeated, _ = infinite._solve(kernel[place][:, place], noisy, 0.1, weights)
+    torch.testing.assert_close(kernel @ coefficients, kernel[:, place] @ repeated)
+    for row in (0, 17):
+        rest = torch.nonzero(rows != row)[:, 0]
+        part = place[rest]
+        some = None if weights is None else weights[rest]
+        without, _ = infinite._solve(kernel[part][:, part], noisy[rest], 0.1, some)
+        expected = kernel[place[row], part] @ without
+        torch.testing.assert_close(left_out[place[row]], expected)
+
+
+def test_rows_that_stay_together_are_left_out_together() -> None:
+    inputs, targets = rows_of("regression")
+    kernel = torch.from_numpy(infinite._kernel(inputs.double().numpy()))
+    wanted = targets.double()
+    group = torch.tensor([3, 8, 20])
+    coefficients, left_out = infinite._solve(kernel, wanted, 0.1, None, [group])
+    alone, each = infinite._solve(kernel, wanted, 0.1)
+    assert_same(coefficients, alone)
+    others = torch.tensor([row for row in range(ROWS) if row not in group])
+    without, _ = infinite._solve(kernel[others][:, others], wanted[others], 0.1)
+    torch.testing.assert_close(left_out[group], kernel[group][:, others] @ without)
+    assert_same(left_out[others], each[others])
+
+
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_of_many_rows_some_tell_where_to_look(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, targets = rows_of(task)
@@ -67,9 +104,9 @@ def test_of_many_rows_some_tell_where_to_look(task: str, monkeypatch: pytest.Mon
     solved: list[int] = []
     solve = infinite._solve
 
-    def counted(kernel: torch.Tensor, *given: torch.Tensor | float, **how: object) -> object:
+    def counted(kernel: torch.Tensor, *given: torch.Tensor | float) -> object:
         solved.append(len(kernel))
-        return solve(kernel, *given, **how)
+        return solve(kernel, *given)
 
     monkeypatch.setattr(infinite, "_MANY", ROWS - 1)
     monkeypatch.setattr(infinite, "_SOME", ROWS - 1)

@@ -61,7 +61,7 @@ def test_what_a_group_is_told_by_others_is_what_they_would_say() -> None:
     kernel = torch.from_numpy(_kernel(rows))
     wanted = torch.from_numpy(rows[:, :1] * rows[:, 1:2])
     block = torch.tensor([2, 11, 29])
-    _, left_out = _solve(kernel, wanted, 0.1, blocks=[block])
+    _, left_out = _solve(kernel, wanted, 0.1, groups=[block])
     others = torch.tensor([row for row in range(30) if row not in block])
     coefficients, _ = _solve(kernel[others][:, others], wanted[others], 0.1)
     said = kernel[block][:, others] @ coefficients

@@ -157,11 +157,11 @@ def fit(
         device=device,
         monitor=EVERY if monitor else 0,
     )
+    check_columns(table, encoding, settings)
     from selfnorm.tabular._storage import check_output
 
     folder = folder or Path(f"{stem(table)}-model")
     check_output(folder, force=force)
-    check_columns(table, encoding, settings)
     trained = _trained(table, encoding, settings, cv, tune)
     result = trained.result
     with undisturbed():

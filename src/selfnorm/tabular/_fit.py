@@ -25,12 +25,13 @@ from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._model import TabularModel, build_network, cross_fitted
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
-from selfnorm.tabular._source import Source, name_of, read_source
+from selfnorm.tabular._source import Source, check_classes, name_of, read_source
 from selfnorm.tabular._together import Splits
 from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._split import deal
+from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
+from selfnorm.tabular.encoding._target import Target, fit_target
 from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.training import Folded, History, Options, Progress, Rows, Shuffled
@@ -71,7 +72,8 @@ class Prepared:
     infinite: bool = False
     """Whether infinitely wide networks join."""
     together: Tensor | None = None
-    """A number for each row to train with, the same for those that are left out together."""
+    """A number for each row to train with, the same for those that stay together: of a group, of a
+    stretch of time, or copies of one row. None if each stands by itself."""
 
     @property
     def crossed(self) -> bool:
@@ -158,7 +160,10 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     """
     device = torch_device(settings.device)
     seed, task = settings.seed, source.task
-    splits = Splits(source.values, task, seed, source.together, source.times)
+    together = source.together
+    if together is None and source.times is None:
+        together = copies(source.table, settings.ignore)
+    splits = Splits(source.values, task, seed, together, source.times)
     learned, test = splits.apart(settings.held_out(len(source.values)))
     values, splits = source.values[learned], splits.take(learned)
     several, given = settings.members > 1, validation is not None
@@ -191,7 +196,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     if validation is None and len(held):
         validation = source.take(learned[held])
     if validation is not None:
-        _check_classes(validation, target)
+        check_classes(validation, target)
         judges, judged = rows(validation), Truth(validation.values, validation.weights)
         if several:
             left_out = torch.ones(len(judges), settings.members, dtype=torch.bool)
@@ -337,22 +342,6 @@ def _train(
             )
         after = _observed(network, watched)
     return _Trained(settings, network, history, before, after, tuple(watcher.records))
-
-
-def _check_classes(validation: Source, target: Target) -> None:
-    """Raise if a row to validate with is of a class that training rows have not.
-
-    Raises:
-        ArgumentError: then.
-    """
-    if not isinstance(target, ClassTarget):
-        return
-    unknown = validation.values[~np.isin(validation.values, target.classes)]
-    if len(unknown):
-        raise ArgumentError(
-            "Rows to validate with are of classes that training has; y_val holds "
-            f"{unknown.tolist()[0]!r}, and y does not. Leave such rows out, or add some to X and y."
-        )
 
 
 def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:

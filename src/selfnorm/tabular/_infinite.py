@@ -1,7 +1,8 @@
 """The infinitely wide SELU network as a member of an ensemble: kernel ridge regression."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +88,8 @@ def fit_infinite(
     1979). The work is one inverse, rows^3 operations, for each of about six penalties; of many rows
     for about three, from where a thousand of them have it least. A row that counts w times has its
     penalty divided by w: at the same penalty it is as if it stood there w times, and all of these
-    are left out at once.
+    are left out at once. So copies of a row are learned as one, and rows that stay together are
+    left out together.
 
     Args:
         inputs: Encoded rows, (rows, features).
@@ -95,9 +97,8 @@ def fit_infinite(
         target: What they stand for.
         reads: Which features to read, (features,), booleans.
         weights: How much each row counts, (rows,), above 0, of mean 1; None if all count the same.
-        together: A number for each row, (rows,), on CPU, the same for those that are left out
-            together: their residuals are `R^-1 c`, R their block of the inverse and c their
-            coefficients. None if each row stands for itself.
+        together: A number for each row, (rows,), the same for those that stay together; None if
+            each row stands by itself.
 
     Raises:
         MemoryError: three matrices of rows x rows do not fit into memory.
@@ -106,31 +107,81 @@ def fit_infinite(
     targets = targets.cpu().double() if target.task == "regression" else targets.cpu()
     wanted = _indicators(targets, target)
     counts = None if weights is None else weights.cpu().double()
-    known = (targets,) if counts is None else (targets, counts)
     offset = wanted.mean(0) if counts is None else counts @ wanted / counts.sum()
-    wanted = wanted - offset
+    told = _Told(targets, wanted - offset, counts, torch.arange(len(targets)))
+    if together is not None:
+        learned, told = told.merged(learned, together)
     kernel = torch.from_numpy(_kernel(_with_ones(learned)))
     start, strides = _START, _STRIDES
     if len(learned) > _MANY:  # some rows tell about where, so that all are asked seldom
         drawn = torch.Generator().manual_seed(0)
         some = torch.randperm(len(learned), generator=drawn)[:_SOME]
-        start = _best(
-            kernel[some][:, some],
-            wanted[some],
-            offset,
-            target,
-            *(part[some] for part in known),
-            together=None if together is None else together[some],
-        ).power
+        start = _best(kernel[some][:, some], told.of(some), offset, target).power
         strides = _STRIDES[-1:]
-    best = _best(
-        kernel, wanted, offset, target, *known, together=together, start=start, strides=strides
-    )
+    best = _best(kernel, told, offset, target, start=start, strides=strides)
     network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1])
     network.rows.copy_(learned)
     network.coefficients.copy_(best.coefficients * best.factor)
     network.offset.copy_(offset * best.factor)
     return Fitted(network, best.left_out * best.factor)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What rows tell a regression; some may be learned as one, and left out together.
+
+    Attributes:
+        targets: The target of each row.
+        wanted: The outputs that it asks for, (rows, outputs).
+        weights: How much it counts; None if all count the same.
+        place: Which row of the kernel stands for it.
+        groups: Rows of the kernel that are left out together, two or more.
+    """
+
+    targets: Tensor
+    wanted: Tensor
+    weights: Tensor | None
+    place: Tensor
+    groups: tuple[Tensor, ...] = ()
+
+    @property
+    def known(self) -> tuple[Tensor, ...]:
+        """What a loss is told besides outputs."""
+        return (self.targets,) if self.weights is None else (self.targets, self.weights)
+
+    def merged(self, rows: Tensor, together: Tensor) -> tuple[Tensor, "_Told"]:
+        """The different rows of each group, and the same with copies learned as one."""
+        numbers = together.cpu().unique(return_inverse=True)[1]
+        keyed = torch.cat([numbers[:, None].double(), rows.double()], 1)
+        apart, place = keyed.unique(dim=0, return_inverse=True)
+        of_row = apart[:, 0].long()
+        sizes = of_row.bincount()
+        several = of_row.argsort(stable=True).split(sizes.tolist())
+        groups = tuple(group for group in several if len(group) > 1)
+        return apart[:, 1:].float(), replace(self, place=place, groups=groups)
+
+    def of(self, some: Tensor) -> "_Told":
+        """The same of some rows of the kernel."""
+        new = torch.full((int(self.place.max()) + 1,), -1)
+        new[some] = torch.arange(len(some))
+        rows = torch.nonzero(new[self.place] >= 0)[:, 0]
+        kept = (numbers[numbers >= 0] for numbers in (new[group] for group in self.groups))
+        return _Told(
+            self.targets[rows],
+            self.wanted[rows],
+            None if self.weights is None else self.weights[rows],
+            new[self.place[rows]],
+            tuple(group for group in kept if len(group) > 1),
+        )
+
+    def averaged(self) -> tuple[Tensor, Tensor]:
+        """What each row of the kernel asks for, and how much it counts."""
+        weights = torch.ones(len(self.place)).double() if self.weights is None else self.weights
+        rows = int(self.place.max()) + 1
+        counts = torch.zeros(rows).double().index_add_(0, self.place, weights)
+        sums = torch.zeros(rows, self.wanted.shape[1]).double()
+        sums.index_add_(0, self.place, weights[:, None] * self.wanted)
+        return sums / counts[:, None], counts
 
 
 class _Solved(NamedTuple):
@@ -145,28 +196,27 @@ class _Solved(NamedTuple):
 
 def _best(
     kernel: Tensor,
-    wanted: Tensor,
+    told: _Told,
     offset: Tensor,
     target: Target,
-    *known: Tensor,
-    together: Tensor | None = None,
+    *,
     start: float = _START,
     strides: tuple[float, ...] = _STRIDES,
 ) -> _Solved:
     """The regression with the penalty of least loss of rows left out."""
     tried: dict[float, _Solved] = {}
-    blocks = [] if together is None else _blocks(together)
+    wanted, counts = told.averaged()
 
     def loss(power: float) -> float:
         if not _RANGE[0] <= power <= _RANGE[1]:
             return math.inf
         if power not in tried:
-            solved = _solve(kernel, wanted, 10**power, *known[1:], blocks=blocks)
+            solved = _solve(kernel, wanted, 10**power, counts, told.groups)
             if solved is None:
                 return math.inf
-            coefficients, left_out = solved[0], solved[1] + offset
-            factor = sharpness(target, left_out, *known)
-            value = float(target.loss(left_out * factor, *known))
+            coefficients, left_out = solved[0], (solved[1] + offset)[told.place]
+            factor = sharpness(target, left_out, *told.known)
+            value = float(target.loss(left_out * factor, *told.known))
             tried[power] = _Solved(value, power, factor, coefficients, left_out)
         return tried[power].loss
 
@@ -183,25 +233,17 @@ def _least(loss: Callable[[float], float], start: float, strides: tuple[float, .
     return at
 
 
-def _blocks(label: Tensor) -> list[Tensor]:
-    """The numbers of the rows of each label that has several."""
-    _, code, counts = label.unique(return_inverse=True, return_counts=True)
-    rows = code.argsort(stable=True).split(counts.tolist())
-    return [one for one in rows if len(one) > 1]
-
-
 def _solve(
     kernel: Tensor,
     wanted: Tensor,
     penalty: float,
     counts: Tensor | None = None,
-    blocks: Sequence[Tensor] = (),
+    groups: Iterable[Tensor] = (),
 ) -> tuple[Tensor, Tensor] | None:
-    """Coefficients, and what each row is told by all others; None if roundings prevail.
+    """Coefficients, and what each row is told by all that are not left out with it.
 
-    Those of a block are told by all rows that are not in it.
-
-    Equal rows have an angle of some 1e-8 by rounding, which adds up where they are many.
+    None if roundings prevail: equal rows have an angle of some 1e-8, which adds up where they are
+    many.
     """
     ridge = kernel.clone()
     ridge.diagonal().add_(penalty if counts is None else penalty / counts)
@@ -210,11 +252,10 @@ def _solve(
         return None
     inverse = torch.cholesky_inverse(factor)
     coefficients = inverse @ wanted
-    left_out = wanted - coefficients / inverse.diagonal()[:, None]
-    for rows in blocks:
-        own = inverse[rows[:, None], rows]
-        left_out[rows] = wanted[rows] - torch.linalg.solve(own, coefficients[rows])
-    return coefficients, left_out
+    errors = coefficients / inverse.diagonal()[:, None]
+    for group in groups:
+        errors[group] = torch.linalg.solve(inverse[group][:, group], coefficients[group])
+    return coefficients, wanted - errors
 
 
 def _indicators(targets: Tensor, target: Target) -> Tensor:

@@ -61,7 +61,8 @@ def joined(
         judged: Those to judge by: the same, or others; None if there are none.
         left_out: Which networks of a shape did not learn from each of these, (rows, networks).
         infinite: Whether infinitely wide networks join.
-        together: A label of each row to learn from, if rows of one are left out together.
+        together: A number for each row to learn from, (rows,), the same for those that stay
+            together; None if each stands by itself.
     """
     wide = _fitted(encoder, target, rows, together) if infinite else []
     if judged is None or left_out is None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from selfnorm.errors import TableError
+from selfnorm.errors import ArgumentError, TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular._together import labels_of, times_of
 from selfnorm.tabular._weights import counting, row_weights
@@ -189,6 +189,22 @@ def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
         values = squarable(target.name, numbers(target.name, told[0] if told else column))
         known, values = known.filter(pa.array(~np.isnan(values))), values[~np.isnan(values)]
     return Source(known.drop_columns([target.name]), values, target.name, target.task, dropped)
+
+
+def check_classes(validation: Source, target: Target) -> None:
+    """Raise if a row to validate with is of a class that training rows have not.
+
+    Raises:
+        ArgumentError: then.
+    """
+    if not isinstance(target, ClassTarget):
+        return
+    unknown = validation.values[~np.isin(validation.values, target.classes)]
+    if len(unknown):
+        raise ArgumentError(
+            "Rows to validate with are of classes that training has; y_val holds "
+            f"{unknown.tolist()[0]!r}, and y does not. Leave such rows out, or add some to X and y."
+        )
 
 
 def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from selfnorm.errors import TableError
+from selfnorm.errors import ArgumentError, TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular.data._cells import is_usable, numbers, text
 from selfnorm.tabular.data._provenance import provenance_of
@@ -43,14 +43,34 @@ class Splits:
         return replace(self, values=values, together=together, times=times)
 
     def apart(self, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """Row numbers to keep, and those to hold out."""
+        """Row numbers to keep, and those to hold out.
+
+        Raises:
+            ArgumentError: all rows are of one group or time, and some are to be held out.
+        """
+        if share:
+            self._check()
         if self.times is not None:
             return latest(self.times, share)
         return hold_out(self.values, share, task=self.task, seed=self.seed, together=self.together)
 
     def labels(self, folds: int) -> np.ndarray | None:
-        """A label of every row, for so many folds: of its group, or of its stretch of time."""
+        """A label of every row, for so many folds: of its group, or of its stretch of time.
+
+        Raises:
+            ArgumentError: all rows are of one group or time, and there are two folds or more.
+        """
+        if folds > 1:
+            self._check()
         return self.together if self.times is None else stretches(self.times, 2 * folds)
+
+    def _check(self) -> None:
+        for what, each in (("groups", self.together), ("times", self.times)):
+            if each is not None and len(each) and (each == each[0]).all():
+                raise ArgumentError(
+                    f"Rows can be left out if they are of two {what} or more, as those of one stay "
+                    f"together; all {len(each):,} are of one. Name another column."
+                )
 
 
 def labels_of(name: str, table: pa.Table) -> np.ndarray:

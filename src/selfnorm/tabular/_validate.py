@@ -70,9 +70,9 @@ def _folds(source: Source, folds: int, seed: int) -> Iterator[tuple[np.ndarray, 
     """Rows to learn from and rows to measure on, of each fold."""
     rows = len(source.values)
     units = rows if source.together is None else len(np.unique(source.together))
-    if not 2 <= folds <= units // 2:
+    if not 2 <= folds <= units:
         raise ArgumentError(
-            "Folds are two or more, of two rows or groups or more each; "
+            "Folds are two or more, and no more than rows or groups; "
             f"{folds} came for {units:,}. Try 5."
         )
     if source.times is not None:

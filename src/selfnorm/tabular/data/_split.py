@@ -1,7 +1,6 @@
-"""Holding out rows: by class where there are classes, at random where there are none.
+"""Holding out rows: by class where there are classes, at random where there are none."""
 
-Rows that must stay together, as those of one patient, are on one side of every split.
-"""
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -34,31 +33,21 @@ def deal(
         members: How many there are.
         task: `classification` or `regression`.
         seed: The same seed deals the same.
-        together: A label of every row; rows of one label are in one part. Parts then differ by as
-            much as these do. None if each row stands for itself.
-
-    Raises:
-        ArgumentError: all rows must stay together.
+        together: A number for each row; those of the same number are dealt as one, the largest of
+            such groups first. None if each row is dealt by itself.
     """
-    random = np.random.default_rng(seed)
-    units = len(values)
-    if together is None:
-        order = random.permutation(units)
-        if task == "classification":
-            order = order[np.argsort(values[order], kind="stable")]
-        place = np.empty(units, np.int64)
-        place[order] = np.arange(units)
-        turn, part = np.divmod(place, members)
-    else:
-        label = _labels(together)
-        units = _several(label)
-        turn = random.permutation(units)[label]
-        part = _dealt(values, label, np.full(members, 1 / members), task, random)
-    left_out = part[:, None] == np.arange(members)
-    if members < _PAIRED or units < 2 * members:
-        return left_out
-    paired = turn % max(1, len(values) // _PAIRS) == 0
-    return left_out | (np.roll(left_out, 1, axis=1) & paired[:, None])
+    groups = _Groups.of(values, together, task)
+    order = np.random.default_rng(seed).permutation(len(groups.first))
+    order = order[np.argsort(-groups.sizes[order], kind="stable")]
+    if task == "classification":
+        order = order[np.argsort(values[groups.first[order]], kind="stable")]
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    left_out = (place % members)[:, None] == np.arange(members)
+    if members >= _PAIRED and len(order) >= 2 * members:
+        paired = place // members % max(1, len(order) // _PAIRS) == 0
+        left_out |= np.roll(left_out, 1, axis=1) & paired[:, None]
+    return left_out[groups.of_row]
 
 
 def hold_out(
@@ -79,34 +68,37 @@ def hold_out(
         share: Share of rows to hold out, in [0, 1); at least one row if it is not 0.
         task: `classification` or `regression`.
         seed: The same seed holds out the same rows.
-        together: A label of every row; rows of one label are on one side, and those that hold a
-            class alone are kept. None if each row stands for itself.
+        together: A number for each row; those of the same number are held out as one, and the share
+            is one of such groups. None if each row is held out by itself.
 
     Raises:
-        ArgumentError: the share is outside [0, 1); or all rows must stay together, and some are to
-            be held out.
+        ArgumentError: the share is outside [0, 1).
     """
     if not 0 <= share < 1:
         raise ArgumentError(f"A held-out share is at least 0 and under 1; {share} came.")
+    groups = _Groups.of(values, together, task)
+    out = _held_out(values[groups.first], share, task=task, seed=seed)
+    held = np.isin(groups.of_row, out)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _held_out(values: np.ndarray, share: float, *, task: Task, seed: int) -> np.ndarray:
+    """Which of so many rows to hold out."""
     rows = np.arange(len(values))
     held = min(max(1, round(share * len(rows))), len(rows) - 1)
     if share == 0 or len(rows) < 2:
-        return rows, rows[:0]
-    if together is not None:
-        out = _held(values, share, _labels(together), task, np.random.default_rng(seed))
-        return rows[~out], rows[out]
+        return rows[:0]
     if task == "regression":
-        kept, out = train_test_split(rows, test_size=held, random_state=seed)
-        return np.sort(kept), np.sort(out)
+        return np.asarray(train_test_split(rows, test_size=held, random_state=seed)[1])
     _, code, counts = np.unique(values, return_inverse=True, return_counts=True)
     movable = rows[counts[code] > 1]
     if len(movable) < 2:
-        return rows, rows[:0]
+        return rows[:0]
     held = min(held, len(movable) - 1)
     many = (counts > 1).sum()
     by_class = code[movable] if many <= min(held, len(movable) - held) else None
-    _, out = train_test_split(movable, test_size=held, random_state=seed, stratify=by_class)
-    return np.setdiff1d(rows, out), np.sort(out)
+    out = train_test_split(movable, test_size=held, random_state=seed, stratify=by_class)[1]
+    return np.asarray(out)
 
 
 def latest(times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -128,99 +120,30 @@ def latest(times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stretches(times: np.ndarray, count: int) -> np.ndarray:
-    """Labels from 0 of so many stretches of time, each of as many rows as the times allow."""
+    """Numbers from 0 of so many stretches of time, each of as many rows as the times allow."""
     first = np.searchsorted(np.sort(times), times)
     return first * count // len(times)
 
 
-def _labels(together: np.ndarray) -> np.ndarray:
-    """Labels as whole numbers from 0."""
-    return np.unique(together, return_inverse=True)[1]
+class _Groups(NamedTuple):
+    """Rows that stay together: a row of each group, its size, and the group of each row."""
 
+    first: np.ndarray
+    sizes: np.ndarray
+    of_row: np.ndarray
 
-def _several(label: np.ndarray) -> int:
-    """How many labels there are.
-
-    Raises:
-        ArgumentError: it is one.
-    """
-    count = int(label.max()) + 1
-    if count < 2:
-        raise ArgumentError(
-            "Rows can be left out if they are of two groups or more, as those of one stay "
-            f"together; all {len(label):,} are of one. Name another column of groups."
+    @classmethod
+    def of(cls, values: np.ndarray, together: np.ndarray | None, task: Task) -> "_Groups":
+        """Groups by their numbers; the row that stands for one has the rarest of its classes."""
+        rows = np.arange(len(values))
+        if together is None:
+            return cls(rows, np.ones_like(rows), rows)
+        if task == "classification":
+            _, code, counts = np.unique(values, return_inverse=True, return_counts=True)
+            rows = np.argsort(counts[code], kind="stable")
+        _, first, of_row, sizes = np.unique(
+            together[rows], return_index=True, return_inverse=True, return_counts=True
         )
-    return count
-
-
-def _held(
-    values: np.ndarray, share: float, label: np.ndarray, task: Task, random: np.random.Generator
-) -> np.ndarray:
-    """Which rows are held out, if labels stay together."""
-    units = _several(label)
-    out = _dealt(values, label, np.array([1 - share, share]), task, random) == 1
-    movable = np.ones(units, bool)
-    if task == "classification":
-        pairs = np.unique(np.stack([_labels(values), label]), axis=1)
-        _, first, counts = np.unique(pairs[0], return_index=True, return_counts=True)
-        movable[pairs[1, first[counts == 1]]] = False
-        out &= movable[label]
-    sizes = np.bincount(label)
-    if not out.any() and movable.any():
-        out = label == np.flatnonzero(movable)[sizes[movable].argmin()]
-    if out.all():
-        out = label != sizes.argmax()
-    return out
-
-
-def _dealt(
-    values: np.ndarray,
-    label: np.ndarray,
-    shares: np.ndarray,
-    task: Task,
-    random: np.random.Generator,
-) -> np.ndarray:
-    """The part of each row, if labels stay together and parts are to have these shares.
-
-    Each label goes where it adds least to the chi-square of the classes' rows in each part,
-
-        sum (x - s n)^2 / (s n),  x: rows in the part, n: in all, s: the part's share,
-
-    the largest first. Those of one row come last and all at once.
-    """
-    code = _labels(values) if task == "classification" else np.zeros(len(values), np.int64)
-    totals = np.bincount(code)
-    counts = np.zeros((len(shares), len(totals)))
-    sizes, part = np.bincount(label), np.zeros(len(values), np.int64)
-    order = np.argsort(label, kind="stable")
-    members = np.split(order, np.cumsum(sizes)[:-1])
-    many = random.permutation(np.flatnonzero(sizes > 1))
-    for unit in many[np.argsort(-sizes[many], kind="stable")]:
-        classes, added = np.unique(code[members[unit]], return_counts=True)
-        more = (2 * counts[:, classes] + added) * added / totals[classes]
-        best = int((more.sum(1) / shares).argmin())
-        counts[best, classes] += added
-        part[members[unit]] = best
-    alone = random.permutation(np.flatnonzero(sizes[label] == 1))
-    for one in np.unique(code[alone]):
-        rows = alone[code[alone] == one]
-        into = _filled(counts[:, one], counts.sum(1), shares, len(rows))
-        part[rows] = into
-        counts[:, one] += np.bincount(into, minlength=len(shares))
-    return part
-
-
-def _filled(counts: np.ndarray, rows: np.ndarray, shares: np.ndarray, more: int) -> np.ndarray:
-    """Into which parts so many more rows of a class go, one by one where it has least.
-
-    Args:
-        counts: Rows of the class in each part.
-        rows: Of all classes; of parts that are even the smaller one is next.
-        shares: What the parts are to have.
-        more: How many.
-    """
-    most = np.minimum(more, np.ceil(shares * (counts.sum() + more) - counts).clip(0) + 1)
-    part = np.repeat(np.arange(len(shares)), most.astype(np.int64))
-    nth = np.arange(len(part)) - np.repeat(np.cumsum(most) - most, most.astype(np.int64))
-    level = (2 * (counts[part] + nth) + 1) / shares[part]
-    return part[np.lexsort((rows[part] / shares[part], level))[:more]]
+        numbers = np.empty(len(rows), np.int64)
+        numbers[rows] = of_row
+        return cls(rows[first], sizes, numbers)

@@ -69,6 +69,11 @@ class Ready(Protocol):
         ...
 
     @property
+    def together(self) -> Tensor | None:
+        """A number for each row to train with, the same for those that stay together."""
+        ...
+
+    @property
     def crossed(self) -> bool:
         """Whether the rows to train with validate, too."""
         ...
@@ -125,10 +130,15 @@ def doubts(ready: Ready, *, shown: bool) -> list[str]:
     found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
     equal = equal_rows(ready.training)
     if equal > _DUPLICATED:
-        found.append(
-            f"{equal:.0%} of the rows equal another in all columns and the target. If they are "
-            "copies, figures on rows held out are too good: what is held out was seen as well."
-        )
+        alike = f"{equal:.0%} of the rows equal another in all columns and the target."
+        if ready.together is None:
+            alike += (
+                " If they are copies, figures on rows held out are too good: what is held out was "
+                "seen as well."
+            )
+        elif source.together is None and source.times is None:
+            alike += " They are taken for copies: those of one row are held out together."
+        found.append(alike)
     return found
 
 
