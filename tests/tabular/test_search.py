@@ -41,7 +41,7 @@ def test_a_cross_validation_tells_mean_and_deviation() -> None:
     mean = sum(each) / 3
     deviation = (sum((one - mean) ** 2 for one in each) / 2) ** 0.5
     assert found.metrics["accuracy"] == pytest.approx((mean, deviation))
-    for folds in (1, 61):
+    for folds in (1, 121):
         with pytest.raises(ArgumentError, match="Folds are two or more"):
             cross_validate(small_source("classification"), settings(), folds)
 
