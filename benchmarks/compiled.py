@@ -70,9 +70,12 @@ def network(quick: bool, wrong: str) -> list[Row]:
         m for _ in range(depth) for m in (nn.Linear(64, 64), nn.SELU(), nn.AlphaDropout(P))
     ]
     plain = MLP(64, 10, width=64, depth=depth, dropout=P)
+    backend = "aot_eager" if quick else "inductor"  # which takes seconds to compile
     models = {
-        "ours": torch.compile(plain),
-        "torch.compile": torch.compile(nn.Sequential(*torch_layers, nn.Linear(64, 10))),
+        "ours": torch.compile(plain, backend=backend),
+        "torch.compile": torch.compile(
+            nn.Sequential(*torch_layers, nn.Linear(64, 10)), backend=backend
+        ),
         "ours, not compiled": plain,
     }
     runs = {name: lambda model=model: model(x).sum().backward() for name, model in models.items()}

@@ -2,8 +2,6 @@
 
 import copy
 import functools
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from selfnorm.errors import UnsupportedError
 from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
 from support.compare import assert_same
 from support.deployable import MODELS, Residual, build
+from support.fresh import run_fresh
 from support.statistics import assert_moments, kurtosis_of
 from support.tolerances import DEPLOYED
 
@@ -230,6 +229,6 @@ def test_a_program_needs_no_selfnorm(tmp_path: Path) -> None:
             torch.save(plain, folder / "model.pt")
             torch.save(x, folder / "x.pt")
             folders[folder] = plain(x)
-    subprocess.run([sys.executable, "-c", LOAD, *map(str, folders)], check=True)
+    run_fresh(LOAD, *folders, warnings="ignore")
     for folder, expected in folders.items():
         assert_same(torch.load(folder / "y.pt"), expected)

@@ -7,11 +7,8 @@ operations in what it made; both shall be those of the twin.
 import copy
 import importlib.util
 import io
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +22,7 @@ import selfnorm
 from selfnorm.nn import MLP, SELU, AlphaDropout, FeatureAlphaDropout, SELUAlphaDropout
 from selfnorm.theory import SELUForm, selu_constants, shaped_selu
 from support.compare import assert_close, assert_same
+from support.fresh import run_fresh
 from support.require import require
 from support.tolerances import EXPORTED, QUANTIZED
 
@@ -363,7 +361,7 @@ def test_files_need_no_selfnorm(tmp_path: Path) -> None:
         WAYS[way](module, x, folder)
         torch.save(x, folder / "x")
         expected[folder] = module(x.clone()).detach()
-    subprocess.run([sys.executable, "-c", LOAD, *map(str, expected)], check=True)
+    run_fresh(LOAD, *expected, warnings="ignore")
     for folder, result in expected.items():
         assert_close(torch.load(folder / "y").detach(), result, EXPORTED)
 
@@ -397,10 +395,7 @@ def test_pickles_and_copies_are_the_same_module(training: bool, tmp_path: Path) 
             expected[path] = module(x.clone()).detach()
             torch.manual_seed(1)
             assert_same(copied(x.clone()).detach(), expected[path])
-    here = os.pathsep.join((str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")))
-    environment = os.environ | {"PYTHONPATH": here}  # a converted model is of its own class
-    command = [sys.executable, "-c", COPY, *map(str, expected)]
-    subprocess.run(command, check=True, env=environment)
+    run_fresh(COPY, *expected, warnings="ignore")
     for path, result in expected.items():
         assert_same(torch.load(f"{path}.y").detach(), result)
 

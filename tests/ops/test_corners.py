@@ -1,7 +1,5 @@
 """Where kernels do not go: classes of tensors, default devices, checkpoints, extreme p."""
 
-import subprocess
-import sys
 import warnings
 from contextlib import nullcontext
 
@@ -18,6 +16,7 @@ import selfnorm
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.ops import _constants, alpha_dropout, feature_alpha_dropout, selu, selu_alpha_dropout
 from support.compare import assert_close, assert_same
+from support.fresh import run_fresh
 from support.samples import normal
 from support.tolerances import SAME_UP_TO_ROUNDING
 
@@ -111,8 +110,7 @@ def test_importing_under_another_default_device(device: str) -> None:
         "torch.ops.selfnorm.selu_alpha_dropout(x, seed, .3)\n"
         "print(_reference.selu_alpha_dropout(x, seed, .3).sum().isfinite().item())"
     )
-    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert run.stdout == "True\n"
+    assert run_fresh(code) == "True\n"
 
 
 def test_under_a_default_device_masks_are_drawn_where_the_input_is() -> None:

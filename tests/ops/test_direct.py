@@ -1,8 +1,5 @@
 """The short way past the dispatcher: who takes it, and that it leads to the same place."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -10,6 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import selfnorm
 from selfnorm.ops import _cpu, _direct, _gpu
 from support.compare import assert_same
+from support.fresh import run_fresh
 from support.require import require
 from support.samples import normal
 
@@ -97,4 +95,4 @@ def test_inference_mode_in_either_order() -> None:
         "selfnorm.selu_alpha_dropout(x, .5, True)\n"
         "with torch.inference_mode(): selfnorm.selu_alpha_dropout(x * 1, .5, True, inplace=True)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_fresh(code)

@@ -1,8 +1,5 @@
 """The GPU kernels: in Triton's interpreter, compiled without a GPU, and on one if there is one."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -12,6 +9,7 @@ import torch
 from selfnorm.ops import _cpu, _reference
 from selfnorm.ops._spec._philox import BLOCK
 from support.compare import assert_close, assert_same
+from support.fresh import run_fresh
 from support.require import require
 from support.samples import DTYPES, LAYOUTS, normal, special
 from support.tolerances import SAME_UP_TO_ROUNDING
@@ -150,15 +148,8 @@ for name, sizes in known.items():
 @pytest.mark.parametrize(("capability", "element"), [(80, "fp32"), (90, "bf16"), (90, "fp64")])
 def test_kernels_compile_for_a_gpu_that_is_not_there(capability: int, element: str) -> None:
     """Down to machine code, with accesses of 16 bytes."""
-    outcome = subprocess.run(
-        [sys.executable, "-c", COMPILE, str(capability), element],
-        env={k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stderr
-    accesses = dict(line.split(" ", 1) for line in outcome.stdout.splitlines())
+    said = run_fresh(COMPILE, capability, element, TRITON_INTERPRET=None)
+    accesses = dict(line.split(" ", 1) for line in said.splitlines())
     wide = "v2.b64" if element == "fp64" else "v4.b32"
     for found in accesses.values():
         assert f"ld.global.{wide}" in found, accesses

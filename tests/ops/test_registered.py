@@ -1,7 +1,5 @@
 """The registered operations: who sees one of them alone finds its derivative, and it checks."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.ops import selu, selu_alpha_dropout
 from selfnorm.ops._library import OPS
 from support.compare import assert_close
+from support.fresh import run_fresh
 from support.samples import normal
 from support.tolerances import SAME_UP_TO_ROUNDING
 
@@ -205,7 +204,7 @@ def test_the_operations_are_there_once_the_package_is_imported() -> None:
         "torch.ops.selfnorm.selu(x).sum().backward()\n"
         "assert x.grad.all()\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_fresh(code)
 
 
 def test_a_program_saved_with_our_operations_runs_in_a_fresh_process(tmp_path: Path) -> None:
@@ -224,15 +223,10 @@ def test_a_program_saved_with_our_operations_runs_in_a_fresh_process(tmp_path: P
         "y.sum().backward()\n"
         "print(x.grad.sum().item())"
     )
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(file)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    said = run_fresh(code, file, warnings="ignore")
     x = torch.ones(50, requires_grad=True)
     OPS.selu_alpha_dropout(x, SEED, 0.3).sum().backward()
-    assert abs(float(run.stdout) - float(x.grad.sum())) < 1e-4
+    assert abs(float(said) - float(x.grad.sum())) < 1e-4
 
 
 X = normal(6, 4)

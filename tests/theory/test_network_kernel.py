@@ -23,7 +23,7 @@ from selfnorm.theory import (
 from selfnorm.theory._activations import shape_of
 
 EXACT = 1e-9  # of the table in the angle
-WIDTH = 1024
+WIDTH = 400
 
 
 def pair(correlation: float) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,7 @@ def outputs_of(rng: np.random.Generator, x: np.ndarray, depth: int, bias: float)
 @pytest.mark.parametrize("bias", [0.0, 0.2])
 def test_wide_networks_outputs_have_that_covariance(bias: float) -> None:
     """200 draws: means within 4 standard errors, covariances too, which for Gaussians vary by
-    `K_ii K_jj + K_ij^2`; the width adds a thousandth."""
+    `K_ii K_jj + K_ij^2`."""
     rng, draws, depth = np.random.default_rng(0), 200, 2
     x = rng.standard_normal((4, 6))
     x *= np.sqrt(6) / np.linalg.norm(x, axis=1, keepdims=True)
@@ -117,7 +117,7 @@ def test_wide_networks_outputs_have_that_covariance(bias: float) -> None:
     kernel = network_kernel(x, depth=depth, kind="nngp", bias=bias)
     assert (np.abs(found.mean(0)) < 4 * np.sqrt(np.diag(kernel) / draws)).all()
     error = np.sqrt((np.outer(np.diag(kernel), np.diag(kernel)) + kernel**2) / draws)
-    # Finite widths change fourth moments, not these, but for what 1,024 units leave open.
+    # Finite widths change fourth moments, not these, but for what so many units leave open.
     assert (np.abs(found.T @ found / draws - kernel) < 4 * error + 4 / WIDTH).all()
 
 

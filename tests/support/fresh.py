@@ -1,0 +1,90 @@
+"""Processes with nothing but torch in them: forked from one, as importing it takes their time."""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from support.pages import ROOT
+
+# Reads jobs, one a line; answers with the exit code of the process that ran it.
+SERVER = """
+import atexit, json, os, sys, traceback, warnings
+import torch
+
+for line in sys.stdin:
+    job = json.loads(line)
+    child = os.fork()
+    if child:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    nothing, said = os.open(os.devnull, os.O_RDONLY), os.open(job["said"], os.O_WRONLY)
+    for number, file in enumerate((nothing, said, said)):
+        os.dup2(file, number)
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    os.chdir(job["folder"])
+    sys.argv[1:] = job["arguments"]
+    warnings.simplefilter(job["warnings"])
+    code = 0
+    try:
+        exec(compile(job["code"], "<string>", "exec"), {"__name__": "__main__"})
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+"""
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    """One a process of tests; it ends with it."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    atexit.register(server.kill)
+    return server
+
+
+def run_fresh(
+    code: str, *arguments: object, warnings: str = "always", **environment: str | None
+) -> str:
+    """What code prints, errors too, in a process with torch and nothing of ours.
+
+    Variables of the environment that are None are not set in it.
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("processes are forked, which this system cannot")
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    variables = {**os.environ, **environment}
+    with tempfile.NamedTemporaryFile("r") as said:
+        job = {
+            "code": code,
+            "arguments": [str(one) for one in arguments],
+            "environment": {name: value for name, value in variables.items() if value is not None},
+            "folder": str(ROOT),
+            "said": said.name,
+            "warnings": warnings,
+        }
+        server.stdin.write(json.dumps(job) + "\n")
+        server.stdin.flush()
+        done = server.stdout.readline()
+        text = Path(said.name).read_text()
+    assert done == "0\n", text or "the server of fresh processes has ended"
+    return text
