@@ -101,8 +101,10 @@ def test_fit_says_what_it_understood_and_writes_a_model() -> None:
         assert words in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 80
     assert sorted(path.name for path in Path("t-model").iterdir()) == [
+        "config.toml",
         "model.json",
         "model.safetensors",
+        "report.html",
         "training.png",
     ]
     about = json.loads(Path("t-model/model.json").read_text())["about"]
