@@ -13,7 +13,7 @@ V311 := (3, 11)
 # What takes minutes and asks for nothing but torch and Triton, which are the same at both ends; what audits
 # the same mistakes once more; what reads our files alone; and what runs the whole, as the pages' blocks do,
 # which stay.
-LEFT_OUT := test_benchmarks.py test_examples.py init/test_sharded.py training optim \
+LEFT_OUT := test_benchmarks.py test_examples.py test_reproductions.py init/test_sharded.py training optim \
   nn/test_fused.py nn/test_members.py auditing/test_gains.py theory/test_network_kernel.py \
   tabular/test_ensemble.py tabular/test_infinite.py test_tabular_benchmark.py \
   $(addprefix ops/test_,compiler.py corners.py derivatives.py gpu.py inplace.py registered.py) \
@@ -29,7 +29,7 @@ $(2) -m venv $(1)
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest zoo bench bench-quick tabular tabular-quick check lint types docs format clean
+.PHONY: help setup demo test test-lowest zoo bench bench-quick tabular tabular-quick paper paper-full check lint types docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -94,6 +94,19 @@ $(VENV)/.tabular: $(STAMP)
 	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[tabular]'
 	@touch $@
 
+DATA ?= ../shared/data
+PAPER := -m reproductions --data $(DATA) --processes 2
+
+paper: $(VENV)/.paper ## the paper's tables and figures in a short form, 20 minutes on two quiet cores; docs/paper.md
+	$(BIN)/python $(PAPER)
+
+paper-full: $(VENV)/.paper ## the same as near to the paper as is written down, days; goes on where it stopped
+	$(BIN)/python $(PAPER) --full
+
+$(VENV)/.paper: $(STAMP)
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[paper]'
+	@touch $@
+
 # The tests build the documentation, as strictly as `make docs`.
 check: lint types test test-lowest ## what CI runs: lint, types, tests at both ends, documentation
 
@@ -112,4 +125,4 @@ format: $(STAMP) ## mend lint and format where that is safe
 	$(BIN)/ruff format .
 
 clean: ## remove what was built, the virtual environments too
-	rm -rf $(VENV) $(LOWEST) $(ZOO) site demo dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) $(ZOO) build site demo dist .pytest_cache .ruff_cache
