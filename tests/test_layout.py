@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"optim", "_lazy", "errors", "_parameters"},
     "tabular": {
         *("theory", "training", "watch", "recording", "plots", "nn", "_lazy", "errors", "_files"),
-        *("_parameters", "_extras"),
+        *("_parameters", "_extras", "report"),
     },
     "cli": {
         *("tabular", "training", "converting", "auditing", "watch", "plots", "report"),

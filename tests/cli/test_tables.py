@@ -101,8 +101,10 @@ def test_fit_says_what_it_understood_and_writes_a_model() -> None:
         assert words in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 80
     assert sorted(path.name for path in Path("t-model").iterdir()) == [
+        "config.toml",
         "model.json",
         "model.safetensors",
+        "report.html",
         "training.png",
     ]
     about = json.loads(Path("t-model/model.json").read_text())["about"]
@@ -280,7 +282,7 @@ def test_the_model_is_saved_before_the_results_are_printed(
 
     monkeypatch.setattr("selfnorm.cli._show.metrics", reader_has_left)
     assert Result("fit", "t.csv", "-t", "label", *QUICK).code == 1
-    assert len(list(Path("t-model").iterdir())) == 3
+    assert len(list(Path("t-model").iterdir())) == 5
 
 
 REFUSED = {

@@ -15,6 +15,7 @@ from selfnorm.cli._audit import audit
 from selfnorm.cli._certify import certify
 from selfnorm.cli._console import fail, tell
 from selfnorm.cli._evaluate import evaluate
+from selfnorm.cli._explain import explain
 from selfnorm.cli._export import export
 from selfnorm.cli._fit import fit
 from selfnorm.cli._info import info
@@ -57,7 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, predict, evaluate, export, audit):
+for command in (fit, predict, evaluate, explain, export, audit):
     app.command(no_args_is_help=True)(command)
 for command in (solve, certify, info):
     app.command()(command)

@@ -3,14 +3,56 @@
 Names of columns and files are printed as they are: nothing in them is taken for markup.
 """
 
-from typing import NoReturn
+import os
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-output = Console(highlight=False, markup=False, emoji=False)
+_WIDE = 200  # characters of a line in a file, which nobody folds
+
+
+class _Output(Console):
+    """Results: in a file or a pipe nothing is folded to a terminal's width, or filled up to it."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print."""
+        if self.is_terminal or self.quiet:
+            super().print(*objects, **how)
+            return
+        if "COLUMNS" not in os.environ:
+            self.width = _WIDE
+        with self.capture() as printed:
+            super().print(*objects, **how)
+        lines = printed.get().split("\n")
+        self.file.write("\n".join(line.rstrip() for line in lines))
+        self.file.flush()
+
+
+output = _Output(highlight=False, markup=False, emoji=False)
 problems = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def hush(*, quiet: bool = False, json: bool = False) -> None:
+    """From now on nothing but errors is printed, or no results: these follow as JSON."""
+    output.quiet = quiet or json
+    problems.quiet = quiet
+
+
+def tell_json(content: dict[str, Any]) -> None:
+    """Results as one JSON object on stdout; nan, which JSON has not, as null."""
+    import json
+    import math
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(key): plain(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(one) for one in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    typer.echo(json.dumps(plain(content), ensure_ascii=False, indent=1))
 
 
 def tell(message: str) -> None:
@@ -20,5 +62,6 @@ def tell(message: str) -> None:
 
 def fail(message: str) -> NoReturn:
     """A user's mistake in one line, and exit code 2."""
+    problems.quiet = False
     problems.print(Text.assemble(("Error: ", "bold red"), message), soft_wrap=True)
     raise typer.Exit(2)

@@ -1,15 +1,27 @@
 """`selfnorm fit`: one command from a table to a trained, saved, explained network."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from selfnorm._files import write_file
 from selfnorm._parameters import text_of
-from selfnorm.cli._console import fail, output, tell
+from selfnorm.cli._config import read_config, seconds, write_config
+from selfnorm.cli._console import fail, hush, output, tell, tell_json
 from selfnorm.cli._interrupt import interruptible, undisturbed
-from selfnorm.cli._table import Encoding, bytes_of, named, source, stem
+from selfnorm.cli._table import (
+    Encoding,
+    Json,
+    Quiet,
+    bytes_of,
+    check_columns,
+    named,
+    source,
+    stem,
+)
 from selfnorm.nn._widths import Shape, Weights
 from selfnorm.recording._observation import EVERY
 from selfnorm.tabular._settings import OnError, Preset, Settings, Task
@@ -17,6 +29,8 @@ from selfnorm.tabular._settings import OnError, Preset, Settings, Task
 if TYPE_CHECKING:
     from selfnorm.tabular import Result
     from selfnorm.tabular._fit import Prepared
+    from selfnorm.tabular._search import Trial
+    from selfnorm.tabular._validate import CrossValidation
 
 _HELP_TABLE = (
     "CSV or Parquet file, several, a folder, a 'pattern*', - for stdin; or digits, breast-cancer, "
@@ -30,7 +44,9 @@ def _option(name: str, *flags: str, **more: Any) -> Any:
 
 
 def fit(
-    table: Annotated[list[str], typer.Argument(metavar="TABLE", help=_HELP_TABLE)],
+    table: Annotated[
+        list[str] | None, typer.Argument(metavar="TABLE", help=_HELP_TABLE, show_default=False)
+    ] = None,
     target: Annotated[
         str | None, _option("target", "--target", "-t", show_default=False)
     ] = Settings.target,
@@ -56,8 +72,11 @@ def fit(
     epochs: Annotated[int | None, _option("epochs", show_default=False)] = Settings.epochs,
     patience: Annotated[int, _option("patience")] = Settings.patience,
     time_limit: Annotated[
-        float | None, _option("time_limit", show_default=False)
-    ] = Settings.time_limit,
+        str | None,
+        typer.Option(
+            metavar="TIME", help="After which no epoch begins: 90, 10m, 2h.", show_default=False
+        ),
+    ] = None,
     batch_size: Annotated[int | None, _option("batch_size")] = Settings.batch_size,
     learning_rate: Annotated[
         float | None, _option("learning_rate", show_default=False)
@@ -72,6 +91,22 @@ def fit(
     ] = Settings.sample_weight,
     memory: Annotated[str | None, _option("memory", metavar="SIZE", show_default=False)] = None,
     on_error: Annotated[OnError, _option("on_error")] = Settings.on_error,
+    group: Annotated[
+        str | None, _option("group", metavar="COLUMN", show_default=False)
+    ] = Settings.group,
+    split_by_time: Annotated[
+        str | None, _option("split_by_time", metavar="COLUMN", show_default=False)
+    ] = Settings.split_by_time,
+    cv: Annotated[
+        int | None,
+        typer.Option("--cv", metavar="FOLDS", help="Measure by folds, too.", show_default=False),
+    ] = None,
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            "--tune", metavar="TRIALS", help="Try so many settings first.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[int, _option("seed")] = Settings.seed,
     device: Annotated[str, _option("device")] = Settings.device,
     encoding: Encoding = None,
@@ -82,6 +117,18 @@ def fit(
             help=f"Record the layers in every {EVERY}th step: monitor.csv, monitor.png.",
         ),
     ] = False,
+    config: Annotated[  # noqa: ARG001 - it is read before the others are
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="Take options from a file, such as MODEL/config.toml.",
+            show_default=False,
+            is_eager=True,
+            callback=read_config,
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write over a model in the output folder.")
     ] = False,
@@ -93,6 +140,9 @@ def fit(
 
         selfnorm fit patients.csv --target outcome
     """
+    hush(quiet=quiet, json=json)
+    if table is None:
+        fail("A training needs a table; none came. Name it: selfnorm fit TABLE --target COLUMN.")
     settings = Settings(
         target=target,
         task=task,
@@ -109,7 +159,7 @@ def fit(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         patience=patience,
-        time_limit=time_limit,
+        time_limit=seconds(time_limit),
         validation=validation,
         test=test,
         categories=tuple(category or ()),
@@ -117,40 +167,109 @@ def fit(
         sample_weight=sample_weight,
         memory=None if memory is None else bytes_of(memory),
         on_error=on_error,
+        group=group,
+        split_by_time=split_by_time,
         seed=seed,
         device=device,
         monitor=EVERY if monitor else 0,
     )
+    check_columns(table, encoding, settings)
     from selfnorm.tabular._storage import check_output
 
     folder = folder or Path(f"{stem(table)}-model")
     check_output(folder, force=force)
-    result = _trained(table, encoding, settings)
+    trained = _trained(table, encoding, settings, cv, tune)
+    result = trained.result
     with undisturbed():
         files = result.save(folder, force=force)
-    _report(result, folder, files)
+        options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
+        write_file(folder / "config.toml", write_config(options).encode())
+    if json:
+        tell_json(_as_json(trained, folder))
+    _report(result, folder, (*files, "config.toml"))
 
 
-def _trained(table: list[str], encoding: str | None, settings: Settings) -> "Result":
+@dataclass
+class _Trained:
+    """A result, the options that lead to it again, and what was measured on the way."""
+
+    result: "Result"
+    settings: Settings
+    validated: "CrossValidation | None" = None
+    tried: "tuple[Trial, ...]" = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was asked for, by the names of the options."""
+        named = {"categories": "category"}
+        found = {named.get(name, name): value for name, value in vars(self.settings).items()}
+        return {**found, "monitor": bool(self.settings.monitor)}
+
+
+def _trained(
+    table: list[str], encoding: str | None, settings: Settings, cv: int | None, tune: int | None
+) -> _Trained:
     """Train with a bar; what was understood of the table comes first."""
     from selfnorm import tabular
     from selfnorm.cli import _show
-    from selfnorm.cli._progress import Bar
+    from selfnorm.cli._progress import Bar, Counted
 
+    found: dict[str, Any] = {"settings": settings}
     with ExitStack() as stack:
         bar = Bar()
 
-        def begin(ready: "Prepared") -> None:
+        def begin(ready: "Prepared") -> Settings:
             output.print(_show.understood(named(table), ready))
             output.print()
-            for doubt in _show.doubts(ready):
-                tell(doubt)
+            how = settings
+            if ready.streamed is not None and (cv is not None or tune is not None):
+                fail(
+                    "Folds and trials train on a table in memory; this one is read in parts. "
+                    "Leave out --cv and --tune, or allow more --memory."
+                )
+            if tune is not None:
+                from selfnorm.tabular._search import search
+
+                with Counted("settings tried", tune) as counted:
+                    how, found["tried"] = search(ready, how, tune, counted)
+                output.print(_show.tried(found["tried"], ready.target.task))
+            found["settings"] = how
+            if cv is not None:
+                from selfnorm.tabular._validate import cross_validate
+
+                with Counted("folds", cv) as counted:
+                    found["validated"] = cross_validate(ready.source, how, cv, counted)
+                output.print(_show.folds(found["validated"]))
             bar.score_name = ready.target.score_name
-            bar.show(settings.sized(ready.rows))
+            bar.show(how.sized(ready.rows))
             stack.enter_context(bar)
             stack.enter_context(interruptible())
+            return how
 
-        return tabular.fit(source(table, encoding), settings, progress=bar, prepared=begin)
+        result = tabular.fit(source(table, encoding), settings, progress=bar, prepared=begin)
+    return _Trained(result, **found)
+
+
+def _as_json(trained: _Trained, folder: Path) -> dict[str, Any]:
+    """What a program wants to know of a training."""
+    from selfnorm.cli import _show
+
+    result = trained.result
+    found = {
+        "model": str(folder),
+        **_show.evaluation_as_json(result.evaluation),
+        "stop": result.history.stop,
+        "epochs": len(result.history.epochs),
+        "best_epoch": result.history.best.number,
+    }
+    if trained.validated is not None:
+        folds = [dict(one.metrics) for one in trained.validated.folds]
+        metrics = trained.validated.metrics.items()
+        spread = {name: {"mean": mean, "deviation": apart} for name, (mean, apart) in metrics}
+        found["cv"] = {"folds": folds, "metrics": spread}
+    if trained.tried:
+        found["tried"] = [{"loss": one.loss, **one.changes} for one in trained.tried]
+    return found
 
 
 def _report(result: "Result", folder: Path, files: tuple[str, ...]) -> None:

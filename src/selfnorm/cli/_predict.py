@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from selfnorm.cli._console import fail, problems, tell
+from selfnorm.cli._console import fail, hush, problems, tell
 from selfnorm.cli._interrupt import interruptible
-from selfnorm.cli._table import HELP_TABLE, Encoding, source
+from selfnorm.cli._table import HELP_TABLE, Encoding, Quiet, source
 
 
 def predict(
@@ -19,6 +19,7 @@ def predict(
         typer.Option("--output", "-o", metavar="OUT.csv", help="File to write. Default: stdout."),
     ] = None,
     encoding: Encoding = None,
+    quiet: Quiet = False,
     force: Annotated[bool, typer.Option("--force", help="Write over OUT.csv.")] = False,
 ) -> None:
     """Predict every row of a table, with the probability of every class.
@@ -27,6 +28,7 @@ def predict(
 
         selfnorm predict patients-model new.csv -o predictions.csv
     """
+    hush(quiet=quiet)
     from selfnorm.tabular._output import check_prediction_file, csv_bytes, write_predictions
     from selfnorm.tabular._predictor import Predictions
 

@@ -65,3 +65,38 @@ class Bar(Listener):
         if epoch.validation_score == epoch.validation_score:
             figures += f"  {self.score_name} {epoch.validation_score:.3g}"
         self._progress.update(self._task, figures=figures)
+
+
+class Counted:
+    """A bar of things that are done one after the other, while inside `with`; call it after each.
+
+    Args:
+        what: What they are.
+        total: How many.
+    """
+
+    def __init__(self, what: str, total: int) -> None:
+        self._progress = Progress(
+            TextColumn(f"{{task.completed}}/{{task.total}} {what:<15}"),
+            BarColumn(bar_width=12),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=problems,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=total)
+
+    def __call__(self, *_: object) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._progress.stop()

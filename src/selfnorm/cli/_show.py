@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,89 +18,30 @@ from selfnorm.tabular import Evaluation, TabularModel
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import Prepared
 from selfnorm.tabular._kernel import DEPTH
-from selfnorm.tabular._source import Source
-from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks
-from selfnorm.tabular.data._dates import example
-from selfnorm.tabular.encoding._number import NumberColumn
-from selfnorm.tabular.encoding._target import ClassTarget, Target
+from selfnorm.tabular._search import Trial
+from selfnorm.tabular._validate import CrossValidation
+from selfnorm.tabular.explaining._understood import understood as what_was_understood
 from selfnorm.theory import THEOREM_1
 
-_SHOWN_IGNORED = 3
-_DUPLICATED = 0.05  # a share of rows worth a word
 _SHOWN_LAYERS = 40
+_SHOWN_CLASSES = 20
+_SHOWN_CONFUSED = 8  # classes of a confusion matrix
+_SHOWN_TRIALS = 5
 _WEIGHTS: dict[Weights, str] = {"lecun": "LeCun", "orthogonal": "kept orthogonal"}
 
 
 def understood(where: str, ready: Prepared) -> Table:
     """What was understood of a table: rows, columns by kind, target, and who gets which rows."""
-    encoder = ready.encoder
-    kinds = [column.kind for column in encoder.columns]
-    counts = [
-        (kinds.count("number"), "number", "numbers"),
-        (kinds.count("category"), "category", "categories"),
-        (kinds.count("presence"), "known or missing", "known or missing"),
-        (len(encoder.ignored), "ignored", "ignored"),
-    ]
-    columns = ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
-    table, source = _plain(), ready.source
-    stream = ready.streamed
-    rows = len(source.values) if stream is None else stream.total
-    dropped = f"; {source.dropped:,} without a target left out" if source.dropped else ""
-    dropped += f"; {source.weightless:,} of weight 0 left out" if source.weightless else ""
-    table.add_row("Table", f"{where}: {rows:,} rows{dropped}")
-    table.add_row("Columns", f"{columns} -> {len(encoder.features)} features")
-    for reason, names in encoder.reasons.items():
-        table.add_row("", f"ignored {', '.join(names[:_SHOWN_IGNORED])}{_more(names)}: {reason}")
-    for column in encoder.columns:
-        if isinstance(column, NumberColumn) and column.holds == "dates" and column.written:
-            table.add_row("", f"{column.name}: dates as {example(column.written)}")
-    table.add_row("Target", _target(source, ready.target, rows))
-    if (weights := source.weights) is not None:
-        ends = f"{digits(weights.min(), 4)} to {digits(weights.max(), 4)}"
-        table.add_row("Weights", f"{ends}, mean {digits(weights.mean(), 4)}")
-    measured = len(ready.test.values)
-    judging = len(ready.validation) if ready.validation else 0
-    chosen = f"{judging:,} to choose the best epoch"
-    crossed = ready.crossed or stream is not None
-    if crossed and ready.left_out is not None:  # these rows choose the best epoch, too
-        members = ready.left_out.shape[1]
-        by = " or ".join(map(str, sorted(set(ready.left_out.sum(1).tolist()))))
-        some = "each" if ready.crossed else f"{judging:,}"
-        chosen = f"{some} left out by {by} of {members} networks"
-    apart = f", {measured:,} held out to measure" if measured else ""
-    if stream is not None and stream.held_out > measured:
-        apart = f", {stream.held_out:,} held out, {measured:,} of them to measure"
-    table.add_row("Rows", f"{ready.rows:,} to train, {chosen}{apart}")
+    table = _plain()
+    for about, line in what_was_understood(where, ready):
+        table.add_row(about, line)
     return table
-
-
-def doubts(ready: Prepared) -> list[str]:
-    """What may have been meant otherwise, and what makes the figures too good."""
-    source = ready.source
-    streamed = () if ready.streamed is None else (ready.streamed.told,)
-    found = [*streamed, *source.notes, *(remark.text for remark in ready.encoder.remarks)]
-    found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
-    equal = equal_rows(ready.training)
-    if equal > _DUPLICATED:
-        alike = f"{equal:.0%} of the rows equal another in all columns and the target."
-        if ready.together is None:
-            alike += (
-                " If they are copies, figures on rows held out are too good: what is held out was "
-                "seen as well."
-            )
-        else:
-            alike += " They are taken for copies: those of one row are held out together."
-        found.append(alike)
-    return found
-
-
-def _more(names: Sequence[str]) -> str:
-    return f" and {len(names) - _SHOWN_IGNORED} more" if len(names) > _SHOWN_IGNORED else ""
 
 
 def metrics(found: Evaluation, what: str) -> Group:
     """Metrics beside the trivial baseline's."""
-    table = _titled(f"On {found.rows:,} {'rows, cross-fitted' if found.cross_fitted else what}")
+    title = f"On {found.rows:,} {'rows, cross-fitted' if found.cross_fitted else what}"
+    table = plain_table()
     table.add_column("metric")
     table.add_column("model", justify="right", style="bold")
     table.add_column("trivial baseline", justify="right")
@@ -108,15 +50,101 @@ def metrics(found: Evaluation, what: str) -> Group:
         shown = "-" if of_baseline is None else digits(of_baseline, 4)
         table.add_row(name, digits(value, 4), shown)
     note = "Each row is predicted by networks that did not learn from it."
-    return Group(table, *([Text(f"{note}\n", style="dim")] if found.cross_fitted else []))
+    notes = [Text(f"{note}\n", style="dim")] if found.cross_fitted else []
+    return titled(title, table, *notes)
 
 
-def networks(model: TabularModel) -> Table | None:
+def by_class(found: Evaluation) -> list[Group]:
+    """Recall and precision of each class, of many those found least; and the confusion matrix."""
+    if (each := found.by_class) is None:
+        return []
+    recall, precision, count = each.recall, each.precision, len(each.classes)
+    present = np.flatnonzero(each.rows)
+    shown = present
+    if len(present) > _SHOWN_CLASSES:
+        shown = present[np.argsort(recall[present], kind="stable")][:_SHOWN_CLASSES]
+    table = plain_table()
+    for head in ("class", "rows", "found (recall)", "right if told (precision)"):
+        table.add_column(head, justify="left" if head == "class" else "right")
+    for at in shown.tolist():
+        unknown = " (unknown to the model)" if at >= each.known else ""
+        figures = (digits(one[at], 3) for one in (recall, precision))
+        table.add_row(f"{each.classes[at]}{unknown}", f"{each.rows[at]:,}", *figures)
+    title = "Class by class"
+    if len(present) > len(shown):
+        title = f"The {len(shown)} of {len(present)} classes that are found least"
+    tables = [titled(title, table)]
+    if count <= _SHOWN_CONFUSED:
+        matrix = plain_table()
+        matrix.add_column("true class")
+        for one in each.classes[: each.known]:
+            matrix.add_column(f"told {one}", justify="right")
+        for at, one in enumerate(each.classes):
+            matrix.add_row(str(one), *(f"{n:,}" for n in each.counts[at, : each.known]))
+        tables.append(titled("Rows by true class and class told", matrix))
+    return tables
+
+
+def folds(found: CrossValidation) -> Group:
+    """Metrics of each fold, their mean, and how far they are apart."""
+    table = plain_table()
+    names = list(found.metrics)
+    table.add_column("fold")
+    table.add_column("rows", justify="right")
+    for name in names:
+        table.add_column(name, justify="right")
+    for number, one in enumerate(found.folds, 1):
+        figures = (digits(one.metrics[name], 4) for name in names)
+        table.add_row(str(number), f"{one.rows:,}", *figures)
+    table.add_section()
+    for at, what in enumerate(("mean", "deviation")):
+        table.add_row(what, "", *(digits(found.metrics[name][at], 4) for name in names))
+    return titled(f"Cross-validation, {len(found.folds)} folds", table)
+
+
+def tried(trials: Sequence[Trial], task: str) -> Group:
+    """The best settings that were tried, and those that would be taken without."""
+    table = plain_table()
+    table.add_column("trial", justify="right")
+    table.add_column("RMSE" if task == "regression" else "log loss", justify="right")
+    table.add_column("settings")
+    order = sorted(range(len(trials)), key=lambda at: trials[at].loss)
+    for at in dict.fromkeys((*order[:_SHOWN_TRIALS], 0)):
+        changes = trials[at].changes
+        said = ", ".join(f"{name} {value}" for name, value in changes.items()) or "as without"
+        table.add_row(str(at + 1), digits(trials[at].loss, 4), said)
+    note = "By rows left out, which chose among them: figures on them are too good now."
+    title = f"Of {len(trials)} settings that were tried"
+    return titled(title, table, Text(f"{note}\n", style="dim"))
+
+
+def evaluation_as_json(found: Evaluation) -> dict[str, Any]:
+    """How good a model is, for programs."""
+    content: dict[str, Any] = {
+        "rows": found.rows,
+        "metrics": dict(found.metrics),
+        "baseline": dict(found.baseline),
+        "cross_fitted": found.cross_fitted,
+        "notes": list(found.notes),
+    }
+    if (each := found.by_class) is not None:
+        figures = zip(
+            each.rows.tolist(), each.recall.tolist(), each.precision.tolist(), strict=True
+        )
+        content["classes"] = [
+            {"class": one, "rows": rows, "recall": recall, "precision": precision}
+            for one, (rows, recall, precision) in zip(each.classes, figures, strict=True)
+        ]
+        content["confusion"] = each.counts.tolist()
+    return content
+
+
+def networks(model: TabularModel) -> Group | None:
     """The networks of an ensemble by kind, and how much each kind counts; None for a single one."""
     network, blend = model.network, model.blend
     if blend is None or not isinstance(network, Ensemble):
         return None
-    table = _titled("Networks that predict together")
+    table = plain_table()
     for head in ("hidden layers", "units", "weights"):
         table.add_column(head)
     for head in ("networks", "share"):
@@ -132,12 +160,12 @@ def networks(model: TabularModel) -> Table | None:
         smooth = torch.equal(one.reads, torch.from_numpy(model.encoder.views[0]))
         what = "numbers bent" if smooth else "numbers in pieces"
         table.add_row(str(DEPTH), "infinite", what, "1", digits(share, 2))
-    return table
+    return titled("Networks that predict together", table)
 
 
 def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group:
     """Mean and variance of every hidden layer's activations, at the start and at the end."""
-    table = _titled("Activations of the hidden layers, on training rows")
+    table = plain_table()
     table.add_column("layer", justify="right")
     for when in ("start", "end"):
         table.add_column(f"mean, {when}", justify="right")
@@ -165,27 +193,8 @@ def layers(before: Sequence[Observation], after: Sequence[Observation]) -> Group
             "\nFew or correlated columns make the first layers start outside; SELU pulls the "
             "next ones\ntoward 1."
         )
-    return Group(table, Text(note, style="dim"))
-
-
-def _target(source: Source, target: Target, rows: int) -> str:
-    """What the target is; of more rows than are in memory, by what all of them told."""
-    some = rows > len(source.values)
-    if isinstance(target, ClassTarget):
-        _, counts = np.unique(source.values, return_counts=True)
-        if some:
-            counts = np.round(np.array(target.shares) * rows).astype(int)
-        named = ", ".join(map(str, target.classes[:5])) + (", ..." if target.outputs > 5 else "")
-        return (
-            f"{target.name}: {target.outputs} classes ({named}), {'about ' if some else ''}"
-            f"{counts.min():,} to {counts.max():,} rows each"
-        )
-    ends = (source.values.min(), source.values.max()) if target.ends is None else target.ends
-    low, high = ends if some else (source.values.min(), source.values.max())
-    return (
-        f"{target.name}: a number, from {digits(low, 4)} to {digits(high, 4)}, "
-        f"mean {digits(target.mean, 4)}"
-    )
+    title = "Activations of the hidden layers, on training rows"
+    return titled(title, table, Text(note, style="dim"))
 
 
 def _sampled(depth: int) -> list[int]:
@@ -195,14 +204,17 @@ def _sampled(depth: int) -> list[int]:
     return sorted({round(layer) for layer in np.linspace(0, depth - 1, _SHOWN_LAYERS)})
 
 
-def _titled(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+def titled(title: str, *parts: RenderableType) -> Group:
+    """Parts below a title, which is as long as it is; a table's own is folded to its width."""
+    return Group(Text(title, style="bold"), *parts)
+
+
+def plain_table(*heads: str) -> Table:
+    """A table of these columns; `>` before a name puts its cells to the right."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for head in heads:
+        table.add_column(head.removeprefix(">"), justify="right" if head[:1] == ">" else "left")
+    return table
 
 
 def _plain() -> Table:

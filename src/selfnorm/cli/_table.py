@@ -11,6 +11,7 @@ from selfnorm.errors import ArgumentError
 
 if TYPE_CHECKING:
     from selfnorm.tabular import TableFile
+    from selfnorm.tabular._settings import Settings
 
 HELP_TABLE = "CSV or Parquet file, a folder or pattern of such; - for standard input."
 Encoding = Annotated[
@@ -19,6 +20,8 @@ Encoding = Annotated[
         help="Of a CSV that is not UTF-8: cp1252, latin-1, utf-16, ...", show_default=False
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
 def source(table: str | list[str], encoding: str | None) -> "str | TableFile":
@@ -61,3 +64,23 @@ def bytes_of(size: str) -> float:
         )
     number, unit, binary = found.groups()
     return float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " ")
+
+
+def check_columns(tables: list[str], encoding: str | None, settings: "Settings") -> None:
+    """Refuse columns that a table lacks before anything slow is imported, where that can be told.
+
+    Raises:
+        TableError: a column that is named is not in the table.
+    """
+    from selfnorm import _extras
+
+    with _extras.told():
+        from selfnorm.tabular.data._names import column_names
+        from selfnorm.tabular.data._table import require_column
+
+    names = column_names(tables[0], encoding)  # all parts of a table have the same
+    if names is None:
+        return
+    named = (settings.target, settings.sample_weight, settings.group, settings.split_by_time)
+    for name in (*filter(None, named), *settings.categories, *settings.ignore):
+        require_column(name, names)

@@ -15,7 +15,7 @@ from matplotlib.ticker import NullLocator
 
 from selfnorm.plots._style import BAND, COLORS, PAPER, figure, plain_axes
 from selfnorm.report._axis import Axis
-from selfnorm.report._chart import Band, Box, Chart, Dots, Line, Mark
+from selfnorm.report._chart import Band, Box, Chart, Dots, Line, Mark, Tiles
 from selfnorm.report._numbers import tick
 
 _SHADES = mpl.colormaps["viridis"]
@@ -84,6 +84,11 @@ def _mark(axes: Axes, chart: Chart, mark: Mark) -> None:
             axes.add_patch(
                 Rectangle((left, bottom), width, height, fill=False, color=COLORS[2], lw=1.5)
             )
+        case Tiles():
+            for (x, y), share in zip(mark.points, mark.shares, strict=True):
+                axes.add_patch(
+                    Rectangle((x - 0.5, y - 0.5), 1, 1, color=COLORS[0], alpha=share, lw=0)
+                )
         case Line():
             axes.plot(*_columns(chart, mark), clip_on=False, **_look(mark))
         case Dots():
@@ -115,6 +120,8 @@ def _key(mark: Mark) -> Artist:
     match mark:
         case Band():
             return Patch(color=BAND)
+        case Tiles():
+            return Patch(color=COLORS[0])
         case Box():
             return Patch(fill=False, color=COLORS[2])
         case Line():

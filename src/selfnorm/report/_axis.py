@@ -56,6 +56,13 @@ def counting(label: str, first: float, last: float, air: float = 0.5) -> Axis:
     return Axis(label, first - air, last + air, whole=True)
 
 
+def around(label: str, values: Sequence[float]) -> Axis:
+    """An axis around values, with air."""
+    low, high = (min(max(end, -_MOST), _MOST) for end in (min(values), max(values)))
+    air = 0.04 * (high - low) or 0.04 * abs(high) or 1.0
+    return Axis(label, low - air, high + air)
+
+
 def logarithmic(label: str, values: Sequence[float]) -> Axis:
     """A logarithmic axis around positive values, with air."""
     low, high = (math.log10(min(max(end, _LEAST), _MOST)) for end in (min(values), max(values)))

@@ -76,7 +76,24 @@ class Box:
     note: str = ""
 
 
-Mark = Band | Line | Dots | Box
+@dataclass(frozen=True)
+class Tiles:
+    """Unit squares around points of whole numbers, each as strong as its share.
+
+    Attributes:
+        points: Their centers.
+        shares: How strong each is, from 0 to 1.
+        notes: What a pointer on each is told; nothing if empty.
+        label: As in `Band`.
+    """
+
+    points: tuple[Point, ...]
+    shares: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+    label: str = ""
+
+
+Mark = Band | Line | Dots | Box | Tiles
 
 
 @dataclass(frozen=True)
@@ -106,4 +123,4 @@ class Chart:
     @property
     def empty(self) -> bool:
         """Whether nothing was seen: there are no points."""
-        return not any(mark.points for mark in self.marks if isinstance(mark, Line | Dots))
+        return not any(mark.points for mark in self.marks if isinstance(mark, Line | Dots | Tiles))

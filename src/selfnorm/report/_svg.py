@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from selfnorm.report._chart import Band, Box, Chart, Dots, Line, Mark, Point, Scale
+from selfnorm.report._chart import Band, Box, Chart, Dots, Line, Mark, Point, Scale, Tiles
 from selfnorm.report._numbers import digits, tick
 from selfnorm.theory._types import FloatArray
 
@@ -67,6 +67,21 @@ def sparkline(edges: FloatArray, counts: FloatArray) -> Markup:
     )
 
 
+def bar(share: float, label: str) -> Markup:
+    """A bar for a table's cell, from 0 to 1; to the left of nothing is nothing."""
+    width = round(SPARK_WIDTH * min(max(share, 0.0), 1.0), 1)
+    shape = _tag("path", class_="bars", d=f"M0 4h{width}v{SPARK_HEIGHT - 8}H0z")
+    return _tag(
+        "svg",
+        _tag("title", label),
+        shape,
+        class_="spark",
+        viewBox=f"0 0 {SPARK_WIDTH} {SPARK_HEIGHT}",
+        role="img",
+        aria_label=label,
+    )
+
+
 def _ticks(chart: Chart) -> Iterator[Markup]:
     for value in chart.y.ticks():
         at = _y(chart, value)
@@ -97,6 +112,8 @@ def _mark(chart: Chart, mark: Mark) -> Iterator[Markup]:
             yield _tag("path", class_=kind, d="M" + "L".join(_path(chart, mark.points)))
         case Dots():
             yield _tag("g", *_dots(chart, mark), class_="cloud" if mark.faint else "dots")
+        case Tiles():
+            yield _tag("g", *_tiles(chart, mark), class_="tiles")
 
 
 def _dots(chart: Chart, mark: Dots) -> Iterator[Markup]:
@@ -109,6 +126,20 @@ def _dots(chart: Chart, mark: Dots) -> Iterator[Markup]:
             cx=_x(chart, x),
             cy=_y(chart, y),
             r=mark.radius,
+        )
+
+
+def _tiles(chart: Chart, mark: Tiles) -> Iterator[Markup]:
+    for number, ((x, y), share) in enumerate(zip(mark.points, mark.shares, strict=True)):
+        left, top = _x(chart, x - 0.5), _y(chart, y + 0.5)
+        yield _tag(
+            "rect",
+            *([_tag("title", mark.notes[number])] if mark.notes else []),
+            x=left,
+            y=top,
+            width=max(round(_x(chart, x + 0.5) - left, 1), 0.8),
+            height=max(round(_y(chart, y - 0.5) - top, 1), 0.8),
+            opacity=round(share, 2),
         )
 
 
@@ -138,6 +169,8 @@ def _legend(marks: Sequence[Mark]) -> Markup:
                 sign, kind = "┄", "theory"
             case Line():
                 sign, kind = "─", "measured"
+            case Tiles():
+                sign, kind = "▮", "measured"
             case Band() | Box():
                 sign, kind = "▮", "theory"
         apart = {"dx": 8} if words else {}

@@ -1,3 +1,4 @@
+from ._by_class import ByClass as ByClass
 from ._estimators import SelfNormClassifier as SelfNormClassifier
 from ._estimators import SelfNormRegressor as SelfNormRegressor
 from ._fit import fit as fit

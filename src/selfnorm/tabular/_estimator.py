@@ -109,6 +109,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         y: Any,
         sample_weight: Any,
         validation: tuple[Any, Any, Any],
+        groups: Any,
         progress: Progress,
     ) -> None:
         if y is None:
@@ -119,6 +120,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         if progress is SILENT:
             progress = Lines(+self.verbose)  # True is every epoch
         settings, given = self._settings(), self._source(X, y, sample_weight)
+        given = replace(given, together=_labels(groups, len(given.values)))
         learned = given.counting().values
         given = self._balanced(given, learned)
         source = given.counting()
@@ -327,6 +329,25 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _labels(groups: Any, rows: int) -> np.ndarray | None:
+    """A number for the group of each row; None if there are none.
+
+    Raises:
+        ArgumentError: they are not one label a row.
+    """
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    if labels.shape != (rows,):
+        raise ArgumentError(
+            f"groups must be one label a row, of shape ({rows},); shape {labels.shape} came. Give "
+            "one label for each row of X."
+        )
+    return np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)[
+        1
+    ]
 
 
 def _doubts(ready: Prepared) -> list[str]:

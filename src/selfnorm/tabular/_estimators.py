@@ -152,6 +152,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        groups: Any = None,
         progress: Progress = SILENT,
     ) -> Self:
         """Train on a table.
@@ -165,6 +166,8 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
                 calibrate, and all networks learn from all of X; None to leave out some of X.
             y_val: Their targets.
             sample_weight_val: How much each of them counts.
+            groups: A label of every row, (rows,): rows of one, such as those of one patient, are
+                left out together. None if each row stands for itself.
             progress: Who is told of the training.
 
         Returns:
@@ -174,7 +177,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
             ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
             TableError: No column can be learned from, or X_val lacks one.
         """
-        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), progress)
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress)
         return self
 
     def _values(self, y: Any, name: str) -> np.ndarray:
@@ -277,6 +280,7 @@ class SelfNormRegressor(RegressorMixin, Estimator):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        groups: Any = None,
         progress: Progress = SILENT,
     ) -> Self:
         """Train on a table.
@@ -290,6 +294,8 @@ class SelfNormRegressor(RegressorMixin, Estimator):
                 calibrate, and all networks learn from all of X; None to leave out some of X.
             y_val: Their targets.
             sample_weight_val: How much each of them counts.
+            groups: A label of every row, (rows,): rows of one, such as those of one patient, are
+                left out together. None if each row stands for itself.
             progress: Who is told of the training.
 
         Returns:
@@ -299,7 +305,7 @@ class SelfNormRegressor(RegressorMixin, Estimator):
             ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
             TableError: No column can be learned from, or X_val lacks one.
         """
-        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), progress)
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress)
         return self
 
     def _values(self, y: Any, name: str) -> np.ndarray:

@@ -1,14 +1,14 @@
 """From a table to a trained model: read, hold out, encode, train, join, and measure."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from selfnorm.errors import ArgumentError
+from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._infinite import MOST_ROWS
@@ -19,14 +19,17 @@ from selfnorm.tabular._model import TabularModel, cross_fitted
 from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
-from selfnorm.tabular._source import Source, file_of, name_of, read_source
+from selfnorm.tabular._source import Source, check_classes, file_of, name_of, read_source
+from selfnorm.tabular._together import Splits
 from selfnorm.tabular._train import train_all
 from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._files import files_of
-from selfnorm.tabular.data._split import deal, hold_out
+from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import ClassTarget, Target, fit_target
+from selfnorm.tabular.encoding._target import fit_target
+from selfnorm.tabular.explaining._seen import Seen
+from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
 from selfnorm.tabular.stream._size import available, in_words, needed
 from selfnorm.training import Progress, Rows
@@ -41,7 +44,7 @@ def fit(
     settings: Settings | None = None,
     *,
     progress: Progress = SILENT,
-    prepared: Callable[[Prepared], object] | None = None,
+    prepared: Callable[[Prepared], Settings | None] | None = None,
 ) -> Result:
     """Train a deep self-normalizing network on a table.
 
@@ -57,7 +60,9 @@ def fit(
             more than `Settings.memory` is read in parts, epoch after epoch.
         settings: What to learn and how; the defaults if None.
         progress: Who is told of the training.
-        prepared: Called with what was understood of the table, before the training begins.
+        prepared: Called with what was understood of the table, before the training begins; it may
+            return other settings to train by. What may have been meant otherwise is a
+            `SelfNormWarning` each.
 
     Returns:
         The model, how its training went, and its metrics; `Result.save` writes a model folder.
@@ -82,12 +87,19 @@ def fit(
             task=settings.task,
             categories=settings.categories,
             sample_weight=settings.sample_weight,
+            group=settings.group,
+            split_by_time=settings.split_by_time,
             on_error=settings.on_error,
         )
         ready = prepare(read, settings)
     if prepared is not None:
-        prepared(ready)
-    return replace(fit_prepared(ready, settings, progress), name=name_of(source))
+        settings = prepared(ready) or settings
+    doubted = tuple(doubts(ready, shown=prepared is not None))
+    for doubt in doubted:
+        warnings.warn(doubt, SelfNormWarning, stacklevel=2)
+    result, name = fit_prepared(ready, settings, progress), name_of(source)
+    seen = Seen.of(name, ready, result.model, result.told, doubted)
+    return replace(result, name=name, seen=seen)
 
 
 def _from_parts(source: Any, settings: Settings) -> Prepared | None:
@@ -123,18 +135,15 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     """
     device = torch_device(settings.device)
     seed, task = settings.seed, source.task
-    together = copies(source.table, settings.ignore)
-
-    def split(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-        labels = None if together is None else together[rows]
-        kept, out = hold_out(source.values[rows], share, task=task, seed=seed, together=labels)
-        return rows[kept], rows[out]
-
-    learned, test = split(np.arange(len(source.values)), settings.held_out(len(source.values)))
-    values = source.values[learned]
+    together = source.together
+    if together is None and source.times is None:
+        together = copies(source.table, settings.ignore)
+    splits = Splits(source.values, task, seed, together, source.times)
+    learned, test = splits.apart(settings.held_out(len(source.values)))
+    values, splits = source.values[learned], splits.take(learned)
     several, given = settings.members > 1, validation is not None
     share = 0 if several or given else settings.validation
-    kept, held = split(learned, share)
+    kept, held = splits.apart(share)
     if len(kept) < _FEWEST_ROWS:
         raise ArgumentError(
             f"Training needs {_FEWEST_ROWS} rows or more; of {len(source.values)}, {len(test)} "
@@ -144,7 +153,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     infinite = settings.joins and len(kept) <= MOST_ROWS
     encoder = Encoder.fit(
         source.table,
-        kept,
+        learned[kept],
         categories=categories,
         ignore=settings.ignore,
         pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
@@ -157,17 +166,17 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         found = Rows(matrix, target.encode(part.values), counts)
         return found.map(lambda one: one.to(device))
 
-    training, judges, judged, left_out = rows(source.take(kept)), None, None, None
+    training, judges, judged, left_out = rows(source.take(learned[kept])), None, None, None
+    together = splits.take(kept).labels(settings.members)
     if validation is None and len(held):
-        validation = source.take(held)
+        validation = source.take(learned[held])
     if validation is not None:
-        _check_classes(validation, target)
+        check_classes(validation, target)
         judges, judged = rows(validation), Truth(validation.values, validation.weights)
         if several:
             left_out = torch.ones(len(judges), settings.members, dtype=torch.bool)
     elif several and settings.validation:
-        labels = None if together is None else together[learned]
-        dealt = deal(values, settings.members, task=task, seed=seed, together=labels)
+        dealt = deal(values, settings.members, task=task, seed=seed, together=together)
         left_out = torch.from_numpy(dealt)
         judges, judged = training, Truth(values, weights)
     return Prepared(
@@ -180,7 +189,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         source.take(test),
         left_out,
         infinite,
-        None if together is None else torch.from_numpy(together[kept]),
+        None if together is None else torch.from_numpy(together),
     )
 
 
@@ -229,19 +238,3 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
     model = replace(model, about=record)
     crossed = told if ready.crossed else None
     return Result(model, history, *layers, first.observed, measured, how, crossed)
-
-
-def _check_classes(validation: Source, target: Target) -> None:
-    """Raise if a row to validate with is of a class that training rows have not.
-
-    Raises:
-        ArgumentError: then.
-    """
-    if not isinstance(target, ClassTarget):
-        return
-    unknown = validation.values[~np.isin(validation.values, target.classes)]
-    if len(unknown):
-        raise ArgumentError(
-            "Rows to validate with are of classes that training has; y_val holds "
-            f"{unknown.tolist()[0]!r}, and y does not. Leave such rows out, or add some to X and y."
-        )

@@ -8,6 +8,8 @@ from sklearn import metrics
 from selfnorm.tabular._auc import area_under_curve
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
+_SHOWN = 5
+
 
 def measure(
     target: Target, truth: np.ndarray, prediction: Prediction, weights: np.ndarray | None = None
@@ -37,6 +39,29 @@ def measure(
     if np.ptp(truth) > 0:
         found["R2"] = float(metrics.r2_score(*pair, **weighed))
     return found
+
+
+def left_out_metrics(target: Target, truth: np.ndarray) -> list[str]:
+    """Which metrics `measure` leaves out for these rows, and why."""
+    if not isinstance(target, ClassTarget):
+        return []
+    strange = np.setdiff1d(truth, np.asarray(target.classes)).tolist()
+    if strange:
+        rows = int(np.isin(truth, strange).sum())
+        told = (
+            f"{rows:,} of {len(truth):,} rows are of classes that the model does not know "
+            f"({_listed(strange)}): they count as wrong, and log loss and AUC are left out."
+        )
+        return [told]
+    absent = np.setdiff1d(np.asarray(target.classes), truth).tolist()
+    if absent:
+        return [f"No row is of the class {_listed(absent)}, so AUC is left out."]
+    return []
+
+
+def _listed(classes: list[Any]) -> str:
+    more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
+    return ", ".join(map(repr, classes[:_SHOWN])) + more
 
 
 def _of_classes(

@@ -14,16 +14,17 @@ from torch import nn
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
+from selfnorm.tabular._by_class import ByClass
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._forward import BLOCK
 from selfnorm.tabular._interval import errors_of
-from selfnorm.tabular._metrics import measure
+from selfnorm.tabular._metrics import left_out_metrics, measure
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular._source import Source, read_for, read_truth
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import Prediction, Target
+from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 from selfnorm.training._predict import predict
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Evaluation:
         baseline: The trivial baseline's on the same rows.
         rows: How many there were.
         notes: What a user should know of the table.
+        by_class: What the rows of each class are taken for; None of numbers.
         cross_fitted: Whether the figures are of what each row is told by those of its networks
             that did not learn from it. The same rows chose how much each network counts.
     """
@@ -48,6 +50,7 @@ class Evaluation:
     rows: int
     notes: tuple[str, ...] = ()
     cross_fitted: bool = False
+    by_class: ByClass | None = None
 
 
 @dataclass(frozen=True)
@@ -238,11 +241,13 @@ class TabularModel:
         count = len(truth.values)
         if not count:
             return Evaluation({}, {}, 0)
+        told = self.predict(truth.table)
         return Evaluation(
-            measure(self.target, truth.values, self.predict(truth.table), truth.weights),
+            measure(self.target, truth.values, told, truth.weights),
             measure(self.target, truth.values, self.target.baseline(count), truth.weights),
             count,
-            self.notes(truth.table),
+            (*self.notes(truth.table), *left_out_metrics(self.target, truth.values)),
+            by_class=_by_class(self.target, truth.values, told),
         )
 
 
@@ -259,7 +264,15 @@ def cross_fitted(
         measure(target, values, baseline, weights),
         len(values),
         cross_fitted=True,
+        by_class=_by_class(target, values, told),
     )
+
+
+def _by_class(target: Target, values: np.ndarray, told: Prediction) -> ByClass | None:
+    """What the rows of each class are taken for."""
+    if not isinstance(target, ClassTarget):
+        return None
+    return ByClass.of(target.classes, values, told.values)
 
 
 def build_network(

@@ -43,8 +43,8 @@ class Prepared:
     infinite: bool = False
     """Whether infinitely wide networks join."""
     together: Tensor | None = None
-    """A number for each row to train with, the same for those that stay together: copies of one
-    row. None if each stands by itself."""
+    """A number for each row to train with, the same for those that stay together: of a group, of a
+    stretch of time, or copies of one row. None if each stands by itself."""
     streamed: Stream | None = None
     """The rows to train with where they are read in parts: source and training are some of them."""
 

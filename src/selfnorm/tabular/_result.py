@@ -7,13 +7,14 @@ from pathlib import Path
 
 from selfnorm import _extras
 from selfnorm._files import write_file
-from selfnorm.errors import MissingPackageError, SelfNormWarning
+from selfnorm.errors import ArgumentError, MissingPackageError, SelfNormWarning
 from selfnorm.recording import Observation
 from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._output import csv_bytes, observation_table
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._storage import is_file, save_model
 from selfnorm.tabular.encoding._target import Prediction
+from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.training import History
 
 
@@ -33,6 +34,7 @@ class Result:
         told: What each training row is told by networks that did not learn from it; None if there
             are none.
         name: What to call it: the name of the table's file.
+        seen: What a page shows besides; None if nobody looked.
     """
 
     model: TabularModel
@@ -44,6 +46,7 @@ class Result:
     settings: Settings
     told: Prediction | None = None
     name: str = "the table"
+    seen: Seen | None = None
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -56,7 +59,7 @@ class Result:
         return self.evaluation.baseline
 
     def save(self, folder: str | Path, *, force: bool = False) -> tuple[str, ...]:
-        """Write a model folder: weights, record, learning curve; what was monitored, if anything.
+        """Write a model folder: weights, record, learning curve, page, and what was monitored.
 
         Args:
             folder: Where to; it is made if needed. A path that ends in `.snn` is one file, which
@@ -77,14 +80,49 @@ class Result:
         if self.observed:
             write_file(folder / "monitor.csv", csv_bytes(observation_table(self.observed)))
             names.append("monitor.csv")
-        try:
-            drawn = self._figures()
-        except MissingPackageError as error:
-            warnings.warn(f"The model is saved without pictures. {error}", SelfNormWarning, 2)
-            return tuple(names)
-        for name, content in drawn.items():
-            write_file(folder / name, content)
-        return (*names, *drawn)
+        for what, make in (("pictures", self._figures), ("a page", self._pages)):
+            try:
+                made = make()
+            except MissingPackageError as error:
+                warnings.warn(f"The model is saved without {what}. {error}", SelfNormWarning, 2)
+                continue
+            for name, content in made.items():
+                write_file(folder / name, content)
+                names.append(name)
+        return tuple(names)
+
+    def to_html(self) -> str:
+        """A page about the training: what was understood, how good it is, and why.
+
+        Only of a result of `selfnorm.tabular.fit`, which looks at the table.
+
+        Raises:
+            ArgumentError: nobody looked.
+            MissingPackageError: Jinja2 is not installed.
+        """
+        if self.seen is None:
+            raise ArgumentError(
+                "A page tells of a table that `selfnorm.tabular.fit` has looked at; this result "
+                "is not from there. Fit the table with it."
+            )
+        with _extras.told():
+            from selfnorm.tabular.explaining._html import page  # noqa: PLC0415 - jinja2 is an extra
+        moments = (
+            [(layer.mean, layer.variance) for layer in when] for when in (self.before, self.after)
+        )
+        return page(
+            self.name,
+            self.seen,
+            self.model,
+            self.history,
+            self.evaluation,
+            self.settings,
+            (next(moments), next(moments)),
+        )
+
+    def _pages(self) -> dict[str, bytes]:
+        """The page that belongs to the result, by the name of its file."""
+        return {} if self.seen is None else {"report.html": self.to_html().encode()}
 
     def _figures(self) -> dict[str, bytes]:
         """The pictures that belong to the result, by the names of their files."""

@@ -17,6 +17,7 @@ from selfnorm._parameters import (
     parameter,
     same,
 )
+from selfnorm.errors import ArgumentError
 from selfnorm.nn._widths import SHAPE, SIZE, WEIGHTS, Shape, Weights
 from selfnorm.training._options import Options
 
@@ -106,8 +107,8 @@ class Settings:
             then serves; networks of infinite width are fitted besides, in seconds.
         validation: Share of rows that choose the best epoch; 0 for none.
         test: Share of rows held out to measure; 0 for none. None for .15, or 0 where several
-            networks leave out rows of fewer than 2,000: what these are told by who left them out
-            measures as well, and all are learned from.
+            networks leave out rows of fewer than 2,000, and not by time: what these are told by
+            who left them out measures as well, and all are learned from.
         categories: Columns to take as categories although they hold numbers.
         ignore: Columns to leave out.
         sample_weight: The column that says how much each row counts, 0 or more; it is not learned
@@ -115,6 +116,12 @@ class Settings:
         memory: Most bytes that a table may take, read and encoded; None for half of the machine's.
             One in files that takes more is read in parts.
         on_error: Whether to `stop` at a part of a table that cannot be read, or to `skip` it.
+        group: The column that says which rows belong together, as those of one patient: they are
+            on one side of every split, in folds, too. It is not learned from. None if each row
+            stands for itself; so does a row without a group.
+        split_by_time: The column of dates or numbers by which the latest rows are held out, those
+            of the test and of a single network's validation; of several networks each leaves out
+            stretches of time. It is learned from unless it is ignored. None splits at random.
         seed: Same seed, machine and threads: same model.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
         monitor: Record the layers in every so many steps; 0 for never.
@@ -221,12 +228,29 @@ class Settings:
     on_error: OnError = parameter(
         "stop", Choice(get_args(OnError)), "What to do about a part that cannot be read."
     )
+    group: str | None = parameter(
+        None,
+        OrNone(Text(), "rows that stand for themselves"),
+        "Column of which rows belong together; they stay so.",
+        try_="patient",
+    )
+    split_by_time: str | None = parameter(
+        None,
+        OrNone(Text(), "splits at random"),
+        "Column of time; the latest rows are held out.",
+        try_="date",
+    )
     seed: int = parameter(0, Whole(0, below=_SEEDS), "Same seed, same machine: same model.")
     device: str = parameter("auto", Text(), "auto, cpu, cuda, ...")
     monitor: int = parameter(0, Whole(0), "Record the layers in every so many steps.", try_=100)
 
     def __post_init__(self) -> None:
         check(self)
+        if self.group is not None and self.split_by_time is not None:
+            raise ArgumentError(
+                "Rows are split by group or by time; group and split_by_time came both. Leave one "
+                "out."
+            )
 
     @property
     def members(self) -> int:
@@ -243,7 +267,7 @@ class Settings:
         """The share of so many rows to hold out to measure."""
         if self.test is not None:
             return self.test
-        crossed = self.members > 1 and self.validation > 0
+        crossed = self.members > 1 and self.validation > 0 and self.split_by_time is None
         return 0.0 if crossed and rows < _FEW_ROWS else _TEST
 
     def sized(self, rows: int) -> "Settings":

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from selfnorm.errors import TableError
+from selfnorm.errors import ArgumentError, TableError
 from selfnorm.tabular._settings import OnError, Task
+from selfnorm.tabular._together import labels_of, times_of
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._cells import is_text, numbers, plain_numbers, text
 from selfnorm.tabular.data._datasets import target_of
@@ -53,6 +54,9 @@ class Source:
         weights: How much each row counts, above 0; None if all count the same.
         weightless: Number of rows left out as their weight is 0.
         notes: What a user should know of how the target was understood.
+        together: A label of every row; rows of one label stay together in every split. None if
+            each row stands for itself.
+        times: When each row is from, if rows are split by time.
     """
 
     table: pa.Table
@@ -63,11 +67,14 @@ class Source:
     weights: np.ndarray | None = None
     weightless: int = 0
     notes: tuple[str, ...] = ()
+    together: np.ndarray | None = None
+    times: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> "Source":
         """The same with some of the rows."""
-        weights = None if self.weights is None else self.weights[rows]
-        return replace(self, table=self.table.take(rows), values=self.values[rows], weights=weights)
+        each = {name: getattr(self, name) for name in ("weights", "together", "times")}
+        taken = {name: None if one is None else one[rows] for name, one in each.items()}
+        return replace(self, table=self.table.take(rows), values=self.values[rows], **taken)
 
     def counting(self) -> "Source":
         """The same without the rows that count for nothing; if all others count the same, so."""
@@ -87,6 +94,8 @@ def read_source(
     categories: Collection[str] = (),
     sample_weight: str | None = None,
     on_error: OnError = "stop",
+    group: str | None = None,
+    split_by_time: str | None = None,
 ) -> Source:
     """Read a table to learn from; the task is told by the target unless it is given.
 
@@ -98,6 +107,8 @@ def read_source(
             among them, its values are classes, told apart by their text.
         sample_weight: The column of how much each row counts, if there is one.
         on_error: What is done about a part that cannot be read.
+        group: The column of which rows belong together, if there is one.
+        split_by_time: The column of when each row is from, if rows are split by it.
 
     Raises:
         TableError: the table cannot be read, or has no such target, or none that can be learned.
@@ -129,8 +140,13 @@ def read_source(
         weights = numbers(sample_weight, known[sample_weight])
         known = known.drop_columns([sample_weight])
     gone = table.num_rows - counts.num_rows
-    left = known.drop_columns([name])
-    return Source(left, values, name, found, dropped, weights, gone, notes).counting()
+    known = known.drop_columns([name])
+    times = None if split_by_time is None else times_of(split_by_time, known)
+    together = None if group is None else labels_of(group, known)
+    left = known if group is None else known.drop_columns([group])
+    return Source(
+        left, values, name, found, dropped, weights, gone, notes, together, times
+    ).counting()
 
 
 def _numbers(
@@ -193,16 +209,35 @@ def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
     return Source(known.drop_columns([target.name]), values, target.name, target.task, dropped)
 
 
+def check_classes(validation: Source, target: Target) -> None:
+    """Raise if a row to validate with is of a class that training rows have not.
+
+    Raises:
+        ArgumentError: then.
+    """
+    if not isinstance(target, ClassTarget):
+        return
+    unknown = validation.values[~np.isin(validation.values, target.classes)]
+    if len(unknown):
+        raise ArgumentError(
+            "Rows to validate with are of classes that training has; y_val holds "
+            f"{unknown.tolist()[0]!r}, and y does not. Leave such rows out, or add some to X and y."
+        )
+
+
 def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
     """Read a table for a model: what the model takes as text is read as text of a file, too."""
     return _read(source, _texts(target, encoder))
 
 
 def blocks_for(source: Any, target: Target, encoder: Encoder) -> Iterator[pa.Table]:
-    """The same, some of the rows at a time."""
-    if isinstance(source, str | Path | TableFile):
-        return read_blocks(source, text_columns=_texts(target, encoder))
-    return iter([as_table(source)])
+    """The same, some of the rows at a time, those of one file after those of another."""
+    file, texts = file_of(source), _texts(target, encoder)
+    if file is None:
+        yield as_table(source)
+        return
+    for one in files_of(file.path) or (file.path,):
+        yield from read_blocks(TableFile(one, file.encoding), text_columns=texts)
 
 
 def _texts(target: Target, encoder: Encoder) -> list[str]:

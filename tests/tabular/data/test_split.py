@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from selfnorm.errors import ArgumentError
-from selfnorm.tabular.data._split import deal, hold_out
+from selfnorm.tabular.data._split import deal, hold_out, latest, stretches
 
 
 def test_both_parts_make_up_all_rows_and_the_seed_decides() -> None:
@@ -75,3 +75,14 @@ def test_groups_of_all_sizes_are_dealt_into_parts_of_nearly_the_same() -> None:
     for group in range(200):
         assert len(np.unique(left_out[groups == group], axis=0)) == 1
     assert np.ptp(left_out.sum(0)) <= sizes.max()
+
+
+def test_the_latest_rows_are_held_out_and_one_time_is_on_one_side() -> None:
+    times = np.random.default_rng(0).permutation(np.repeat(np.arange(50), 4))
+    kept, held = latest(times, 0.15)
+    assert times[kept].max() < times[held].min()
+    assert len(held) in (28, 32)
+    assert len(latest(np.zeros(9), 0.5)[1]) == len(latest(times, 0)[1]) == 0
+    numbers = stretches(times, 8)
+    assert set(np.bincount(numbers)) <= {24, 28}
+    assert (np.diff(numbers[np.argsort(times, kind="stable")]) >= 0).all()

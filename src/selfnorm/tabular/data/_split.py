@@ -101,6 +101,30 @@ def _held_out(values: np.ndarray, share: float, *, task: Task, seed: int) -> np.
     return np.asarray(out)
 
 
+def latest(times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers to keep and those of the latest rows, to hold out; both sorted.
+
+    Rows of one time are on one side, so the share is met as nearly as times allow.
+
+    Args:
+        times: When each row is from.
+        share: Share of rows to hold out, in [0, 1).
+    """
+    rows = np.arange(len(times))
+    moments, counts = np.unique(times, return_counts=True)
+    if share == 0 or len(moments) < 2:
+        return rows, rows[:0]
+    after = len(times) - np.cumsum(counts)[:-1]  # how many rows are later than each moment
+    late = times > moments[np.abs(after - share * len(times)).argmin()]
+    return rows[~late], rows[late]
+
+
+def stretches(times: np.ndarray, count: int) -> np.ndarray:
+    """Numbers from 0 of so many stretches of time, each of as many rows as the times allow."""
+    first = np.searchsorted(np.sort(times), times)
+    return first * count // len(times)
+
+
 class _Groups(NamedTuple):
     """Rows that stay together: a row of each group, its size, and the group of each row."""
 

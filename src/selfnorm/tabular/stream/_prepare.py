@@ -53,8 +53,14 @@ def prepare_parts(
 
     Raises:
         TableError: a part cannot be read, or the table not be learned from.
-        ArgumentError: the device is not one that torch can use, or there are too few rows.
+        ArgumentError: the device is not one that torch can use, there are too few rows, or rows
+            are to be split by group or by time.
     """
+    if settings.group is not None or settings.split_by_time is not None:
+        raise ArgumentError(
+            f"Rows are split by group or by time where the table is in memory. {told} Allow more "
+            "memory, or leave the column out."
+        )
     device = torch_device(settings.device)
     parts = open_parts(files, encoding, settings.on_error)
     target, names = _target_of(parts, settings), parts[0].schema.names

@@ -1,0 +1,92 @@
+# scikit-learn has no annotations; what is inferred from its defaults is too narrow.
+# pyright: reportArgumentType=false
+"""Cross-validation: how good models are on rows that each had not, fold by fold."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
+
+from selfnorm.errors import ArgumentError
+from selfnorm.tabular._fit import fit_prepared, prepare
+from selfnorm.tabular._model import Evaluation
+from selfnorm.tabular._settings import Settings
+from selfnorm.tabular._source import Source
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """How good a model is in each fold, by rows that it did not learn from."""
+
+    folds: tuple[Evaluation, ...]
+
+    @property
+    def metrics(self) -> dict[str, tuple[float, float]]:
+        """Mean over folds, and standard deviation from fold to fold, of metrics that all have."""
+        names = [n for n in self.folds[0].metrics if all(n in one.metrics for one in self.folds)]
+        values = {name: [one.metrics[name] for one in self.folds] for name in names}
+        return {
+            n: (float(np.mean(each)), float(np.std(each, ddof=1))) for n, each in values.items()
+        }
+
+
+def cross_validate(
+    source: Source,
+    settings: Settings,
+    folds: int,
+    done: Callable[[int, Evaluation], object] = lambda *_: None,
+) -> CrossValidation:
+    """Fit once without each fold, and measure on it.
+
+    Folds keep the shares of classes, and the rows of a group together; by time each is told by what
+    came before it.
+
+    Args:
+        source: The rows.
+        settings: What to learn and how; no more rows are held out to measure.
+        folds: How many, 2 or more.
+        done: Called after each fold, with its number from 1 and how good the model is.
+
+    Raises:
+        ArgumentError: there are fewer than two folds, or too few rows for them.
+        TableError, SelfNormError: as `selfnorm.tabular.fit`.
+    """
+    found: list[Evaluation] = []
+    for train, test in _folds(source, folds, settings.seed):
+        learned = source.take(train)
+        if source.task == "classification" and len(np.unique(learned.values)) < 2:
+            raise ArgumentError(
+                f"Each fold has to leave two classes; fold {len(found) + 1} of {folds} leaves one. "
+                "Take fewer folds, or add rows."
+            )
+        result = fit_prepared(prepare(learned, replace(settings, test=0.0)), settings)
+        found.append(result.model.measure(source.take(test)))
+        done(len(found), found[-1])
+    return CrossValidation(tuple(found))
+
+
+def _folds(source: Source, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows to learn from and rows to measure on, of each fold."""
+    rows = len(source.values)
+    units = rows if source.together is None else len(np.unique(source.together))
+    if not 2 <= folds <= units:
+        raise ArgumentError(
+            "Folds are two or more, and no more than rows or groups; "
+            f"{folds} came for {units:,}. Try 5."
+        )
+    if source.times is not None:
+        order = np.argsort(source.times, kind="stable")
+        for train, test in TimeSeriesSplit(folds).split(order):
+            yield order[train], order[test]
+        return
+    values = source.values if source.task == "classification" else np.zeros(rows)
+    if np.unique(values, return_counts=True)[1].max() < folds:
+        values = np.zeros(rows)
+    if source.together is not None:
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    elif np.unique(values, return_counts=True)[1].min() < folds:
+        splitter = KFold(folds, shuffle=True, random_state=seed)  # a class that is too rare
+    else:
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    yield from splitter.split(values, values, source.together)

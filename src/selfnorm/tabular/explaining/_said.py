@@ -1,0 +1,59 @@
+"""What a model says of rows that are encoded already, and how far it is from what is true."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from selfnorm.tabular._model import TabularModel
+from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
+from selfnorm.training._predict import predict
+
+Loss = Callable[[Prediction], float]
+_TINY = 1e-15
+
+
+def said(model: TabularModel, matrix: np.ndarray) -> Prediction:
+    """What a model says of encoded rows, (rows, features), in float32."""
+    outputs = predict(model.network, torch.from_numpy(matrix)).double().cpu()
+    return model.target.decode(
+        outputs if model.blend is None else model.blend(model.target, outputs)
+    )
+
+
+def numbers_of(told: Prediction) -> np.ndarray:
+    """A prediction as numbers, (rows, outputs): probabilities, or the number itself."""
+    return told.values[:, None] if told.probabilities is None else told.probabilities
+
+
+def outputs_of(target: Target) -> tuple[str, ...]:
+    """What these numbers are called."""
+    if isinstance(target, ClassTarget):
+        return tuple(f"probability of {one}" for one in target.classes)
+    return (target.name,)
+
+
+def from_truth(target: Target, truth: np.ndarray, weights: np.ndarray | None = None) -> Loss:
+    """The log loss in nats, or the root mean squared error, of rows of known classes."""
+    if not isinstance(target, ClassTarget):
+        return lambda told: float(np.average((told.values - truth) ** 2, weights=weights) ** 0.5)
+    rows = np.flatnonzero(np.isin(truth, target.classes))
+    codes = target.encode(truth[rows]).numpy()
+    counts = None if weights is None else weights[rows]
+
+    def loss(told: Prediction) -> float:
+        of_class = numbers_of(told)[rows, codes]
+        return float(-np.average(np.log(of_class.clip(_TINY)), weights=counts))
+
+    return loss
+
+
+def from_itself(told: Prediction) -> Loss:
+    """How far others are from a prediction, where nothing is known that is true.
+
+    Half the sum of the probabilities' differences, or the root mean square of the number's.
+    """
+    first = numbers_of(told)
+    if told.probabilities is not None:
+        return lambda other: float(np.abs(numbers_of(other) - first).sum(1).mean() / 2)
+    return lambda other: float(np.square(numbers_of(other) - first).mean() ** 0.5)
