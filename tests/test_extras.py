@@ -131,7 +131,7 @@ from selfnorm import recording, theory
 mean, variance = theory.moments(0.0, 1.0)
 assert abs(variance - 1) < 1e-12
 print(theory.propagate(30, dropout=0.1).variance[-1].round(6), theory.selu_constants(digits=12))
-from selfnorm.ops._spec import _constants, _philox, _polynomials
+from selfnorm._spec import _constants, _philox, _polynomials
 from selfnorm.auditing import Finding, rule_names
 from selfnorm.auditing import _charts, _predict
 from selfnorm.report import _svg
