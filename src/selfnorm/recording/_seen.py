@@ -20,10 +20,10 @@ class Seen:
 
     Attributes:
         name: As in `Layer`, as are module, kind, role, activation and settings.
-        values: Its output, in any shape.
-        dims: The axes that count units; None for the last.
         sources: Indices of the layers that it reads; -1 is the input.
+        values: Its output, in any shape.
         dtype: Of its output, where that was.
+        dims: The axes that count units; None for the last.
         weights: Its weights.
         bias: What it adds to each unit; None without.
         terms: Mean square of what its units sum, if it has weights.
@@ -33,10 +33,10 @@ class Seen:
     module: str
     kind: str
     role: str
-    values: NDArray[Any]
-    dims: tuple[int, ...] | None
     sources: tuple[int, ...]
+    values: NDArray[Any]
     dtype: str
+    dims: tuple[int, ...] | None = None
     activation: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     weights: tuple[Weights, ...] = ()

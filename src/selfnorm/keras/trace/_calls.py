@@ -38,6 +38,7 @@ class Call:
         args: With tokens for what depends on the inputs.
         kwargs: Likewise.
         outputs: What it gives.
+        owner: The layer that it belongs to; the operation, where that is none.
     """
 
     operation: Any
@@ -46,6 +47,7 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: tuple[Token, ...]
+    owner: Any
 
     @property
     def given(self) -> list[Token]:
@@ -105,9 +107,9 @@ class _Walk:
 
     def inside(self, layer: Any, scope: str, args: Any, kwargs: Any) -> Any:
         """The calls of a layer's own `call`; its outputs."""
-        outer = self._tokens
+        outer, graph = self._tokens, isinstance(layer, keras.Model) and _has_graph(layer)
         try:
-            if isinstance(layer, keras.Model) and _has_graph(layer):
+            if graph:
                 self._tokens = {}
                 inputs, tokens = keras.tree.flatten(layer.inputs), _matched(layer, args[0])
                 for tensor, token in zip(inputs, tokens, strict=True):
@@ -115,8 +117,8 @@ class _Walk:
                 outputs = _structured(layer)
             else:
                 symbols = keras.tree.map_structure(self._symbol, (args, kwargs))
-                outputs = layer.call(*symbols[0], **(symbols[1] | training_of(layer, kwargs)))
-            self._follow(outputs, scope)
+                outputs = _Entry(layer, *symbols).outputs()
+            self._follow(outputs, scope, graph=graph)
             return keras.tree.map_structure(lambda t: self._tokens[id(t)], outputs)
         finally:
             self._tokens = outer
@@ -128,7 +130,7 @@ class _Walk:
         self._name(tensor, leaf)
         return tensor
 
-    def _follow(self, outputs: Any, scope: str) -> None:
+    def _follow(self, outputs: Any, scope: str, *, graph: bool) -> None:
         """Everything that leads to these symbolic tensors, in the order of the forward pass."""
         waiting = [(tensor, False) for tensor in reversed(keras.tree.flatten(outputs))]
         while waiting:
@@ -144,6 +146,8 @@ class _Walk:
                 lambda leaf: self._tokens.get(id(leaf), leaf),
                 (node.arguments.args, node.arguments.kwargs),
             )
+            if graph:  # which hands the phase of its own call on, whatever stands there
+                replaced[1].pop("training", None)
             name = f"{scope}/{node.operation.name}".lstrip("/")
             found = self._call(node.operation, name, scope, *replaced, node.output_tensors)
             for output, token in zip(node.output_tensors, found, strict=True):
@@ -156,18 +160,51 @@ class _Walk:
             before = len(self.calls)
             try:
                 return tokens_in(self.inside(operation, name, args, kwargs))
-            except Exception:  # noqa: BLE001 - code of the user's, on what it was not written for
+            except Exception:
                 del self.calls[before:]
         tokens = [Token(tuple(t.shape), str(t.dtype)) for t in outputs]
         where = name if isinstance(operation, keras.layers.Layer) else scope
         activation = _own_activation(operation)
         if activation is None:
-            self.calls.append(Call(operation, where, operation, args, kwargs, tuple(tokens)))
+            self.calls.append(
+                Call(operation, where, operation, args, kwargs, tuple(tokens), operation)
+            )
             return tokens
         middle = Token(tokens[0].shape, tokens[0].dtype)
-        self.calls.append(Call(operation, name, _Plain(operation), args, kwargs, (middle,)))
-        self.calls.append(Call(activation, name, activation, (middle,), {}, tuple(tokens)))
+        weigh = _Plain(operation)
+        self.calls += [
+            Call(operation, name, weigh, args, kwargs, (middle,), operation),
+            Call(activation, name, activation, (middle,), {}, tuple(tokens), operation),
+        ]
         return tokens
+
+
+class _Entry(keras.layers.Layer):
+    """The first layer of a call in training, so that those inside know of it."""
+
+    def __init__(self, layer: Any, args: Any, kwargs: Any) -> None:
+        super().__init__()
+        # Not as attributes of Keras's, which would make it a layer of this one.
+        object.__setattr__(self, "_followed", (layer, args, kwargs, []))
+        self.built = True
+
+    def outputs(self) -> Any:
+        """What the layer's `call` gives for symbolic tensors, with their history."""
+        _, args, kwargs, found = self._followed
+        leaves = keras.tree.flatten((args, kwargs))
+        self([leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)], training=True)
+        return found[0]
+
+    def call(self, tensors: Any, training: bool = True) -> Any:
+        """Never run: only its shapes are asked for."""
+        raise NotImplementedError
+
+    def compute_output_spec(self, tensors: Any, training: bool = True) -> Any:  # noqa: ARG002
+        """As Keras asks it for: shapes and dtypes."""
+        layer, args, kwargs, found = self._followed
+        known = training_of(layer, kwargs, training)
+        found.append(layer.call(*args, **(kwargs | known)))
+        return keras.tree.map_structure(lambda t: keras.KerasTensor(t.shape, t.dtype), found[0])
 
 
 @dataclass(frozen=True)
@@ -212,10 +249,11 @@ def _has_graph(model: Any) -> bool:
 
 
 def _structured(model: Any) -> Any:
-    """A functional model's outputs as it gives them."""
-    return getattr(model, "_outputs_struct", None) or (
-        model.outputs[0] if len(model.outputs) == 1 else model.outputs
-    )
+    """A model's outputs as it gives them."""
+    found = getattr(model, "_outputs_struct", None)
+    if found is not None:
+        return found
+    return model.outputs[0] if len(model.outputs) == 1 else model.outputs
 
 
 def _matched(model: Any, given: Any) -> list[Token]:
@@ -227,11 +265,12 @@ def _matched(model: Any, given: Any) -> list[Token]:
     return tokens_in(given)
 
 
-def training_of(layer: Any, kwargs: Any) -> dict[str, bool]:
-    """The training phase, for a layer that knows one and was not told another."""
+def training_of(layer: Any, kwargs: Any, training: bool = True) -> dict[str, bool]:
+    """The phase, for a layer that knows one and was not told another."""
     if not isinstance(layer, keras.layers.Layer) or kwargs.get("training") is not None:
         return {}
-    return {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
+    known = "training" in inspect.signature(layer.call).parameters
+    return {"training": training} if known else {}
 
 
 def _node(tensor: Any) -> Any:

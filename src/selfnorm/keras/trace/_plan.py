@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from selfnorm.keras.trace._calls import Call, Calls, Token, calls_of, tokens_in
+from selfnorm.keras.trace._calls import Call, Calls, Token, tokens_in
 from selfnorm.keras.trace._pointwise import is_pointwise, site_of_chain
 from selfnorm.keras.trace._site import Site, site_of
 from selfnorm.recording._layer import INPUT
@@ -22,6 +22,7 @@ class Place:
         gives: The value that it is.
         of_input: Whether what it reads is the model's input, scaled at the most.
         channels_first: Whether its units are counted by axis 1.
+        owner: The layer that it is or belongs to; else the operation, of a run the last.
     """
 
     site: Site
@@ -30,6 +31,7 @@ class Place:
     gives: Token
     of_input: bool
     channels_first: bool
+    owner: Any
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,6 @@ class Plan:
         places: The layers, by index.
         outputs: As the model gives them.
         ends: Indices of the layers whose output the model returns.
-        idle: Alpha dropout that is told to be off in training, and its p.
     """
 
     inputs: tuple[Token, ...]
@@ -50,18 +51,11 @@ class Plan:
     places: tuple[Place, ...]
     outputs: Any
     ends: tuple[int, ...]
-    idle: dict[str, float]
 
 
-def plan(model: Any, example: Any) -> Plan:
-    """What a model does with inputs like these, as layers.
-
-    Args:
-        model: A built model.
-        example: Symbolic tensors for what it is called with.
-    """
-    calls = calls_of(model, example)
-    planner = _Planner({token: (INPUT,) for token in calls.inputs})
+def plan(calls: Calls) -> Plan:
+    """What a model does, as layers."""
+    planner = _Planner(dict.fromkeys(calls.inputs, (INPUT,)))
     for call in calls.calls:
         planner.take(call)
     return planner.finished(calls)
@@ -82,7 +76,6 @@ class _Planner:
     places: list[Place] = field(default_factory=list)
     chains: dict[Token, _Chain] = field(default_factory=dict)
     first: dict[Token, bool] = field(default_factory=dict)  # axis 1 counts units
-    idle: dict[str, float] = field(default_factory=dict)
 
     def take(self, call: Call) -> None:
         """The next call."""
@@ -100,9 +93,8 @@ class _Planner:
             self._settle(token)
         found = dict.fromkeys(s for token in ends for s in self.sources[token] if s != INPUT)
         return Plan(
-            calls.inputs, tuple(self.events), tuple(self.places), calls.outputs, tuple(found),
-            self.idle,
-        )  # fmt: skip
+            calls.inputs, tuple(self.events), tuple(self.places), calls.outputs, tuple(found)
+        )
 
     def _continues(self, call: Call) -> bool:
         """Whether it is a function of the one value that all it reads are functions of."""
@@ -119,26 +111,28 @@ class _Planner:
         chain = self.chains.pop(token, None)
         site = None if chain is None else site_of_chain(chain.calls, chain.base, token)
         if chain is not None and site is not None:
-            self._place(site, self.sources[chain.base], (chain.base,), token)
+            self._place(site, self.sources[chain.base], (chain.base,), token, chain.calls[-1])
 
     def _layer(self, call: Call) -> None:
         site = site_of(call)
         self._pass_over(call)
         dropout = site.role in {"dropout", "alpha dropout"}
-        if dropout and call.kwargs.get("training") is False:
-            if site.role == "alpha dropout":
-                self.idle[site.name] = float(site.settings["p"])
-            return
-        if not site.role or (dropout and not site.settings["p"]):
+        off = dropout and (call.kwargs.get("training") is False or not site.settings["p"])
+        if off or not site.role:
             return
         reads, gives = tuple(call.given), call.outputs[0]
         joined = dict.fromkeys(s for token in reads for s in self.sources[token])
-        self._place(site, tuple(joined), reads, gives)
+        self._place(site, tuple(joined), reads, gives, call)
         for other in call.outputs[1:]:
             self.sources[other] = self.sources[gives]
 
     def _place(
-        self, site: Site, sources: tuple[int, ...], reads: tuple[Token, ...], gives: Token
+        self,
+        site: Site,
+        sources: tuple[int, ...],
+        reads: tuple[Token, ...],
+        gives: Token,
+        call: Call,
     ) -> None:
         index = len(self.places)
         self.events.append(index)
@@ -147,7 +141,7 @@ class _Planner:
         first = site.channels_first if weighs else self.first.get(reads[0], False)
         self.first[gives] = first
         of_input = all(source == INPUT or self._prepares(source) for source in sources)
-        self.places.append(Place(site, sources, reads, gives, of_input, first))
+        self.places.append(Place(site, sources, reads, gives, of_input, first, call.owner))
 
     def _prepares(self, source: int) -> bool:
         place = self.places[source]

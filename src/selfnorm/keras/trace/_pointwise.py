@@ -1,6 +1,6 @@
 """Functions of each number by itself: which calls are one, and what a run of them does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import keras
@@ -11,15 +11,15 @@ from selfnorm.keras.trace._site import Site, named
 from selfnorm.recording._curve import PLACES, Curve, curve_through
 from selfnorm.recording._layer import CURVE
 
-_OPERATIONS = frozenset(
-    "Selu Elu Relu Relu6 LeakyRelu Gelu Silu Sigmoid Tanh Softplus Softsign HardSigmoid HardSilu "
-    "HardTanh LogSigmoid Mish Celu Threshold TanhShrink SoftShrink HardShrink SquarePlus "
-    "SparsePlus SparseSigmoid Exp Expm1 Exp2 Log Log1p Log2 Log10 Sqrt Rsqrt Square Power "
-    "Absolute Abs Negative Sign Sin Cos Sinh Cosh Tan Arctan Arcsinh Erf Clip Maximum Minimum "
-    "Where Greater GreaterEqual Less LessEqual Equal NotEqual LogicalAnd LogicalOr LogicalNot Add "
-    "Subtract Multiply Divide TrueDivide Reciprocal Cast Round Floor Ceil Heaviside Logaddexp "
-    "Isnan NanToNum ReLU Logit".split()
+_NAMES = (
+    "Selu Elu Relu Relu6 ReLU LeakyRelu Gelu Silu Sigmoid Tanh Softplus Softsign HardSigmoid "
+    "HardSilu HardTanh LogSigmoid Mish Celu Threshold TanhShrink SoftShrink HardShrink SquarePlus "
+    "SparsePlus SparseSigmoid Exp Expm1 Exp2 Log Log1p Log2 Log10 Sqrt Rsqrt Square Power Absolute "
+    "Abs Negative Sign Sin Cos Sinh Cosh Tan Arctan Arcsinh Erf Clip Maximum Minimum Where Greater "
+    "GreaterEqual Less LessEqual Equal NotEqual LogicalAnd LogicalOr LogicalNot Add Subtract "
+    "Multiply Divide TrueDivide Reciprocal Cast Round Floor Ceil Heaviside Logaddexp NanToNum"
 )
+_OPERATIONS = frozenset(_NAMES.split())
 _ACTIVATIONS = tuple(
     getattr(keras.layers, name) for name in ("Activation", "ReLU", "ELU", "LeakyReLU", "Lambda")
 )
@@ -48,15 +48,13 @@ def evaluated(calls: Sequence[Call], known: dict[Token, Any]) -> dict[Token, Any
     return known
 
 
-def run(call: Call, known: dict[Token, Any]) -> list[Any]:
-    """One call in training; what it gives stands among what is known, too."""
+def run(call: Call, known: dict[Token, Any], *, training: bool = True) -> None:
+    """One call; what it gives stands among what is known afterwards."""
     args, kwargs = keras.tree.map_structure(
         lambda leaf: known[leaf] if isinstance(leaf, Token) else leaf, (call.args, call.kwargs)
     )
-    found = call.run(*args, **(kwargs | training_of(call.operation, kwargs)))
-    values = keras.tree.flatten(found)
-    known.update(zip(call.outputs, values, strict=True))
-    return values
+    found = call.run(*args, **(kwargs | training_of(call.operation, kwargs, training)))
+    known.update(zip(call.outputs, keras.tree.flatten(found), strict=True))
 
 
 def site_of_chain(calls: Sequence[Call], base: Token, end: Token) -> Site | None:
@@ -88,7 +86,7 @@ def _curve(calls: Sequence[Call], base: Token, end: Token) -> Curve | None:
     grid = np.ascontiguousarray(PLACES)
     try:
         values = [_at(calls, base, end, part) for part in (grid, grid[::-1])]
-    except Exception:  # noqa: BLE001 - functions of the user's, which may take one shape alone
+    except Exception:
         return None
     alike = values[0].shape == grid.shape and (values[0] == values[1][::-1]).all()
     return curve_through(grid.astype(np.float64), values[0]) if alike else None
@@ -100,5 +98,3 @@ def _at(calls: Sequence[Call], base: Token, end: Token, places: Any) -> Any:
     with keras.StatelessScope():
         found = evaluated(calls, {base: value})[end]
     return np.asarray(keras.ops.convert_to_numpy(found), np.float64)[0]
-
-

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from selfnorm.errors import ArgumentError
-from selfnorm.keras.trace._backward import gradients
+from selfnorm.keras.trace._backward import compiled, gradients
 from selfnorm.keras.trace._calls import Token
 from selfnorm.keras.trace._plan import Place, Plan
 from selfnorm.keras.trace._pointwise import run
@@ -35,13 +35,14 @@ def record(
         loss: What to differentiate, of the outputs; random numbers if None.
         unused: Names and kinds of layers that did not run.
     """
-    values: dict[int, Any] = {}
+    reads = list(dict.fromkeys(token for place in plan.places for token in place.reads))
 
-    def seen(index: int, value: Any) -> Any:
-        value = value
-        return value
+    def forward(inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        known = _evaluated(plan, inputs, lambda _, value: value)
+        return [known[place.gives] for place in plan.places], [known[t] for t in reads]
 
-    known = _evaluated(plan, inputs, seen)
+    values, held = compiled(forward)(list(inputs))
+    known = dict(zip(reads, held, strict=True))
     by_layer, by_input = _gradients(plan, inputs, values, loss)
     arriving = {i: root_mean_square([g]) for i, g in enumerate(by_layer)}
     arriving[INPUT] = root_mean_square(by_input)
@@ -58,8 +59,23 @@ def record(
         outputs=plan.ends,
         unused=unused,
         rows=int(inputs[0].shape[0]) if len(inputs[0].shape) else 1,
-        idle=plan.idle,
     )
+
+
+def unseen(plan: Plan, model: str) -> Recording:
+    """What is known of a model before anything is run: all that is measured is nan."""
+    names = numbered([place.site.name for place in plan.places])
+    nothing = {INPUT: np.nan} | dict.fromkeys(range(len(names)), np.nan)
+    found = (
+        Seen(
+            **_known(place, name),
+            values=np.full((1, place.gives.shape[-1] or 1), np.nan),
+            dtype=place.gives.dtype,
+        )
+        for place, name in zip(plan.places, names, strict=True)
+    )
+    layers = tuple(layer_of(i, s, np.zeros(0), nothing) for i, s in enumerate(found))
+    return Recording(model, layers, outputs=plan.ends)
 
 
 def _evaluated(plan: Plan, inputs: Sequence[Any], seen: Seeing) -> dict[Token, Any]:
@@ -76,7 +92,7 @@ def _evaluated(plan: Plan, inputs: Sequence[Any], seen: Seeing) -> dict[Token, A
 
 
 def _gradients(
-    plan: Plan, inputs: Sequence[Any], values: Mapping[int, Any], loss: Any
+    plan: Plan, inputs: Sequence[Any], values: Sequence[Any], loss: Any
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """By each layer's output and each input, by zeros that are added to them."""
     floating = [i for i, value in enumerate(inputs) if _is_float(value)]
@@ -124,29 +140,36 @@ def _seen(
     known: Mapping[Token, Any],
 ) -> Seen:
     site = place.site
-    terms, settings = np.nan, dict(site.settings)
+    settings, terms = dict(site.settings), np.nan
     if site.summed is not None:
         terms, padding = site.summed(read[place.reads[0]])
         settings |= {"padding": padding} if padding else {}
     if site.role == "concatenation":
         parts = [_array(known[token]) for token in place.reads]
         settings["parts"] = [float(np.mean(np.square(part))) for part in parts]
-    bias = None if site.bias is None else _array(site.bias).ravel()
     return Seen(
-        name=name,
-        module=site.module,
-        kind=site.kind,
-        role=site.role,
+        **_known(place, name) | {"settings": settings},
         values=_array(value),
         dims=(1,) if place.channels_first else None,
-        sources=place.sources,
         dtype=keras.backend.standardize_dtype(value.dtype),
-        activation=site.activation,
-        settings=settings,
-        weights=tuple(matrix.weights(site.module) for matrix in site.matrices),
-        bias=bias,
         terms=terms,
     )
+
+
+def _known(place: Place, name: str) -> dict[str, Any]:
+    """What is so whatever the model is given."""
+    site = place.site
+    return {
+        "name": name,
+        "module": site.module,
+        "kind": site.kind,
+        "role": site.role,
+        "sources": place.sources,
+        "activation": site.activation,
+        "settings": site.settings,
+        "weights": tuple(matrix.weights(site.module) for matrix in site.matrices),
+        "bias": None if site.bias is None else _array(site.bias).ravel(),
+    }
 
 
 def _features(plan: Plan, read: Mapping[Token, FloatArray]) -> Iterator[Features]:

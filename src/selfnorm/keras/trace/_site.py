@@ -41,7 +41,7 @@ class Matrix:
         """Its figures now."""
         values = keras.ops.convert_to_numpy(keras.ops.cast(self.variable, "float32"))
         matrix = self.arrange(cast("FloatArray", values))
-        found = weights_of(f"{module}/{self.name}", matrix, self.groups, self.steps)
+        found = weights_of(f"{module}/{self.name}".lstrip("/"), matrix, self.groups, self.steps)
         found = replace(found, frozen=not self.variable.trainable)
         if not self.others:
             return found
@@ -93,11 +93,19 @@ def site_of(call: Call) -> Site:
     return _of_operation(call)
 
 
+def is_dropout(call: Call) -> bool:
+    """Whether a call drops units in training."""
+    operation = call.operation
+    if not isinstance(operation, layers.Layer):
+        return False
+    return "p" in _of_layer(operation, call.name).settings
+
+
 def _of_layer(layer: Any, name: str) -> Site:
     kind = type(layer).__name__
-    weighted = _weighted(layer, name)
-    if weighted is not None:
-        return weighted
+    weighs = weighted(layer, name)
+    if weighs is not None:
+        return weighs
     own = getattr(layer, "selfnorm_role", "")
     if own:
         activation = "selu" if own == "activation" else ""
@@ -140,9 +148,9 @@ _OPERATIONS = {
     "normalization": "Normalize LayerNormalization RMSNormalization BatchNormalization",
     "attention": "DotProductAttention",
     "padding": "Pad",
-    "": "Reshape Transpose Squeeze ExpandDims GetItem Split Flip Roll Repeat Tile BroadcastTo Ravel "
-    "Moveaxis Swapaxes Take TakeAlongAxis Slice Identity StopGradient Copy Shape Unstack Cast "
-    "ArraySplit Resize Flatten Diagonal Tril Triu Gather Dtype",
+    "": "Reshape Transpose Squeeze ExpandDims GetItem Split Flip Roll Repeat Tile BroadcastTo "
+    "Ravel Moveaxis Swapaxes Take TakeAlongAxis Slice Identity StopGradient Copy Shape Unstack "
+    "Cast ArraySplit Resize Flatten Diagonal Tril Triu Gather Dtype",
 }
 _ROLE_BY_OPERATION = {name: role for role, names in _OPERATIONS.items() for name in names.split()}
 
@@ -196,7 +204,7 @@ class _Constant:
         return keras.ops.convert_to_numpy(self.value)
 
 
-def _weighted(layer: Any, name: str) -> Site | None:
+def weighted(layer: Any, name: str) -> Site | None:
     """Layers that multiply by weights; None for others."""
     kind = type(layer).__name__
     bias = getattr(layer, "bias", None)
@@ -215,9 +223,10 @@ def _weighted(layer: Any, name: str) -> Site | None:
     if isinstance(layer, layers.LSTM | layers.GRU | layers.SimpleRNN):
         cell = layer.cell
         inputs, state = cell.kernel.shape[0], cell.recurrent_kernel.shape[0]
+        gates = cell.kernel.shape[1] // state
         found = (
-            Matrix("kernel", cell.kernel, np.transpose, others=state),
-            Matrix("recurrent_kernel", cell.recurrent_kernel, np.transpose, others=inputs),
+            Matrix("kernel", cell.kernel, np.transpose, gates, others=state),
+            Matrix("recurrent_kernel", cell.recurrent_kernel, np.transpose, gates, others=inputs),
         )
         return Site("recurrent", kind, name, "", {}, found)
     return _convolution(layer, kind, name, bias)
