@@ -29,7 +29,7 @@ _WORDS = (
     ("selfnorm.convert(", "selfnorm.keras.convert("),
     ("selfnorm.nn.SELUAlphaDropout", "selfnorm.keras.SELUAlphaDropout"),
     ("selfnorm.nn.SELU() in its place", 'activation="selu" in its place'),
-    ("selfnorm.nn.SELU() between", "a SELU between"),
+    ("selfnorm.nn.SELU()", "a SELU"),
     ("selfnorm.nn.Standardize in front of the model does",
      "keras.layers.Normalization in front of the model does, once it is adapted"),
     ("selfnorm.nn.Standardize in front of the model",
@@ -95,7 +95,7 @@ def audit(
         >>> x = np.random.default_rng(0).standard_normal((256, 64))
         >>> audit(model, x).ok
         True
-        >>> model.layers[1].kernel.assign(1.4 * model.layers[1].kernel)
+        >>> _ = model.layers[1].kernel.assign(1.4 * model.layers[1].kernel)
         >>> audit(model, x).findings[0].rule
         'weight-drift'
     """
