@@ -190,13 +190,14 @@ def test_convert() -> None:
     gate = L.Dense(24, activation="sigmoid")(x)
     x = L.Multiply()([x, gate])
     x = keras.ops.relu(L.Dense(24)(x))
+    x = keras.Sequential([L.Dense(24, activation="elu"), L.Dense(24)])(x)
     model = keras.Model(inputs, L.Dense(3, activation="relu")(x))
     new, changes = sn.convert(model)
     kinds = [type(layer).__name__ for layer in new.layers]
     assert {"AlphaDropout", "Identity", "Activation"} <= set(kinds)
     assert new.layers[1].activation is keras.activations.selu
     assert new.layers[-1].activation is keras.activations.relu, "an output stays"
-    assert changes.counts() == {"replaced": 3, "removed": 1, "left": 1, "initialized": 1}
+    assert changes.counts() == {"replaced": 4, "removed": 1, "left": 1, "initialized": 1}
     assert "relu" in str(changes)
     assert model.layers[1].activation is keras.activations.relu, "the model stays as it was"
     kept, _ = sn.convert(model, init=None)

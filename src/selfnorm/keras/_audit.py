@@ -97,7 +97,7 @@ def audit(
         True
         >>> _ = model.layers[1].kernel.assign(1.4 * model.layers[1].kernel)
         >>> audit(model, x).findings[0].rule
-        'weight-drift'
+        'wrong-init'
     """
     chosen = select(rules)
     check_model(model, "audit looks at")

@@ -1,5 +1,6 @@
 """A Keras model in, a self-normalizing one out, with the list of what changed."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -46,7 +47,7 @@ def convert(model: Any, *, init: str | None = "lecun_normal") -> tuple[Any, Chan
     check_model(model, "convert copies")
     if init not in ("lecun_normal", None):
         raise ArgumentError(f"init is 'lecun_normal' or None; got {init!r}. Choose one.")
-    if type(model).call.__qualname__ not in {"Functional.call", "Sequential.call"}:
+    if not _is_graph(model):
         raise UnsupportedError(
             "convert clones Functional and Sequential models, whose layers Keras can exchange; got "
             f"{type(model).__name__}. Change its layers as selfnorm.keras.audit says."
@@ -56,12 +57,19 @@ def convert(model: Any, *, init: str | None = "lecun_normal") -> tuple[Any, Chan
     pairs: list[tuple[Any, Any]] = []
 
     def cloned(layer: Any) -> Any:
+        if isinstance(layer, keras.Model) and _is_graph(layer):
+            return clone(layer)
         change = wanted.get(id(layer))
         new = _changed(layer, change) if change is not None else _copied(layer)
-        pairs.append((layer, new))
+        if isinstance(layer, keras.layers.Layer):
+            pairs.append((layer, new))
         return new
 
-    new = keras.models.clone_model(model, clone_function=cloned, recursive=True)
+    def clone(whole: Any) -> Any:
+        how = {} if isinstance(whole, keras.Sequential) else {"call_function": _called}
+        return keras.models.clone_model(whole, clone_function=cloned, **how)
+
+    new = clone(model)
     visited = {id(layer) for layer, _ in pairs}
     changes = [
         change if key in visited and change.kind != "left" else _left(change)
@@ -75,6 +83,10 @@ def convert(model: Any, *, init: str | None = "lecun_normal") -> tuple[Any, Chan
         initialize(new)
         changes.append(Change("", "initialized", "weights", "LeCun's", "variance 1/fan_in"))
     return new, Changes(tuple(changes))
+
+
+def _is_graph(model: Any) -> bool:
+    return type(model).call.__qualname__ in {"Functional.call", "Sequential.call"}
 
 
 def _wanted(plan: Plan, seen: Recording) -> dict[int, Change]:
@@ -132,6 +144,14 @@ def _changed(layer: Any, change: Change) -> Any:
         return layers.Activation("selu", **name)
     config = layer.get_config() | {"activation": "selu"}
     return type(layer).from_config(config)
+
+
+def _called(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """Without what the layer before took, and this one does not."""
+    if not isinstance(layer, keras.layers.Layer):
+        return layer(*args, **kwargs)
+    known = inspect.signature(layer.call).parameters
+    return layer(*args, **{name: value for name, value in kwargs.items() if name in known})
 
 
 def _copied(layer: Any) -> Any:

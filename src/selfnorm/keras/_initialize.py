@@ -121,7 +121,7 @@ def _mended(layer: Any, draw: Any, random: Any) -> set[int]:
         matrix.variable.assign(_drawn(matrix, lambda: draw(seed=_number(random))))
     if site.bias is not None:
         site.bias.assign(keras.ops.zeros_like(site.bias))
-    if hasattr(layer, "kernel_initializer"):
+    if site.role == "linear":
         layer.kernel_initializer = draw(seed=_number(random))
     return {id(v) for v in layer.variables}
 
