@@ -130,7 +130,7 @@ def _orthogonal(weight: FloatArray, tolerance: float) -> FloatArray:
     eye = np.eye(len(a), dtype=a.dtype)
     for count in range(_MOST):
         error = a @ a.T - eye
-        far = float(np.linalg.norm(error, 2))
+        far = _norm(error, tolerance if count else _FAR)
         if count and far <= tolerance:
             break
         if far >= _FAR:  # from far away it is first shrunk into where the iteration converges
@@ -138,3 +138,9 @@ def _orthogonal(weight: FloatArray, tolerance: float) -> FloatArray:
             error = a @ a.T - eye
         a = a - 0.5 * (error @ a)
     return (a if low else a.T) * scale
+
+
+def _norm(error: FloatArray, enough: float) -> float:
+    """The spectral norm of a symmetric matrix; Frobenius's, where that is small enough already."""
+    bound = float(np.linalg.norm(error))
+    return bound if bound <= enough else float(abs(np.linalg.eigvalsh(error)).max())
