@@ -101,7 +101,7 @@ def test_modules_work_with_torch_and_numpy_alone(bare: Path) -> None:
         ("selfnorm.theory.certify", "python-flint", "pip install 'selfnorm[proofs]'"),
         ("selfnorm.theory.selu_constants(0.1)", "python-flint", "'selfnorm[proofs]'"),
         ("selfnorm.jax.selu", "JAX", "pip install 'selfnorm[jax]'"),
-        ("selfnorm.keras.audit", "Keras", "pip install 'selfnorm[keras]'"),
+        ("selfnorm.keras.initialize", "Keras", "pip install 'selfnorm[keras]'"),
         ("selfnorm.theory.moments", "SciPy", "pip install selfnorm brings it"),
         ("selfnorm.audit", "SciPy", "pip install selfnorm brings it"),
         ("selfnorm.convert", "SciPy", "pip install selfnorm brings it"),

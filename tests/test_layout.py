@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "keras": {
         *("_spec", "recording", "auditing", "theory", "errors", "_lazy", "_extras", "_parameters"),
-        "converting",
+        *("converting", "plots"),
     },
     "recording": {"_lazy", "theory"},
     "report": {"theory", "errors"},

@@ -16,7 +16,7 @@ Words = Sequence[tuple[str, str]]
 
 def judged(
     recording: Recording,
-    rules: Sequence[Rule],
+    rules: dict[str, Rule],
     *,
     words: Words = (),
     what: str = "model",

@@ -1,5 +1,11 @@
 """A Keras model in, a self-normalizing one out, with the list of what changed."""
 
+# Keras has no types: what is inferred of it is often None.
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
+# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportReturnType=false
+
 import inspect
 from typing import Any
 

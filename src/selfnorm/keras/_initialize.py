@@ -1,5 +1,11 @@
 """LeCun's weights for a whole model, and initializers that start them so again."""
 
+# Keras has no types: what is inferred of it is often None.
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
+# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportReturnType=false
+
 import math
 import warnings
 from collections.abc import Callable

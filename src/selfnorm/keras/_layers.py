@@ -1,5 +1,11 @@
 """SELU with alpha dropout as a layer, and predictions that keep their dropout."""
 
+# Keras has no types: what is inferred of it is often None.
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
+# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportReturnType=false
+
 from typing import Any
 
 import keras

@@ -5,8 +5,14 @@ subclassed model, is called on symbolic tensors, whose history is a graph, too; 
 model's own history is as before.
 """
 
+# Keras has no types: what is inferred of it is often None.
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
+# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportReturnType=false
+
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -279,7 +285,7 @@ def _node(tensor: Any) -> Any:
 
 
 @contextmanager
-def _history_kept(model: Any) -> Iterator[None]:
+def _history_kept(model: Any) -> Generator[None]:
     """Inside, layers may be called on symbolic tensors; afterwards they do not know of it."""
     layers = list(model._flatten_layers())  # noqa: SLF001
     kept = [(list(k._inbound_nodes), list(k._outbound_nodes)) for k in layers]  # noqa: SLF001

@@ -1,5 +1,11 @@
 """Functions of each number by itself: which calls are one, and what a run of them does."""
 
+# Keras has no types: what is inferred of it is often None.
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
+# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportReturnType=false
+
 from collections.abc import Sequence
 from typing import Any, cast
 

@@ -147,8 +147,9 @@ def _seen(
     if site.role == "concatenation":
         parts = [_array(known[token]) for token in place.reads]
         settings["parts"] = [float(np.mean(np.square(part))) for part in parts]
+    known_before: dict[str, Any] = {**_known(place, name), "settings": settings}
     return Seen(
-        **_known(place, name) | {"settings": settings},
+        **known_before,
         values=_array(value),
         dims=(1,) if place.channels_first else None,
         dtype=keras.backend.standardize_dtype(value.dtype),
