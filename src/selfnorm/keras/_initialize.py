@@ -126,7 +126,7 @@ def _mended(layer: Any, draw: Any, random: Any) -> set[int]:
     for matrix in site.matrices:
         matrix.variable.assign(_drawn(matrix, lambda: draw(seed=_number(random))))
     if site.bias is not None:
-        site.bias.assign(keras.ops.zeros_like(site.bias))
+        site.bias.assign(keras.ops.zeros(site.bias.shape, site.bias.dtype))
     if site.role == "linear":
         layer.kernel_initializer = draw(seed=_number(random))
     return {id(v) for v in layer.variables}
