@@ -19,7 +19,7 @@ from torch.nn import functional as F
 import selfnorm
 from benchmarks._harness import Row, main
 from benchmarks._rivals import HAS_JAX
-from selfnorm.ops._spec._constants import BOTTOM, LAMBDA
+from selfnorm._spec._constants import BOTTOM, LAMBDA
 from selfnorm.theory import selu_constants
 
 SLOPE, AMPLITUDE = float(LAMBDA), float(BOTTOM)

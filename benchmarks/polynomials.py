@@ -14,9 +14,9 @@ import mpmath as mp
 import torch
 
 from benchmarks._harness import Row, main
+from selfnorm._spec._constants import BOTTOM, rounded
+from selfnorm._spec._polynomials import DOUBLE, LOWEST_R, SINGLE
 from selfnorm.ops._constants import FORMATS
-from selfnorm.ops._spec._constants import BOTTOM, rounded
-from selfnorm.ops._spec._polynomials import DOUBLE, LOWEST_R, SINGLE
 
 A = mp.mpf(BOTTOM.numerator) / BOTTOM.denominator
 LOW, HIGH = mp.mpf(LOWEST_R) * mp.mpf("1.001"), (math.log(2) + LOWEST_R) * mp.mpf("1.001")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from selfnorm.cli._app import app
 from support.jaxed import require_jax
+from support.kerased import require_keras
 from support.pages import KINDS, PAGES, ROOT, Block, blocks, commands
 from support.require import require
 
@@ -33,6 +34,8 @@ def test_what_a_page_says_to_type_works(
     """The blocks of a page run in order, in one folder and one namespace."""
     if "import jax" in page.read_text():
         require_jax("flax", "equinox", "optax")
+    if "import keras" in page.read_text():
+        require_keras()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     names = {"__name__": "__main__"}

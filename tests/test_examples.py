@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.jaxed import require_jax
+from support.kerased import require_keras
 from support.strict import STRICT
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
@@ -14,6 +16,10 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(path: Path, tmp_path: Path) -> None:
+    if "import jax" in path.read_text():
+        require_jax("flax", "equinox", "optax")
+    if "import keras" in path.read_text():
+        require_keras()
     tree = ast.parse(path.read_text())
     assert "What one learns:" in (ast.get_docstring(tree) or "")
     assert any(isinstance(node, ast.Assert) for node in ast.walk(tree)), "an example has a claim"

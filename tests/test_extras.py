@@ -101,6 +101,7 @@ def test_modules_work_with_torch_and_numpy_alone(bare: Path) -> None:
         ("selfnorm.theory.certify", "python-flint", "pip install 'selfnorm[proofs]'"),
         ("selfnorm.theory.selu_constants(0.1)", "python-flint", "'selfnorm[proofs]'"),
         ("selfnorm.jax.selu", "JAX", "pip install 'selfnorm[jax]'"),
+        ("selfnorm.keras.initialize", "Keras", "pip install 'selfnorm[keras]'"),
         ("selfnorm.theory.moments", "SciPy", "pip install selfnorm brings it"),
         ("selfnorm.audit", "SciPy", "pip install selfnorm brings it"),
         ("selfnorm.convert", "SciPy", "pip install selfnorm brings it"),
@@ -131,7 +132,7 @@ from selfnorm import recording, theory
 mean, variance = theory.moments(0.0, 1.0)
 assert abs(variance - 1) < 1e-12
 print(theory.propagate(30, dropout=0.1).variance[-1].round(6), theory.selu_constants(digits=12))
-from selfnorm.ops._spec import _constants, _philox, _polynomials
+from selfnorm._spec import _constants, _philox, _polynomials
 from selfnorm.auditing import Finding, rule_names
 from selfnorm.auditing import _charts, _predict
 from selfnorm.report import _svg

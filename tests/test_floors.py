@@ -16,7 +16,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 PUBLIC = EXTRAS.keys() - {"all", "bench", "dev", "paper", "tabular"}
 NEEDED = PROJECT["dependencies"] + [line for extra in sorted(PUBLIC) for line in EXTRAS[extra]]
 OPTIONAL = EXTRAS["dev"] + EXTRAS["bench"] + EXTRAS["paper"] + EXTRAS["tabular"]
-TESTED_BY_HAND = {"torch", "jax", "optax"}  # pyproject.toml says how
+TESTED_BY_HAND = {"torch", "jax", "optax", "keras"}  # pyproject.toml says how
 
 
 def pins() -> dict[str, str]:

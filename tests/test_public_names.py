@@ -24,6 +24,7 @@ PACKAGES = {
     "jax.equinox",
     "jax.init",
     "jax.nnx",
+    "keras",
     "nn",
     "ops",
     "optim",
@@ -37,6 +38,8 @@ PACKAGES = {
 }
 if not all(map(find_spec, ("jax", "equinox", "flax", "optax"))):
     PACKAGES = {name for name in PACKAGES if not name.startswith("jax")}
+if not find_spec("keras"):
+    PACKAGES -= {"keras"}
 SHOWN = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
 
@@ -74,7 +77,7 @@ def is_code(value: object) -> bool:
 
 def test_the_front_door_has_the_names_that_the_design_lists() -> None:
     names = set(selfnorm.__all__)
-    assert names - PACKAGES - {"jax"} == FUNCTIONS | ESTIMATORS
+    assert names - PACKAGES - {"jax", "keras"} == FUNCTIONS | ESTIMATORS
     assert names & PACKAGES == {name for name in PACKAGES if "." not in name}
     assert all(callable(getattr(selfnorm, name)) for name in FUNCTIONS)
     for name in names:

@@ -3,6 +3,7 @@ from . import converting as converting
 from . import errors as errors
 from . import init as init
 from . import jax as jax
+from . import keras as keras
 from . import nn as nn
 from . import ops as ops
 from . import optim as optim

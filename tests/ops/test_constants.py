@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import selfnorm
+from selfnorm._spec._constants import BOTTOM, LAMBDA
+from selfnorm._spec._philox import LEVELS, dropped_levels
 from selfnorm.ops import _cpu
 from selfnorm.ops._constants import affine, derivative
-from selfnorm.ops._spec._constants import BOTTOM, LAMBDA
-from selfnorm.ops._spec._philox import LEVELS, dropped_levels
 from selfnorm.theory import alpha_dropout_affine
 from support.require import require
 

@@ -15,14 +15,14 @@ import pytest
 import torch
 
 import selfnorm
+from selfnorm._spec._constants import BOTTOM, LAMBDA
+from selfnorm._spec._philox import BLOCK
 from selfnorm.errors import SelfNormWarning
 from selfnorm.ops import _cpu, _reference, serving
 from selfnorm.ops._constants import derivative
 from selfnorm.ops._cpu import _pool
 from selfnorm.ops._cpu._context import ELEMENTS
 from selfnorm.ops._library import SCHEMAS
-from selfnorm.ops._spec._constants import BOTTOM, LAMBDA
-from selfnorm.ops._spec._philox import BLOCK
 from support.compare import assert_close, assert_same, assert_within_ulps
 from support.fresh import run_fresh
 from support.require import require

@@ -6,8 +6,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from selfnorm._spec._philox import BLOCK
 from selfnorm.ops import _cpu, _reference
-from selfnorm.ops._spec._philox import BLOCK
 from support.compare import assert_close, assert_same
 from support.fresh import run_fresh
 from support.require import require

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from selfnorm._spec._constants import BOTTOM, LAMBDA
 from selfnorm.errors import ArgumentError
 from selfnorm.ops import _cpu, selu, selu_alpha_dropout
 from selfnorm.ops._constants import shaped
-from selfnorm.ops._spec._constants import BOTTOM, LAMBDA
 from selfnorm.theory import SELUForm, alpha_dropout_affine, selu_constants, shaped_selu
 from support.compare import assert_close, assert_same, assert_within_ulps
 from support.require import require

@@ -7,9 +7,9 @@ import mpmath
 import pytest
 import torch
 
+from selfnorm._spec._constants import BOTTOM
 from selfnorm.ops import alpha_dropout, selu, selu_alpha_dropout
 from selfnorm.ops._constants import derivative
-from selfnorm.ops._spec._constants import BOTTOM
 from selfnorm.theory import alpha_dropout_affine, selu_constants
 from support.compare import assert_close, assert_same, assert_within_ulps
 from support.samples import DTYPES, FULL, HALF, LAYOUTS, normal, special, sweep

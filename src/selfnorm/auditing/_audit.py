@@ -1,14 +1,13 @@
 """Is this model self-normalizing, and why not?"""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from torch import Tensor, nn
 
-from selfnorm.auditing._predict import predict, start_of
+from selfnorm.auditing._judged import judged
 from selfnorm.auditing._report import Report
-from selfnorm.auditing._rules import Rule, judge, select
-from selfnorm.errors import ArgumentError, AuditError, UnsupportedError
+from selfnorm.auditing._rules import Rule, select
+from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.watch import record
 
 Loss = Callable[..., Tensor]
@@ -76,14 +75,4 @@ def audit(
             f"loss is a function of the output, and of the target of a loader; got {loss!r}. Pass "
             "for example torch.nn.functional.cross_entropy."
         )
-    recording = record(model, inputs, loss)
-    layers = predict(recording.layers, start_of(recording.features))
-    recording = replace(recording, layers=tuple(layers))
-    report = Report(recording, tuple(judge(recording, chosen)))
-    if strict and not report.ok:
-        found = [str(finding) for finding in report.findings if finding.severity != "note"]
-        raise AuditError(
-            "\n".join([f"the model is not self-normalizing: {len(found)} findings.", *found]),
-            report,
-        )
-    return report
+    return judged(record(model, inputs, loss), chosen, strict=strict)

@@ -3,16 +3,15 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from selfnorm.auditing import Finding, Report
-from selfnorm.auditing._predict import predict, start_of
-from selfnorm.auditing._rules import Rule, judge, select
-from selfnorm.errors import ArgumentError, AuditError, UnsupportedError
+from selfnorm.auditing import Report
+from selfnorm.auditing._judged import judged
+from selfnorm.auditing._rules import Rule, select
+from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.jax.trace import record
 
 _WORDS = (
@@ -121,17 +120,7 @@ def audit(
     of_outputs = None if loss is None else lambda out: loss(jax.tree.unflatten(shape[0], out))
     title = _title(fn)
     recording = record(closed, traced, used, names, title, of_outputs)
-    recording = replace(
-        recording, layers=tuple(predict(recording.layers, start_of(recording.features)))
-    )
-    report = Report(recording, tuple(map(_in_jax, judge(recording, chosen))))
-    if strict and not report.ok:
-        found = [str(finding) for finding in report.findings if finding.severity != "note"]
-        raise AuditError(
-            "\n".join([f"the function is not self-normalizing: {len(found)} findings.", *found]),
-            report,
-        )
-    return report
+    return judged(recording, chosen, words=_WORDS, what="function", strict=strict)
 
 
 def _with_weights(fn: Any, params: Any) -> tuple[Callable[..., Any], Any]:
@@ -212,11 +201,3 @@ def _is_input(leaf: Any) -> bool:
         jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         or (leaf.dtype == jnp.uint32 and leaf.shape == (2,))
     )
-
-
-def _in_jax(finding: Finding) -> Finding:
-    """The remedy by its name here."""
-    fix = finding.fix
-    for theirs, ours in _WORDS:
-        fix = fix.replace(theirs, ours)
-    return replace(finding, fix=fix)

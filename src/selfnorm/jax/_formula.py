@@ -16,8 +16,8 @@ from fractions import Fraction
 import jax.numpy as jnp
 from jax import Array, lax
 
-from selfnorm.ops._spec._constants import BOTTOM, LAMBDA, Derivative
-from selfnorm.ops._spec._polynomials import DOUBLE, SINGLE, Formula
+from selfnorm._spec._constants import BOTTOM, LAMBDA, Derivative
+from selfnorm._spec._polynomials import DOUBLE, SINGLE, Formula
 
 _HEAD = 1.75
 _REST = float(BOTTOM - Fraction(_HEAD))

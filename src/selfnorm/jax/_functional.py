@@ -15,12 +15,12 @@ from jax import Array, lax
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
+from selfnorm._spec import _constants
+from selfnorm._spec._formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Format
+from selfnorm._spec._philox import LEVELS, dropped_levels
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.jax import _formula
 from selfnorm.jax._philox import kept, seed_words
-from selfnorm.ops._spec import _constants
-from selfnorm.ops._spec._formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Format
-from selfnorm.ops._spec._philox import LEVELS, dropped_levels
 from selfnorm.theory._dropout import check_probability
 
 _FORMATS: dict[np.dtype[Any], Format] = {

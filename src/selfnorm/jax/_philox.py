@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from selfnorm.errors import ArgumentError, UnsupportedError
-from selfnorm.ops._spec._philox import (
+from selfnorm._spec._philox import (
     BLOCK,
     COUNTERS,
     KEY_STEPS,
@@ -21,6 +20,7 @@ from selfnorm.ops._spec._philox import (
     cut,
     dropped_levels,
 )
+from selfnorm.errors import ArgumentError, UnsupportedError
 
 
 def seed_words(key: Array | None, seed: int | Array | None) -> Array:

@@ -4,12 +4,9 @@ The operations are registered with PyTorch as `torch.ops.selfnorm`; the function
 arguments, draw the seed and differentiate.
 """
 
-from importlib.util import find_spec
-
 from selfnorm import _lazy
 
-if find_spec("torch") is not None:  # `_spec` needs none
-    # So that whoever imports this package can load programs that name its operations.
-    from selfnorm.ops import _autograd as _autograd
+# So that whoever imports this package can load programs that name its operations.
+from selfnorm.ops import _autograd as _autograd
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, __file__)

@@ -18,11 +18,11 @@ from torch.nn import functional
 from torch.overrides import has_torch_function
 
 from selfnorm import _torch_private
+from selfnorm._spec import _philox
 from selfnorm.ops import _direct, _random
 from selfnorm.ops._cpu import _network
 from selfnorm.ops._cpu._network import Layer, Shape
 from selfnorm.ops._library import OPS
-from selfnorm.ops._spec import _philox
 from selfnorm.theory._form import SELUForm
 
 _TENSORS = (Tensor, torch.nn.Parameter)

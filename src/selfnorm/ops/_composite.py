@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from selfnorm._spec._constants import ALPHA, LAMBDA
 from selfnorm.ops import _reference
 from selfnorm.ops._constants import affine, shaped
 from selfnorm.ops._library import OPS
 from selfnorm.ops._random import draw_limits
-from selfnorm.ops._spec._constants import ALPHA, LAMBDA
 
 selu_backward: Callable[[Tensor, Tensor, float], Tensor] = _reference.selu_backward
 

@@ -5,11 +5,11 @@ from functools import lru_cache
 
 import torch
 
+from selfnorm._spec import _constants
+from selfnorm._spec._constants import Affine, Derivative, Shaped
+from selfnorm._spec._formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
+from selfnorm._spec._philox import LEVELS, dropped_levels
 from selfnorm.errors import SelfNormWarning
-from selfnorm.ops._spec import _constants
-from selfnorm.ops._spec._constants import Affine, Derivative, Shaped
-from selfnorm.ops._spec._formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
-from selfnorm.ops._spec._philox import LEVELS, dropped_levels
 from selfnorm.theory._form import SELUForm
 
 FORMATS = {

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from selfnorm import _torch_private
+from selfnorm._spec import _philox
 from selfnorm.ops import _cpu, _gpu, _random
-from selfnorm.ops._spec import _philox
 from selfnorm.theory._form import SELUForm
 
 _ON_CPU, _ON_GPU = _cpu.why_not() is None, _gpu.why_not() is None

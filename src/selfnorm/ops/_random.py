@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from selfnorm import _torch_private
-from selfnorm.errors import UnsupportedError
-from selfnorm.ops._spec._philox import (
+from selfnorm._spec._philox import (
     BLOCK,
     COUNTERS,
     KEY_STEPS,
@@ -20,6 +19,7 @@ from selfnorm.ops._spec._philox import (
     SEEDS,
     dropped_levels,
 )
+from selfnorm.errors import UnsupportedError
 
 # On the CPU, whatever the default device is while this is imported.
 _KEY_STEPS, _ROUNDS = (torch.tensor(v, device="cpu") for v in (KEY_STEPS, range(ROUNDS)))

@@ -30,9 +30,9 @@ import math
 import torch
 from torch import Tensor
 
+from selfnorm._spec._constants import BOTTOM, LAMBDA
 from selfnorm.ops._constants import affine, derivative, shaped
 from selfnorm.ops._random import draw_limits
-from selfnorm.ops._spec._constants import BOTTOM, LAMBDA
 
 
 def selu(x: Tensor) -> Tensor:

@@ -134,6 +134,8 @@ def _candidates(weights: Weights, layer: Layer) -> Iterator[Culprit]:
     for name, square in (("LeCun's", 1), ("He's", 2)):
         cut = f"{name}, cut at two deviations without correction"
         yield Culprit(cut, square * _CUT / columns, "cut")
+    for name, variance in (("He's", 2 / columns), ("Xavier's", 2 / (rows + columns))):
+        yield Culprit(f"{name}, cut at two deviations", variance, "cut")
     yield from _orthogonal(weights)
     yield from _mistaken(weights)
     yield from _fixed()

@@ -1,6 +1,6 @@
 """One evaluation of a function, forward and backward, as a `Recording`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
+from numpy.typing import NDArray
 
 from selfnorm.errors import ArgumentError
 from selfnorm.jax.trace._evaluate import Evaluator
-from selfnorm.jax.trace._moments import thinned, units_last, weights_of
 from selfnorm.jax.trace._node import Node, Site
 from selfnorm.jax.trace._sites import Sites
-from selfnorm.recording import Features, Layer, Recording
+from selfnorm.recording import Features, Recording
 from selfnorm.recording._layer import INPUT
-from selfnorm.recording._quiet import quiet
-from selfnorm.recording._sample import correlations, sample_of
+from selfnorm.recording._matrices import weights_of
+from selfnorm.recording._seen import Seen, features_of, layer_of, numbered, root_mean_square
 from selfnorm.theory._types import FloatArray
 
 
@@ -60,10 +60,11 @@ def record(
     outputs = Evaluator(sites).run(closed, _nodes(arguments, inputs))
     _check(outputs, drafts)
     of_layers, of_inputs = _gradients(closed, arguments, inputs, sites.memory, drafts, loss)
-    arriving = {INPUT: _root(of_inputs)} | {i: _root([g]) for i, g in enumerate(of_layers)}
-    names_of = _numbered([draft.site.name for draft in drafts])
+    arriving = {i: root_mean_square([g]) for i, g in enumerate(of_layers)}
+    arriving[INPUT] = root_mean_square(of_inputs)
+    names_of = numbered([draft.site.name for draft in drafts])
     layers = tuple(
-        _layer(i, name, draft, gradient, arriving)
+        layer_of(i, _seen(name, draft), gradient, arriving)
         for i, (name, draft, gradient) in enumerate(zip(names_of, drafts, of_layers, strict=True))
     )
     given = [a for a, is_input in zip(arguments, inputs, strict=True) if is_input]
@@ -149,75 +150,32 @@ def _checked(value: Any) -> Array:
     return value
 
 
-def _numbered(names: Sequence[str]) -> list[str]:
-    """The second use of a name, and later ones, say so."""
-    uses: dict[str, int] = {}
-    found: list[str] = []
-    for name in names:
-        uses[name] = use = uses.get(name, 0) + 1
-        found.append(name if use == 1 else f"{name} (use {use})")
-    return found
-
-
-@quiet
-def _layer(
-    index: int, name: str, draft: _Draft, gradient: FloatArray, arriving: dict[int, float]
-) -> Layer:
+def _seen(name: str, draft: _Draft) -> Seen:
+    """The same layer in NumPy."""
     site = draft.site
-    values = units_last(np.asarray(draft.value.astype(jnp.float32)), draft.dims)
-    if draft.value.dtype == jnp.float64:
-        values = units_last(np.asarray(draft.value), draft.dims)
-    means, variances = values.mean(0), values.var(0)
-    mean, variance = float(means.mean()), float(variances.mean() + means.var())
-    found = sample_of(thinned(values), site.activation, site.settings.get("form"))
     weights = ()
     if site.weight is not None:
         matrix = np.asarray(site.weight.astype(jnp.float32))
         weights = (weights_of(site.weight_name, matrix, site.groups, site.steps),)
-    bias = np.zeros(0) if site.bias is None else np.asarray(site.bias, np.float64)
-    scale = float(variances.mean() + (means**2).mean())
-    samples = draft.value.shape[0] if draft.value.ndim > 1 else 1
-    before = [arriving[source] for source in draft.sources]
-    data_gain = np.nan
-    if site.role == "linear":
-        own = bias if len(bias) == len(means) else np.zeros(len(means))
-        data_gain = float(np.mean(variances + (means - own) ** 2) / np.float64(site.terms))
-    return Layer(
-        index=index,
+    return Seen(
         name=name,
         module=site.name.removesuffix("()") if site.role != "linear" else site.name,
         kind=site.kind,
         role=site.role,
-        activation=site.activation,
-        use=1,
-        inputs=draft.sources,
-        shape=tuple(draft.value.shape),
+        values=_plain(draft.value),
+        dims=draft.dims,
+        sources=draft.sources,
         dtype=str(draft.value.dtype),
-        mean=mean,
-        variance=variance,
-        unit_means=means,
-        unit_variances=variances,
-        dead=float(np.mean(variances <= 1e-12 * scale)) if len(values) > 1 else np.nan,
-        saturated=found.saturated,
-        kurtosis=found.kurtosis,
-        correlation=found.correlation,
-        correlation_size=found.correlation_size,
-        non_finite=not (np.isfinite(mean) and np.isfinite(variance)),
-        gradient=_root([gradient]),
-        gradient_in=float(np.sqrt(np.mean(np.square(before)))) if before else np.nan,
-        gradient_norm=float(np.sqrt(np.square(gradient).sum() / max(samples, 1))),
-        histogram=found.histogram,
-        data_gain=data_gain,
+        activation=site.activation,
+        settings=site.settings,
         weights=weights,
-        bias=bias,
-        settings=dict(site.settings),
+        bias=site.bias,
+        terms=site.terms,
     )
 
 
-@quiet
-def _features(drafts: Sequence[_Draft]) -> list[Features]:
+def _features(drafts: Sequence[_Draft]) -> Iterator[Features]:
     """The input, where layers with weights read it."""
-    found: list[Features] = []
     for index, draft in enumerate(drafts):
         read = draft.site.read
         if read is None or read.sources != (INPUT,):
@@ -225,26 +183,9 @@ def _features(drafts: Sequence[_Draft]) -> list[Features]:
         dims = read.dims
         if dims is None and draft.site.kind != "Linear":
             dims = draft.dims
-        values = units_last(np.asarray(read.value.astype(jnp.float32)), dims)
-        means, variances = values.mean(0), values.var(0)
-        step = max(1, len(values) // 2048)
-        some = values[::step, :: max(1, values.shape[1] // 64)]
-        mean, variance = float(means.mean()), float(variances.mean() + means.var())
-        found.append(
-            Features(
-                index, mean, variance, means, variances, float(values.min()), float(values.max()),
-                len(values), *correlations(some),
-            )
-        )  # fmt: skip
-    return found
+        yield features_of(index, _plain(read.value), dims)
 
 
-@quiet
-def _root(gradients: Sequence[FloatArray]) -> float:
-    """Root mean square; nan if there is none."""
-    count = sum(g.size for g in gradients)
-    return (
-        float(np.sqrt(sum(float(np.square(g).sum()) for g in gradients) / count))
-        if count
-        else np.nan
-    )
+def _plain(value: Array) -> NDArray[Any]:
+    """In NumPy, which has no bfloat16."""
+    return np.asarray(value if value.dtype == jnp.float64 else value.astype(jnp.float32))

@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
+from selfnorm._spec._philox import BLOCK, dropped_levels
 from selfnorm.ops import _reference
 from selfnorm.ops._cpu._context import head
 from selfnorm.ops._cpu._plans import BLOCKS, ELEMENTS, LOWEST_CUT, Plan, plan_of, shaped_plan
 from selfnorm.ops._cpu._pool import why_not as why_not
 from selfnorm.ops._layout import in_memory_order, on_copies
-from selfnorm.ops._spec._philox import BLOCK, dropped_levels
 
 
 def selu(out: Tensor, x: Tensor) -> None:

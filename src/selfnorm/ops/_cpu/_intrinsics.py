@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from selfnorm.ops._spec._philox import BLOCK
+from selfnorm._spec._philox import BLOCK
 
 # On Intel LLVM prefers half of AVX-512's width, which costs the kernels up to 40 %; processors
 # without it take no notice. A function says so itself, as Clang's `-mprefer-vector-width` has it

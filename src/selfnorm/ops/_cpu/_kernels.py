@@ -15,6 +15,7 @@ import numpy as np
 from numba import cfunc, from_dtype, njit, types
 from numba.np.numpy_support import carray
 
+from selfnorm._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
 from selfnorm.ops._cpu._context import CALL, HEAD, NUMBERS, STRIP
 from selfnorm.ops._cpu._intrinsics import (
     buffer,
@@ -29,7 +30,6 @@ from selfnorm.ops._cpu._intrinsics import (
     widen,
 )
 from selfnorm.ops._cpu._scalar import bend, selu  # pyright: ignore[reportUnusedImport] - in loops
-from selfnorm.ops._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
 
 
 def compile_kernel(name: str, element: str) -> Any:

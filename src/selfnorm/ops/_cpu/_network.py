@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import torch
 
+from selfnorm._spec._philox import BLOCK, dropped_levels
 from selfnorm.ops._cpu._blas import gemm
 from selfnorm.ops._cpu._context import STRIP
 from selfnorm.ops._cpu._plans import BLOCKS, ELEMENTS, LOWEST_CUT, Plan, plan_of, shaped_plan
 from selfnorm.ops._cpu._pool import address, why_not
 from selfnorm.ops._cpu._program import FIRST, NOWHERE, Matrix, Place, Program
-from selfnorm.ops._spec._philox import BLOCK, dropped_levels
 from selfnorm.theory._form import SELUForm
 
 _REMEMBERED = 1 << 6

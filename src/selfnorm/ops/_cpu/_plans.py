@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from selfnorm._spec._philox import cut, dropped_levels
 from selfnorm.ops._constants import PROBABILITIES, affine, derivative, shaped
 from selfnorm.ops._cpu._context import NUMBERS, numbers
 from selfnorm.ops._cpu._pool import address, parallel_for
-from selfnorm.ops._spec._philox import cut, dropped_levels
 
 # Units of work below which one thread is quicker than two: about five microseconds of it. What
 # both sides of the border cost stands in benchmarks/ops.py, from 256 elements to 16 Mi.

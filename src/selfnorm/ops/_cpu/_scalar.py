@@ -9,8 +9,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from selfnorm._spec._polynomials import DOUBLE, SINGLE, Formula
 from selfnorm.ops._cpu._intrinsics import fma, power_of_two
-from selfnorm.ops._spec._polynomials import DOUBLE, SINGLE, Formula
 
 
 def selu(x: Any) -> Any:

@@ -16,9 +16,9 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from selfnorm._files import write_file
+from selfnorm._spec import _philox, _polynomials
 from selfnorm.ops._cpu import _context
 from selfnorm.ops._cpu._steps import step
-from selfnorm.ops._spec import _philox, _polynomials
 
 _ENTRY = "selfnorm_kernel"
 _LOOP = "i32 (ptr, ptr, i64, i64, ptr)"  # result, error, begin, end, context

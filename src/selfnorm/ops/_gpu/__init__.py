@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from selfnorm._spec._philox import BLOCK, cut, dropped_levels
 from selfnorm.ops._constants import PROBABILITIES, affine, derivative, shaped
 from selfnorm.ops._layout import in_memory_order, on_copies
-from selfnorm.ops._spec._philox import BLOCK, cut, dropped_levels
 
 _ELEMENTS = 1024  # a program; with four warps, eight a thread
 _compiled: dict[tuple[Any, ...], Any] = {}  # in the interpreter, None

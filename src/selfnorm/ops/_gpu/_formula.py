@@ -9,7 +9,7 @@
 import triton
 import triton.language as tl
 
-from selfnorm.ops._spec._polynomials import DOUBLE, SINGLE
+from selfnorm._spec._polynomials import DOUBLE, SINGLE
 
 _F, _D = (tuple(tl.constexpr(value) for value in formula[1:]) for formula in (SINGLE, DOUBLE))
 _BOTTOM_F, _BOTTOM_TAIL_F, _SLOPE_F, _SLOPE_TAIL_F, _LOG2E_F, _OFFSET_F = _F[:6]

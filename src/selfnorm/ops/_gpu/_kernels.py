@@ -12,8 +12,8 @@ Half precision is computed in float32 and rounded once. Offsets are 64 bits wide
 import triton
 import triton.language as tl
 
+from selfnorm._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
 from selfnorm.ops._gpu._formula import bend, selu_of
-from selfnorm.ops._spec._philox import BLOCK, COUNTERS, KEY_STEPS, MULTIPLIERS, ROUNDS
 
 _BLOCK, _COUNTERS, _ROUNDS = tl.constexpr(BLOCK), tl.constexpr(COUNTERS), tl.constexpr(ROUNDS)
 _RUN = tl.constexpr(2 * COUNTERS)  # neighbors whose bits come from the same word

@@ -12,8 +12,8 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
-from selfnorm.ops._spec._formats import FLOAT32, Format
-from selfnorm.ops._spec._philox import LEVELS, dropped_levels
+from selfnorm._spec._formats import FLOAT32, Format
+from selfnorm._spec._philox import LEVELS, dropped_levels
 from selfnorm.theory import alpha_dropout_affine, selu_constants
 from selfnorm.theory._dropout import affine_of
 from selfnorm.theory._form import SELUForm

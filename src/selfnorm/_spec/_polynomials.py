@@ -19,8 +19,8 @@ import math
 from fractions import Fraction
 from typing import NamedTuple
 
-from selfnorm.ops._spec._constants import BOTTOM, LAMBDA, rounded
-from selfnorm.ops._spec._formats import FLOAT32, FLOAT64, Format
+from selfnorm._spec._constants import BOTTOM, LAMBDA, rounded
+from selfnorm._spec._formats import FLOAT32, FLOAT64, Format
 
 LOWEST_R = -0.54
 

@@ -45,7 +45,7 @@ def weights_of(
         steps: Of a transposed convolution: every how many taps reach one output.
     """
     wide = np.asarray(matrix, np.float64)
-    parts = list(_phases(wide, steps))
+    parts = list(phases(wide, steps))
     flat = [part.reshape(len(part), -1) for part in parts]
     some = wide.ravel()
     return Weights(
@@ -61,7 +61,8 @@ def weights_of(
     )
 
 
-def _phases(weight: FloatArray, steps: Sequence[int]) -> list[FloatArray]:
+def phases(weight: FloatArray, steps: Sequence[int]) -> list[FloatArray]:
+    """Of a transposed convolution's weight: the taps that reach one output, phase by phase."""
     parts = [weight]
     for axis, step in enumerate(steps, 2):
         starts = range(min(step, weight.shape[axis]))

@@ -1,0 +1,10 @@
+from ._audit import audit as audit
+from ._audit import lint as lint
+from ._convert import convert as convert
+from ._initialize import initialize as initialize
+from ._initializers import LecunNormal as LecunNormal
+from ._initializers import LecunOrthogonal as LecunOrthogonal
+from ._keep import KeepOrthogonal as KeepOrthogonal
+from ._layers import SELUAlphaDropout as SELUAlphaDropout
+from ._layers import monte_carlo as monte_carlo
+from ._monitor import Monitor as Monitor
