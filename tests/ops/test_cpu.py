@@ -288,14 +288,22 @@ def test_first_calls_from_many_threads(tmp_path: Path) -> None:
     assert run_fresh(code, SELFNORM_CACHE=str(tmp_path)) == "8 1\n"
 
 
-def test_damaged_code_is_made_anew(tmp_path: Path) -> None:
-    run_fresh(CALL, SELFNORM_CACHE=str(tmp_path))
+def test_damaged_code_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = importlib.import_module("selfnorm.ops._cpu._store")
+    monkeypatch.setenv("SELFNORM_CACHE", str(tmp_path))
+    compiled, made = store._compile, list[bytes]()
+    monkeypatch.setattr(store, "_compile", lambda *a: made.append(compiled(*a)) or made[-1])
+    assert store.load("selu", "f4")
     (file,) = tmp_path.iterdir()
-    whole = file.read_bytes()
-    for damaged in (b"no object file", whole[:-1]):
+    for damaged in (b"no object file", file.read_bytes()[:-1]):
         file.write_bytes(damaged)
-        assert run_fresh(CALL, SELFNORM_CACHE=str(tmp_path)) == "True\n"
-        assert file.read_bytes() == whole
+        before = len(made)
+        assert store._read(file) is None  # or loading it would end this process
+        assert store.load("selu", "f4")
+        assert len(made) == before + 1
+        assert store._read(file) == made[-1]
+    assert store.load("selu", "f4")
+    assert len(made) == 3, "what is whole is taken"
 
 
 def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
