@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from selfnorm.tabular import _fit
+from selfnorm.tabular import _fit, _train
 from selfnorm.tabular._ensemble import Judged
 from selfnorm.tabular.encoding import _number
 
@@ -44,8 +44,8 @@ def layers(gain: float, make: Callable[[float], nn.Module], **changes: Any) -> V
                     module.weight.mul_(gain)
         return network
 
-    original = _fit.build_network
-    return within((_fit, "build_network", build), **ALONE | changes)
+    original = _train.build_network
+    return within((_train, "build_network", build), **ALONE | changes)
 
 
 def within(*others: tuple[Any, str, Any], **changes: Any) -> Variant:
@@ -151,9 +151,9 @@ VARIANTS: dict[str, Variant] = {
     "finite plain dropout": layers(1.0, plain(nn.SELU)),
     "finite LayerNorm": layers(1.0, lambda rate: Normed(-1, rate)),
     "finite BatchNorm": layers(1.0, lambda rate: Normed(-2, rate)),
-    "numbers in no pieces": within((_fit, "_PIECES", 0)),
+    "numbers in no pieces": within((_fit, "PIECES", 0)),
     "numbers not bent": within((_number, "_bent", lambda values, _: values)),
-    "label smoothing": within((_fit, "Judged", Smoothed)),
+    "label smoothing": within((_train, "Judged", Smoothed)),
     "constant rate": within((torch.optim.lr_scheduler, "CosineAnnealingLR", constant)),
     "refitted": refitted,
     **{f"n_estimators={value}": settings(n_estimators=value) for value in (1, 4, 16, 32)},

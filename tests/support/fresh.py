@@ -30,6 +30,7 @@ for line in sys.stdin:
     os.environ.clear()
     os.environ.update(job["environment"])
     os.chdir(job["folder"])
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv[1:] = job["arguments"]
     warnings.simplefilter(job["warnings"])
     code = 0

@@ -264,6 +264,7 @@ def test_ctrl_c_leaves_out_the_shapes_that_have_not_begun(monkeypatch: pytest.Mo
     assert hurried.history.stop == "time"
 
 
+@pytest.mark.filterwarnings("ignore:.*looks like a leak")  # the target is a column
 def test_what_the_rows_decided_is_theirs_to_decide_again(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((60, 4))

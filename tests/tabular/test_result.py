@@ -46,6 +46,7 @@ def test_what_was_understood_comes_before_training() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:theorem 1's conditions are left")  # by a network so narrow
+@pytest.mark.filterwarnings("ignore:.*looks like a leak")  # the amount tells the label
 def test_a_result_saves_itself_and_the_model_comes_back(tmp_path: Path) -> None:
     result = tabular.fit(small_table(), settings(target="label", test=0.2, monitor=5))
     files = result.save(str(tmp_path / "m"))
@@ -104,5 +105,5 @@ def test_without_matplotlib_the_model_is_saved_and_the_pictures_are_missed(
 
     monkeypatch.setattr(tabular.Result, "_figures", missing)
     with pytest.warns(SelfNormWarning, match=r"without pictures.*pip install 'selfnorm\[plots\]'"):
-        assert result.save(tmp_path / "m") == ("model.safetensors", "model.json")
+        assert result.save(tmp_path / "m") == ("model.safetensors", "model.json", "report.html")
     assert tabular.load_model(tmp_path / "m").about["metrics"] == result.metrics

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -281,7 +282,9 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...]) -> None:
     if (networks := _show.networks(result.model)) is not None:
         output.print(networks)
     output.print(_show.layers(result.before, result.after))
-    output.print(f"\nWrote {folder}/: {', '.join(files)}")
+    wrote = f"Wrote {folder}/: {', '.join(files)}"
+    output.print()
+    output.print(fill(wrote, 80, break_long_words=False, break_on_hyphens=False))
     output.print(f"Next:  selfnorm predict {folder} TABLE -o predictions.csv")
     if history.stop == "diverged":
         tell(

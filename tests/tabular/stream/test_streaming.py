@@ -24,6 +24,7 @@ from support.tables import settings, small_table
 from support.tolerances import CLOSED_FORM
 
 PARTS = 3
+pytestmark = pytest.mark.filterwarnings("ignore:A fit in memory would take")
 
 
 def written(folder: Path, table: pa.Table, ending: str, parts: int = PARTS) -> Path:

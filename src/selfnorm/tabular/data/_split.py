@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from selfnorm.errors import ArgumentError
 from selfnorm.tabular._settings import Task
@@ -84,6 +83,8 @@ def hold_out(
 
 def _held_out(values: np.ndarray, share: float, *, task: Task, seed: int) -> np.ndarray:
     """Which of so many rows to hold out."""
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415  prediction needs it not
+
     rows = np.arange(len(values))
     held = min(max(1, round(share * len(rows))), len(rows) - 1)
     if share == 0 or len(rows) < 2:
