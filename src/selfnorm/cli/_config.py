@@ -42,6 +42,12 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+def configured_table(path: Path) -> list[str]:
+    """The table of a file of options that was read before; none if it names none."""
+    table = tomllib.loads(path.read_text(encoding="utf-8")).get("table", [])
+    return [table] if isinstance(table, str) else table
+
+
 def write_config(options: Mapping[str, Any]) -> str:
     """The options that are set, as TOML."""
     lines = [f"# Written by selfnorm {__version__}; `selfnorm fit --config FILE` repeats it."]

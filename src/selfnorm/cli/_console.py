@@ -4,12 +4,14 @@ Names of columns and files are printed as they are: nothing in them is taken for
 """
 
 import os
+from io import StringIO
 from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 _WIDE = 200  # characters of a line in a file, which nobody folds
 
 
@@ -21,17 +23,16 @@ class _Output(Console):
         if self.is_terminal or self.quiet:
             super().print(*objects, **how)
             return
-        if "COLUMNS" not in os.environ:
-            self.width = _WIDE
-        with self.capture() as printed:
-            super().print(*objects, **how)
-        lines = printed.get().split("\n")
+        width = None if "COLUMNS" in os.environ else _WIDE
+        printed = StringIO()
+        Console(file=printed, width=width, **_PLAIN).print(*objects, **how)
+        lines = printed.getvalue().split("\n")
         self.file.write("\n".join(line.rstrip() for line in lines))
         self.file.flush()
 
 
-output = _Output(highlight=False, markup=False, emoji=False)
-problems = Console(stderr=True, highlight=False, markup=False, emoji=False)
+output = _Output(**_PLAIN)
+problems = Console(stderr=True, **_PLAIN)
 
 
 def hush(*, quiet: bool = False, json: bool = False) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from selfnorm._files import write_file
 from selfnorm._parameters import text_of
-from selfnorm.cli._config import read_config, seconds, write_config
+from selfnorm.cli._config import configured_table, read_config, seconds, write_config
 from selfnorm.cli._console import fail, hush, output, tell, tell_json
 from selfnorm.cli._interrupt import interruptible, undisturbed
 from selfnorm.cli._table import (
@@ -118,7 +118,7 @@ def fit(
             help=f"Record the layers in every {EVERY}th step: monitor.csv, monitor.png.",
         ),
     ] = False,
-    config: Annotated[  # noqa: ARG001 - it is read before the others are
+    config: Annotated[  # it is read before the others are
         Path | None,
         typer.Option(
             metavar="FILE.toml",
@@ -142,7 +142,9 @@ def fit(
         selfnorm fit patients.csv --target outcome
     """
     hush(quiet=quiet, json=json)
-    if table is None:
+    if not table and config:  # of an argument of several values older clicks take no default
+        table = configured_table(config)
+    if not table:
         fail("A training needs a table; none came. Name it: selfnorm fit TABLE --target COLUMN.")
     settings = Settings(
         target=target,
