@@ -14,7 +14,25 @@ from selfnorm.training import Progress as Listener
 _NAMES: dict[Weights, str] = {"lecun": "SELU + LeCun", "orthogonal": "SELU, orthogonal"}
 
 
-class Bar(Listener):
+class _Shown:
+    """What is shown while inside `with`."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+
+class Bar(_Shown, Listener):
     """A training's bar, drawn while inside `with`.
 
     Attributes:
@@ -39,18 +57,6 @@ class Bar(Listener):
         name = _NAMES[settings.architecture.weights]
         self._progress.update(self._task, description=name)
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
     def start(self, steps: int) -> None:
         """The bar begins."""
         self._progress.reset(self._task, total=steps)
@@ -67,7 +73,7 @@ class Bar(Listener):
         self._progress.update(self._task, figures=figures)
 
 
-class Counted:
+class Counted(_Shown):
     """A bar of things that are done one after the other, while inside `with`; call it after each.
 
     Args:
@@ -88,15 +94,3 @@ class Counted:
     def __call__(self, *_: object) -> None:
         """One more is done."""
         self._progress.advance(self._task)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
