@@ -85,15 +85,15 @@ def require(package: str) -> None:
 
 def read(path: Path) -> dict[str, Any]:
     """A file of results; an empty one where there is none."""
-    return json.loads(path.read_text()) if path.exists() else {"machine": {}, "runs": []}
+    return json.loads(path.read_text()) if path.exists() else {"machines": [], "runs": []}
 
 
-def write(path: Path, facts: dict[str, str], records: list[Record]) -> None:
-    """Machine and results, one a line, by way of a temporary file."""
+def write(path: Path, machines: list[dict[str, str]], records: list[Record]) -> None:
+    """Machines and results, one a line, by way of a temporary file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ",\n".join(json.dumps(one) for one in records)
+    named, lines = (",\n".join(map(json.dumps, each)) for each in (machines, records))
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(f'{{"machine": {json.dumps(facts)},\n"runs": [\n{lines}\n]}}\n')
+    temporary.write_text(f'{{"machines": [\n{named}\n],\n"runs": [\n{lines}\n]}}\n')
     temporary.replace(path)
 
 
@@ -116,15 +116,17 @@ def measure(
 ) -> int:
     """Run the jobs that have no result yet, and write each result as it comes; returns how many."""
     path = results / f"{experiment.name}.json"
-    records = read(path)["runs"]
+    stored = read(path)
+    records, machines = stored["runs"], stored["machines"]
     there = {key(one["job"]) for one in records}
     wanted = experiment.jobs(form, data)
     missing = [job for job in wanted if key(job) not in there]
     print(f"{experiment.name}: {len(wanted)} jobs, {len(missing)} to do; {path}", flush=True)
     facts = machine() | {"threads": "1"}
+    machines = machines if facts in machines else [*machines, facts]
     for record in _records(missing, partial(_timed, experiment.run, data), processes):
         records.append(record)
-        write(path, facts, records)
+        write(path, machines, records)
         print(f"{record['seconds']:8.1f} s  {key(record['job'])}", flush=True)
     return len(missing)
 

@@ -50,15 +50,22 @@ def shown(experiment: Experiment, results: Path) -> str:
     for table in experiment.tables(result["runs"]):
         rows = [list(row) for row in table.rows]
         parts += [f"{table.title}\n\n{markdown(list(table.head), rows)}"]
-    facts = result["machine"]
     seconds = sum(one["seconds"] for one in result["runs"])
+    machines = " Then: ".join(_told(facts) for facts in result["machines"])
     parts.append(
-        f"{len(result['runs'])} jobs, {seconds / 60:.0f} minutes of one process on a machine that "
-        f"did other work too; {facts['processor']}, {facts['cores']} cores, {facts['vectors']}; "
-        f"torch {facts['torch']}, numpy {facts['numpy']}, python {facts['python']}; commit "
-        f"{facts['commit']}, {facts['date']}."
+        f"{len(result['runs'])} jobs, {seconds / 60:.0f} minutes of one process on machines that "
+        f"did other work too. {machines}"
     )
     return "\n\n".join(parts)
+
+
+def _told(facts: dict[str, str]) -> str:
+    """A machine, its versions and the commit in a sentence."""
+    return (
+        f"{facts['processor']}, {facts['cores']} cores, {facts['vectors']}; "
+        f"torch {facts['torch']}, numpy {facts['numpy']}, python {facts['python']}; "
+        f"commit {facts['commit']}, {facts['date']}."
+    )
 
 
 def draw(results: Path, folder: Path) -> None:
