@@ -2,6 +2,7 @@ from ._batches import Batches as Batches
 from ._batches import Folded as Folded
 from ._batches import Rows as Rows
 from ._batches import Shuffled as Shuffled
+from ._checkpoint import Checkpoint as Checkpoint
 from ._history import Epoch as Epoch
 from ._history import History as History
 from ._loop import fit as fit
