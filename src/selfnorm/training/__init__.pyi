@@ -8,4 +8,5 @@ from ._history import History as History
 from ._loop import fit as fit
 from ._options import Options as Options
 from ._progress import Progress as Progress
+from ._streamed import Placed as Placed
 from ._streamed import Streamed as Streamed

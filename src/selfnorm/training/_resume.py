@@ -74,34 +74,31 @@ def restore(state: State, found: Snapshot) -> Any:
         _require(number < len(parameters))
         shape = parameters[number].shape
         _require(all(one.shape in (shape, torch.Size()) for one in each.values()))
-    generators, drawn = _generators(state), _part(found, "generator")
-    _require(generators.keys() == drawn.keys())
     state.weights = _like(state.weights, _part(found, "best"))
     state.model.load_state_dict(_like(state.model.state_dict(), _part(found, "model")))
     state.optimizer.load_state_dict({**record["optimizer"], "state": moments})
     state.schedule.load_state_dict(record["schedule"])
-    for name, generator in generators.items():
-        generator.set_state(drawn[name])
+    _set_generators(state, found)
     _resume_epoch(state, found)
     return record["own"]
 
 
 def finished(state: State, stop: Stop, own: Any) -> Snapshot:
-    """What is kept of a training that has ended: the weights of the best epoch, and the epochs."""
-    order = _generators(state)["order"]
+    """What is kept of a training that has ended: the best epoch's weights, epochs, generators."""
+    drawn = {name: one.get_state() for name, one in _generators(state).items()}
     record = {
         "epochs": [asdict(epoch) for epoch in state.epochs],
         "best": None if state.best is None else state.best.number,
         "stop": stop,
         "own": own,
     }
-    return Snapshot({**_named("best", state.weights), "generator/order": order.get_state()}, record)
+    return Snapshot({**_named("best", state.weights), **_named("generator", drawn)}, record)
 
 
 def restore_finished(state: State, found: Snapshot) -> tuple[Stop, Any]:
     """Let a state end as one like it did; why that ended, and what `own` was."""
     state.weights = _like(state.weights, _part(found, "best"))
-    _generators(state)["order"].set_state(found.tensors["generator/order"])
+    _set_generators(state, found)
     _take_epochs(state, found.record)
     return cast("Stop", found.record["stop"]), found.record["own"]
 
@@ -139,6 +136,13 @@ def _generators(state: State) -> dict[str, torch.Generator]:
     if state.generator is None and device.type == "cuda":
         found["cuda"] = torch.cuda.default_generators[device.index or 0]
     return found
+
+
+def _set_generators(state: State, found: Snapshot) -> None:
+    generators, drawn = _generators(state), _part(found, "generator")
+    _require(generators.keys() == drawn.keys())
+    for name, generator in generators.items():
+        generator.set_state(drawn[name])
 
 
 def _began(state: State) -> Tensor:
