@@ -39,7 +39,7 @@ def appearing(path: Path) -> Generator[BinaryIO]:
 
 
 def _sync(folder: Path) -> None:
-    """Let a new name last through a power cut; where a folder cannot be opened, it is not needed."""
+    """Let a new name last through a power cut; where folders cannot be opened, it does."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -10,9 +10,9 @@ import typer
 
 from selfnorm._files import write_file
 from selfnorm._parameters import text_of
+from selfnorm.cli._checkpointed import checkpointed
 from selfnorm.cli._config import configured_table, read_config, seconds, write_config
 from selfnorm.cli._console import fail, hush, output, tell, tell_json
-from selfnorm.cli._checkpointed import checkpointed
 from selfnorm.cli._interrupt import asked, undisturbed
 from selfnorm.cli._table import (
     Encoding,
@@ -270,9 +270,7 @@ def _trained(
             return how
 
         given = source(table, encoding)
-        result = tabular.fit(
-            given, settings, progress=bar, prepared=begin, checkpoint=checkpoint
-        )
+        result = tabular.fit(given, settings, progress=bar, prepared=begin, checkpoint=checkpoint)
     return _Trained(result, **found)
 
 

@@ -77,7 +77,7 @@ def identity(ready: Prepared, settings: Settings) -> dict[str, Any]:
         "table": {
             "target": ready.target.name,
             "rows": ready.rows,
-            "features": [feature for feature in ready.encoder.features],
+            "features": list(ready.encoder.features),
             "parts": parts,
             "contents": digest.hexdigest(),
         },

@@ -37,7 +37,8 @@ class Folder:
         Raises:
             CheckpointError: another process holds it, or it cannot be written to.
         """
-        self._made = [path for path in self.path.parents if not path.exists()]
+        if not (self.path.is_dir() and not any(self.path.iterdir())):
+            self._made = [self.path, *(one for one in self.path.parents if not one.exists())]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
@@ -53,9 +54,9 @@ class Folder:
             path.unlink(missing_ok=True)
 
     def leave(self) -> None:
-        """Hold it no longer; a folder that was made and is empty is removed."""
+        """Hold it no longer, and remove it if it is empty and was not so before."""
         self._lock.release()
-        for path in (self.path, *self._made):
+        for path in self._made:
             with suppress(OSError):
                 path.rmdir()
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of the parts of a training: those that are done, and the one under way."""
+"""What a checkpoint holds: the parts of a training that are done, and the one under way."""
 
 import time
 import warnings

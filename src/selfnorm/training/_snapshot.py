@@ -77,7 +77,7 @@ def _digest(record: str, tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256(record.encode())
     for name, one in sorted(tensors.items()):
         found.update(f"\n{name} {one.dtype} {tuple(one.shape)}\n".encode())
-        found.update(one.reshape(-1).view(torch.uint8).numpy())
+        found.update(one.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

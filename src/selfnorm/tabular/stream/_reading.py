@@ -188,9 +188,7 @@ class Reading:
 
 def _place(drawn: np.random.Generator, opened: int, reading: Sequence[_Open]) -> Place:
     state = dict(drawn.bit_generator.state)  # plain numbers, as PCG64 has them
-    return Place(
-        drawn=state, opened=opened, reading=[(one.number, one.read) for one in reading]
-    )
+    return Place(drawn=state, opened=opened, reading=[(one.number, one.read) for one in reading])
 
 
 def placed(block: Block, name: str) -> np.ndarray:
