@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
         *("watch", "recording", "_lazy"),
     },
     "__main__": {"cli"},
-    "training": {"optim", "_lazy", "errors", "_parameters"},
+    "training": {"optim", "_lazy", "errors", "_parameters", "_files"},
     "tabular": {
         *("theory", "training", "watch", "recording", "plots", "nn", "_lazy", "errors", "_files"),
         *("_parameters", "_extras", "report"),

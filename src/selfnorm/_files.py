@@ -31,7 +31,18 @@ def appearing(path: Path) -> Generator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())  # else a power cut may keep the new name and lose the content
         temporary.replace(path)
+        _sync(path.parent)
     except BaseException:
         with suppress(OSError):  # the first error is the one to tell
             temporary.unlink()
         raise
+
+
+def _sync(folder: Path) -> None:
+    """Let a new name last through a power cut; where folders cannot be opened, it does."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -33,6 +33,10 @@ class ModelFolderError(SelfNormError, OSError):
     """A model folder cannot be read or written: damaged, of another version, or not empty."""
 
 
+class CheckpointError(SelfNormError, OSError):
+    """A checkpoint cannot be gone on from, or its folder is in use: it tells what differs."""
+
+
 class AuditError(SelfNormError, RuntimeError):
     """`audit(..., strict=True)` found errors or warnings.
 

@@ -10,9 +10,10 @@ import typer
 
 from selfnorm._files import write_file
 from selfnorm._parameters import text_of
+from selfnorm.cli._checkpointed import checkpointed
 from selfnorm.cli._config import configured_table, read_config, seconds, write_config
 from selfnorm.cli._console import fail, hush, output, tell, tell_json
-from selfnorm.cli._interrupt import interruptible, undisturbed
+from selfnorm.cli._interrupt import asked, undisturbed
 from selfnorm.cli._table import (
     Encoding,
     Json,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from selfnorm.tabular._fit import Prepared
     from selfnorm.tabular._search import Trial
     from selfnorm.tabular._validate import CrossValidation
+    from selfnorm.training import Checkpoint
 
 _HELP_TABLE = (
     "CSV or Parquet file, several, a folder, a 'pattern*', - for stdin; or digits, breast-cancer, "
@@ -118,6 +120,14 @@ def fit(
             help=f"Record the layers in every {EVERY}th step: monitor.csv, monitor.png.",
         ),
     ] = False,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Go on where a fit into MODEL was cut off; or discard what it left.",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[  # it is read before the others are
         Path | None,
         typer.Option(
@@ -177,19 +187,20 @@ def fit(
         monitor=EVERY if monitor else 0,
     )
     check_columns(table, encoding, settings)
-    from selfnorm.tabular._storage import check_output
-
     folder = folder or Path(f"{stem(table)}-model")
-    check_output(folder, force=force)
-    trained = _trained(table, encoding, settings, cv, tune)
-    result = trained.result
-    with undisturbed():
-        files = result.save(folder, force=force)
-        options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
-        write_file(folder / "config.toml", write_config(options).encode())
+    with checkpointed(folder, resume, force=force, cv=cv, tune=tune) as checkpoint:
+        trained = _trained(table, encoding, settings, cv, tune, checkpoint)
+        result = trained.result
+        with undisturbed():
+            files = result.save(folder, force=force or checkpoint.resume is True)
+            options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
+            write_file(folder / "config.toml", write_config(options).encode())
+            if result.history.stop != "interrupted":
+                checkpoint.remove()
+        kept = checkpoint.exists
     if json:
         tell_json(_as_json(trained, folder))
-    _report(result, folder, (*files, "config.toml"))
+    _report(result, folder, (*files, "config.toml"), kept=kept)
 
 
 @dataclass
@@ -210,7 +221,12 @@ class _Trained:
 
 
 def _trained(
-    table: list[str], encoding: str | None, settings: Settings, cv: int | None, tune: int | None
+    table: list[str],
+    encoding: str | None,
+    settings: Settings,
+    cv: int | None,
+    tune: int | None,
+    checkpoint: "Checkpoint",
 ) -> _Trained:
     """Train with a bar; what was understood of the table comes first."""
     from selfnorm import tabular
@@ -224,6 +240,7 @@ def _trained(
         def begin(ready: "Prepared") -> Settings:
             output.print(_show.understood(named(table), ready))
             output.print()
+            stack.enter_context(asked(checkpoint.ask))
             how = settings
             if ready.streamed is not None and (cv is not None or tune is not None):
                 fail(
@@ -234,22 +251,26 @@ def _trained(
                 from selfnorm.tabular._search import search
 
                 with Counted("settings tried", tune) as counted:
-                    how, found["tried"] = search(ready, how, tune, counted)
+                    how, found["tried"] = search(
+                        ready, how, tune, counted, checkpoint.section("tuned")
+                    )
                 output.print(_show.tried(found["tried"], ready.target.task))
             found["settings"] = how
             if cv is not None:
                 from selfnorm.tabular._validate import cross_validate
 
                 with Counted("folds", cv) as counted:
-                    found["validated"] = cross_validate(ready.source, how, cv, counted)
+                    found["validated"] = cross_validate(
+                        ready.source, how, cv, counted, checkpoint.section("folds")
+                    )
                 output.print(_show.folds(found["validated"]))
             bar.score_name = ready.target.score_name
             bar.show(how.sized(ready.rows))
             stack.enter_context(bar)
-            stack.enter_context(interruptible())
             return how
 
-        result = tabular.fit(source(table, encoding), settings, progress=bar, prepared=begin)
+        given = source(table, encoding)
+        result = tabular.fit(given, settings, progress=bar, prepared=begin, checkpoint=checkpoint)
     return _Trained(result, **found)
 
 
@@ -275,7 +296,7 @@ def _as_json(trained: _Trained, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _report(result: "Result", folder: Path, files: tuple[str, ...]) -> None:
+def _report(result: "Result", folder: Path, files: tuple[str, ...], *, kept: bool) -> None:
     from selfnorm.cli import _show
 
     history = result.history
@@ -298,5 +319,5 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...]) -> None:
     if history.stop == "interrupted":
         fail(
             f"Stopped by Ctrl-C; the best epoch so far, {history.best.number}, is kept and saved. "
-            "Run again with --force to train to the end."
+            f"Run again with {'--resume' if kept else '--force'} to train to the end."
         )

@@ -1,4 +1,4 @@
-"""What Ctrl-C does: it ends the program at once, but a training keeps its best epoch.
+"""What Ctrl-C and SIGTERM do: the program ends at once, but a training keeps what there is.
 
 An exception may come up anywhere, also in the middle of an import or of a write. So it is raised
 only while a training is ready for it, and files are written undisturbed.
@@ -7,11 +7,16 @@ only while a training is ready for it, and files are written undisturbed.
 import os
 import signal
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
+
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code of a training that was told to end, and has."""
 
 _SHOW_CURSOR = b"\x1b[?25h"  # a live bar hides it
 _MESSAGE = b"\nError: Stopped by Ctrl-C before there was a result. Start again.\n"
+_HELD: list[Callable[[], object]] = []
 
 
 def exit_on_ctrl_c() -> None:
@@ -23,6 +28,36 @@ def exit_on_ctrl_c() -> None:
 def interruptible() -> Generator[None]:
     """Inside, Ctrl-C raises `KeyboardInterrupt`."""
     yield from _handled_by(signal.default_int_handler)
+
+
+@contextmanager
+def held(leave: Callable[[], object]) -> Generator[None]:
+    """Inside, a Ctrl-C that ends the program at once lets go of something first."""
+    _HELD.append(leave)
+    try:
+        yield
+    finally:
+        _HELD.remove(leave)
+
+
+@contextmanager
+def asked(ask: Callable[[BaseException], bool]) -> Generator[None]:
+    """Inside, Ctrl-C and SIGTERM are handed on to a training, as `training.Checkpoint.ask` is.
+
+    They are raised where none is under way, and a second time.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(TERMINATED)
+        if not ask(error):
+            raise error
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -40,5 +75,8 @@ def _handled_by(handler: Callable[..., Any] | signal.Handlers) -> Generator[None
 
 
 def _exit(*_: object) -> None:
+    for leave in _HELD:
+        with suppress(Exception):
+            leave()
     os.write(2, _SHOW_CURSOR + _MESSAGE if os.isatty(2) else _MESSAGE)
     os._exit(2)

@@ -61,6 +61,10 @@ class Bar(_Shown, Listener):
         """The bar begins."""
         self._progress.reset(self._task, total=steps)
 
+    def resumed(self, steps: int) -> None:
+        """So much of the bar was there before."""
+        self._progress.update(self._task, completed=steps)
+
     def step(self) -> None:
         """The bar grows."""
         self._progress.advance(self._task)

@@ -11,6 +11,8 @@ RECORD = "model.json"
 COMING = f".{WEIGHTS}.coming"
 """Weights whose record may be there already, while a model is written over another."""
 ENDING = ".snn"
+CHECKPOINT = "checkpoint"
+"""The folder in a model's, or the ending beside its file, of a training that is under way."""
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError),
     *(OSError, ValueError, OverflowError, MemoryError, IndexError),
@@ -134,6 +136,14 @@ def as_path(path: str | Path) -> Path:
             f"A model's folder is a path or its text; got {path!r}. Name the folder."
         )
     return Path(path)
+
+
+def checkpoint_of(path: str | Path) -> Path:
+    """Where a training that is to write a model there keeps its checkpoint."""
+    path = as_path(path)
+    if path.suffix.lower() == ENDING:
+        return path.with_name(f"{path.name}.{CHECKPOINT}")
+    return path / CHECKPOINT
 
 
 def check_size(path: Path, size: int | None, least: int, most: int) -> None:

@@ -14,6 +14,7 @@ from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._join import joined
+from selfnorm.tabular._keeper import Keeper, keeping
 from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._model import TabularModel, cross_fitted
 from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
@@ -32,9 +33,10 @@ from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
 from selfnorm.tabular.stream._size import available, in_words, needed
-from selfnorm.training import Progress, Rows
+from selfnorm.training import Checkpoint, Progress, Rows
 from selfnorm.training._predict import predict
 from selfnorm.training._progress import SILENT
+from selfnorm.training._sections import Section
 
 _FEWEST_ROWS = 2
 
@@ -45,6 +47,7 @@ def fit(
     *,
     progress: Progress = SILENT,
     prepared: Callable[[Prepared], Settings | None] | None = None,
+    checkpoint: Checkpoint | str | Path | None = None,
 ) -> Result:
     """Train a deep self-normalizing network on a table.
 
@@ -63,6 +66,9 @@ def fit(
         prepared: Called with what was understood of the table, before the training begins; it may
             return other settings to train by. What may have been meant otherwise is a
             `SelfNormWarning` each.
+        checkpoint: Where to keep what is needed to go on after the process has died: a folder, in
+            which there must be nothing to go on from, or a `selfnorm.training.Checkpoint`, which
+            says more. It is removed at the end, unless Ctrl-C came. None keeps nothing.
 
     Returns:
         The model, how its training went, and its metrics; `Result.save` writes a model folder.
@@ -72,6 +78,7 @@ def fit(
         ArgumentError: the device is not one that torch can use, or there are too few rows.
         SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
+        CheckpointError: the checkpoint is in use, or of another training.
 
     Example:
         >>> result = fit("wine", Settings(epochs=5))
@@ -79,6 +86,20 @@ def fit(
         True
     """
     settings = settings or Settings()
+    with keeping(checkpoint) as kept:
+        result = _fit(source, settings, progress, prepared, kept)
+        kept.end(interrupted=result.history.stop == "interrupted")
+    return result
+
+
+def _fit(
+    source: Any,
+    settings: Settings,
+    progress: Progress,
+    prepared: Callable[[Prepared], Settings | None] | None,
+    kept: Keeper,
+) -> Result:
+    """As `fit`, with a checkpoint that is held."""
     ready = _from_parts(source, settings)
     if ready is None:
         read = read_source(
@@ -92,12 +113,14 @@ def fit(
             on_error=settings.on_error,
         )
         ready = prepare(read, settings)
+    kept.begin(ready, settings)
     if prepared is not None:
         settings = prepared(ready) or settings
     doubted = tuple(doubts(ready, shown=prepared is not None))
     for doubt in doubted:
         warnings.warn(doubt, SelfNormWarning, stacklevel=2)
-    result, name = fit_prepared(ready, settings, progress), name_of(source)
+    result = fit_prepared(ready, settings, progress, kept.section("fit"))
+    name = name_of(source)
     seen = Seen.of(name, ready, result.model, result.told, doubted)
     return replace(result, name=name, seen=seen)
 
@@ -193,8 +216,19 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     )
 
 
-def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILENT) -> Result:
+def fit_prepared(
+    ready: Prepared,
+    settings: Settings,
+    progress: Progress = SILENT,
+    section: Section | None = None,
+) -> Result:
     """Build the self-normalizing network of the settings, train it on prepared rows, measure it.
+
+    Args:
+        ready: The rows.
+        settings: What to train, and how.
+        progress: Who is told of it.
+        section: What of it a checkpoint keeps; None keeps nothing.
 
     Raises:
         SelfNormError: the loss was never finite, or memory ran out.
@@ -203,7 +237,7 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
     chosen = settings.portfolio(ready.rows)
     seeds = torch.Generator().manual_seed(settings.seed)
     with enough_memory():
-        trained = train_all(ready, chosen, seeds, progress)
+        trained = train_all(ready, chosen, seeds, progress, section)
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
         blend = said = None
@@ -217,6 +251,7 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
                 ready.left_out,
                 infinite=ready.infinite,
                 together=ready.together,
+                section=section,
             )
             network, blend, said = together.network, together.blend, together.told
             architectures = tuple(trained[at].settings.architecture for at in together.kept)

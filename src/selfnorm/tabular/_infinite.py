@@ -1,7 +1,7 @@
 """The infinitely wide SELU network as a member of an ensemble: kernel ridge regression."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -68,6 +68,20 @@ class Fitted(NamedTuple):
 
     network: InfiniteNetwork
     left_out: Tensor
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> "Fitted":
+        """The inverse of `tensors`."""
+        rows, coefficients = tensors["rows"], tensors["coefficients"]
+        network = InfiniteNetwork(tensors["reads"], len(rows), coefficients.shape[1])
+        network.load_state_dict({name: tensors[name] for name in network.state_dict()})
+        return cls(network, tensors["left_out"])
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it as tensors, as a checkpoint keeps it."""
+        reads = self.network.reads
+        return {**self.network.state_dict(), "reads": reads, "left_out": self.left_out}
 
 
 def fit_infinite(

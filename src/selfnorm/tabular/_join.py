@@ -18,6 +18,8 @@ from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Rows
 from selfnorm.training._predict import predict
+from selfnorm.training._sections import Section
+from selfnorm.training._snapshot import Snapshot
 
 
 class Joined(NamedTuple):
@@ -47,6 +49,7 @@ def joined(
     *,
     infinite: bool,
     together: Tensor | None = None,
+    section: Section | None = None,
 ) -> Joined:
     """Let infinitely wide networks join trained ones, and weigh all.
 
@@ -64,8 +67,9 @@ def joined(
         infinite: Whether infinitely wide networks join.
         together: A number for each row to learn from, (rows,), the same for those that stay
             together; None if each stands by itself.
+        section: Where a checkpoint keeps the infinitely wide networks; None keeps none.
     """
-    wide = _fitted(encoder, target, rows, together) if infinite else []
+    wide = _fitted(encoder, target, rows, together, section) if infinite else []
     if judged is None or left_out is None:
         part = 0.5 if wide else 1.0
         shares = (*(part / len(trained) for _ in trained), *(0.5 / len(wide) for _ in wide))
@@ -117,13 +121,23 @@ def _judged(
     return shares, sharpness_of_all(one, two, left_out.shape[1]), sharp * honest
 
 
-def _fitted(encoder: Encoder, target: Target, rows: Rows, together: Tensor | None) -> list[Fitted]:
+def _fitted(
+    encoder: Encoder, target: Target, rows: Rows, together: Tensor | None, section: Section | None
+) -> list[Fitted]:
     """An infinitely wide network for each view of the rows; none if memory does not suffice."""
+    fitted: list[Fitted] = []
     try:
-        return [
-            fit_infinite(rows.inputs, rows.targets, target, view, rows.weights, together)
-            for view in encoder.views
-        ]
+        for at, view in enumerate(encoder.views):
+            own = None if section is None else section.section(f"infinite{at}")
+            found = None if own is None else own.found[0]
+            if found is not None:
+                fitted.append(Fitted.of(found.tensors))
+                continue
+            how = rows.inputs, rows.targets, target, view, rows.weights, together
+            fitted.append(fit_infinite(*how))
+            if own is not None:
+                own.finish(Snapshot(fitted[-1].tensors, {}))
+        return fitted
     except (MemoryError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise

@@ -12,6 +12,8 @@ from selfnorm.errors import ArgumentError, SelfNormError
 from selfnorm.tabular._fit import Prepared, fit_prepared
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular.explaining._said import from_truth
+from selfnorm.training._sections import Section
+from selfnorm.training._snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def search(
     settings: Settings,
     trials: int,
     done: Callable[[int, Trial], object] = lambda *_: None,
+    section: Section | None = None,
 ) -> tuple[Settings, tuple[Trial, ...]]:
     """Try settings and return the best, by the loss of rows that networks did not learn from.
 
@@ -80,6 +83,7 @@ def search(
         settings: What is set in them stays.
         trials: How many to try, 2 or more.
         done: Called after each, with its number from 1.
+        section: Where a checkpoint keeps what was tried; None keeps nothing.
 
     Raises:
         ArgumentError: all is set, or fewer than two trials are asked for; or there are no rows to
@@ -103,7 +107,8 @@ def search(
     for place in (None, *places[: trials - 1]):
         share = zip(free, place, strict=True) if place is not None else ()
         changes = {name: SPACE[name].at(float(one)) for name, one in share}
-        found.append(Trial(changes, _loss(ready, replace(settings, **changes))))
+        own = None if section is None else section.section(f"trial{len(found) + 1}")
+        found.append(Trial(changes, _kept_loss(ready, replace(settings, **changes), own)))
         done(len(found), found[-1])
     best = min(found, key=lambda one: one.loss)
     if not math.isfinite(best.loss):
@@ -113,11 +118,23 @@ def search(
     return replace(settings, **best.changes), tuple(found)
 
 
-def _loss(ready: Prepared, settings: Settings) -> float:
+def _kept_loss(ready: Prepared, settings: Settings, section: Section | None) -> float:
+    """The loss of rows left out; of settings that were tried before, as it was."""
+    before = None if section is None else section.found
+    if before is not None and before[0] is not None and before[1]:
+        return float(before[0].record["loss"])
+    loss = _loss(ready, settings, section)
+    if section is not None:
+        section.finish(Snapshot({}, {"loss": loss}))
+    return loss
+
+
+def _loss(ready: Prepared, settings: Settings, section: Section | None) -> float:
     """The loss of rows left out."""
     alone = replace(settings, infinite=False)
     try:
-        result = fit_prepared(replace(ready, infinite=False, test=_none(ready)), alone)
+        rows = replace(ready, infinite=False, test=_none(ready))
+        result = fit_prepared(rows, alone, section=section)
     except SelfNormError:
         return math.inf
     if result.told is None or ready.judged is None:

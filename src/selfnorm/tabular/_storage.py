@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from selfnorm._files import write_file
 from selfnorm.errors import ModelFolderError
-from selfnorm.tabular._container import COMING, ENDING, RECORD, WEIGHTS, as_path, reason
+from selfnorm.tabular._container import CHECKPOINT, COMING, ENDING, RECORD, WEIGHTS, as_path, reason
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._infinite import InfiniteNetwork
 from selfnorm.tabular._model import TabularModel, build_network
@@ -50,7 +50,7 @@ def check_output(folder: str | Path, *, force: bool) -> None:
                 f"A model is a folder, or a file that ends in {ENDING}; '{folder}' is a file. "
                 "Name another with -o."
             )
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(one.name != CHECKPOINT for one in folder.iterdir()):
             _check_replaceable(folder, force=force)
         _probe(folder)
     except ModelFolderError:

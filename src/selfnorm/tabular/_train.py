@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
-from typing import NamedTuple, Protocol
+from dataclasses import astuple, replace
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,10 @@ from selfnorm.tabular._settings import Settings
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Batches, History, Options, Progress, Rows
-from selfnorm.training import fit as train
-from selfnorm.watch import monitor, observe
+from selfnorm.training._keeping import Own
+from selfnorm.training._loop import fit_section
+from selfnorm.training._sections import Section
+from selfnorm.watch import Monitor, monitor, observe
 
 _SHORTEST = 1e-9  # seconds that a limit can be
 
@@ -75,12 +78,16 @@ class Trained(NamedTuple):
 
 
 def train_all(
-    ready: Ready, chosen: Sequence[Settings], seeds: torch.Generator, progress: Progress
+    ready: Ready,
+    chosen: Sequence[Settings],
+    seeds: torch.Generator,
+    progress: Progress,
+    section: Section | None = None,
 ) -> list[Trained]:
     """Networks of each shape, one shape after the other; a limit of time is for all together.
 
     Ctrl-C and a limit of time leave out what has not begun, but for the first; so does a loss that
-    is never finite.
+    is never finite. Those that a section of a checkpoint holds are not trained again.
     """
     end = time.monotonic() + (chosen[0].time_limit or math.inf)
     found: list[Trained] = []
@@ -89,14 +96,18 @@ def train_all(
         if found and (found[-1].history.stop == "interrupted" or left <= 0):
             break
         limit = max(left, _SHORTEST) if math.isfinite(left) else None
+        own = None if section is None else section.section(f"network{at}")
+        before = own is not None and own.found[1]
         try:
-            trained = _train(ready, replace(settings, time_limit=limit), seeds, progress)
+            trained = _train(ready, replace(settings, time_limit=limit), seeds, progress, own)
         except KeyboardInterrupt:
             if not found:
                 raise
             history = replace(found[-1].history, stop="interrupted")
             found[-1] = found[-1]._replace(history=history)
             break
+        if before:
+            end -= trained.history.seconds
         if not found:
             _check_finite(trained.history, settings.options)
         if math.isfinite(trained.history.best.loss):
@@ -104,7 +115,13 @@ def train_all(
     return found
 
 
-def _train(ready: Ready, settings: Settings, seeds: torch.Generator, progress: Progress) -> Trained:
+def _train(
+    ready: Ready,
+    settings: Settings,
+    seeds: torch.Generator,
+    progress: Progress,
+    section: Section | None,
+) -> Trained:
     """Train networks of one shape; watch their activations at the start and at the end.
 
     With `settings.monitor`, watch all layers in every so many steps between, too.
@@ -122,18 +139,31 @@ def _train(ready: Ready, settings: Settings, seeds: torch.Generator, progress: P
         before = _observed(network, ready.watched)
         watcher = monitor(network, max(settings.monitor, 1))
         with watcher if settings.monitor else nullcontext():
-            history = train(
+            history = fit_section(
                 learner,
                 batches,
                 ready.validation,
-                loss=judge.loss,
-                score=judge.score,
-                options=options,
-                generator=seeds,
-                progress=progress,
+                judge.loss,
+                judge.score,
+                options,
+                seeds,
+                progress,
+                section,
+                Own(partial(_seen_by, watcher), partial(_let_go_on, watcher)),
             )
         after = _observed(network, ready.watched)
     return Trained(settings, network, history, before, after, tuple(watcher.records))
+
+
+def _seen_by(watcher: Monitor) -> dict[str, Any]:
+    """What a monitor has seen so far, as plain JSON."""
+    watcher.collect()
+    return {"steps": watcher.steps, "records": [astuple(one) for one in watcher.records]}
+
+
+def _let_go_on(watcher: Monitor, seen: Mapping[str, Any]) -> None:
+    watcher.steps = seen["steps"]
+    watcher.records = [Observation(*one) for one in seen["records"]]
 
 
 def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:

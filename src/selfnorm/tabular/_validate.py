@@ -13,6 +13,8 @@ from selfnorm.tabular._fit import fit_prepared, prepare
 from selfnorm.tabular._model import Evaluation
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source
+from selfnorm.training._sections import Section
+from selfnorm.training._snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ def cross_validate(
     settings: Settings,
     folds: int,
     done: Callable[[int, Evaluation], object] = lambda *_: None,
+    section: Section | None = None,
 ) -> CrossValidation:
     """Fit once without each fold, and measure on it.
 
@@ -47,6 +50,8 @@ def cross_validate(
         settings: What to learn and how; no more rows are held out to measure.
         folds: How many, 2 or more.
         done: Called after each fold, with its number from 1 and how good the model is.
+        section: Where a checkpoint keeps folds, without what is told class by class; None keeps
+            nothing.
 
     Raises:
         ArgumentError: there are fewer than two folds, or too few rows for them.
@@ -60,8 +65,17 @@ def cross_validate(
                 f"Each fold has to leave two classes; fold {len(found) + 1} of {folds} leaves one. "
                 "Take fewer folds, or add rows."
             )
-        result = fit_prepared(prepare(learned, replace(settings, test=0.0)), settings)
-        found.append(result.model.measure(source.take(test)))
+        own = None if section is None else section.section(f"fold{len(found) + 1}")
+        before = None if own is None else own.found
+        if before is not None and before[0] is not None and before[1]:
+            found.append(Evaluation(**before[0].record))
+        else:
+            ready = prepare(learned, replace(settings, test=0.0))
+            result = fit_prepared(ready, settings, section=own)
+            found.append(result.model.measure(source.take(test)))
+            if own is not None:
+                names = ("metrics", "baseline", "rows", "notes")
+                own.finish(Snapshot({}, {name: getattr(found[-1], name) for name in names}))
         done(len(found), found[-1])
     return CrossValidation(tuple(found))
 

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -56,6 +57,29 @@ class Batches(Protocol):
         ...
 
 
+@runtime_checkable
+class Resumable(Batches, Protocol):
+    """Batches that begin within an epoch without going through what came before."""
+
+    @property
+    def place(self) -> Any:
+        """Where they are, as plain JSON; None if the number of mini-batches tells all."""
+        ...
+
+    def rest(self, generator: torch.Generator | None, steps: int, place: Any) -> Iterator[Rows]:
+        """The mini-batches of an epoch behind the first so many; the generator as it began."""
+        ...
+
+
+def rest_of(
+    batches: Batches, generator: torch.Generator | None, steps: int, place: Any
+) -> Iterator[Rows]:
+    """The mini-batches of an epoch behind the first so many, of any batches."""
+    if steps and isinstance(batches, Resumable):
+        return batches.rest(generator, steps, place)
+    return islice(batches.epoch(generator), steps, None)
+
+
 @dataclass(frozen=True)
 class Folded:
     """Rows in memory for members that are trained as one, each with an order of its own.
@@ -91,8 +115,22 @@ class Folded:
             return len(self.rows)
         return len(self.rows) - int(self.left_out.sum(0).max())
 
+    @property
+    def place(self) -> None:
+        """The number of mini-batches tells where they are."""
+        return
+
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
+        return self.rest(generator, 0)
+
+    def rest(
+        self,
+        generator: torch.Generator | None,
+        steps: int,
+        place: None = None,  # noqa: ARG002 - of other batches
+    ) -> Iterator[Rows]:
+        """Those behind the first so many."""
         orders: list[Tensor] = []
         for member in range(self.members):
             order = torch.randperm(len(self.rows), generator=generator, device="cpu")
@@ -100,7 +138,7 @@ class Folded:
                 order = order[~self.left_out[order, member]]
             orders.append(order[: self._count])
         together = torch.stack(orders).to(self.rows.inputs.device)
-        for numbers in together.tensor_split(self.steps, dim=1):
+        for numbers in together.tensor_split(self.steps, dim=1)[steps:]:
             yield self.rows.map(lambda one, at=numbers: one[at].transpose(0, 1))
 
 
@@ -127,8 +165,22 @@ class Shuffled:
         """Rows of the largest mini-batch."""
         return math.ceil(len(self.rows) / self.steps)
 
+    @property
+    def place(self) -> None:
+        """The number of mini-batches tells where they are."""
+        return
+
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
+        return self.rest(generator, 0)
+
+    def rest(
+        self,
+        generator: torch.Generator | None,
+        steps: int,
+        place: None = None,  # noqa: ARG002 - of other batches
+    ) -> Iterator[Rows]:
+        """Those behind the first so many."""
         order = torch.randperm(len(self.rows), generator=generator, device="cpu")
-        for numbers in order.to(self.rows.inputs.device).tensor_split(self.steps):
+        for numbers in order.to(self.rows.inputs.device).tensor_split(self.steps)[steps:]:
             yield self.rows.map(lambda one, at=numbers: one[at])

@@ -3,15 +3,21 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from selfnorm.training._batches import Batches, Rows
+from selfnorm.training._checkpoint import Checkpoint
 from selfnorm.training._history import Epoch, History, Stop
+from selfnorm.training._keeping import NOTHING, Keeping, Own
 from selfnorm.training._options import Options
 from selfnorm.training._predict import predict
 from selfnorm.training._progress import SILENT, Progress
+from selfnorm.training._sections import Section
 from selfnorm.training._state import State
 from selfnorm.training._threads import threads_for
 
@@ -33,17 +39,31 @@ def train_step(state: State, batch: Rows, loss: Loss) -> Tensor:
     return value.detach()
 
 
-def train_epoch(state: State, batches: Batches, loss: Loss, progress: Progress = SILENT) -> float:
-    """One pass over all rows in a new order; the mean loss of its rows, each before its step."""
+def train_epoch(
+    state: State,
+    batches: Batches,
+    loss: Loss,
+    progress: Progress = SILENT,
+    done: Callable[[], object] = lambda: None,
+) -> float:
+    """One pass over all rows in a new order; the mean loss of its rows, each before its step.
+
+    Args:
+        state: What changes; of an epoch that is under way it does the rest.
+        batches: The rows.
+        loss: Of outputs, targets, and weights if there are some.
+        progress: Who is told of each mini-batch.
+        done: Called after each, when all of it is in the state.
+    """
     state.model.train()
-    total: Tensor | float = 0.0
-    rows = 0
     with threads_for(state.model, batches.largest):
-        for batch in batches.epoch(state.generator):
-            total = total + train_step(state, batch, loss) * len(batch)
-            rows += len(batch)
+        for batch in state.batches(batches):
+            state.total = state.total + train_step(state, batch, loss) * len(batch)
+            state.rows += len(batch)
+            state.steps += 1
             progress.step()
-        return float(total) / rows
+            done()
+        return float(state.total) / state.rows
 
 
 def fit(
@@ -56,6 +76,7 @@ def fit(
     options: Options | None = None,
     generator: torch.Generator | None = None,
     progress: Progress = SILENT,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train a model in place and leave it with the weights of its best epoch, in eval mode.
 
@@ -74,12 +95,15 @@ def fit(
         options: Epochs, learning rate, weight decay and patience.
         generator: Where the order of the rows comes from; torch's default generator if None.
         progress: Who is told.
+        checkpoint: Where to keep what is needed to go on after the process has died; None keeps
+            nothing. With one, Ctrl-C leaves it there, and the training can be gone on with.
 
     Returns:
         Every epoch, the best one, and why it ended.
 
     Raises:
         KeyboardInterrupt: Ctrl-C came before the first epoch was done, so nothing is to be kept.
+        CheckpointError: the checkpoint is in use, or of another training.
 
     Example:
         >>> import selfnorm
@@ -92,16 +116,57 @@ def fit(
         >>> len(history.epochs), history.epochs[-1].loss < history.epochs[0].loss
         (3, True)
     """
-    options = options or Options()
-    steps = options.epochs * batches.steps
-    state = State.start(model, options, steps, generator)
-    progress.start(steps)
+    how = (model, batches, validation, loss, score, options or Options(), generator, progress)
+    if checkpoint is None:
+        return fit_section(*how, None)
+    outer = checkpoint.entered
+    with checkpoint:
+        checkpoint.begin(_identity(model, batches, how[5]))
+        history = fit_section(*how, checkpoint.section("training"))
+        if not outer and history.stop != "interrupted":
+            checkpoint.remove()
+    return history
+
+
+def fit_section(
+    model: nn.Module,
+    batches: Batches,
+    validation: Rows | None,
+    loss: Loss,
+    score: Score | None,
+    options: Options,
+    generator: torch.Generator | None,
+    progress: Progress,
+    section: Section | None,
+    own: Own = NOTHING,
+) -> History:
+    """As `fit`, as a part of a checkpoint whose other parts are others' affair.
+
+    Args:
+        model: As all that follows, of `fit`.
+        batches: Likewise.
+        validation: Likewise.
+        loss: Likewise.
+        score: Likewise.
+        options: Likewise.
+        generator: Likewise.
+        progress: Likewise.
+        section: The part; None keeps nothing.
+        own: What of the caller's belongs to the state, and how it is taken back.
+    """
+    state = State.start(model, options, options.epochs * batches.steps, generator)
+    progress.start(options.epochs * batches.steps)
+    keeping = Keeping(state, batches, section, own)
+    if (stop := keeping.resume(progress)) is not None:
+        return state.finish(stop)
     try:
-        stop = _train(state, batches, validation, loss, score, options, progress)
+        with keeping.listening:
+            stop = _train(state, batches, validation, loss, score, options, progress, keeping)
     except KeyboardInterrupt:
         if state.best is None:
             raise
-        stop = "interrupted"
+        return state.finish("interrupted")
+    keeping.finish(stop)
     return state.finish(stop)
 
 
@@ -113,23 +178,20 @@ def _train(
     score: Score | None,
     options: Options,
     progress: Progress,
+    keeping: Keeping,
 ) -> Stop:
     """Epoch after epoch, until there is a reason to stop."""
-    start = time.perf_counter()
     while len(state.epochs) < options.epochs:
-        begin = time.perf_counter()
-        mean = train_epoch(state, batches, loss, progress)
+        if not state.steps:
+            state.begun = time.perf_counter()
+        mean = train_epoch(state, batches, loss, progress, keeping.step)
         figures = _validate(state.model, validation, loss, score)
-        seconds = time.perf_counter() - begin
+        seconds = time.perf_counter() - state.begun
         epoch = Epoch(len(state.epochs) + 1, mean, *figures, seconds)
         state.add(epoch, mean if validation is None else epoch.validation_loss)
         progress.epoch(epoch)
-        if not math.isfinite(mean):
-            return "diverged"
-        if epoch.number - (state.best.number if state.best else 0) >= options.patience:
-            return "patience"
-        if time.perf_counter() - start >= (options.time_limit or math.inf):
-            return "time"
+        if (stop := _reason(state, options)) is not None:
+            return stop
     return "epochs"
 
 
@@ -141,3 +203,26 @@ def _validate(
     outputs = predict(model, validation.inputs)
     value = float(loss(outputs, *validation.known))
     return value, value if score is None else score(outputs, *validation.known)
+
+
+def _reason(state: State, options: Options) -> Stop | None:
+    """Why no other epoch begins; None if one does."""
+    last = state.epochs[-1]
+    if not math.isfinite(last.loss):
+        return "diverged"
+    if last.number - (state.best.number if state.best else 0) >= options.patience:
+        return "patience"
+    if time.perf_counter() - state.started >= (options.time_limit or math.inf):
+        return "time"
+    return None
+
+
+def _identity(model: nn.Module, batches: Batches, options: Options) -> dict[str, Any]:
+    """What has to be the same for a training to go on."""
+    shapes = {name: list(one.shape) for name, one in model.state_dict().items()}
+    return {
+        "versions": {package: version(package) for package in ("selfnorm", "torch")},
+        "options": {**asdict(options), "time_limit": None},
+        "model": shapes,
+        "mini-batches": batches.steps,
+    }

@@ -14,6 +14,9 @@ class Progress:
     def start(self, steps: int) -> None:
         """The training begins, with so many mini-batches at the most."""
 
+    def resumed(self, steps: int) -> None:
+        """A checkpoint is gone on from: so many of them are done."""
+
     def step(self) -> None:
         """A mini-batch is done."""
 

@@ -2,14 +2,17 @@
 
 import copy
 import math
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from selfnorm.optim import AdamW, Kept, keep_orthogonal
 from selfnorm.optim._choose import hidden_weights
+from selfnorm.training._batches import Batches, Rows, rest_of
 from selfnorm.training._history import Epoch, History, Stop
 from selfnorm.training._options import Options
 
@@ -32,6 +35,14 @@ class State:
         least: That loss.
         kept: What keeps hidden weights orthogonal; None if nothing does.
         weights: The model's after that epoch, or at the start.
+        steps: Mini-batches of the epoch under way that are done.
+        rows: How many rows they had.
+        total: The sum of their rows' losses.
+        began: The generator's state when that epoch began; None before the first.
+        place: Where in the data that is, if batches tell it, as plain JSON.
+        begun: When that epoch began, by `time.perf_counter`; what a process before spent on it
+            counts.
+        started: When the training did, likewise.
     """
 
     model: nn.Module
@@ -43,6 +54,13 @@ class State:
     best: Epoch | None = None
     least: float = math.inf
     kept: Kept | None = None
+    steps: int = 0
+    rows: int = 0
+    total: Tensor | float = 0.0
+    began: Tensor | None = None
+    place: Any = None
+    begun: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=time.perf_counter)
 
     @classmethod
     def start(
@@ -66,9 +84,19 @@ class State:
             kept = keep_orthogonal(optimizer, model, convolutions=options.convolutions)
         return cls(model, optimizer, schedule, generator, _weights(model), kept=kept)
 
+    def batches(self, batches: Batches) -> Iterator[Rows]:
+        """The mini-batches of the epoch under way that are not done yet."""
+        order = self.generator or torch.default_generator
+        if self.steps:
+            order.set_state(cast("Tensor", self.began))  # the same order is drawn again
+        else:
+            self.began = order.get_state()
+        yield from rest_of(batches, self.generator, self.steps, self.place)
+
     def add(self, epoch: Epoch, deciding: float) -> None:
         """An epoch is done; keep its weights if the deciding loss is the least so far."""
         self.epochs.append(epoch)
+        self.steps, self.rows, self.total, self.place = 0, 0, 0.0, None
         if deciding < self.least:
             self.best, self.least, self.weights = epoch, deciding, _weights(self.model)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +12,18 @@ from selfnorm.training._ahead import ahead
 from selfnorm.training._batches import Rows
 
 _RAMP = 3  # times that the first pool is halved, as nobody has read ahead for it
+
+
+class Placed(NamedTuple):
+    """Rows that were read, and where.
+
+    Attributes:
+        rows: The rows.
+        place: Where reading goes on behind them, as plain JSON; what is true.
+    """
+
+    rows: Rows
+    place: Any
 
 
 @dataclass
@@ -24,6 +37,7 @@ class Streamed:
     Args:
         read: The rows of an epoch, some at a time, in an order that a seed tells. Of several
             members, weights may be (rows, members): 0 where a member does not learn from a row.
+            Who gives them as `Placed` is called with a place as well, to go on from there.
         rows: How many there are.
         size: Most rows of a mini-batch.
         pool: Most rows of a pool, of which two are in memory.
@@ -31,6 +45,7 @@ class Streamed:
             None for a single network.
         device: Where mini-batches are.
         waited: Seconds for which the training had to wait for rows.
+        place: Where the pool of the last mini-batch began, as plain JSON; None if nobody tells.
 
     Example:
         >>> rows = Rows(torch.arange(10.0)[:, None], torch.arange(10.0))
@@ -42,13 +57,14 @@ class Streamed:
         True
     """
 
-    read: Callable[[int], Iterator[Rows]]
+    read: Callable[..., Iterator[Rows] | Iterator[Placed]]
     rows: int
     size: int
     pool: int
     members: int | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     waited: float = 0.0
+    place: Any = None
 
     @property
     def steps(self) -> int:
@@ -62,10 +78,22 @@ class Streamed:
 
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
+        return self.rest(generator, 0, None)
+
+    def rest(self, generator: torch.Generator | None, steps: int, place: Any) -> Iterator[Rows]:
+        """Those behind the first so many; nothing before the place is read again."""
         seed = int(torch.randint(2**63 - 1, (), generator=generator, device="cpu"))
-        orders = torch.Generator().manual_seed(seed)
-        for pool in ahead(self._pools(seed), waited=self._wait):
-            yield from self._batches(pool, orders)
+        orders, done = torch.Generator().manual_seed(seed), 0
+        if place is not None:
+            done = int(place["steps"])
+            orders.set_state(torch.tensor(place["orders"], dtype=torch.uint8))
+        for pool, begin in ahead(self._pools(seed, place and place["pool"]), waited=self._wait):
+            drawn = orders.get_state().tolist()
+            self.place = begin and {"pool": begin, "steps": done, "orders": drawn}
+            for batch in self._batches(pool, orders):
+                done += 1
+                if done > steps:
+                    yield batch
 
     def _wait(self, seconds: float) -> None:
         self.waited += seconds
@@ -83,22 +111,35 @@ class Streamed:
         pools = max(1, math.ceil(left / self.pool))
         return sizes + [left // pools + (at < left % pools) for at in range(pools)]
 
-    def _pools(self, seed: int) -> Iterator[Rows]:
-        """The rows of an epoch, gathered into pools on the device."""
-        wanted = iter(self._sizes())
+    def _pools(self, seed: int, begin: Any = None) -> Iterator[tuple[Rows, Any]]:
+        """The rows of an epoch, gathered into pools on the device, and where each begins.
+
+        That is behind which block it is read on, and how many rows of the next belong to the pool
+        before.
+        """
+        blocks = self.read(seed) if begin is None else self.read(seed, begin["behind"])
+        pool, used, behind = 0, 0, None
+        if begin is not None:
+            pool, used, behind = begin["number"], begin["used"], begin["behind"]
+        wanted = iter(self._sizes()[pool:])
         size, held = next(wanted), list[Rows]()
-        for block in self.read(seed):
-            rest = block
+        for one in blocks:
+            block, after = one if isinstance(one, Placed) else (one, None)
+            rest = block.map(lambda one, at=used: one[at:]) if used else block
             while sum(map(len, held)) + len(rest) >= size:
                 cut = size - sum(map(len, held))
-                yield self._gathered([*held, rest.map(lambda one, at=cut: one[:at])])
+                yield self._gathered([*held, rest.map(lambda one, at=cut: one[:at])]), begin
                 held, rest = [], rest.map(lambda one, at=cut: one[at:])
                 if (size := next(wanted, 0)) == 0:
                     return
+                pool += 1
+                used = len(block) - len(rest)
+                begin = after and {"number": pool, "used": used, "behind": behind}
+            used, behind = 0, after
             if len(rest):
                 held.append(rest)
         if held:
-            yield self._gathered(held)
+            yield self._gathered(held), begin
 
     def _gathered(self, blocks: list[Rows]) -> Rows:
         """Blocks as one, on the device; those without weights beside others weigh 1."""

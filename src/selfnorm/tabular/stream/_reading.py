@@ -2,10 +2,11 @@
 # pyright: reportAttributeAccessIssue=false
 """Rows of a table in parts as a training wants them: with a target, and with what they are for."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +56,42 @@ class Known(NamedTuple):
         )
 
 
+class Place(TypedDict):
+    """Where reading goes on.
+
+    Attributes:
+        drawn: The state of the generator.
+        opened: How many row groups were begun.
+        reading: Of each that is open its number, and how many blocks of it were read.
+    """
+
+    drawn: dict[str, Any]
+    opened: int
+    reading: list[tuple[int, int]]
+
+
+@dataclass
+class _Open:
+    """A row group that is being read."""
+
+    number: int
+    read: int
+    blocks: Iterator[Block]
+
+    @classmethod
+    def at(
+        cls,
+        groups: Sequence[tuple[Part, int]],
+        number: int,
+        read: int,
+        rows: int,
+        wanted: Collection[str],
+    ) -> "_Open":
+        """One of some groups, behind so many of its blocks."""
+        part, group = groups[number]
+        return cls(number, read, islice(part.blocks(group, rows, wanted), read, None))
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the rows of a table in parts are read.
@@ -82,22 +119,40 @@ class Reading:
             for block in part.blocks(group, self.rows, wanted):
                 yield self._known(block)
 
-    def shuffled(self, seed: int, columns: Collection[str]) -> Iterator[Known]:
-        """All rows: row groups in an order that the seed tells, several of them side by side."""
+    def shuffled(
+        self, seed: int, columns: Collection[str], place: Place | None = None
+    ) -> Iterator[tuple[Known, Place]]:
+        """All rows: row groups in an order that the seed tells, several of them side by side.
+
+        Args:
+            seed: It tells the order.
+            columns: Which to read.
+            place: Where to go on; None from the start.
+
+        Yields:
+            Rows, and where reading goes on behind them.
+        """
         drawn, wanted = np.random.default_rng(seed), self._wanted(columns)
         groups = [(part, group) for part in self.parts for group in range(part.groups)]
-        waiting = iter([groups[at] for at in drawn.permutation(len(groups))])
-        reading: list[Iterator[Block]] = []
+        order = drawn.permutation(len(groups)).tolist()
+        opened, reading = 0, list[_Open]()
+        if place is not None:
+            opened = place["opened"]
+            drawn.bit_generator.state = place["drawn"]
+            reading = [_Open.at(groups, *one, self.rows, wanted) for one in place["reading"]]
         while True:
-            while len(reading) < self.readers and (one := next(waiting, None)) is not None:
-                reading.append(one[0].blocks(one[1], self.rows, wanted))
+            while len(reading) < self.readers and opened < len(order):
+                reading.append(_Open.at(groups, order[opened], 0, self.rows, wanted))
+                opened += 1
             if not reading:
                 return
             at = int(drawn.integers(len(reading)))
-            if (block := next(reading[at], None)) is None:
+            if (block := next(reading[at].blocks, None)) is None:
                 del reading[at]
-            else:
-                yield self._known(block)
+                continue
+            reading[at].read += 1
+            known = self._known(block)
+            yield known, _place(drawn, opened, reading)
 
     def _wanted(self, columns: Collection[str]) -> set[str]:
         return {*columns, self.target} | ({self.weight} if self.weight else set())
@@ -129,6 +184,11 @@ class Reading:
         if not valid.all():
             known = known.take(valid)
         return known._replace(dropped=dropped, weightless=weightless)
+
+
+def _place(drawn: np.random.Generator, opened: int, reading: Sequence[_Open]) -> Place:
+    state = dict(drawn.bit_generator.state)  # plain numbers, as PCG64 has them
+    return Place(drawn=state, opened=opened, reading=[(one.number, one.read) for one in reading])
 
 
 def placed(block: Block, name: str) -> np.ndarray:

@@ -11,9 +11,9 @@ from selfnorm.tabular.data._split import deal_by_hash
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.tabular.stream._parts import MOST_ROWS
-from selfnorm.tabular.stream._reading import Known, Reading
+from selfnorm.tabular.stream._reading import Known, Place, Reading
 from selfnorm.tabular.stream._target import TargetReader
-from selfnorm.training import Options, Rows, Streamed
+from selfnorm.training import Options, Placed, Rows, Streamed
 
 _POOL_SHARE = 10  # of the memory: two pools, and what one is made of
 _LARGEST_POOL = 1 << 18  # rows, beyond which rows mix no better that matters
@@ -68,7 +68,7 @@ class Stream:
         row = 4 * (len(self.encoder.features) + 2 + (members or 0))
         pool = min(_LARGEST_POOL, int(self.memory / _POOL_SHARE / row))
         return Streamed(
-            lambda seed: self._read(seed, members),
+            lambda seed, place=None: self._read(seed, members, place),
             self.rows,
             size,
             max(pool, _BATCHES * size),
@@ -81,15 +81,15 @@ class Stream:
         seed = self.reading.seed
         return deal_by_hash(numbers, members, rows=self.judged, seed=seed)
 
-    def _read(self, seed: int, members: int | None) -> Iterator[Rows]:
+    def _read(self, seed: int, members: int | None, place: Place | None) -> Iterator[Placed]:
         """The rows of an epoch, encoded, a block at a time."""
         columns = [column.name for column in self.encoder.columns]
-        for known in self.reading.shuffled(seed, columns):
+        for known, behind in self.reading.shuffled(seed, columns, place):
             wanted = known.places < 1 - self.test
             if members is None:
                 wanted &= known.places >= self.bound
             if (rows := self._encoded(known.take(wanted), members)) is not None:
-                yield rows
+                yield Placed(rows, behind)
 
     def _encoded(self, known: Known, members: int | None) -> Rows | None:
         values = self.reader(known.target)

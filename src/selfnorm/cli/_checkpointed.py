@@ -1,0 +1,62 @@
+"""A fit's checkpoint in the folder of the model to be: held, gone on from, and told of."""
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfnorm.cli._console import fail, problems, tell
+from selfnorm.cli._interrupt import TERMINATED, held
+
+if TYPE_CHECKING:
+    from selfnorm.training import Checkpoint
+
+
+@contextmanager
+def checkpointed(
+    folder: Path, resume: bool | None, *, force: bool, cv: int | None, tune: int | None
+) -> Generator["Checkpoint"]:
+    """Hold the folder of a model to be, once it is sure that it can be written.
+
+    What ends a training before there is a result is told, with how to go on.
+
+    Args:
+        folder: The model's folder, or its file.
+        resume: Whether to go on from a checkpoint that is there, or to discard it; None refuses.
+        force: Whether a model that is there may be written over.
+        cv: What else has to be the same to go on.
+        tune: Likewise.
+
+    Raises:
+        ModelFolderError: the folder cannot be written to, or holds something else.
+        CheckpointError: another training writes into it, or was cut off.
+    """
+    from selfnorm.tabular._container import checkpoint_of
+    from selfnorm.tabular._storage import check_output
+    from selfnorm.training import Checkpoint
+
+    place = checkpoint_of(folder)
+    checkpoint = Checkpoint(place, resume=resume, about={"cv": cv, "tune": tune})
+    with ExitStack() as stack:
+        stack.enter_context(held(checkpoint.leave))
+        before = place.is_dir()
+        if before:  # what is under way or was cut off comes before whether a model is there
+            stack.enter_context(checkpoint)
+        going = resume is True and checkpoint.exists
+        check_output(folder, force=force or going)
+        if not before:
+            stack.enter_context(checkpoint)
+        if going:
+            tell(f"The training goes on from the checkpoint in {place}/.")
+        elif resume:
+            tell("There is no checkpoint to go on from; the training starts.")
+        try:
+            yield checkpoint
+        except KeyboardInterrupt:
+            if not checkpoint.exists:
+                raise
+            fail(f"Stopped by Ctrl-C; a checkpoint is in {place}/. Go on from it with --resume.")
+        except SystemExit as end:
+            if end.code == TERMINATED and checkpoint.exists:
+                problems.print(f"Stopped by SIGTERM; a checkpoint is in {place}/: --resume.")
+            raise

@@ -1,0 +1,94 @@
+"""A training on a table and its checkpoint: which table it is, and when the checkpoint may go."""
+
+import hashlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from selfnorm.tabular._about import plain
+from selfnorm.tabular._prepared import Prepared
+from selfnorm.tabular._settings import Settings
+from selfnorm.training import Checkpoint
+from selfnorm.training._sections import Section
+
+_FREE = ("time_limit", "on_error", "device")  # settings that may change from one try to the next
+
+
+class Keeper:
+    """A checkpoint that is held, if there is one."""
+
+    def __init__(self, checkpoint: Checkpoint | None, *, ours: bool) -> None:
+        self._checkpoint, self._ours = checkpoint, ours
+
+    def begin(self, ready: Prepared, settings: Settings) -> None:
+        """The table is ready: look whether a training on it was cut off.
+
+        Raises:
+            CheckpointError: another training was.
+        """
+        if self._checkpoint is not None:
+            self._checkpoint.begin(identity(ready, settings))
+
+    def section(self, name: str) -> Section | None:
+        """A part of the training; None if nothing is kept."""
+        return None if self._checkpoint is None else self._checkpoint.section(name)
+
+    def end(self, *, interrupted: bool) -> None:
+        """The training is over; a checkpoint that another holds too is left to it."""
+        if self._checkpoint is not None and self._ours and not interrupted:
+            self._checkpoint.remove()
+
+
+@contextmanager
+def keeping(checkpoint: Checkpoint | str | Path | None) -> Generator[Keeper]:
+    """Hold a checkpoint, if there is one.
+
+    Raises:
+        CheckpointError: another process holds it, or it holds something already.
+    """
+    if checkpoint is None:
+        yield Keeper(None, ours=False)
+        return
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    ours = not checkpoint.entered
+    with checkpoint:
+        yield Keeper(checkpoint, ours=ours)
+
+
+def identity(ready: Prepared, settings: Settings) -> dict[str, Any]:
+    """What has to be the same for a training to go on: versions, settings, and the table."""
+    digest = hashlib.sha256()
+    for numbers in _numbers(ready):
+        digest.update(f"{numbers.dtype} {numbers.shape}".encode())
+        digest.update(np.ascontiguousarray(numbers).data)
+    parts = None
+    if ready.streamed is not None:
+        parts = [[part.path.name, part.rows] for part in ready.streamed.reading.parts]
+    return {
+        "versions": {package: version(package) for package in ("selfnorm", "torch")},
+        "settings": {n: plain(one) for n, one in vars(settings).items() if n not in _FREE},
+        "device": ready.device.type,
+        "table": {
+            "target": ready.target.name,
+            "rows": ready.rows,
+            "features": list(ready.encoder.features),
+            "parts": parts,
+            "contents": digest.hexdigest(),
+        },
+    }
+
+
+def _numbers(ready: Prepared) -> Iterator[np.ndarray]:
+    """All that is learned from; of a table in parts the rows that are in memory."""
+    tensors: list[Tensor | None] = [ready.training.inputs, *ready.training.known]
+    if ready.validation is not None and not ready.crossed:
+        tensors += [ready.validation.inputs, *ready.validation.known]
+    for one in (*tensors, ready.left_out, ready.together):
+        if one is not None:
+            yield one.numpy(force=True)

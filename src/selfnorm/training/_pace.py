@@ -1,0 +1,50 @@
+"""How often checkpoints are written: as often as costs less than 1 % of the time."""
+
+import time
+
+_SHARE = 0.01  # of the time of a training
+_LEAST = 3.0  # seconds from one to the next
+_WRITE, _BYTES = 0.05, 1e8  # of the first, which nobody has measured: seconds, and bytes a second
+
+
+class Pace:
+    """When the next checkpoint is due.
+
+    Args:
+        every: Seconds from one to the next; None goes by what writing costs.
+        steps: Mini-batches after which one is due, too; None for never.
+
+    Attributes:
+        spent: Seconds that writing has taken.
+    """
+
+    def __init__(self, every: float | None, steps: int | None) -> None:
+        self._every, self._steps = every, steps
+        self._done = 0
+        self._start = self._last = time.monotonic()
+        self._cost: float | None = None
+        self.spent = 0.0
+
+    def start(self) -> None:
+        """The training begins."""
+        self._start = self._last = time.monotonic()
+
+    def step(self, size: int) -> bool:
+        """A mini-batch is done; whether to write so many bytes now."""
+        self._done += 1
+        return self._done == self._steps or self.due(size)
+
+    def due(self, size: int) -> bool:
+        """Whether it is time to write so many bytes."""
+        now = time.monotonic()
+        if self._every is not None:
+            return now - self._last >= self._every
+        if now - self._last < _LEAST:
+            return False
+        cost = _WRITE + size / _BYTES if self._cost is None else self._cost
+        return self.spent + cost <= _SHARE * (now - self._start)
+
+    def wrote(self, seconds: float) -> None:
+        """Writing took so long, whether it went well or not."""
+        self._last, self._done, self._cost = time.monotonic(), 0, seconds
+        self.spent += seconds

@@ -1,0 +1,227 @@
+"""What a checkpoint holds: the parts of a training that are done, and the one under way."""
+
+import time
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selfnorm.errors import CheckpointError, SelfNormWarning
+from selfnorm.training._folder import Folder
+from selfnorm.training._pace import Pace
+from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot
+
+FORMAT = 1
+
+
+class Kept:
+    """All parts of a training, by their names, in memory and in a folder.
+
+    Args:
+        folder: Where they are written.
+        pace: When.
+
+    Attributes:
+        unwritten: Whether a part is done that no file has.
+    """
+
+    def __init__(self, folder: Folder, pace: Pace) -> None:
+        self._folder, self._pace = folder, pace
+        self._done: dict[str, Snapshot] = {}
+        self._underway: dict[str, Snapshot] = {}
+        self._identity: dict[str, Any] = {}
+        self._asked: BaseException | None = None
+        self._listening = False
+        self.unwritten = False
+
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Take what the newest file holds that is whole.
+
+        Raises:
+            CheckpointError: it is of another training.
+        """
+        self._identity = {"format": FORMAT, **identity}
+        for path in self._folder.newest():
+            try:
+                found = read_snapshot(path)
+                own, sections = found.record["identity"], _apart(found)
+            except (DamagedError, KeyError, TypeError, ValueError, AttributeError) as error:
+                warnings.warn(
+                    f"A checkpoint is passed over, as it is damaged ({error}): '{path}'.",
+                    SelfNormWarning,
+                    stacklevel=3,
+                )
+                continue
+            _check(path, own, self._identity)
+            for name, (one, done) in sections.items():
+                (self._done if done else self._underway)[name] = one
+            break
+        self._pace.start()
+
+    def found(self, name: str) -> tuple[Snapshot | None, bool]:
+        """A part, and whether it is done."""
+        if name in self._done:
+            return self._done[name], True
+        return self._underway.get(name), False
+
+    def step(self, name: str, take: Callable[[], Snapshot], size: int) -> None:
+        """A mini-batch of a part is done: write if it is time, or if the training is to end."""
+        if self._pace.step(size) or self._asked is not None:
+            self.write(lambda: {name: take()})
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            raise asked
+
+    def finish(self, name: str, snapshot: Snapshot, size: int) -> None:
+        """A part is done: what is kept of it."""
+        self._done[name] = snapshot.cloned()
+        self._underway.pop(name, None)
+        self.unwritten = True
+        if self._pace.due(size):
+            self.write()
+
+    def drop(self, prefix: str) -> None:
+        """Parts of a part are needed no longer."""
+        for kept in (self._done, self._underway):
+            for name in [name for name in kept if name.startswith(prefix)]:
+                del kept[name]
+
+    def forget(self) -> None:
+        """Nothing is kept any longer."""
+        self._folder.empty()
+        self._done, self._underway, self.unwritten = {}, {}, False
+
+    def write(self, underway: Callable[[], Mapping[str, Snapshot]] = dict) -> None:
+        """Write what is done, and what is under way.
+
+        A disk that is full does not end the training: it is told, and what was there stays.
+        """
+        begin = time.monotonic()
+        try:
+            self._folder.add(_together(self._identity, self._done, underway()))
+            self.unwritten = False
+        except OSError as error:
+            warnings.warn(
+                f"A checkpoint could not be written to '{self._folder.path}' "
+                f"({error.strerror or error}). The training goes on, and the checkpoint before "
+                "stays. Make room.",
+                SelfNormWarning,
+                stacklevel=4,
+            )
+        self._pace.wrote(time.monotonic() - begin)
+
+    def ask(self, error: BaseException) -> bool:
+        """Raise an error behind the mini-batch under way, once its checkpoint is written.
+
+        Returns:
+            False if none is under way, or if it is asked for again: then nothing is raised.
+        """
+        if not self._listening or self._asked is not None:
+            return False
+        self._asked = error
+        return True
+
+    @contextmanager
+    def listening(self) -> Generator[None]:
+        """Inside, mini-batches are under way."""
+        self._listening = True
+        try:
+            yield
+        finally:
+            self._listening, self._asked = False, None
+
+
+class Section:
+    """A part of a training in its checkpoint, such as one of several networks.
+
+    Args:
+        kept: All parts.
+        name: This one's name.
+    """
+
+    def __init__(self, kept: Kept, name: str) -> None:
+        self._kept, self._name = kept, name
+
+    @property
+    def found(self) -> tuple[Snapshot | None, bool]:
+        """What is left of it from before, and whether it is done."""
+        return self._kept.found(self._name)
+
+    def section(self, name: str) -> "Section":
+        """A part of this part."""
+        return Section(self._kept, f"{self._name}.{name}")
+
+    def step(self, take: Callable[[], Snapshot], size: int) -> None:
+        """A mini-batch is done, and `take` tells all that is needed to go on from here."""
+        self._kept.step(self._name, take, size)
+
+    def finish(self, snapshot: Snapshot, size: int = 0) -> None:
+        """It is done; its own parts are needed no longer."""
+        self._kept.drop(f"{self._name}.")
+        self._kept.finish(self._name, snapshot, size)
+
+    @contextmanager
+    def listening(self) -> Generator[None]:
+        """Inside, `step` is called after each mini-batch."""
+        with self._kept.listening():
+            yield
+
+
+def _together(
+    identity: Mapping[str, Any], done: Mapping[str, Snapshot], underway: Mapping[str, Snapshot]
+) -> Snapshot:
+    """All parts as one: their tensors' names begin with theirs."""
+    parts = [(name, one, True) for name, one in done.items()]
+    parts += [(name, one, False) for name, one in underway.items()]
+    tensors = {f"{name}/{key}": one for name, part, _ in parts for key, one in part.tensors.items()}
+    sections = {name: {"done": done, "record": part.record} for name, part, done in parts}
+    return Snapshot(tensors, {"identity": identity, "sections": sections})
+
+
+def _apart(together: Snapshot) -> dict[str, tuple[Snapshot, bool]]:
+    """The inverse of `_together`."""
+    found: dict[str, tuple[Snapshot, bool]] = {}
+    for name, told in together.record["sections"].items():
+        own = {
+            key.removeprefix(f"{name}/"): one
+            for key, one in together.tensors.items()
+            if key.startswith(f"{name}/")
+        }
+        found[name] = Snapshot(own, told["record"]), bool(told["done"])
+    return found
+
+
+def _check(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise unless a checkpoint is of this training.
+
+    Raises:
+        CheckpointError: what differs.
+    """
+    before, after = _flat(was), _flat(now)
+    differ = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    if differ:
+        told = "; ".join(
+            f"{name} was {_short(before.get(name))} and is {_short(after.get(name))}"
+            for name in differ[:3]
+        )
+        raise CheckpointError(
+            f"A training goes on from a checkpoint of the same table, settings and versions; "
+            f"'{path}' is of others: {told}. Train as before; or discard it with --no-resume (in "
+            "Python resume=False)."
+        )
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def _short(value: object) -> str:
+    told = repr(value)
+    return told if len(told) <= 60 else f"{told[:57]}..."

@@ -1,0 +1,104 @@
+"""Fits that are killed by SIGKILL at random moments until they are through; Linux and macOS.
+
+Each in a process that is forked from one where all is imported:
+
+    PYTHONPATH=tests:src python -m support.killed 20
+"""
+
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+
+from selfnorm.tabular import Settings, fit
+from selfnorm.tabular import _fit as fitting
+from selfnorm.tabular._storage import save_model
+from selfnorm.training import Checkpoint, Progress
+from support.tables import small_table
+
+_LONGEST = 0.25  # seconds of a training that is killed
+_QUICK = {"target": "label", "ignore": ("amount",), "width": 8, "depth": 2, "batch_size": 16}
+
+
+class _Killed(Progress):
+    """Ends the process without a word some time after the training has begun."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def start(self, steps: int) -> None:
+        end = threading.Timer(self._seconds, os.kill, (os.getpid(), signal.SIGKILL))
+        end.daemon = True
+        end.start()
+
+
+def survive(kills: int, seed: int) -> None:
+    """Kill fits so many times, and hold what comes of them against undisturbed ones.
+
+    Raises:
+        AssertionError: a model has other bytes, or a process ended otherwise.
+    """
+    torch.set_num_threads(1)  # a process that has OpenMP threads cannot be forked
+    warnings.simplefilter("ignore")
+    drawn = random.Random(seed)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        for number in range(3):
+            path = folder / f"{number}.parquet"
+            pq.write_table(small_table(100, seed=number), path, row_group_size=30)
+        in_memory = Settings(epochs=6, n_estimators=2, infinite=False, **_QUICK)
+        streamed = Settings(epochs=3, n_estimators=2, memory=1e7, **_QUICK)
+        _kill(kills, drawn, folder, lambda: (folder / "0.parquet", in_memory))
+        fitting.needed = lambda _: 10**15
+        _kill(kills, drawn, folder, lambda: (f"{folder}/*.parquet", streamed))
+    sys.stdout.write(f"{kills} kills in memory, {kills} streamed: the same bytes\n")
+
+
+def _kill(
+    kills: int, drawn: random.Random, folder: Path, what: Callable[[], tuple[object, Settings]]
+) -> None:
+    def run(out: Path, checkpoint: Checkpoint | None, progress: Progress) -> None:
+        source, how = what()
+        save_model(fit(source, how, checkpoint=checkpoint, progress=progress).model, out)
+
+    wanted, found = folder / "wanted.snn", folder / "found.snn"
+    run(wanted, None, Progress())  # all that is imported and compiled is so before the forks
+    killed = 0
+    while killed < kills or not found.exists():
+        if found.exists():  # it was through before it could be killed: once more
+            assert found.read_bytes() == wanted.read_bytes()
+            found.unlink()
+        after = drawn.uniform(0, _LONGEST) if killed < kills else 1e9
+        checkpoint = Checkpoint(folder / "c", resume=True, steps=drawn.randint(1, 4))
+        code = _forked(lambda: run(found, checkpoint, _Killed(after)))  # noqa: B023 - runs at once
+        assert code in (0, -signal.SIGKILL), code
+        killed += code != 0
+    assert found.read_bytes() == wanted.read_bytes()
+    assert not (folder / "c").exists()
+    found.unlink()
+    wanted.unlink()
+
+
+def _forked(work: Callable[[], object]) -> int:
+    """The exit code of a process of its own that does some work."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        work()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    survive(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
