@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from selfnorm.training._batches import Batches, Rows
+from selfnorm.training._batches import Batches, Rows, Slices
 from selfnorm.training._history import Epoch, History, Stop
 from selfnorm.training._options import Options
-from selfnorm.training._predict import predict
 from selfnorm.training._progress import SILENT, Progress
+from selfnorm.training._sharing import Sharing
 from selfnorm.training._state import State
 from selfnorm.training._threads import threads_for
 
@@ -19,18 +19,17 @@ Loss = Callable[..., Tensor]
 Score = Callable[..., float]
 
 
-def train_step(state: State, batch: Rows, loss: Loss) -> Tensor:
+def train_step(state: State, batch: Rows | Slices, loss: Loss) -> Tensor:
     """One mini-batch: gradients clipped to norm 1, AdamW, the next learning rate.
 
     Returns:
         The loss before the step, detached.
     """
     state.optimizer.zero_grad()
-    value = loss(state.model(batch.inputs), *batch.known)
-    value.backward()
+    value = state.sharing.learn(state.model, batch, loss)
     state.optimizer.step()
     state.schedule.step()
-    return value.detach()
+    return value
 
 
 def train_epoch(state: State, batches: Batches, loss: Loss, progress: Progress = SILENT) -> float:
@@ -39,11 +38,11 @@ def train_epoch(state: State, batches: Batches, loss: Loss, progress: Progress =
     total: Tensor | float = 0.0
     rows = 0
     with threads_for(state.model, batches.largest):
-        for batch in batches.epoch(state.generator):
+        for batch in state.sharing.epoch(batches, state.generator):
             total = total + train_step(state, batch, loss) * len(batch)
             rows += len(batch)
             progress.step()
-        return float(total) / rows
+        return state.sharing.mean(float(total) / rows)
 
 
 def fit(
@@ -56,6 +55,7 @@ def fit(
     options: Options | None = None,
     generator: torch.Generator | None = None,
     progress: Progress = SILENT,
+    sharing: Sharing | None = None,
 ) -> History:
     """Train a model in place and leave it with the weights of its best epoch, in eval mode.
 
@@ -74,6 +74,8 @@ def fit(
         options: Epochs, learning rate, weight decay and patience.
         generator: Where the order of the rows comes from; torch's default generator if None.
         progress: Who is told.
+        sharing: How processes share the work, as `SharedRows`; None if this one does it all. The
+            model starts with the same weights in all, and ends with the same.
 
     Returns:
         Every epoch, the best one, and why it ended.
@@ -94,7 +96,7 @@ def fit(
     """
     options = options or Options()
     steps = options.epochs * batches.steps
-    state = State.start(model, options, steps, generator)
+    state = State.start(model, options, steps, generator, sharing)
     progress.start(steps)
     try:
         stop = _train(state, batches, validation, loss, score, options, progress)
@@ -119,7 +121,7 @@ def _train(
     while len(state.epochs) < options.epochs:
         begin = time.perf_counter()
         mean = train_epoch(state, batches, loss, progress)
-        figures = _validate(state.model, validation, loss, score)
+        figures = _validate(state, validation, loss, score)
         seconds = time.perf_counter() - begin
         epoch = Epoch(len(state.epochs) + 1, mean, *figures, seconds)
         state.add(epoch, mean if validation is None else epoch.validation_loss)
@@ -128,16 +130,18 @@ def _train(
             return "diverged"
         if epoch.number - (state.best.number if state.best else 0) >= options.patience:
             return "patience"
-        if time.perf_counter() - start >= (options.time_limit or math.inf):
-            return "time"
+        if options.time_limit is not None:
+            spent = state.sharing.processes.same(time.perf_counter() - start)
+            if spent >= options.time_limit:
+                return "time"
     return "epochs"
 
 
 def _validate(
-    model: nn.Module, validation: Rows | None, loss: Loss, score: Score | None
+    state: State, validation: Rows | None, loss: Loss, score: Score | None
 ) -> tuple[float, float]:
     if validation is None:
         return math.nan, math.nan
-    outputs = predict(model, validation.inputs)
+    outputs = state.sharing.predict(state.model, validation.inputs)
     value = float(loss(outputs, *validation.known))
     return value, value if score is None else score(outputs, *validation.known)

@@ -12,6 +12,7 @@ from selfnorm.optim import AdamW, Kept, keep_orthogonal
 from selfnorm.optim._choose import hidden_weights
 from selfnorm.training._history import Epoch, History, Stop
 from selfnorm.training._options import Options
+from selfnorm.training._sharing import NotShared, Sharing
 
 # As Pascanu et al. 2013. Adam goes by the sign of gradients rather than by their size, but
 # remembers the square of a huge one for some 1 / (1 - 0.999) steps, in which it hardly moves.
@@ -31,6 +32,7 @@ class State:
         best: The one with the least deciding loss; None if none was finite.
         least: That loss.
         kept: What keeps hidden weights orthogonal; None if nothing does.
+        sharing: How processes share the work.
         weights: The model's after that epoch, or at the start.
     """
 
@@ -43,10 +45,16 @@ class State:
     best: Epoch | None = None
     least: float = math.inf
     kept: Kept | None = None
+    sharing: Sharing = field(default_factory=NotShared)
 
     @classmethod
     def start(
-        cls, model: nn.Module, options: Options, steps: int, generator: torch.Generator | None
+        cls,
+        model: nn.Module,
+        options: Options,
+        steps: int,
+        generator: torch.Generator | None,
+        sharing: Sharing | None = None,
     ) -> "State":
         """The state before the first of so many steps."""
         hidden = hidden_weights(model) if options.keep_orthogonal else []
@@ -64,7 +72,9 @@ class State:
         kept = None
         if options.keep_orthogonal:
             kept = keep_orthogonal(optimizer, model, convolutions=options.convolutions)
-        return cls(model, optimizer, schedule, generator, _weights(model), kept=kept)
+        shared = sharing or NotShared()
+        weights = _weights(model)
+        return cls(model, optimizer, schedule, generator, weights, kept=kept, sharing=shared)
 
     def add(self, epoch: Epoch, deciding: float) -> None:
         """An epoch is done; keep its weights if the deciding loss is the least so far."""

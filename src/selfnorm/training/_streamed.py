@@ -1,7 +1,7 @@
 """Rows that are not all in memory: read ahead into pools, which are shuffled."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -30,6 +30,7 @@ class Streamed:
         members: How many members are trained as one, each with an order of its own within pools;
             None for a single network.
         device: Where mini-batches are.
+        mine: Which members are trained here; None for all. Orders are the same for all that.
         waited: Seconds for which the training had to wait for rows.
 
     Example:
@@ -48,6 +49,7 @@ class Streamed:
     pool: int
     members: int | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    mine: range | None = None
     waited: float = 0.0
 
     @property
@@ -85,48 +87,72 @@ class Streamed:
 
     def _pools(self, seed: int) -> Iterator[Rows]:
         """The rows of an epoch, gathered into pools on the device."""
-        wanted = iter(self._sizes())
-        size, held = next(wanted), list[Rows]()
-        for block in self.read(seed):
-            rest = block
-            while sum(map(len, held)) + len(rest) >= size:
-                cut = size - sum(map(len, held))
-                yield self._gathered([*held, rest.map(lambda one, at=cut: one[:at])])
-                held, rest = [], rest.map(lambda one, at=cut: one[at:])
-                if (size := next(wanted, 0)) == 0:
-                    return
-            if len(rest):
-                held.append(rest)
-        if held:
-            yield self._gathered(held)
-
-    def _gathered(self, blocks: list[Rows]) -> Rows:
-        """Blocks as one, on the device; those without weights beside others weigh 1."""
-        weights: Tensor | None = None
-        if any(block.weights is not None for block in blocks):
-            weights = torch.cat([_weights(block, self.members) for block in blocks])
-        found = Rows(
-            torch.cat([block.inputs for block in blocks]),
-            torch.cat([block.targets for block in blocks]),
-            weights,
-        )
-        return found.map(lambda one: one.to(self.device))
+        return pools(self.read(seed), self._sizes(), self.members, self.device)
 
     def _batches(self, pool: Rows, orders: torch.Generator) -> Iterator[Rows]:
         steps = math.ceil(len(pool) / self.size)
         if self.members is None:
-            order = torch.randperm(len(pool), generator=orders).to(self.device)
-            for at in order.tensor_split(steps):
-                yield pool.map(lambda one, at=at: one[at])
+            order = torch.randperm(len(pool), generator=orders)
+            for at in order.to(self.device).tensor_split(steps):
+                yield taken(pool, at, None)
             return
-        drawn = [torch.randperm(len(pool), generator=orders) for _ in range(self.members)]
-        each = torch.arange(self.members, device=self.device)
-        for at in torch.stack(drawn, dim=1).to(self.device).tensor_split(steps):
-            weights = None
-            if pool.weights is not None:
-                own = pool.weights.ndim == 2
-                weights = pool.weights[at, each] if own else pool.weights[at]
-            yield Rows(pool.inputs[at], pool.targets[at], weights)
+        drawn = order_of(pool, orders, self.members)
+        mine = self.mine or range(self.members)
+        for at in drawn[:, mine.start : mine.stop].to(self.device).tensor_split(steps):
+            yield taken(pool, at, mine)
+
+
+def pools(
+    blocks: Iterable[Rows], sizes: Sequence[int], members: int | None, device: torch.device
+) -> Iterator[Rows]:
+    """Blocks gathered into pools of these sizes, on a device; of too few rows the last is short."""
+    wanted = iter(sizes)
+    size, held = next(wanted), list[Rows]()
+    for block in blocks:
+        rest = block
+        while sum(map(len, held)) + len(rest) >= size:
+            cut = size - sum(map(len, held))
+            yield _gathered([*held, rest.map(lambda one, at=cut: one[:at])], members, device)
+            held, rest = [], rest.map(lambda one, at=cut: one[at:])
+            if (size := next(wanted, 0)) == 0:
+                return
+        if len(rest):
+            held.append(rest)
+    if held:
+        yield _gathered(held, members, device)
+
+
+def order_of(pool: Rows, orders: torch.Generator, members: int | None) -> Tensor:
+    """A new order of a pool's rows, (rows,); or one for each member, (rows, members)."""
+    if members is None:
+        return torch.randperm(len(pool), generator=orders)
+    drawn = [torch.randperm(len(pool), generator=orders) for _ in range(members)]
+    return torch.stack(drawn, dim=1)
+
+
+def taken(pool: Rows, at: Tensor, mine: range | None) -> Rows:
+    """Rows of a pool, for a single network or for members of these numbers."""
+    if mine is None:
+        return pool.map(lambda one: one[at])
+    weights = None
+    if pool.weights is not None:
+        each = torch.arange(mine.start, mine.stop, device=at.device)
+        own = pool.weights.ndim == 2
+        weights = pool.weights[at, each] if own else pool.weights[at]
+    return Rows(pool.inputs[at], pool.targets[at], weights)
+
+
+def _gathered(blocks: list[Rows], members: int | None, device: torch.device) -> Rows:
+    """Blocks as one, on the device; those without weights beside others weigh 1."""
+    weights: Tensor | None = None
+    if any(block.weights is not None for block in blocks):
+        weights = torch.cat([_weights(block, members) for block in blocks])
+    found = Rows(
+        torch.cat([block.inputs for block in blocks]),
+        torch.cat([block.targets for block in blocks]),
+        weights,
+    )
+    return found.map(lambda one: one.to(device))
 
 
 def _weights(block: Rows, members: int | None) -> Tensor:
