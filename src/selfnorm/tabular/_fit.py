@@ -11,6 +11,7 @@ import torch
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
+from selfnorm.tabular._distribution import TOGETHER, Distribution
 from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._join import joined
@@ -32,8 +33,9 @@ from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
 from selfnorm.tabular.stream._size import available, in_words, needed
-from selfnorm.training import Progress, Rows
+from selfnorm.training import Processes, Progress, Rows
 from selfnorm.training._predict import predict
+from selfnorm.training._processes import ALONE
 from selfnorm.training._progress import SILENT
 
 _FEWEST_ROWS = 2
@@ -45,6 +47,7 @@ def fit(
     *,
     progress: Progress = SILENT,
     prepared: Callable[[Prepared], Settings | None] | None = None,
+    processes: Processes = ALONE,
 ) -> Result:
     """Train a deep self-normalizing network on a table.
 
@@ -63,6 +66,8 @@ def fit(
         prepared: Called with what was understood of the table, before the training begins; it may
             return other settings to train by. What may have been meant otherwise is a
             `SelfNormWarning` each.
+        processes: Those that train together, `with Processes.joined() as processes`; all of them
+            call this with the same table and settings, and get the same result.
 
     Returns:
         The model, how its training went, and its metrics; `Result.save` writes a model folder.
@@ -79,7 +84,9 @@ def fit(
         True
     """
     settings = settings or Settings()
-    ready = _from_parts(source, settings)
+    distribution = Distribution.of(settings, processes)
+    settings = replace(settings, device=processes.device(settings.device))
+    ready = _from_parts(source, settings, distribution)
     if ready is None:
         read = read_source(
             source,
@@ -91,7 +98,8 @@ def fit(
             split_by_time=settings.split_by_time,
             on_error=settings.on_error,
         )
-        ready = prepare(read, settings)
+        ready = replace(prepare(read, settings), distribution=distribution)
+    processes.agree((ready.rows, ready.encoder.features), "rows and features of the table")
     if prepared is not None:
         settings = prepared(ready) or settings
     doubted = tuple(doubts(ready, shown=prepared is not None))
@@ -102,21 +110,24 @@ def fit(
     return replace(result, name=name, seen=seen)
 
 
-def _from_parts(source: Any, settings: Settings) -> Prepared | None:
+def _from_parts(
+    source: Any, settings: Settings, distribution: Distribution = TOGETHER
+) -> Prepared | None:
     """A table in files that is larger than the memory it may take; None of any other."""
     file = file_of(source)
     if file is None:
         return None
     files = files_of(file.path) or (Path(str(file.path)),)
-    memory = available() if settings.memory is None else settings.memory
-    size = needed(files)
-    if size <= memory:
+    processes = distribution.processes
+    memory = processes.same(available() if settings.memory is None else settings.memory)
+    size = processes.same(needed(files))
+    if size * processes.local_size <= memory:
         return None
     told = (
-        f"A fit in memory would take about {in_words(size)}, and {in_words(memory)} are allowed: "
-        "the table is read in parts."
+        f"A fit in memory would take about {in_words(size * processes.local_size)}, and "
+        f"{in_words(memory)} are allowed: the table is read in parts."
     )
-    return prepare_parts(files, file.encoding, settings, memory, told)
+    return prepare_parts(files, file.encoding, settings, memory, told, distribution)
 
 
 def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:

@@ -36,11 +36,13 @@ class Block:
         part: Which part it is.
         first: The number of the first row in the part, from 0.
         table: Their cells, tidied, in the columns that were asked for.
+        step: From one row's number to the next one's.
     """
 
     part: "Part"
     first: int
     table: pa.Table
+    step: int = 1
 
     @property
     def numbers(self) -> np.ndarray:
@@ -49,7 +51,8 @@ class Block:
         They do not depend on which other parts can be read.
         """
         start = self.part.place * MOST_ROWS + self.first
-        return np.arange(start, start + self.table.num_rows, dtype=np.uint64)
+        end = start + self.step * self.table.num_rows
+        return np.arange(start, end, self.step, dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,11 @@ class Part:
             if isinstance(error, TableError):
                 raise
             raise TableError(f"'{self.path}' cannot be read: {reason(error)}") from error
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows each group has; of text about."""
+        return np.diff(self._starts).tolist() if self.kind != "text" else [self.rows]
 
     @cached_property
     def _starts(self) -> Sequence[int]:

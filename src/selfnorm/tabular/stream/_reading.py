@@ -2,7 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """Rows of a table in parts as a training wants them: with a target, and with what they are for."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from selfnorm.errors import TableError
 from selfnorm.tabular.data._cells import numbers
 from selfnorm.tabular.data._split import uniform
-from selfnorm.tabular.stream._parts import Block, Part
+from selfnorm.tabular.stream._deal import Unit, units_of
+from selfnorm.tabular.stream._parts import MOST_ROWS, Block, Part
 
 
 class Known(NamedTuple):
@@ -77,20 +78,33 @@ class Reading:
 
     def of_part(self, part: Part, columns: Collection[str]) -> Iterator[Known]:
         """The rows of a part, in their order."""
-        wanted = self._wanted(columns)
-        for group in range(part.groups):
-            for block in part.blocks(group, self.rows, wanted):
-                yield self._known(block)
+        for unit in units_of([part]):
+            yield from self.of_unit(unit, columns)
 
-    def shuffled(self, seed: int, columns: Collection[str]) -> Iterator[Known]:
-        """All rows: row groups in an order that the seed tells, several of them side by side."""
+    def of_unit(self, unit: Unit, columns: Collection[str]) -> Iterator[Known]:
+        """The rows of a row group, or of a piece of one, in their order."""
+        for block in unit.blocks(self.rows, self._wanted(columns)):
+            yield self._known(block)
+
+    def shuffled(
+        self, seed: int, columns: Collection[str], units: Sequence[Unit] = (), sharing: int = 1
+    ) -> Iterator[Known]:
+        """All rows: row groups in an order that the seed tells, several of them side by side.
+
+        Args:
+            seed: Which order.
+            columns: Which columns.
+            units: Those to read; all if there are none.
+            sharing: How many read at the same time, and so share the number of groups.
+        """
         drawn, wanted = np.random.default_rng(seed), self._wanted(columns)
-        groups = [(part, group) for part in self.parts for group in range(part.groups)]
+        groups = units or units_of(self.parts)
         waiting = iter([groups[at] for at in drawn.permutation(len(groups))])
         reading: list[Iterator[Block]] = []
+        readers = max(1, self.readers // sharing)
         while True:
-            while len(reading) < self.readers and (one := next(waiting, None)) is not None:
-                reading.append(one[0].blocks(one[1], self.rows, wanted))
+            while len(reading) < readers and (one := next(waiting, None)) is not None:
+                reading.append(one.blocks(self.rows, wanted))
             if not reading:
                 return
             at = int(drawn.integers(len(reading)))
@@ -109,7 +123,7 @@ class Reading:
         if self.weight is not None:
             weights = np.nan_to_num(placed(block, self.weight))
             if (weights < 0).any():
-                row = block.first + int((weights < 0).argmax()) + 1
+                row = int(block.numbers[(weights < 0).argmax()] % MOST_ROWS) + 1
                 raise TableError(
                     f"Weights of rows are 0 or more; '{self.weight}' has {weights.min():g} in row "
                     f"{row} of '{block.part.path}'. Give 0 to leave a row out."
