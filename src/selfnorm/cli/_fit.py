@@ -1,7 +1,7 @@
 """`selfnorm fit`: one command from a table to a trained, saved, explained network."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,15 +23,17 @@ from selfnorm.cli._table import (
     source,
     stem,
 )
+from selfnorm.cli._together import joined, mute_but_first
 from selfnorm.nn._widths import Shape, Weights
 from selfnorm.recording._observation import EVERY
-from selfnorm.tabular._settings import OnError, Preset, Settings, Task
+from selfnorm.tabular._settings import Distribute, OnError, Preset, Settings, Task
 
 if TYPE_CHECKING:
     from selfnorm.tabular import Result
     from selfnorm.tabular._fit import Prepared
     from selfnorm.tabular._search import Trial
     from selfnorm.tabular._validate import CrossValidation
+    from selfnorm.training import Processes
 
 _HELP_TABLE = (
     "CSV or Parquet file, several, a folder, a 'pattern*', - for stdin; or digits, breast-cancer, "
@@ -108,6 +110,9 @@ def fit(
             "--tune", metavar="TRIALS", help="Try so many settings first.", show_default=False
         ),
     ] = None,
+    distribute: Annotated[
+        Distribute | None, _option("distribute", show_default=False)
+    ] = Settings.distribute,
     seed: Annotated[int, _option("seed")] = Settings.seed,
     device: Annotated[str, _option("device")] = Settings.device,
     encoding: Encoding = None,
@@ -141,6 +146,7 @@ def fit(
 
         selfnorm fit patients.csv --target outcome
     """
+    mute_but_first()
     hush(quiet=quiet, json=json)
     if not table and config:  # of an argument of several values older clicks take no default
         table = configured_table(config)
@@ -175,17 +181,48 @@ def fit(
         seed=seed,
         device=device,
         monitor=EVERY if monitor else 0,
+        distribute=distribute,
     )
-    check_columns(table, encoding, settings)
+    asked = _Asked(table, encoding, settings, folder or Path(f"{stem(table)}-model"), cv, tune)
+    with joined() as processes:
+        if processes is not None:
+            asked = replace(asked, processes=processes)
+        _run(asked, json=json, force=force)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be trained, and by whom."""
+
+    table: list[str]
+    encoding: str | None
+    settings: Settings
+    folder: Path
+    cv: int | None
+    tune: int | None
+    processes: "Processes | None" = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.processes is None or self.processes.rank == 0
+
+
+def _run(asked: _Asked, *, json: bool, force: bool) -> None:
+    """Train, save and report."""
+    table, encoding, folder = asked.table, asked.encoding, asked.folder
+    check_columns(table, encoding, asked.settings)
     from selfnorm.tabular._storage import check_output
 
-    folder = folder or Path(f"{stem(table)}-model")
-    check_output(folder, force=force)
-    trained = _trained(table, encoding, settings, cv, tune)
+    if asked.first:
+        check_output(folder, force=force)
+    trained = _trained(asked)
     result = trained.result
+    if not asked.first:
+        return
     with undisturbed():
         files = result.save(folder, force=force)
-        options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
+        options = {"table": table, **trained.options, "encoding": encoding, "cv": asked.cv}
         write_file(folder / "config.toml", write_config(options).encode())
     if json:
         tell_json(_as_json(trained, folder))
@@ -209,21 +246,23 @@ class _Trained:
         return {**found, "monitor": bool(self.settings.monitor)}
 
 
-def _trained(
-    table: list[str], encoding: str | None, settings: Settings, cv: int | None, tune: int | None
-) -> _Trained:
+def _trained(asked: _Asked) -> _Trained:
     """Train with a bar; what was understood of the table comes first."""
     from selfnorm import tabular
     from selfnorm.cli import _show
     from selfnorm.cli._progress import Bar, Counted
+    from selfnorm.training._processes import ALONE
 
+    settings, cv, tune = asked.settings, asked.cv, asked.tune
     found: dict[str, Any] = {"settings": settings}
     with ExitStack() as stack:
         bar = Bar()
 
         def begin(ready: "Prepared") -> Settings:
-            output.print(_show.understood(named(table), ready))
+            output.print(_show.understood(named(asked.table), ready))
             output.print()
+            if (shared := ready.distribution.told) is not None:
+                tell(f"Training by {shared}.")
             how = settings
             if ready.streamed is not None and (cv is not None or tune is not None):
                 fail(
@@ -246,10 +285,17 @@ def _trained(
             bar.score_name = ready.target.score_name
             bar.show(how.sized(ready.rows))
             stack.enter_context(bar)
-            stack.enter_context(interruptible())
+            if asked.processes is None:  # of several none goes on without the others
+                stack.enter_context(interruptible())
             return how
 
-        result = tabular.fit(source(table, encoding), settings, progress=bar, prepared=begin)
+        result = tabular.fit(
+            source(asked.table, asked.encoding),
+            settings,
+            progress=bar,
+            prepared=begin,
+            processes=asked.processes or ALONE,
+        )
     return _Trained(result, **found)
 
 

@@ -83,7 +83,7 @@ def prepare_parts(
     size = int(memory / _SAMPLE_SHARE)
     going = Pass(reading, test, settings.categories, settings.ignore, _KEPT_ROWS, size)
     counts = None
-    if distribution.by is None:
+    if distribution.by is None and settings.distribute is None:
         found, read = going.run(settings.on_error)
     else:
         found, read, counts = shared_pass(going, settings.on_error, distribution.processes)
