@@ -110,6 +110,15 @@ def fit(
             "--tune", metavar="TRIALS", help="Try so many settings first.", show_default=False
         ),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            help="Folds or trials side by side; -1: one a processor.",
+            show_default=False,
+        ),
+    ] = None,
     distribute: Annotated[
         Distribute | None, _option("distribute", show_default=False)
     ] = Settings.distribute,
@@ -183,7 +192,11 @@ def fit(
         monitor=EVERY if monitor else 0,
         distribute=distribute,
     )
-    asked = _Asked(table, encoding, settings, folder or Path(f"{stem(table)}-model"), cv, tune)
+    asked = _Asked(
+        table, encoding, settings, folder or Path(f"{stem(table)}-model"), cv, tune, jobs
+    )
+    if jobs == 0:
+        fail("Folds and trials run side by side, as many as --jobs says; 0 came. Try 2, or -1.")
     with joined() as processes:
         if processes is not None:
             asked = replace(asked, processes=processes)
@@ -200,6 +213,7 @@ class _Asked:
     folder: Path
     cv: int | None
     tune: int | None
+    jobs: int | None
     processes: "Processes | None" = None
 
     @property
@@ -269,18 +283,25 @@ def _trained(asked: _Asked) -> _Trained:
                     "Folds and trials train on a table in memory; this one is read in parts. "
                     "Leave out --cv and --tune, or allow more --memory."
                 )
+            if asked.processes is not None and (cv is not None or tune is not None):
+                fail(
+                    "Folds and trials are each trained by one process; torchrun has started "
+                    f"{asked.processes.size}. Leave out --cv and --tune, or start without it."
+                )
             if tune is not None:
                 from selfnorm.tabular._search import search
 
                 with Counted("settings tried", tune) as counted:
-                    how, found["tried"] = search(ready, how, tune, counted)
+                    how, found["tried"] = search(ready, how, tune, counted, asked.jobs)
                 output.print(_show.tried(found["tried"], ready.target.task))
             found["settings"] = how
             if cv is not None:
                 from selfnorm.tabular._validate import cross_validate
 
                 with Counted("folds", cv) as counted:
-                    found["validated"] = cross_validate(ready.source, how, cv, counted)
+                    found["validated"] = cross_validate(
+                        ready.source, how, cv, counted, asked.jobs
+                    )
                 output.print(_show.folds(found["validated"]))
             bar.score_name = ready.target.score_name
             bar.show(how.sized(ready.rows))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.stats import qmc
 from selfnorm.errors import ArgumentError, SelfNormError
 from selfnorm.tabular._fit import Prepared, fit_prepared
 from selfnorm.tabular._settings import Settings
+from selfnorm.tabular._side_by_side import side_by_side
 from selfnorm.tabular.explaining._said import from_truth
 
 
@@ -68,6 +70,7 @@ def search(
     settings: Settings,
     trials: int,
     done: Callable[[int, Trial], object] = lambda *_: None,
+    jobs: int | None = None,
 ) -> tuple[Settings, tuple[Trial, ...]]:
     """Try settings and return the best, by the loss of rows that networks did not learn from.
 
@@ -80,6 +83,8 @@ def search(
         settings: What is set in them stays.
         trials: How many to try, 2 or more.
         done: Called after each, with its number from 1.
+        jobs: How many are tried side by side; None for what `joblib.parallel_config` says, by whose
+            backend they are.
 
     Raises:
         ArgumentError: all is set, or fewer than two trials are asked for; or there are no rows to
@@ -99,11 +104,14 @@ def search(
         )
     moved = np.random.default_rng(settings.seed).random(len(free))
     places = (qmc.Sobol(len(free), scramble=False).random(1 << trials.bit_length()) + moved) % 1
-    found: list[Trial] = []
+    each: list[dict[str, Any]] = []
     for place in (None, *places[: trials - 1]):
         share = zip(free, place, strict=True) if place is not None else ()
-        changes = {name: SPACE[name].at(float(one)) for name, one in share}
-        found.append(Trial(changes, _loss(ready, replace(settings, **changes))))
+        each.append({name: SPACE[name].at(float(one)) for name, one in share})
+    found: list[Trial] = []
+    losses = side_by_side(partial(_loss_with, ready, settings), each, jobs)
+    for changes, loss in zip(each, losses, strict=True):
+        found.append(Trial(changes, loss))
         done(len(found), found[-1])
     best = min(found, key=lambda one: one.loss)
     if not math.isfinite(best.loss):
@@ -111,6 +119,11 @@ def search(
             "A search needs settings of finite loss; none that was tried has one. Mend the table."
         )
     return replace(settings, **best.changes), tuple(found)
+
+
+def _loss_with(ready: Prepared, settings: Settings, changes: dict[str, Any]) -> float:
+    """The loss with some settings changed."""
+    return _loss(ready, replace(settings, **changes))
 
 
 def _loss(ready: Prepared, settings: Settings) -> float:

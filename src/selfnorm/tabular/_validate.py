@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
@@ -12,6 +13,7 @@ from selfnorm.errors import ArgumentError
 from selfnorm.tabular._fit import fit_prepared, prepare
 from selfnorm.tabular._model import Evaluation
 from selfnorm.tabular._settings import Settings
+from selfnorm.tabular._side_by_side import side_by_side
 from selfnorm.tabular._source import Source
 
 
@@ -36,6 +38,7 @@ def cross_validate(
     settings: Settings,
     folds: int,
     done: Callable[[int, Evaluation], object] = lambda *_: None,
+    jobs: int | None = None,
 ) -> CrossValidation:
     """Fit once without each fold, and measure on it.
 
@@ -47,23 +50,34 @@ def cross_validate(
         settings: What to learn and how; no more rows are held out to measure.
         folds: How many, 2 or more.
         done: Called after each fold, with its number from 1 and how good the model is.
+        jobs: How many are fitted side by side; None for what `joblib.parallel_config` says, by
+            whose backend they are.
 
     Raises:
         ArgumentError: there are fewer than two folds, or too few rows for them.
         TableError, SelfNormError: as `selfnorm.tabular.fit`.
     """
-    found: list[Evaluation] = []
-    for train, test in _folds(source, folds, settings.seed):
-        learned = source.take(train)
-        if source.task == "classification" and len(np.unique(learned.values)) < 2:
+    each = list(_folds(source, folds, settings.seed))
+    for number, (train, _) in enumerate(each, 1):
+        if source.task == "classification" and len(np.unique(source.values[train])) < 2:
             raise ArgumentError(
-                f"Each fold has to leave two classes; fold {len(found) + 1} of {folds} leaves one. "
+                f"Each fold has to leave two classes; fold {number} of {folds} leaves one. "
                 "Take fewer folds, or add rows."
             )
-        result = fit_prepared(prepare(learned, replace(settings, test=0.0)), settings)
-        found.append(result.model.measure(source.take(test)))
-        done(len(found), found[-1])
+    found: list[Evaluation] = []
+    for one in side_by_side(partial(_measured, source, settings), each, jobs):
+        found.append(one)
+        done(len(found), one)
     return CrossValidation(tuple(found))
+
+
+def _measured(
+    source: Source, settings: Settings, fold: tuple[np.ndarray, np.ndarray]
+) -> Evaluation:
+    """How good a model is on the rows of a fold."""
+    train, test = fold
+    result = fit_prepared(prepare(source.take(train), replace(settings, test=0.0)), settings)
+    return result.model.measure(source.take(test))
 
 
 def _folds(source: Source, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

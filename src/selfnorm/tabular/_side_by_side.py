@@ -1,0 +1,24 @@
+"""Trainings that need nothing of each other, side by side by joblib's backend of the moment."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar, cast
+
+from joblib import Parallel, delayed
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+
+def side_by_side(
+    function: Callable[[Given], Found], items: Iterable[Given], jobs: int | None = None
+) -> Iterator[Found]:
+    """What a function makes of items, in their order, each as soon as it is there.
+
+    Args:
+        function: Must be found by its name in a fresh process, as items and results are sent.
+        items: What it is called with.
+        jobs: How many work at a time, -1 for as many as there are processors; None for what
+            `joblib.parallel_config` says: one, where nobody has said anything.
+    """
+    parallel = Parallel(n_jobs=jobs, return_as="generator")
+    return cast("Iterator[Found]", parallel(delayed(function)(item) for item in items))
