@@ -87,5 +87,5 @@ def test_trials_and_folds_side_by_side_are_those_of_one_after_another() -> None:
         assert search(ready, how, 3, lambda number, _: told.append(number)) == alone
         assert cross_validate(source, how, 2).metrics == folds.metrics
     assert told == [1, 2, 3]
-    sent = pickle.loads(pickle.dumps(partial(_search._loss_with, ready, how)))
+    sent = pickle.loads(pickle.dumps(partial(_search._loss_with, ready, how)))  # noqa: S301 - our own
     assert sent({}) == alone[1][0].loss

@@ -299,9 +299,7 @@ def _trained(asked: _Asked) -> _Trained:
                 from selfnorm.tabular._validate import cross_validate
 
                 with Counted("folds", cv) as counted:
-                    found["validated"] = cross_validate(
-                        ready.source, how, cv, counted, asked.jobs
-                    )
+                    found["validated"] = cross_validate(ready.source, how, cv, counted, asked.jobs)
                 output.print(_show.folds(found["validated"]))
             bar.score_name = ready.target.score_name
             bar.show(how.sized(ready.rows))

@@ -113,9 +113,7 @@ class Folded:
         """The mini-batches of one epoch."""
         yield from map(self._at, self._numbers(generator))
 
-    def slices(
-        self, generator: torch.Generator | None, mine: range, of: int
-    ) -> Iterator[Slices]:
+    def slices(self, generator: torch.Generator | None, mine: range, of: int) -> Iterator[Slices]:
         """Some slices of each mini-batch."""
         for numbers in self._numbers(generator):
             parts = numbers.tensor_split(of, dim=1)
@@ -165,9 +163,7 @@ class Shuffled:
         """The mini-batches of one epoch."""
         yield from map(self._at, self._numbers(generator))
 
-    def slices(
-        self, generator: torch.Generator | None, mine: range, of: int
-    ) -> Iterator[Slices]:
+    def slices(self, generator: torch.Generator | None, mine: range, of: int) -> Iterator[Slices]:
         """Some slices of each mini-batch."""
         for numbers in self._numbers(generator):
             parts = numbers.tensor_split(of)

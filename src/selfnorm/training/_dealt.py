@@ -69,9 +69,10 @@ class Dealt:
             )
 
     def slices(self, generator: torch.Generator | None, mine: range, of: int) -> Iterator[Slices]:
-        """Some slices of each mini-batch, `of` as many as there are."""
+        """Some slices of each mini-batch, of as many as there are readers."""
         seed = int(torch.randint(_SEEDS, (), generator=generator, device="cpu"))
-        assert of == len(self.rows)
+        if of != len(self.rows):
+            raise ValueError(f"{len(self.rows)} readers have no {of} slices")
         with ExitStack() as stack:
             each = [stack.enter_context(closing(self._slice(one, seed))) for one in mine]
             for step in range(self.steps):

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.distributed_c10d import PrefixStore
 
 from selfnorm.errors import ArgumentError, SelfNormError
 
@@ -21,7 +22,7 @@ _STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SLICES = 4
 
 
-class ProcessEnded(SelfNormError):
+class ProcessEndedError(SelfNormError):
     """Another process has ended before all were done."""
 
 
@@ -100,7 +101,7 @@ class Processes:
         return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def device(self, name: str) -> str:
-        """The device that `auto` means here: each process has a GPU of its own if there are some."""
+        """The device that `auto` means here: a GPU of its own where there are some."""
         if name != "auto" or not self.several or not torch.cuda.is_available():
             return name
         return f"cuda:{self.local_rank % torch.cuda.device_count()}"
@@ -192,7 +193,7 @@ class Processes:
 
     def _tell(self, error: BaseException) -> None:
         """Leave word for the others why this one ends."""
-        if self._store is not None and not isinstance(error, ProcessEnded):
+        if self._store is not None and not isinstance(error, ProcessEndedError):
             with suppress(RuntimeError):
                 self._store.set("selfnorm/failed", f"process {self.rank} ended: {error}")
 
@@ -202,7 +203,7 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            raise ProcessEnded(
+            raise ProcessEndedError(
                 f"All of {self.size} processes train together to the end; {self._word()}. Mend it "
                 "and start all again."
             ) from error
@@ -240,7 +241,7 @@ def _connect(timeout: float) -> Any:
         several = gpus >= _whole("LOCAL_WORLD_SIZE", 1) and distributed.is_nccl_available()
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if several else "gloo",
-            store=distributed.PrefixStore("torch", store),
+            store=PrefixStore("torch", store),
             rank=rank,
             world_size=size,
             timeout=limit,

@@ -32,8 +32,7 @@ def prepared(folder: Path, processes: Processes, **changes: object) -> Prepared:
     files = files_of(folder)
     assert files is not None
     how = settings(target="y", distribute="rows", **changes)
-    found = prepare_parts(files, None, how, 1e8, "told", Distribution(processes, "rows"))
-    return found
+    return prepare_parts(files, None, how, 1e8, "told", Distribution(processes, "rows"))
 
 
 def learned(ready: Prepared, processes: Processes) -> list[list[int]]:
@@ -45,9 +44,9 @@ def learned(ready: Prepared, processes: Processes) -> list[list[int]]:
     count = 0
     for batch in batches.slices(generator, processes.slices, processes.number_of_slices):
         count += 1
-        for found, part in zip(each, batch.parts, strict=True):
+        for rows, part in zip(each, batch.parts, strict=True):
             said = part.targets.numpy().ravel() * ready.target.deviation + ready.target.mean
-            found += np.round(said - 0.25).astype(int).tolist()
+            rows.extend(np.round(said - 0.25).astype(int).tolist())
     assert count == batches.steps
     return each
 

@@ -125,6 +125,7 @@ def without(
         if len(starts[place]) > 2:
             groups = np.searchsorted(starts[place], at, side="right") - 1
         pieces = (here % np.uint64(readers)).astype(np.int64)
-        for (group, piece), count in Counter(zip(groups.tolist(), pieces.tolist())).items():
+        each = Counter(zip(groups.tolist(), pieces.tolist(), strict=True))
+        for (group, piece), count in each.items():
             left[place, group][piece] -= count
     return left

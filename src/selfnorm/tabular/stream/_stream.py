@@ -92,9 +92,7 @@ class Stream:
         """The rows of an epoch that one slice of each mini-batch is made of."""
         return self._read(seed + lane, members, self.lanes[lane])
 
-    def _read(
-        self, seed: int, members: int | None, units: tuple[Unit, ...] = ()
-    ) -> Iterator[Rows]:
+    def _read(self, seed: int, members: int | None, units: tuple[Unit, ...] = ()) -> Iterator[Rows]:
         """The rows of an epoch, encoded, a block at a time."""
         columns = [column.name for column in self.encoder.columns]
         sharing = max(1, len(self.lanes))
