@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from selfnorm.tabular._together import Splits
 from selfnorm.tabular._train import train_all
 from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._files import files_of
+from selfnorm.tabular.data._remote import path_of
 from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
@@ -117,7 +117,7 @@ def _from_parts(
     file = file_of(source)
     if file is None:
         return None
-    files = files_of(file.path) or (Path(str(file.path)),)
+    files = files_of(file.path) or (path_of(str(file.path)),)
     processes = distribution.processes
     memory = processes.same(available() if settings.memory is None else settings.memory)
     size = processes.same(needed(files))
