@@ -26,6 +26,7 @@ NAMES = (
     "keep",
     "depth",
     "plain",
+    "scaling",
     "fuzz",
 )
 

@@ -10,6 +10,7 @@ EXTRAS = {
     "flint": ("python-flint", "proofs"),
     "jax": ("JAX", "jax"),
     "jinja2": ("Jinja2", "pages"),
+    "joblib": ("joblib", "tables"),
     "keras": ("Keras", "keras"),
     "markupsafe": ("MarkupSafe", "pages"),
     "matplotlib": ("Matplotlib", "plots"),

@@ -1,7 +1,10 @@
 """Cross-validation and search: who is told what, and what is chosen."""
 
+import pickle
 from dataclasses import replace
+from functools import partial
 
+import joblib
 import numpy as np
 import pytest
 
@@ -51,7 +54,7 @@ def test_the_best_settings_are_taken_and_what_is_set_stays(monkeypatch: pytest.M
     ready = prepare(small_source("regression"), how)
     asked: list[tuple] = []
 
-    def loss(_: object, one: object) -> float:
+    def loss(_: object, one: object, _section: None) -> float:
         asked.append((one.depth, one.width, one.weight_decay))
         return abs((one.depth or 99) - 6)
 
@@ -73,3 +76,16 @@ def test_rows_held_out_are_not_looked_at_by_a_search() -> None:
     assert all(np.isfinite(one.loss) for one in trials)
     with pytest.raises(ArgumentError, match="2 settings or more"):
         search(ready, how, 1)
+
+
+def test_trials_and_folds_side_by_side_are_those_of_one_after_another() -> None:
+    how, source = settings(depth=None, epochs=1), small_source("classification")
+    ready = prepare(source, how)
+    alone, folds = search(ready, how, 3), cross_validate(source, how, 2)
+    told: list[int] = []
+    with joblib.parallel_config("threading", n_jobs=2):
+        assert search(ready, how, 3, lambda number, _: told.append(number)) == alone
+        assert cross_validate(source, how, 2).metrics == folds.metrics
+    assert told == [1, 2, 3]
+    sent = pickle.loads(pickle.dumps(partial(_search._loss_with, ready, how)))  # noqa: S301 - our own
+    assert sent({}, None) == alone[1][0].loss

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+_muted = False
 _WIDE = 200  # characters of a line in a file, which nobody folds
 
 
@@ -35,10 +36,17 @@ output = _Output(**_PLAIN)
 problems = Console(stderr=True, **_PLAIN)
 
 
+def mute(muted: bool = True) -> None:
+    """From now on nothing at all is printed, errors neither; or what `hush` leaves again."""
+    global _muted  # noqa: PLW0603 - as the consoles are the process's
+    _muted = muted
+    output.quiet = problems.quiet = muted
+
+
 def hush(*, quiet: bool = False, json: bool = False) -> None:
     """From now on nothing but errors is printed, or no results: these follow as JSON."""
-    output.quiet = quiet or json
-    problems.quiet = quiet
+    output.quiet = quiet or json or _muted
+    problems.quiet = quiet or _muted
 
 
 def tell_json(content: dict[str, Any]) -> None:
@@ -53,7 +61,8 @@ def tell_json(content: dict[str, Any]) -> None:
             return [plain(one) for one in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    typer.echo(json.dumps(plain(content), ensure_ascii=False, indent=1))
+    if not _muted:
+        typer.echo(json.dumps(plain(content), ensure_ascii=False, indent=1))
 
 
 def tell(message: str) -> None:
@@ -63,6 +72,6 @@ def tell(message: str) -> None:
 
 def fail(message: str) -> NoReturn:
     """A user's mistake in one line, and exit code 2."""
-    problems.quiet = False
+    problems.quiet = _muted
     problems.print(Text.assemble(("Error: ", "bold red"), message), soft_wrap=True)
     raise typer.Exit(2)

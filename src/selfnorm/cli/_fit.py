@@ -1,7 +1,7 @@
 """`selfnorm fit`: one command from a table to a trained, saved, explained network."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ from selfnorm._parameters import text_of
 from selfnorm.cli._checkpointed import checkpointed
 from selfnorm.cli._config import configured_table, read_config, seconds, write_config
 from selfnorm.cli._console import fail, hush, output, tell, tell_json
-from selfnorm.cli._interrupt import asked, undisturbed
+from selfnorm.cli._interrupt import asking, undisturbed
 from selfnorm.cli._table import (
     Encoding,
     Json,
@@ -24,16 +24,18 @@ from selfnorm.cli._table import (
     source,
     stem,
 )
+from selfnorm.cli._together import joined, mute_but_first
 from selfnorm.nn._widths import Shape, Weights
 from selfnorm.recording._observation import EVERY
-from selfnorm.tabular._settings import OnError, Preset, Settings, Task
+from selfnorm.tabular._settings import Distribute, OnError, Preset, Settings, Task
 
 if TYPE_CHECKING:
     from selfnorm.tabular import Result
     from selfnorm.tabular._fit import Prepared
     from selfnorm.tabular._search import Trial
     from selfnorm.tabular._validate import CrossValidation
-    from selfnorm.training import Checkpoint
+    from selfnorm.training import Checkpoint, Processes
+    from selfnorm.training._sections import Section
 
 _HELP_TABLE = (
     "CSV or Parquet file, several, a folder, a 'pattern*', - for stdin; or digits, breast-cancer, "
@@ -110,6 +112,18 @@ def fit(
             "--tune", metavar="TRIALS", help="Try so many settings first.", show_default=False
         ),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            help="Folds or trials side by side; -1: one a processor.",
+            show_default=False,
+        ),
+    ] = None,
+    distribute: Annotated[
+        Distribute | None, _option("distribute", show_default=False)
+    ] = Settings.distribute,
     seed: Annotated[int, _option("seed")] = Settings.seed,
     device: Annotated[str, _option("device")] = Settings.device,
     encoding: Encoding = None,
@@ -151,6 +165,7 @@ def fit(
 
         selfnorm fit patients.csv --target outcome
     """
+    mute_but_first()
     hush(quiet=quiet, json=json)
     if not table and config:  # of an argument of several values older clicks take no default
         table = configured_table(config)
@@ -185,22 +200,60 @@ def fit(
         seed=seed,
         device=device,
         monitor=EVERY if monitor else 0,
+        distribute=distribute,
     )
-    check_columns(table, encoding, settings)
-    folder = folder or Path(f"{stem(table)}-model")
-    with checkpointed(folder, resume, force=force, cv=cv, tune=tune) as checkpoint:
-        trained = _trained(table, encoding, settings, cv, tune, checkpoint)
-        result = trained.result
-        with undisturbed():
-            files = result.save(folder, force=force or checkpoint.resume is True)
-            options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
-            write_file(folder / "config.toml", write_config(options).encode())
-            if result.history.stop != "interrupted":
-                checkpoint.remove()
-        kept = checkpoint.exists
+    asked = _Asked(
+        table, encoding, settings, folder or Path(f"{stem(table)}-model"), cv, tune, jobs
+    )
+    if jobs == 0:
+        fail("Folds and trials run side by side, as many as --jobs says; 0 came. Try 2, or -1.")
+    with joined() as processes:
+        if processes is not None:
+            asked = replace(asked, processes=processes)
+        if processes is not None and resume:
+            fail("A checkpoint is of one process; torchrun has started more. Leave out --resume.")
+        check_columns(table, encoding, settings)
+        if not asked.first:
+            _trained(asked)
+            return
+        with checkpointed(asked.folder, resume, force=force, cv=cv, tune=tune) as checkpoint:
+            alone = processes is None  # a checkpoint holds the state of one process
+            trained = _trained(replace(asked, checkpoint=checkpoint) if alone else asked)
+            result = trained.result
+            with undisturbed():
+                files = result.save(asked.folder, force=force or checkpoint.resume is True)
+                options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
+                write_file(asked.folder / "config.toml", write_config(options).encode())
+                if result.history.stop != "interrupted":
+                    checkpoint.remove()
+            kept = checkpoint.exists
     if json:
-        tell_json(_as_json(trained, folder))
-    _report(result, folder, (*files, "config.toml"), kept=kept)
+        tell_json(_as_json(trained, asked.folder))
+    _report(result, asked.folder, (*files, "config.toml"), kept=kept)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be trained, and by whom."""
+
+    table: list[str]
+    encoding: str | None
+    settings: Settings
+    folder: Path
+    cv: int | None
+    tune: int | None
+    jobs: int | None
+    processes: "Processes | None" = None
+    checkpoint: "Checkpoint | None" = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.processes is None or self.processes.rank == 0
+
+    def section(self, name: str) -> "Section | None":
+        """A part of the checkpoint, if there is one."""
+        return None if self.checkpoint is None else self.checkpoint.section(name)
 
 
 @dataclass
@@ -220,48 +273,51 @@ class _Trained:
         return {**found, "monitor": bool(self.settings.monitor)}
 
 
-def _trained(
-    table: list[str],
-    encoding: str | None,
-    settings: Settings,
-    cv: int | None,
-    tune: int | None,
-    checkpoint: "Checkpoint",
-) -> _Trained:
+def _trained(asked: _Asked) -> _Trained:
     """Train with a bar; what was understood of the table comes first."""
     from selfnorm import tabular
     from selfnorm.cli import _show
     from selfnorm.cli._progress import Bar, Counted
+    from selfnorm.training._processes import ALONE
 
+    settings, cv, tune = asked.settings, asked.cv, asked.tune
     found: dict[str, Any] = {"settings": settings}
     with ExitStack() as stack:
         bar = Bar()
 
         def begin(ready: "Prepared") -> Settings:
-            output.print(_show.understood(named(table), ready))
+            output.print(_show.understood(named(asked.table), ready))
             output.print()
-            stack.enter_context(asked(checkpoint.ask))
+            if asked.checkpoint is not None:
+                stack.enter_context(asking(asked.checkpoint.ask))
+            if (shared := ready.distribution.told) is not None:
+                tell(f"Training by {shared}.")
             how = settings
             if ready.streamed is not None and (cv is not None or tune is not None):
                 fail(
                     "Folds and trials train on a table in memory; this one is read in parts. "
                     "Leave out --cv and --tune, or allow more --memory."
                 )
+            if asked.processes is not None and (cv is not None or tune is not None):
+                fail(
+                    "Folds and trials are each trained by one process; torchrun has started "
+                    f"{asked.processes.size}. Leave out --cv and --tune, or start without it."
+                )
             if tune is not None:
                 from selfnorm.tabular._search import search
 
                 with Counted("settings tried", tune) as counted:
-                    how, found["tried"] = search(
-                        ready, how, tune, counted, checkpoint.section("tuned")
-                    )
+                    part = asked.section("tuned")
+                    how, found["tried"] = search(ready, how, tune, counted, part, asked.jobs)
                 output.print(_show.tried(found["tried"], ready.target.task))
             found["settings"] = how
             if cv is not None:
                 from selfnorm.tabular._validate import cross_validate
 
                 with Counted("folds", cv) as counted:
+                    part = asked.section("folds")
                     found["validated"] = cross_validate(
-                        ready.source, how, cv, counted, checkpoint.section("folds")
+                        ready.source, how, cv, counted, part, asked.jobs
                     )
                 output.print(_show.folds(found["validated"]))
             bar.score_name = ready.target.score_name
@@ -269,8 +325,14 @@ def _trained(
             stack.enter_context(bar)
             return how
 
-        given = source(table, encoding)
-        result = tabular.fit(given, settings, progress=bar, prepared=begin, checkpoint=checkpoint)
+        result = tabular.fit(
+            source(asked.table, asked.encoding),
+            settings,
+            progress=bar,
+            prepared=begin,
+            checkpoint=asked.checkpoint,
+            processes=asked.processes or ALONE,
+        )
     return _Trained(result, **found)
 
 

@@ -41,7 +41,7 @@ def held(leave: Callable[[], object]) -> Generator[None]:
 
 
 @contextmanager
-def asked(ask: Callable[[BaseException], bool]) -> Generator[None]:
+def asking(ask: Callable[[BaseException], bool]) -> Generator[None]:
     """Inside, Ctrl-C and SIGTERM are handed on to a training, as `training.Checkpoint.ask` is.
 
     They are raised where none is under way, and a second time.

@@ -11,6 +11,7 @@ import torch
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
+from selfnorm.tabular._distribution import TOGETHER, Distribution
 from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._join import joined
@@ -25,6 +26,7 @@ from selfnorm.tabular._together import Splits
 from selfnorm.tabular._train import train_all
 from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._files import files_of
+from selfnorm.tabular.data._remote import path_of
 from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
@@ -33,8 +35,9 @@ from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
 from selfnorm.tabular.stream._size import available, in_words, needed
-from selfnorm.training import Checkpoint, Progress, Rows
+from selfnorm.training import Checkpoint, Processes, Progress, Rows
 from selfnorm.training._predict import predict
+from selfnorm.training._processes import ALONE
 from selfnorm.training._progress import SILENT
 from selfnorm.training._sections import Section
 
@@ -48,6 +51,7 @@ def fit(
     progress: Progress = SILENT,
     prepared: Callable[[Prepared], Settings | None] | None = None,
     checkpoint: Checkpoint | str | Path | None = None,
+    processes: Processes = ALONE,
 ) -> Result:
     """Train a deep self-normalizing network on a table.
 
@@ -69,6 +73,8 @@ def fit(
         checkpoint: Where to keep what is needed to go on after the process has died: a folder, in
             which there must be nothing to go on from, or a `selfnorm.training.Checkpoint`, which
             says more. It is removed at the end, unless Ctrl-C came. None keeps nothing.
+        processes: Those that train together, `with Processes.joined() as processes`; all of them
+            call this with the same table and settings, and get the same result.
 
     Returns:
         The model, how its training went, and its metrics; `Result.save` writes a model folder.
@@ -87,7 +93,7 @@ def fit(
     """
     settings = settings or Settings()
     with keeping(checkpoint) as kept:
-        result = _fit(source, settings, progress, prepared, kept)
+        result = _fit(source, settings, progress, prepared, kept, processes)
         kept.end(interrupted=result.history.stop == "interrupted")
     return result
 
@@ -98,9 +104,12 @@ def _fit(
     progress: Progress,
     prepared: Callable[[Prepared], Settings | None] | None,
     kept: Keeper,
+    processes: Processes,
 ) -> Result:
     """As `fit`, with a checkpoint that is held."""
-    ready = _from_parts(source, settings)
+    distribution = Distribution.of(settings, processes)
+    settings = replace(settings, device=processes.device(settings.device))
+    ready = _from_parts(source, settings, distribution)
     if ready is None:
         read = read_source(
             source,
@@ -112,7 +121,8 @@ def _fit(
             split_by_time=settings.split_by_time,
             on_error=settings.on_error,
         )
-        ready = prepare(read, settings)
+        ready = replace(prepare(read, settings), distribution=distribution)
+    processes.agree((ready.rows, ready.encoder.features), "rows and features of the table")
     kept.begin(ready, settings)
     if prepared is not None:
         settings = prepared(ready) or settings
@@ -125,21 +135,24 @@ def _fit(
     return replace(result, name=name, seen=seen)
 
 
-def _from_parts(source: Any, settings: Settings) -> Prepared | None:
+def _from_parts(
+    source: Any, settings: Settings, distribution: Distribution = TOGETHER
+) -> Prepared | None:
     """A table in files that is larger than the memory it may take; None of any other."""
     file = file_of(source)
     if file is None:
         return None
-    files = files_of(file.path) or (Path(str(file.path)),)
-    memory = available() if settings.memory is None else settings.memory
-    size = needed(files)
-    if size <= memory:
+    files = files_of(file.path) or (path_of(str(file.path)),)
+    processes = distribution.processes
+    memory = processes.same(available() if settings.memory is None else settings.memory)
+    size = processes.same(needed(files))
+    if size * processes.local_size <= memory:
         return None
     told = (
-        f"A fit in memory would take about {in_words(size)}, and {in_words(memory)} are allowed: "
-        "the table is read in parts."
+        f"A fit in memory would take about {in_words(size * processes.local_size)}, and "
+        f"{in_words(memory)} are allowed: the table is read in parts."
     )
-    return prepare_parts(files, file.encoding, settings, memory, told)
+    return prepare_parts(files, file.encoding, settings, memory, told, distribution)
 
 
 def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from selfnorm.tabular._distribution import TOGETHER, Distribution
 from selfnorm.tabular._source import Source
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
@@ -47,6 +48,8 @@ class Prepared:
     stretch of time, or copies of one row. None if each stands by itself."""
     streamed: Stream | None = None
     """The rows to train with where they are read in parts: source and training are some of them."""
+    distribution: Distribution = TOGETHER
+    """How processes share the training."""
 
     @property
     def crossed(self) -> bool:
@@ -69,10 +72,12 @@ class Prepared:
         return self.training.inputs[:: -(-len(self.training) // _WATCHED_ROWS)]  # it may be sorted
 
     def batches(self, options: Options) -> Batches:
-        """The rows to train with, in mini-batches."""
+        """The rows to train with, in mini-batches; for the members that this process trains."""
+        mine = self.distribution.mine(options.members)
         if self.streamed is not None:
-            return self.streamed.batches(options, self.device)
+            return self.streamed.batches(options, self.device, mine)
         size = options.batch_rows(self.rows)
         if options.members == 1:
             return Shuffled(self.training, size)
-        return Folded(self.training, self.left_out if self.crossed else None, options.members, size)
+        left_out = self.left_out if self.crossed else None
+        return Folded(self.training, left_out, options.members, size, mine)

@@ -1,8 +1,9 @@
 """Settings found by trying: quasi-random ones, judged by rows that networks did not learn from."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from scipy.stats import qmc
 from selfnorm.errors import ArgumentError, SelfNormError
 from selfnorm.tabular._fit import Prepared, fit_prepared
 from selfnorm.tabular._settings import Settings
+from selfnorm.tabular._side_by_side import Keep, side_by_side
 from selfnorm.tabular.explaining._said import from_truth
 from selfnorm.training._sections import Section
-from selfnorm.training._snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def search(
     trials: int,
     done: Callable[[int, Trial], object] = lambda *_: None,
     section: Section | None = None,
+    jobs: int | None = None,
 ) -> tuple[Settings, tuple[Trial, ...]]:
     """Try settings and return the best, by the loss of rows that networks did not learn from.
 
@@ -84,6 +86,8 @@ def search(
         trials: How many to try, 2 or more.
         done: Called after each, with its number from 1.
         section: Where a checkpoint keeps what was tried; None keeps nothing.
+        jobs: How many are tried side by side; None for what `joblib.parallel_config` says, by whose
+            backend they are.
 
     Raises:
         ArgumentError: all is set, or fewer than two trials are asked for; or there are no rows to
@@ -103,12 +107,15 @@ def search(
         )
     moved = np.random.default_rng(settings.seed).random(len(free))
     places = (qmc.Sobol(len(free), scramble=False).random(1 << trials.bit_length()) + moved) % 1
-    found: list[Trial] = []
+    each: list[dict[str, Any]] = []
     for place in (None, *places[: trials - 1]):
         share = zip(free, place, strict=True) if place is not None else ()
-        changes = {name: SPACE[name].at(float(one)) for name, one in share}
-        own = None if section is None else section.section(f"trial{len(found) + 1}")
-        found.append(Trial(changes, _kept_loss(ready, replace(settings, **changes), own)))
+        each.append({name: SPACE[name].at(float(one)) for name, one in share})
+    found: list[Trial] = []
+    kept = Keep(section, "trial", _as_record, _from_record)
+    losses = side_by_side(partial(_loss_with, ready, settings), each, jobs, kept)
+    for changes, loss in zip(each, losses, strict=True):
+        found.append(Trial(changes, loss))
         done(len(found), found[-1])
     best = min(found, key=lambda one: one.loss)
     if not math.isfinite(best.loss):
@@ -118,15 +125,19 @@ def search(
     return replace(settings, **best.changes), tuple(found)
 
 
-def _kept_loss(ready: Prepared, settings: Settings, section: Section | None) -> float:
-    """The loss of rows left out; of settings that were tried before, as it was."""
-    before = None if section is None else section.found
-    if before is not None and before[0] is not None and before[1]:
-        return float(before[0].record["loss"])
-    loss = _loss(ready, settings, section)
-    if section is not None:
-        section.finish(Snapshot({}, {"loss": loss}))
-    return loss
+def _as_record(loss: float) -> dict[str, float]:
+    return {"loss": loss}
+
+
+def _from_record(record: Mapping[str, Any]) -> float:
+    return float(record["loss"])
+
+
+def _loss_with(
+    ready: Prepared, settings: Settings, changes: dict[str, Any], section: Section | None
+) -> float:
+    """The loss with some settings changed."""
+    return _loss(ready, replace(settings, **changes), section)
 
 
 def _loss(ready: Prepared, settings: Settings, section: Section | None) -> float:

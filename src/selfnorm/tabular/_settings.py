@@ -24,6 +24,7 @@ from selfnorm.training._options import Options
 Task = Literal["classification", "regression"]
 Preset = Literal["fast", "default", "best"]
 OnError = Literal["stop", "skip"]
+Distribute = Literal["members", "rows"]
 _HELD_OUT = Number(0, 1, open_high=True)
 _DROPOUT = Number(0, 1, open_high=True)
 _SEEDS = 2**32
@@ -125,6 +126,8 @@ class Settings:
         seed: Same seed, machine and threads: same model.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
         monitor: Record the layers in every so many steps; 0 for never.
+        distribute: What each of several processes takes: `members` of the ensemble, or `rows` of
+            each mini-batch. None for members where there are as many as processes, else rows.
 
     Raises:
         ArgumentError: One of them breaks its rule.
@@ -243,6 +246,12 @@ class Settings:
     seed: int = parameter(0, Whole(0, below=_SEEDS), "Same seed, same machine: same model.")
     device: str = parameter("auto", Text(), "auto, cpu, cuda, ...")
     monitor: int = parameter(0, Whole(0), "Record the layers in every so many steps.", try_=100)
+    distribute: Distribute | None = parameter(
+        None,
+        OrNone(Choice(get_args(Distribute)), "what fits members and processes"),
+        "What each process that torchrun starts takes. Default: members if there are enough.",
+        try_="rows",
+    )
 
     def __post_init__(self) -> None:
         check(self)

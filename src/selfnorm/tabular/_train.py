@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from selfnorm.errors import SelfNormError
 from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.recording import Observation
+from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._ensemble import Ensemble, Judged
 from selfnorm.tabular._model import build_network
 from selfnorm.tabular._settings import Settings
@@ -61,6 +62,11 @@ class Ready(Protocol):
         """The device that trains."""
         ...
 
+    @property
+    def distribution(self) -> Distribution:
+        """How processes share the training."""
+        ...
+
     def batches(self, options: Options) -> Batches:
         """The rows to train with, in mini-batches."""
         ...
@@ -92,7 +98,7 @@ def train_all(
     end = time.monotonic() + (chosen[0].time_limit or math.inf)
     found: list[Trained] = []
     for at, settings in enumerate(chosen):
-        left = (end - time.monotonic()) / (len(chosen) - at)
+        left = ready.distribution.processes.same(end - time.monotonic()) / (len(chosen) - at)
         if found and (found[-1].history.stop == "interrupted" or left <= 0):
             break
         limit = max(left, _SHORTEST) if math.isfinite(left) else None
@@ -131,14 +137,17 @@ def _train(
         _start_at_mean(network)
     network.to(ready.device)
     options = settings.options
-    learner, judge = network, ready.target
-    if network.members is not None:
-        learner, judge = Ensemble([network]), Judged(ready.target, ready.left_out)
     batches = ready.batches(options)
-    with _drawing_from(network, seeds):
+    seed = int(torch.randint(2**63 - 1, (), generator=seeds, device="cpu"))
+    masks = torch.Generator(ready.device).manual_seed(seed)
+    with _drawing_from(network, masks):
         before = _observed(network, ready.watched)
         watcher = monitor(network, max(settings.monitor, 1))
-        with watcher if settings.monitor else nullcontext():
+        shared = ready.distribution.shared(network, masks, seed)
+        with watcher if settings.monitor else nullcontext(), shared as (own, sharing):
+            learner, judge = own, ready.target
+            if own.members is not None:
+                learner, judge = Ensemble([own]), Judged(ready.target, ready.left_out)
             history = fit_section(
                 learner,
                 batches,
@@ -150,6 +159,7 @@ def _train(
                 progress,
                 section,
                 Own(partial(_seen_by, watcher), partial(_let_go_on, watcher)),
+                sharing,
             )
         after = _observed(network, ready.watched)
     return Trained(settings, network, history, before, after, tuple(watcher.records))
@@ -176,12 +186,9 @@ def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
 
 
 @contextmanager
-def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]:
+def _drawing_from(network: nn.Module, generator: torch.Generator) -> Generator[None]:
     """Inside, dropout draws from a generator of its own, on the network's device."""
     dropouts = [module for module in network.modules() if isinstance(module, SELUAlphaDropout)]
-    device = next(network.parameters()).device
-    seed = int(torch.randint(2**63 - 1, (), generator=seeds, device="cpu"))
-    generator = torch.Generator(device).manual_seed(seed)
     for module in dropouts:
         module.generator = generator
     try:

@@ -2,8 +2,10 @@
 # pyright: reportArgumentType=false
 """Cross-validation: how good models are on rows that each had not, fold by fold."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
@@ -12,9 +14,9 @@ from selfnorm.errors import ArgumentError
 from selfnorm.tabular._fit import fit_prepared, prepare
 from selfnorm.tabular._model import Evaluation
 from selfnorm.tabular._settings import Settings
+from selfnorm.tabular._side_by_side import Keep, side_by_side
 from selfnorm.tabular._source import Source
 from selfnorm.training._sections import Section
-from selfnorm.training._snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def cross_validate(
     folds: int,
     done: Callable[[int, Evaluation], object] = lambda *_: None,
     section: Section | None = None,
+    jobs: int | None = None,
 ) -> CrossValidation:
     """Fit once without each fold, and measure on it.
 
@@ -52,32 +55,46 @@ def cross_validate(
         done: Called after each fold, with its number from 1 and how good the model is.
         section: Where a checkpoint keeps folds, without what is told class by class; None keeps
             nothing.
+        jobs: How many are fitted side by side; None for what `joblib.parallel_config` says, by
+            whose backend they are.
 
     Raises:
         ArgumentError: there are fewer than two folds, or too few rows for them.
         TableError, SelfNormError: as `selfnorm.tabular.fit`.
     """
-    found: list[Evaluation] = []
-    for train, test in _folds(source, folds, settings.seed):
-        learned = source.take(train)
-        if source.task == "classification" and len(np.unique(learned.values)) < 2:
+    each = list(_folds(source, folds, settings.seed))
+    for number, (train, _) in enumerate(each, 1):
+        if source.task == "classification" and len(np.unique(source.values[train])) < 2:
             raise ArgumentError(
-                f"Each fold has to leave two classes; fold {len(found) + 1} of {folds} leaves one. "
+                f"Each fold has to leave two classes; fold {number} of {folds} leaves one. "
                 "Take fewer folds, or add rows."
             )
-        own = None if section is None else section.section(f"fold{len(found) + 1}")
-        before = None if own is None else own.found
-        if before is not None and before[0] is not None and before[1]:
-            found.append(Evaluation(**before[0].record))
-        else:
-            ready = prepare(learned, replace(settings, test=0.0))
-            result = fit_prepared(ready, settings, section=own)
-            found.append(result.model.measure(source.take(test)))
-            if own is not None:
-                names = ("metrics", "baseline", "rows", "notes")
-                own.finish(Snapshot({}, {name: getattr(found[-1], name) for name in names}))
-        done(len(found), found[-1])
+    found: list[Evaluation] = []
+    kept = Keep(section, "fold", _as_record, _from_record)
+    for one in side_by_side(partial(_measured, source, settings), each, jobs, kept):
+        found.append(one)
+        done(len(found), one)
     return CrossValidation(tuple(found))
+
+
+def _as_record(one: Evaluation) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in ("metrics", "baseline", "rows", "notes")}
+
+
+def _from_record(record: Mapping[str, Any]) -> Evaluation:
+    return Evaluation(**record)
+
+
+def _measured(
+    source: Source,
+    settings: Settings,
+    fold: tuple[np.ndarray, np.ndarray],
+    section: Section | None,
+) -> Evaluation:
+    """How good a model is on the rows of a fold."""
+    train, test = fold
+    ready = prepare(source.take(train), replace(settings, test=0.0))
+    return fit_prepared(ready, settings, section=section).model.measure(source.take(test))
 
 
 def _folds(source: Source, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

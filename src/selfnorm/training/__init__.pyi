@@ -7,6 +7,8 @@ from ._history import Epoch as Epoch
 from ._history import History as History
 from ._loop import fit as fit
 from ._options import Options as Options
+from ._processes import Processes as Processes
 from ._progress import Progress as Progress
+from ._sharing import SharedRows as SharedRows
 from ._streamed import Placed as Placed
 from ._streamed import Streamed as Streamed

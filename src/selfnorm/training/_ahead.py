@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -12,7 +12,7 @@ _POLL = 0.1  # seconds after which a thread looks whether anybody still waits fo
 
 def ahead(
     items: Iterator[Item], depth: int = 1, waited: Callable[[float], object] | None = None
-) -> Iterator[Item]:
+) -> Generator[Item]:
     """The items of an iterator that runs in a thread of its own, so many of them ahead.
 
     What it raises is raised here. The thread ends with the iterator, or when this one is closed.

@@ -39,6 +39,22 @@ class Rows:
         return Rows(function(self.inputs), *(function(one) for one in self.known))
 
 
+@dataclass(frozen=True)
+class Slices:
+    """Some slices of a mini-batch that processes share.
+
+    Attributes:
+        parts: The rows of each.
+        rows: How many rows the whole mini-batch has.
+    """
+
+    parts: tuple[Rows, ...]
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+
 class Batches(Protocol):
     """Mini-batches of the same rows in a new order every epoch, on the device that trains."""
 
@@ -92,12 +108,14 @@ class Folded:
             learn from all. Where they learn from more or fewer rows, an epoch takes the fewest.
         members: How many there are.
         size: Most rows of a member's mini-batch.
+        mine: Which of them are trained here; None for all. Orders are the same for all that.
     """
 
     rows: Rows
     left_out: Tensor | None
     members: int
     size: int
+    mine: range | None = None
 
     @property
     def steps(self) -> int:
@@ -131,15 +149,29 @@ class Folded:
         place: None = None,  # noqa: ARG002 - of other batches
     ) -> Iterator[Rows]:
         """Those behind the first so many."""
+        yield from map(self._at, self._numbers(generator)[steps:])
+
+    def slices(self, generator: torch.Generator | None, mine: range, of: int) -> Iterator[Slices]:
+        """Some slices of each mini-batch."""
+        for numbers in self._numbers(generator):
+            parts = numbers.tensor_split(of, dim=1)
+            yield Slices(tuple(self._at(parts[one]) for one in mine), numbers.shape[1])
+
+    def _numbers(self, generator: torch.Generator | None) -> tuple[Tensor, ...]:
+        """The rows of each mini-batch, (members, rows)."""
         orders: list[Tensor] = []
         for member in range(self.members):
             order = torch.randperm(len(self.rows), generator=generator, device="cpu")
+            if self.mine is not None and member not in self.mine:
+                continue
             if self.left_out is not None:
                 order = order[~self.left_out[order, member]]
             orders.append(order[: self._count])
         together = torch.stack(orders).to(self.rows.inputs.device)
-        for numbers in together.tensor_split(self.steps, dim=1)[steps:]:
-            yield self.rows.map(lambda one, at=numbers: one[at].transpose(0, 1))
+        return together.tensor_split(self.steps, dim=1)
+
+    def _at(self, numbers: Tensor) -> Rows:
+        return self.rows.map(lambda one: one[numbers].transpose(0, 1))
 
 
 @dataclass(frozen=True)
@@ -181,6 +213,18 @@ class Shuffled:
         place: None = None,  # noqa: ARG002 - of other batches
     ) -> Iterator[Rows]:
         """Those behind the first so many."""
+        yield from map(self._at, self._numbers(generator)[steps:])
+
+    def slices(self, generator: torch.Generator | None, mine: range, of: int) -> Iterator[Slices]:
+        """Some slices of each mini-batch."""
+        for numbers in self._numbers(generator):
+            parts = numbers.tensor_split(of)
+            yield Slices(tuple(self._at(parts[one]) for one in mine), len(numbers))
+
+    def _numbers(self, generator: torch.Generator | None) -> tuple[Tensor, ...]:
+        """The rows of each mini-batch."""
         order = torch.randperm(len(self.rows), generator=generator, device="cpu")
-        for numbers in order.to(self.rows.inputs.device).tensor_split(self.steps)[steps:]:
-            yield self.rows.map(lambda one, at=numbers: one[at])
+        return order.to(self.rows.inputs.device).tensor_split(self.steps)
+
+    def _at(self, numbers: Tensor) -> Rows:
+        return self.rows.map(lambda one: one[numbers])

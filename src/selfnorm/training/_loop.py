@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from selfnorm.training._batches import Batches, Rows
+from selfnorm.training._batches import Batches, Rows, Slices
 from selfnorm.training._checkpoint import Checkpoint
 from selfnorm.training._history import Epoch, History, Stop
 from selfnorm.training._keeping import NOTHING, Keeping, Own
 from selfnorm.training._options import Options
-from selfnorm.training._predict import predict
 from selfnorm.training._progress import SILENT, Progress
 from selfnorm.training._sections import Section
+from selfnorm.training._sharing import Sharing
 from selfnorm.training._state import State
 from selfnorm.training._threads import threads_for
 
@@ -25,18 +25,17 @@ Loss = Callable[..., Tensor]
 Score = Callable[..., float]
 
 
-def train_step(state: State, batch: Rows, loss: Loss) -> Tensor:
+def train_step(state: State, batch: Rows | Slices, loss: Loss) -> Tensor:
     """One mini-batch: gradients clipped to norm 1, AdamW, the next learning rate.
 
     Returns:
         The loss before the step, detached.
     """
     state.optimizer.zero_grad()
-    value = loss(state.model(batch.inputs), *batch.known)
-    value.backward()
+    value = state.sharing.learn(state.model, batch, loss)
     state.optimizer.step()
     state.schedule.step()
-    return value.detach()
+    return value
 
 
 def train_epoch(
@@ -63,7 +62,7 @@ def train_epoch(
             state.steps += 1
             progress.step()
             done()
-        return float(state.total) / state.rows
+        return state.sharing.mean(float(state.total) / state.rows)
 
 
 def fit(
@@ -77,6 +76,7 @@ def fit(
     generator: torch.Generator | None = None,
     progress: Progress = SILENT,
     checkpoint: Checkpoint | None = None,
+    sharing: Sharing | None = None,
 ) -> History:
     """Train a model in place and leave it with the weights of its best epoch, in eval mode.
 
@@ -97,6 +97,8 @@ def fit(
         progress: Who is told.
         checkpoint: Where to keep what is needed to go on after the process has died; None keeps
             nothing. With one, Ctrl-C leaves it there, and the training can be gone on with.
+        sharing: How processes share the work, as `SharedRows`; None if this one does it all. The
+            model starts with the same weights in all, and ends with the same.
 
     Returns:
         Every epoch, the best one, and why it ended.
@@ -118,11 +120,11 @@ def fit(
     """
     how = (model, batches, validation, loss, score, options or Options(), generator, progress)
     if checkpoint is None:
-        return fit_section(*how, None)
+        return fit_section(*how, None, sharing=sharing)
     outer = checkpoint.entered
     with checkpoint:
         checkpoint.begin(_identity(model, batches, how[5]))
-        history = fit_section(*how, checkpoint.section("training"))
+        history = fit_section(*how, checkpoint.section("training"), sharing=sharing)
         if not outer and history.stop != "interrupted":
             checkpoint.remove()
     return history
@@ -139,6 +141,7 @@ def fit_section(
     progress: Progress,
     section: Section | None,
     own: Own = NOTHING,
+    sharing: Sharing | None = None,
 ) -> History:
     """As `fit`, as a part of a checkpoint whose other parts are others' affair.
 
@@ -153,9 +156,11 @@ def fit_section(
         progress: Likewise.
         section: The part; None keeps nothing.
         own: What of the caller's belongs to the state, and how it is taken back.
+        sharing: Of `fit`.
     """
-    state = State.start(model, options, options.epochs * batches.steps, generator)
-    progress.start(options.epochs * batches.steps)
+    steps = options.epochs * batches.steps
+    state = State.start(model, options, steps, generator, sharing)
+    progress.start(steps)
     keeping = Keeping(state, batches, section, own)
     if (stop := keeping.resume(progress)) is not None:
         return state.finish(stop)
@@ -185,7 +190,7 @@ def _train(
         if not state.steps:
             state.begun = time.perf_counter()
         mean = train_epoch(state, batches, loss, progress, keeping.step)
-        figures = _validate(state.model, validation, loss, score)
+        figures = _validate(state, validation, loss, score)
         seconds = time.perf_counter() - state.begun
         epoch = Epoch(len(state.epochs) + 1, mean, *figures, seconds)
         state.add(epoch, mean if validation is None else epoch.validation_loss)
@@ -196,11 +201,11 @@ def _train(
 
 
 def _validate(
-    model: nn.Module, validation: Rows | None, loss: Loss, score: Score | None
+    state: State, validation: Rows | None, loss: Loss, score: Score | None
 ) -> tuple[float, float]:
     if validation is None:
         return math.nan, math.nan
-    outputs = predict(model, validation.inputs)
+    outputs = state.sharing.predict(state.model, validation.inputs)
     value = float(loss(outputs, *validation.known))
     return value, value if score is None else score(outputs, *validation.known)
 
@@ -212,8 +217,10 @@ def _reason(state: State, options: Options) -> Stop | None:
         return "diverged"
     if last.number - (state.best.number if state.best else 0) >= options.patience:
         return "patience"
-    if time.perf_counter() - state.started >= (options.time_limit or math.inf):
-        return "time"
+    if options.time_limit is not None:
+        spent = state.sharing.processes.same(time.perf_counter() - state.started)
+        if spent >= options.time_limit:
+            return "time"
     return None
 
 

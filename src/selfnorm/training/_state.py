@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from selfnorm.optim import AdamW, Kept, keep_orthogonal
 from selfnorm.optim._choose import hidden_weights
-from selfnorm.training._batches import Batches, Rows, rest_of
+from selfnorm.training._batches import Batches
 from selfnorm.training._history import Epoch, History, Stop
 from selfnorm.training._options import Options
+from selfnorm.training._sharing import NotShared, Sharing
 
 # As Pascanu et al. 2013. Adam goes by the sign of gradients rather than by their size, but
 # remembers the square of a huge one for some 1 / (1 - 0.999) steps, in which it hardly moves.
@@ -34,6 +35,7 @@ class State:
         best: The one with the least deciding loss; None if none was finite.
         least: That loss.
         kept: What keeps hidden weights orthogonal; None if nothing does.
+        sharing: How processes share the work.
         weights: The model's after that epoch, or at the start.
         steps: Mini-batches of the epoch under way that are done.
         rows: How many rows they had.
@@ -61,10 +63,16 @@ class State:
     place: Any = None
     begun: float = field(default_factory=time.perf_counter)
     started: float = field(default_factory=time.perf_counter)
+    sharing: Sharing = field(default_factory=NotShared)
 
     @classmethod
     def start(
-        cls, model: nn.Module, options: Options, steps: int, generator: torch.Generator | None
+        cls,
+        model: nn.Module,
+        options: Options,
+        steps: int,
+        generator: torch.Generator | None,
+        sharing: Sharing | None = None,
     ) -> "State":
         """The state before the first of so many steps."""
         hidden = hidden_weights(model) if options.keep_orthogonal else []
@@ -82,16 +90,18 @@ class State:
         kept = None
         if options.keep_orthogonal:
             kept = keep_orthogonal(optimizer, model, convolutions=options.convolutions)
-        return cls(model, optimizer, schedule, generator, _weights(model), kept=kept)
+        shared = sharing or NotShared()
+        weights = _weights(model)
+        return cls(model, optimizer, schedule, generator, weights, kept=kept, sharing=shared)
 
-    def batches(self, batches: Batches) -> Iterator[Rows]:
+    def batches(self, batches: Batches) -> Iterator[Any]:
         """The mini-batches of the epoch under way that are not done yet."""
         order = self.generator or torch.default_generator
         if self.steps:
             order.set_state(cast("Tensor", self.began))  # the same order is drawn again
         else:
             self.began = order.get_state()
-        yield from rest_of(batches, self.generator, self.steps, self.place)
+        yield from self.sharing.epoch(batches, self.generator, self.steps, self.place)
 
     def add(self, epoch: Epoch, deciding: float) -> None:
         """An epoch is done; keep its weights if the deciding loss is the least so far."""

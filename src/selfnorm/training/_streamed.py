@@ -1,7 +1,7 @@
 """Rows that are not all in memory: read ahead into pools, which are shuffled."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -44,6 +44,7 @@ class Streamed:
         members: How many members are trained as one, each with an order of its own within pools;
             None for a single network.
         device: Where mini-batches are.
+        mine: Which members are trained here; None for all. Orders are the same for all that.
         waited: Seconds for which the training had to wait for rows.
         place: Where the pool of the last mini-batch began, as plain JSON; None if nobody tells.
 
@@ -63,6 +64,7 @@ class Streamed:
     pool: int
     members: int | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    mine: range | None = None
     waited: float = 0.0
     place: Any = None
 
@@ -112,62 +114,91 @@ class Streamed:
         return sizes + [left // pools + (at < left % pools) for at in range(pools)]
 
     def _pools(self, seed: int, begin: Any = None) -> Iterator[tuple[Rows, Any]]:
-        """The rows of an epoch, gathered into pools on the device, and where each begins.
-
-        That is behind which block it is read on, and how many rows of the next belong to the pool
-        before.
-        """
+        """The rows of an epoch, gathered into pools on the device, and where each begins."""
         blocks = self.read(seed) if begin is None else self.read(seed, begin["behind"])
-        pool, used, behind = 0, 0, None
-        if begin is not None:
-            pool, used, behind = begin["number"], begin["used"], begin["behind"]
-        wanted = iter(self._sizes()[pool:])
-        size, held = next(wanted), list[Rows]()
-        for one in blocks:
-            block, after = one if isinstance(one, Placed) else (one, None)
-            rest = block.map(lambda one, at=used: one[at:]) if used else block
-            while sum(map(len, held)) + len(rest) >= size:
-                cut = size - sum(map(len, held))
-                yield self._gathered([*held, rest.map(lambda one, at=cut: one[:at])]), begin
-                held, rest = [], rest.map(lambda one, at=cut: one[at:])
-                if (size := next(wanted, 0)) == 0:
-                    return
-                pool += 1
-                used = len(block) - len(rest)
-                begin = after and {"number": pool, "used": used, "behind": behind}
-            used, behind = 0, after
-            if len(rest):
-                held.append(rest)
-        if held:
-            yield self._gathered(held), begin
-
-    def _gathered(self, blocks: list[Rows]) -> Rows:
-        """Blocks as one, on the device; those without weights beside others weigh 1."""
-        weights: Tensor | None = None
-        if any(block.weights is not None for block in blocks):
-            weights = torch.cat([_weights(block, self.members) for block in blocks])
-        found = Rows(
-            torch.cat([block.inputs for block in blocks]),
-            torch.cat([block.targets for block in blocks]),
-            weights,
-        )
-        return found.map(lambda one: one.to(self.device))
+        return pools(blocks, self._sizes(), self.members, self.device, begin)
 
     def _batches(self, pool: Rows, orders: torch.Generator) -> Iterator[Rows]:
         steps = math.ceil(len(pool) / self.size)
         if self.members is None:
-            order = torch.randperm(len(pool), generator=orders).to(self.device)
-            for at in order.tensor_split(steps):
-                yield pool.map(lambda one, at=at: one[at])
+            order = torch.randperm(len(pool), generator=orders)
+            for at in order.to(self.device).tensor_split(steps):
+                yield taken(pool, at, None)
             return
-        drawn = [torch.randperm(len(pool), generator=orders) for _ in range(self.members)]
-        each = torch.arange(self.members, device=self.device)
-        for at in torch.stack(drawn, dim=1).to(self.device).tensor_split(steps):
-            weights = None
-            if pool.weights is not None:
-                own = pool.weights.ndim == 2
-                weights = pool.weights[at, each] if own else pool.weights[at]
-            yield Rows(pool.inputs[at], pool.targets[at], weights)
+        drawn = order_of(pool, orders, self.members)
+        mine = self.mine or range(self.members)
+        for at in drawn[:, mine.start : mine.stop].to(self.device).tensor_split(steps):
+            yield taken(pool, at, mine)
+
+
+def pools(
+    blocks: Iterable[Rows | Placed],
+    sizes: Sequence[int],
+    members: int | None,
+    device: torch.device,
+    begin: Any = None,
+) -> Iterator[tuple[Rows, Any]]:
+    """Blocks gathered into pools of these sizes, on a device, and where each begins.
+
+    That is behind which block it is read on, and how many rows of the next belong to the pool
+    before. Of too few rows the last pool is short.
+    """
+    pool, used, behind = 0, 0, None
+    if begin is not None:
+        pool, used, behind = begin["number"], begin["used"], begin["behind"]
+    wanted = iter(sizes[pool:])
+    size, held = next(wanted), list[Rows]()
+    for one in blocks:
+        block, after = one if isinstance(one, Placed) else (one, None)
+        rest = block.map(lambda one, at=used: one[at:]) if used else block
+        while sum(map(len, held)) + len(rest) >= size:
+            cut = size - sum(map(len, held))
+            mixed = [*held, rest.map(lambda one, at=cut: one[:at])]
+            yield _gathered(mixed, members, device), begin
+            held, rest = [], rest.map(lambda one, at=cut: one[at:])
+            if (size := next(wanted, 0)) == 0:
+                return
+            pool += 1
+            used = len(block) - len(rest)
+            begin = after and {"number": pool, "used": used, "behind": behind}
+        used, behind = 0, after
+        if len(rest):
+            held.append(rest)
+    if held:
+        yield _gathered(held, members, device), begin
+
+
+def order_of(pool: Rows, orders: torch.Generator, members: int | None) -> Tensor:
+    """A new order of a pool's rows, (rows,); or one for each member, (rows, members)."""
+    if members is None:
+        return torch.randperm(len(pool), generator=orders)
+    drawn = [torch.randperm(len(pool), generator=orders) for _ in range(members)]
+    return torch.stack(drawn, dim=1)
+
+
+def taken(pool: Rows, at: Tensor, mine: range | None) -> Rows:
+    """Rows of a pool, for a single network or for members of these numbers."""
+    if mine is None:
+        return pool.map(lambda one: one[at])
+    weights = None
+    if pool.weights is not None:
+        each = torch.arange(mine.start, mine.stop, device=at.device)
+        own = pool.weights.ndim == 2
+        weights = pool.weights[at, each] if own else pool.weights[at]
+    return Rows(pool.inputs[at], pool.targets[at], weights)
+
+
+def _gathered(blocks: list[Rows], members: int | None, device: torch.device) -> Rows:
+    """Blocks as one, on the device; those without weights beside others weigh 1."""
+    weights: Tensor | None = None
+    if any(block.weights is not None for block in blocks):
+        weights = torch.cat([_weights(block, members) for block in blocks])
+    found = Rows(
+        torch.cat([block.inputs for block in blocks]),
+        torch.cat([block.targets for block in blocks]),
+        weights,
+    )
+    return found.map(lambda one: one.to(device))
 
 
 def _weights(block: Rows, members: int | None) -> Tensor:

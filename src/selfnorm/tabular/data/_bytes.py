@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from selfnorm.errors import TableError
+from selfnorm.tabular.data._remote import opened
 
 STDIN = "-"
 _PACKED: dict[bytes, Callable[[bytes], bytes]] = {
@@ -38,7 +39,7 @@ def read_bytes(path: Path) -> pa.Buffer:
     if str(path) == STDIN:
         content = pa.py_buffer(sys.stdin.buffer.read())
     else:
-        with pa.memory_map(str(path)) as file:
+        with opened(path) as file:
             content = file.read_buffer()
     start = _start(content)
     unpack = next((one for magic, one in _PACKED.items() if start.startswith(magic)), None)

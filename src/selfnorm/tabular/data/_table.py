@@ -28,6 +28,7 @@ from selfnorm.tabular.data._cells import is_text, not_utf8
 from selfnorm.tabular.data._csv import clean_names, read_csv, read_csv_blocks
 from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
 from selfnorm.tabular.data._provenance import Provenance, provenance_of, with_provenance
+from selfnorm.tabular.data._remote import path_of
 
 _ROWS = 1 << 16  # of a block
 UNREADABLE = (
@@ -42,7 +43,7 @@ class TableFile:
 
     Attributes:
         path: The file; `-` for standard input. A folder, a pattern such as `parts/*.csv` or several
-            paths are the parts of one table.
+            paths are the parts of one table. A URI such as `s3://bucket/parts` names one elsewhere.
         encoding: That of a text, as Python calls it: `cp1252`, `latin-1`, `utf-16`, ...; None for
             UTF-8, and for UTF-16 that begins with its mark.
 
@@ -112,7 +113,7 @@ def _read(
     source: str | Path | TableFile, text_columns: tuple[str, ...], *, blockwise: bool
 ) -> Iterator[pa.Table]:
     file = source if isinstance(source, TableFile) else TableFile(source)
-    path = Path(str(file.path))
+    path = path_of(str(file.path))
     where = "standard input" if str(path) == STDIN else f"'{path}'"
     try:
         if str(path) != STDIN and not path.exists() and str(path) in _datasets.NAMES:

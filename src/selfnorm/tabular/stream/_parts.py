@@ -18,6 +18,7 @@ from selfnorm.tabular.data._bytes import format_of, not_in_utf8
 from selfnorm.tabular.data._cells import decoded
 from selfnorm.tabular.data._csv import clean_names
 from selfnorm.tabular.data._layout import Layout, layout_of
+from selfnorm.tabular.data._remote import Remote, opened, streamed
 from selfnorm.tabular.data._table import UNREADABLE, reason, tidy
 from selfnorm.tabular.data._together import check_alike, skipped
 from selfnorm.tabular.data._words import NULLS
@@ -36,11 +37,13 @@ class Block:
         part: Which part it is.
         first: The number of the first row in the part, from 0.
         table: Their cells, tidied, in the columns that were asked for.
+        step: From one row's number to the next one's.
     """
 
     part: "Part"
     first: int
     table: pa.Table
+    step: int = 1
 
     @property
     def numbers(self) -> np.ndarray:
@@ -49,7 +52,8 @@ class Block:
         They do not depend on which other parts can be read.
         """
         start = self.part.place * MOST_ROWS + self.first
-        return np.arange(start, start + self.table.num_rows, dtype=np.uint64)
+        end = start + self.step * self.table.num_rows
+        return np.arange(start, end, self.step, dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,20 @@ class Part:
                 raise
             raise TableError(f"'{self.path}' cannot be read: {reason(error)}") from error
 
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows each group has; of text about."""
+        return np.diff(self._starts).tolist() if self.kind != "text" else [self.rows]
+
     @cached_property
     def _starts(self) -> Sequence[int]:
         """The number of each group's first row."""
         if self.kind == "Parquet":
-            metadata = pq.read_metadata(self.path)
+            with opened(self.path) as file:
+                metadata = pq.read_metadata(file)
             sizes = [metadata.row_group(at).num_rows for at in range(self.groups)]
         elif self.kind == "Arrow":
-            with pa.memory_map(str(self.path)) as file:
+            with opened(self.path) as file:
                 reader = pa.ipc.open_file(file)
                 sizes = [reader.get_batch(at).num_rows for at in range(self.groups)]
         else:
@@ -123,12 +133,15 @@ class Part:
         places = [self.schema.get_field_index(name) for name in names]
         if self.kind == "Parquet":
             # A data set decodes whole row groups, which can be as large as a table.
-            with pq.ParquetFile(self.path, buffer_size=_BUFFER, pre_buffer=False) as file:
+            with (
+                _unmapped(self.path) as source,
+                pq.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False) as file,
+            ):
                 own = [file.schema_arrow.names[at] for at in places]
                 for batch in file.iter_batches(rows, row_groups=[group], columns=own):
                     yield pa.Table.from_batches([batch]).select(own).rename_columns(names)
         elif self.kind == "Arrow":
-            with pa.memory_map(str(self.path)) as file:
+            with opened(self.path) as file:
                 batch = pa.ipc.open_file(file).get_batch(group)
                 yield pa.Table.from_batches([batch]).select(places).rename_columns(names)
         elif self.layout is not None:
@@ -176,7 +189,7 @@ def _opened(path: Path, place: int, encoding: str | None) -> Part:
         if kind == "Parquet":
             return _of_parquet(path, place)
         if kind == "Arrow":
-            with pa.memory_map(str(path)) as file:
+            with opened(path) as file:
                 reader = pa.ipc.open_file(file)
                 schema = _named(reader.schema, where)
                 groups = reader.num_record_batches
@@ -192,7 +205,7 @@ def _opened(path: Path, place: int, encoding: str | None) -> Part:
 
 
 def _of_parquet(path: Path, place: int) -> Part:
-    with pq.ParquetFile(path) as file:
+    with opened(path) as source, pq.ParquetFile(source) as file:
         metadata = file.metadata
         schema = _named(file.schema_arrow, f"'{path}'")
         groups, rows = metadata.num_row_groups, metadata.num_rows
@@ -200,7 +213,7 @@ def _of_parquet(path: Path, place: int) -> Part:
 
 
 def _of_text(path: Path, place: int, encoding: str, where: str) -> Part:
-    with pa.input_stream(str(path), compression="detect") as file:
+    with streamed(path) as file:
         start = file.read(_START)
     lines = max(1, start.count(b"\n"))
     rows = lines * max(1, path.stat().st_size // len(start))
@@ -217,6 +230,11 @@ def _of_text(path: Path, place: int, encoding: str, where: str) -> Part:
     schema = pa.schema([pa.field(name, pa.string()) for name in names])
     _check_names(schema, where)
     return Part(path, place, "text", schema, 1, rows, layout, encoding)
+
+
+def _unmapped(path: Path) -> Any:
+    """A file whose pages are not mapped, as those would count as the process's own."""
+    return opened(path) if isinstance(path, Remote) else pa.OSFile(str(path))
 
 
 def _named(schema: pa.Schema, where: str) -> pa.Schema:
@@ -240,7 +258,7 @@ def _check_names(schema: pa.Schema, where: str) -> None:
 def _open_text(path: Path, layout: Layout, encoding: str, names: Sequence[str]) -> Any:
     """A reader of delimited text, block by block, of which all columns are text."""
     return pacsv.open_csv(
-        pa.input_stream(str(path), compression="detect"),
+        streamed(path),
         pacsv.ReadOptions(
             column_names=list(names),
             skip_rows=layout.begin,

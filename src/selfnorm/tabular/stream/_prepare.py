@@ -10,6 +10,7 @@ import torch
 
 from selfnorm.errors import ArgumentError, TableError
 from selfnorm.tabular._device import torch_device
+from selfnorm.tabular._distribution import TOGETHER, Distribution
 from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source
@@ -17,10 +18,12 @@ from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._table import require_column
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
+from selfnorm.tabular.stream._deal import Key, deal_to_learn, without
 from selfnorm.tabular.stream._learn import learn_encoder
 from selfnorm.tabular.stream._parts import Part, open_parts
 from selfnorm.tabular.stream._reading import Reading
 from selfnorm.tabular.stream._sample import Sample
+from selfnorm.tabular.stream._shared import shared_pass
 from selfnorm.tabular.stream._statistics import Pass, Statistics
 from selfnorm.tabular.stream._stream import Stream
 from selfnorm.tabular.stream._target import learn_target
@@ -38,7 +41,12 @@ _COLUMN = 2.5e6
 
 
 def prepare_parts(
-    files: Sequence[Path], encoding: str | None, settings: Settings, memory: float, told: str
+    files: Sequence[Path],
+    encoding: str | None,
+    settings: Settings,
+    memory: float,
+    told: str,
+    distribution: Distribution = TOGETHER,
 ) -> Prepared:
     """Go over all parts once, learn the encoding, and take the rows that judge into memory.
 
@@ -50,6 +58,7 @@ def prepare_parts(
         settings: As for a table in memory.
         memory: Bytes that the rows may take.
         told: Why the table is read in parts.
+        distribution: Who shares the pass, and the rows of each mini-batch.
 
     Raises:
         TableError: a part cannot be read, or the table not be learned from.
@@ -73,10 +82,16 @@ def prepare_parts(
     reading = Reading(parts, target, settings.sample_weight, settings.seed, rows, readers)
     size = int(memory / _SAMPLE_SHARE)
     going = Pass(reading, test, settings.categories, settings.ignore, _KEPT_ROWS, size)
-    found, read = going.run(settings.on_error)
+    counts = None
+    if distribution.by is None and settings.distribute is None:
+        found, read = going.run(settings.on_error)
+    else:
+        found, read, counts = shared_pass(going, settings.on_error, distribution.processes)
     pa.default_memory_pool().release_unused()
     reading = replace(reading, parts=read)
-    return _prepared(found, reading, settings, device, memory, test, told)
+    shared = counts if distribution.by == "rows" else None
+    ready = _prepared(found, reading, settings, device, memory, test, told, shared)
+    return replace(ready, distribution=distribution)
 
 
 def _prepared(
@@ -87,8 +102,9 @@ def _prepared(
     memory: float,
     test: float,
     told: str,
+    counts: dict[Key, np.ndarray] | None,
 ) -> Prepared:
-    """What a pass has found, made ready."""
+    """What a pass has found, made ready; of rows that are shared, with how many are where."""
     name, weight = reading.target, reading.weight
     keys, numbers, sample = found.sample.rows()
     if sample is None or found.target.rows < 2:
@@ -139,6 +155,8 @@ def _prepared(
     several = settings.members > 1
     if not several:
         stream = replace(stream, rows=rows - len(judges))
+    if counts is not None:
+        stream = _dealt(stream, counts, numbers[judges] if not several else judges[:0])
     training = np.arange(len(keys)) if several else np.setdiff1d(np.arange(len(keys)), judges)
     validation, judged, left_out = None, None, None
     if len(judges):
@@ -161,6 +179,14 @@ def _prepared(
         left_out=left_out,
         streamed=stream,
     )
+
+
+def _dealt(stream: Stream, counts: dict[Key, np.ndarray], judges: np.ndarray) -> Stream:
+    """The same with its row groups dealt to slices of mini-batches; judges are not learned from."""
+    parts = stream.reading.parts
+    readers = len(next(iter(counts.values())))
+    lanes, rows = deal_to_learn(parts, without(counts, parts, judges, readers), readers)
+    return replace(stream, lanes=tuple(map(tuple, lanes)), lane_rows=tuple(rows))
 
 
 def _target_of(parts: Sequence[Part], settings: Settings) -> str:

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from selfnorm.errors import TableError
 from selfnorm.tabular.data._cells import numbers
 from selfnorm.tabular.data._split import uniform
-from selfnorm.tabular.stream._parts import Block, Part
+from selfnorm.tabular.stream._deal import Unit, units_of
+from selfnorm.tabular.stream._parts import MOST_ROWS, Block, Part
 
 
 class Known(NamedTuple):
@@ -81,15 +82,14 @@ class _Open:
     @classmethod
     def at(
         cls,
-        groups: Sequence[tuple[Part, int]],
+        groups: Sequence[Unit],
         number: int,
         read: int,
         rows: int,
-        wanted: Collection[str],
+        wanted: set[str],
     ) -> "_Open":
         """One of some groups, behind so many of its blocks."""
-        part, group = groups[number]
-        return cls(number, read, islice(part.blocks(group, rows, wanted), read, None))
+        return cls(number, read, islice(groups[number].blocks(rows, wanted), read, None))
 
 
 @dataclass(frozen=True)
@@ -114,34 +114,45 @@ class Reading:
 
     def of_part(self, part: Part, columns: Collection[str]) -> Iterator[Known]:
         """The rows of a part, in their order."""
-        wanted = self._wanted(columns)
-        for group in range(part.groups):
-            for block in part.blocks(group, self.rows, wanted):
-                yield self._known(block)
+        for unit in units_of([part]):
+            yield from self.of_unit(unit, columns)
+
+    def of_unit(self, unit: Unit, columns: Collection[str]) -> Iterator[Known]:
+        """The rows of a row group, or of a piece of one, in their order."""
+        for block in unit.blocks(self.rows, self._wanted(columns)):
+            yield self._known(block)
 
     def shuffled(
-        self, seed: int, columns: Collection[str], place: Place | None = None
+        self,
+        seed: int,
+        columns: Collection[str],
+        units: Sequence[Unit] = (),
+        sharing: int = 1,
+        place: Place | None = None,
     ) -> Iterator[tuple[Known, Place]]:
         """All rows: row groups in an order that the seed tells, several of them side by side.
 
         Args:
             seed: It tells the order.
             columns: Which to read.
+            units: Those to read; all if there are none.
+            sharing: How many read at the same time, and so share the number of groups.
             place: Where to go on; None from the start.
 
         Yields:
             Rows, and where reading goes on behind them.
         """
         drawn, wanted = np.random.default_rng(seed), self._wanted(columns)
-        groups = [(part, group) for part in self.parts for group in range(part.groups)]
+        groups = units or units_of(self.parts)
         order = drawn.permutation(len(groups)).tolist()
         opened, reading = 0, list[_Open]()
+        readers = max(1, self.readers // sharing)
         if place is not None:
             opened = place["opened"]
             drawn.bit_generator.state = place["drawn"]
             reading = [_Open.at(groups, *one, self.rows, wanted) for one in place["reading"]]
         while True:
-            while len(reading) < self.readers and opened < len(order):
+            while len(reading) < readers and opened < len(order):
                 reading.append(_Open.at(groups, order[opened], 0, self.rows, wanted))
                 opened += 1
             if not reading:
@@ -164,7 +175,7 @@ class Reading:
         if self.weight is not None:
             weights = np.nan_to_num(placed(block, self.weight))
             if (weights < 0).any():
-                row = block.first + int((weights < 0).argmax()) + 1
+                row = int(block.numbers[(weights < 0).argmax()] % MOST_ROWS) + 1
                 raise TableError(
                     f"Weights of rows are 0 or more; '{self.weight}' has {weights.min():g} in row "
                     f"{row} of '{block.part.path}'. Give 0 to leave a row out."

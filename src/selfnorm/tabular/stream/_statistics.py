@@ -107,9 +107,9 @@ class Pass:
         Raises:
             TableError: a part cannot be read and `on_error` is `stop`, or none can.
         """
-        together, read = self._empty(), list[Part]()
+        together, read = self.empty(), list[Part]()
         for part in self.reading.parts:
-            found = self._empty()
+            found = self.empty()
             try:
                 for known in self.reading.of_part(part, found.columns):
                     found.add(known, self.reading, self.test)
@@ -124,7 +124,8 @@ class Pass:
             raise TableError("A table needs a part that can be read; none can. Mend one.")
         return together, tuple(read)
 
-    def _empty(self) -> Statistics:
+    def empty(self) -> Statistics:
+        """What no row tells."""
         schema, reading = self.reading.parts[0].schema, self.reading
         used = {reading.target, reading.weight, *self.ignore}
         columns = {

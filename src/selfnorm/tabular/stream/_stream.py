@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,10 +11,12 @@ from selfnorm.errors import TableError
 from selfnorm.tabular.data._split import deal_by_hash
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
+from selfnorm.tabular.stream._deal import Unit
 from selfnorm.tabular.stream._parts import MOST_ROWS
 from selfnorm.tabular.stream._reading import Known, Place, Reading
 from selfnorm.tabular.stream._target import TargetReader
 from selfnorm.training import Options, Placed, Rows, Streamed
+from selfnorm.training._dealt import Dealt
 
 _POOL_SHARE = 10  # of the memory: two pools, and what one is made of
 _LARGEST_POOL = 1 << 18  # rows, beyond which rows mix no better that matters
@@ -42,6 +45,8 @@ class Stream:
         weight: The mean of the weights of rows; None if all count the same.
         memory: Bytes that all may take.
         told: Why it is read in parts.
+        lanes: What each slice of a mini-batch is read from; none if rows are not shared.
+        lane_rows: How many rows to train with these have.
     """
 
     reading: Reading
@@ -60,31 +65,44 @@ class Stream:
     weight: float | None
     memory: float
     told: str
+    lanes: tuple[tuple[Unit, ...], ...] = ()
+    lane_rows: tuple[int, ...] = ()
 
-    def batches(self, options: Options, device: torch.device) -> Streamed:
-        """The rows to train with, in mini-batches on a device."""
+    def batches(
+        self, options: Options, device: torch.device, mine: range | None = None
+    ) -> Streamed | Dealt:
+        """The rows to train with, in mini-batches on a device; for some members, or for all."""
         members = options.members if options.members > 1 else None
         size = options.batch_rows(self.rows)
         row = 4 * (len(self.encoder.features) + 2 + (members or 0))
         pool = min(_LARGEST_POOL, int(self.memory / _POOL_SHARE / row))
-        return Streamed(
-            lambda seed, place=None: self._read(seed, members, place),
-            self.rows,
-            size,
-            max(pool, _BATCHES * size),
-            members,
-            device,
-        )
+        pool = max(pool, _BATCHES * size)
+        if self.lanes:
+            reads = [partial(self._read_lane, at, members) for at in range(len(self.lanes))]
+            return Dealt(reads, self.lane_rows, size, pool, members, device)
+        read = partial(self._read, members)
+        return Streamed(read, self.rows, size, pool, members, device, mine)
 
     def left_out(self, numbers: np.ndarray, members: int) -> np.ndarray:
         """Which members leave out each of the rows to judge by: (rows, members), booleans."""
         seed = self.reading.seed
         return deal_by_hash(numbers, members, rows=self.judged, seed=seed)
 
-    def _read(self, seed: int, members: int | None, place: Place | None) -> Iterator[Placed]:
+    def _read_lane(self, lane: int, members: int | None, seed: int) -> Iterator[Placed]:
+        """The rows of an epoch that one slice of each mini-batch is made of."""
+        return self._read(members, seed + lane, units=self.lanes[lane])
+
+    def _read(
+        self,
+        members: int | None,
+        seed: int,
+        place: Place | None = None,
+        units: tuple[Unit, ...] = (),
+    ) -> Iterator[Placed]:
         """The rows of an epoch, encoded, a block at a time."""
         columns = [column.name for column in self.encoder.columns]
-        for known, behind in self.reading.shuffled(seed, columns, place):
+        sharing = max(1, len(self.lanes))
+        for known, behind in self.reading.shuffled(seed, columns, units, sharing, place):
             wanted = known.places < 1 - self.test
             if members is None:
                 wanted &= known.places >= self.bound
