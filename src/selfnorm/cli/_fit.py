@@ -193,14 +193,16 @@ def fit(
         result = trained.result
         with undisturbed():
             files = result.save(folder, force=force or checkpoint.resume is True)
-            options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
-            write_file(folder / "config.toml", write_config(options).encode())
+            if folder.is_dir():  # a model that is one file has no place for it
+                options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
+                write_file(folder / "config.toml", write_config(options).encode())
+                files = (*files, "config.toml")
             if result.history.stop != "interrupted":
                 checkpoint.remove()
         kept = checkpoint.exists
     if json:
         tell_json(_as_json(trained, folder))
-    _report(result, folder, (*files, "config.toml"), kept=kept)
+    _report(result, folder, files, kept=kept)
 
 
 @dataclass
@@ -305,7 +307,7 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...], *, kept: boo
     if (networks := _show.networks(result.model)) is not None:
         output.print(networks)
     output.print(_show.layers(result.before, result.after))
-    wrote = f"Wrote {folder}/: {', '.join(files)}"
+    wrote = f"Wrote {folder}/: {', '.join(files)}" if folder.is_dir() else f"Wrote {folder}"
     output.print()
     output.print(fill(wrote, 80, break_long_words=False, break_on_hyphens=False))
     output.print(f"Next:  selfnorm predict {folder} TABLE -o predictions.csv")
