@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def _fit(
     kept: Keeper,
 ) -> Result:
     """As `fit`, with a checkpoint that is held."""
-    ready = _from_parts(source, settings)
+    ready = _from_parts(source, settings, kept)
     if ready is None:
         read = read_source(
             source,
@@ -125,7 +126,7 @@ def _fit(
     return replace(result, name=name, seen=seen)
 
 
-def _from_parts(source: Any, settings: Settings) -> Prepared | None:
+def _from_parts(source: Any, settings: Settings, kept: Keeper) -> Prepared | None:
     """A table in files that is larger than the memory it may take; None of any other."""
     file = file_of(source)
     if file is None:
@@ -139,7 +140,8 @@ def _from_parts(source: Any, settings: Settings) -> Prepared | None:
         f"A fit in memory would take about {in_words(size)}, and {in_words(memory)} are allowed: "
         "the table is read in parts."
     )
-    return prepare_parts(files, file.encoding, settings, memory, told)
+    make = partial(prepare_parts, files, file.encoding, settings, memory, told)
+    return kept.parts(files, settings, memory, make)
 
 
 def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:
