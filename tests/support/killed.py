@@ -34,7 +34,7 @@ class _Killed(Progress):
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def start(self, steps: int) -> None:
+    def start(self, _: int) -> None:
         end = threading.Timer(self._seconds, os.kill, (os.getpid(), signal.SIGKILL))
         end.daemon = True
         end.start()
@@ -48,7 +48,7 @@ def survive(kills: int, seed: int) -> None:
     """
     torch.set_num_threads(1)  # a process that has OpenMP threads cannot be forked
     warnings.simplefilter("ignore")
-    drawn = random.Random(seed)
+    drawn = random.Random(seed)  # noqa: S311 - when to kill
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         for number in range(3):

@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sklearn.base import clone
 
 from selfnorm.errors import CheckpointError
-from selfnorm.tabular import Result, Settings, fit
+from selfnorm.tabular import Result, SelfNormRegressor, Settings, fit
 from selfnorm.tabular import _join as join
 from selfnorm.tabular._fit import prepare
+from selfnorm.tabular._keeper import identity
+from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular._search import search
 from selfnorm.tabular._storage import save_model
 from selfnorm.tabular._validate import cross_validate
+from selfnorm.tabular.stream._statistics import Pass
 from selfnorm.training import Checkpoint, Progress
 from support.fresh import run_fresh
 from support.tables import settings, small_source, small_table
@@ -115,19 +119,62 @@ def test_a_network_of_infinite_width_is_not_fitted_again(
     assert bytes_of(resumed, tmp_path) == bytes_of(undisturbed, tmp_path)
 
 
+def in_parts(folder: Path) -> Path:
+    """A table in three parts of a few row groups."""
+    (folder / "parts").mkdir()
+    for number in range(3):
+        path = folder / "parts" / f"{number}.parquet"
+        pq.write_table(small_table(90 + number, seed=number), path, row_group_size=25)
+    return folder / "parts"
+
+
 @pytest.mark.parametrize(("members", "at"), [(1, 3), (1, 27), (2, 12)])
 def test_a_streamed_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: int, at: int
 ) -> None:
     monkeypatch.setattr("selfnorm.tabular._fit.needed", lambda _: 1e15)
-    (tmp_path / "parts").mkdir()
-    for number in range(3):
-        path = tmp_path / "parts" / f"{number}.parquet"
-        pq.write_table(small_table(90 + number, seed=number), path, row_group_size=25)
     how = settings(target="label", ignore=("amount",), memory=1e7, n_estimators=members)
-    assert goes_on(tmp_path, tmp_path / "parts", how, at=at, steps=2).before == at - at % 2 - (
+    assert goes_on(tmp_path, in_parts(tmp_path), how, at=at, steps=2).before == at - at % 2 - (
         0 if at % 2 else 2
     )
+
+
+@pytest.mark.parametrize("target", ["label", "amount"])
+def test_parts_are_gone_over_again_only_if_one_was_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setattr("selfnorm.tabular._fit.needed", lambda _: 1e15)
+    other = "amount" if target == "label" else "label"
+    how = settings(target=target, ignore=(other,), memory=1e7, epochs=1, n_estimators=2, test=0.2)
+    parts, passes, going = in_parts(tmp_path), list[int](), Pass.run
+    seen: list[Prepared] = []
+
+    def counted(self: Pass, *how: object) -> object:
+        passes.append(1)
+        return going(self, *how)
+
+    def cut() -> None:
+        kept = Checkpoint(tmp_path / "c", resume=True)
+        with pytest.raises(SystemExit):
+            fit(parts, how, progress=Cut(1), prepared=seen.append, checkpoint=kept)
+
+    monkeypatch.setattr(Pass, "run", counted)
+    for _ in range(3):
+        cut()
+    assert len(passes) == 1
+    first, again = seen[0], seen[-1]
+    assert identity(first, how) == identity(again, how)
+    assert (first.source.notes, first.test.table) == (again.source.notes, again.test.table)
+    assert first.streamed.reading == again.streamed.reading
+    assert np.array_equal(first.test.values, again.test.values)
+    os.utime(parts / "1.parquet", (1, 1))
+    cut()
+    assert len(passes) == 2
+    flipped = bytearray((tmp_path / "c" / "table.safetensors").read_bytes())
+    flipped[-5] ^= 1
+    (tmp_path / "c" / "table.safetensors").write_bytes(flipped)
+    cut()
+    assert len(passes) == 3
 
 
 def test_trials_and_folds_that_are_done_are_not_done_again(tmp_path: Path) -> None:
@@ -182,13 +229,12 @@ def test_a_checkpoint_of_other_settings_is_told(
     other = settings(target="label", ignore=("amount",), **changed)
     with pytest.raises(CheckpointError, match=told):
         fit(small_table(), other, checkpoint=Checkpoint(tmp_path / "c", resume=True))
-    with pytest.raises(CheckpointError, match="table.contents was "):
-        table = small_table()
-        cells = table["size"].to_numpy().copy()
-        cells[np.flatnonzero(~np.isnan(cells))[0]] += 0.5
-        at = table.schema.get_field_index("size")
-        changed_table = table.set_column(at, "size", [cells])
-        fit(changed_table, how, checkpoint=Checkpoint(tmp_path / "c", resume=True))
+    table = small_table()
+    cells = table["size"].to_numpy().copy()
+    cells[np.flatnonzero(~np.isnan(cells))[0]] += 0.5
+    table = table.set_column(table.schema.get_field_index("size"), "size", [cells])
+    with pytest.raises(CheckpointError, match=r"table.contents was "):
+        fit(table, how, checkpoint=Checkpoint(tmp_path / "c", resume=True))
     assert [one.suffix for one in (tmp_path / "c").iterdir()] == [".safetensors"]
 
 
@@ -197,3 +243,18 @@ def test_a_process_that_is_killed_at_random_loses_nothing() -> None:
     code = "from support.killed import survive; import sys; survive(int(sys.argv[1]), 0)"
     said = run_fresh(code, KILLS)
     assert f"{KILLS} kills in memory, {KILLS} streamed: the same bytes" in said
+
+
+def test_an_estimator_goes_on(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    how = SelfNormRegressor(n_estimators=2, epochs=2, infinite=False, random_state=1)
+    undisturbed = clone(how).fit(rows, rows.sum(1)).predict(rows)
+    with pytest.raises(SystemExit):
+        clone(how).fit(rows, rows.sum(1), progress=Cut(4), checkpoint=by_steps(tmp_path, 3))
+    with pytest.raises(CheckpointError, match="resume=True"):
+        clone(how).fit(rows, rows.sum(1), checkpoint=tmp_path / "c")
+    told = Cut()
+    again = Checkpoint(tmp_path / "c", resume=True)
+    resumed = clone(how).fit(rows, rows.sum(1), progress=told, checkpoint=again)
+    assert told.before == 3
+    assert np.array_equal(resumed.predict(rows), undisturbed)

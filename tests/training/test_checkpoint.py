@@ -17,8 +17,17 @@ from torch import Tensor, nn
 import selfnorm
 from selfnorm import training
 from selfnorm.errors import ArgumentError, CheckpointError, SelfNormWarning
-from selfnorm.training import Checkpoint, Folded, History, Options, Placed, Progress, Rows
-from selfnorm.training import Shuffled, Streamed
+from selfnorm.training import (
+    Checkpoint,
+    Folded,
+    History,
+    Options,
+    Placed,
+    Progress,
+    Rows,
+    Shuffled,
+    Streamed,
+)
 from selfnorm.training import _pace as pace
 from selfnorm.training._pace import Pace
 from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot, write_snapshot
@@ -152,7 +161,7 @@ class Read:
     def __init__(self, count: int) -> None:
         self.blocks, self.read = list(range(0, count, 7)), list[int]()
 
-    def __call__(self, seed: int, place: int | None = None):
+    def __call__(self, _: int, place: int | None = None):
         rows_of = rows(70)
         for at in self.blocks[place or 0 :]:
             self.read.append(at)
@@ -225,7 +234,9 @@ def flip(path: Path) -> None:
 
 
 def rename_a_tensor(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b"training/model/linear1", b"training/model/linear9"))
+    path.write_bytes(
+        path.read_bytes().replace(b"training/model/linear1", b"training/model/linear9")
+    )
 
 
 def empty(path: Path) -> None:
@@ -237,10 +248,10 @@ def test_a_damaged_one_is_passed_over_for_the_one_before(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
     cut(tmp_path, 11)
-    older, newer = files(tmp_path)
+    _, newer = files(tmp_path)
     harm(newer)
     told = Cut()
-    with pytest.warns(SelfNormWarning, match=f"passed over, as it is damaged.*{newer.name}"):
+    with pytest.warns(SelfNormWarning, match=rf"passed over, as it is damaged.*{newer.name}"):
         resumed = train(Checkpoint(tmp_path, resume=True), told)
     assert told.before == 6
     assert_same(train(), resumed)
@@ -292,7 +303,7 @@ def test_a_full_disk_is_told_and_the_training_goes_on(
             super().step()
             monkeypatch.setattr(os, "fsync", full if self.steps > 8 else fsync)
 
-    with pytest.warns(SelfNormWarning, match="No space left on device.*The training goes on"):
+    with pytest.warns(SelfNormWarning, match=r"No space left on device.*The training goes on"):
         finished = train(by_steps(tmp_path / "one"), Fills())
     assert_same(train(), finished)
     with pytest.warns(SelfNormWarning, match="No space left"), pytest.raises(SystemExit):
@@ -330,7 +341,7 @@ def test_two_are_kept_and_no_other_process_enters(tmp_path: Path) -> None:
             super().step()
             assert len(files(tmp_path)) <= 2
             told = f"process {os.getpid()} on {socket.gethostname()} trains with"
-            with pytest.raises(CheckpointError, match=f"One training at a time.*{told}"):
+            with pytest.raises(CheckpointError, match=rf"One training at a time.*{told}"):
                 Checkpoint(tmp_path, resume=True).__enter__()
 
     train(by_steps(tmp_path, 1), Looks())
@@ -367,7 +378,7 @@ def test_what_is_there_is_neither_written_over_nor_gone_on_from_unless_asked(
 ) -> None:
     cut(tmp_path, 8)
     before = files(tmp_path)
-    with pytest.raises(CheckpointError, match="was cut off has left a checkpoint.*--resume"):
+    with pytest.raises(CheckpointError, match=r"was cut off has left a checkpoint.*--resume"):
         train(Checkpoint(tmp_path))
     assert files(tmp_path) == before
     told = Cut()
@@ -388,7 +399,7 @@ def test_a_checkpoint_of_another_training_is_told(
 ) -> None:
     cut(tmp_path, 8)
     before = files(tmp_path)
-    with pytest.raises(CheckpointError, match=f"the same table, settings.*{told}.*--no-resume"):
+    with pytest.raises(CheckpointError, match=rf"the same table, settings.*{told}.*--no-resume"):
         train(Checkpoint(tmp_path, resume=True), **changed)
     assert files(tmp_path) == before
 
@@ -398,7 +409,7 @@ def test_a_checkpoint_of_another_version_is_told(
 ) -> None:
     cut(tmp_path, 8)
     monkeypatch.setattr("selfnorm.training._loop.version", lambda package: f"{package} 99")
-    with pytest.raises(CheckpointError, match="versions.selfnorm was .* and is 'selfnorm 99'"):
+    with pytest.raises(CheckpointError, match=r"versions.selfnorm was .* and is 'selfnorm 99'"):
         train(Checkpoint(tmp_path, resume=True))
 
 
@@ -411,13 +422,13 @@ def test_a_longer_time_limit_is_the_same_training(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="a folder that can be written to.*Name another"):
+    with pytest.raises(CheckpointError, match=r"a folder that can be written to.*Name another"):
         train(Checkpoint(tmp_path / "file" / "c"))
 
 
 @pytest.mark.parametrize(("name", "value"), [("every", -1), ("every", "1h"), ("steps", 0)])
 def test_the_pace_is_a_number(name: str, value: object, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=f"{name} .*; {value!r} came. Try {name}="):
+    with pytest.raises(ArgumentError, match=rf"{name} .*; {value!r} came. Try {name}="):
         Checkpoint(tmp_path, **{name: value})
 
 

@@ -222,14 +222,16 @@ def fit(
             result = trained.result
             with undisturbed():
                 files = result.save(asked.folder, force=force or checkpoint.resume is True)
-                options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
-                write_file(asked.folder / "config.toml", write_config(options).encode())
+                if asked.folder.is_dir():  # a model that is one file has no place for it
+                    options = {"table": table, **trained.options, "encoding": encoding, "cv": cv}
+                    write_file(asked.folder / "config.toml", write_config(options).encode())
+                    files = (*files, "config.toml")
                 if result.history.stop != "interrupted":
                     checkpoint.remove()
             kept = checkpoint.exists
     if json:
         tell_json(_as_json(trained, asked.folder))
-    _report(result, asked.folder, (*files, "config.toml"), kept=kept)
+    _report(result, asked.folder, files, kept=kept)
 
 
 @dataclass(frozen=True)
@@ -367,7 +369,7 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...], *, kept: boo
     if (networks := _show.networks(result.model)) is not None:
         output.print(networks)
     output.print(_show.layers(result.before, result.after))
-    wrote = f"Wrote {folder}/: {', '.join(files)}"
+    wrote = f"Wrote {folder}/: {', '.join(files)}" if folder.is_dir() else f"Wrote {folder}"
     output.print()
     output.print(fill(wrote, 80, break_long_words=False, break_on_hyphens=False))
     output.print(f"Next:  selfnorm predict {folder} TABLE -o predictions.csv")

@@ -27,6 +27,7 @@ from selfnorm.tabular._about import (
     plain,
 )
 from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
+from selfnorm.tabular._keeper import keeping
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
@@ -35,7 +36,7 @@ from selfnorm.tabular._suspicions import heavy_tail, leaks
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
-from selfnorm.training import History, Progress
+from selfnorm.training import Checkpoint, History, Progress
 from selfnorm.training._progress import SILENT, Lines
 
 
@@ -111,6 +112,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         validation: tuple[Any, Any, Any],
         groups: Any,
         progress: Progress,
+        checkpoint: Checkpoint | str | Path | None,
     ) -> None:
         if y is None:
             raise ArgumentError(
@@ -139,7 +141,10 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         ready = prepare(source, settings, apart)
         for note in _doubts(ready):
             warnings.warn(note, SelfNormWarning, stacklevel=3)
-        result = fit_prepared(ready, settings, progress)
+        with keeping(checkpoint) as kept:
+            kept.begin(ready, settings)
+            result = fit_prepared(ready, settings, progress, kept.section("fit"))
+            kept.end(interrupted=result.history.stop == "interrupted")
         self._take(result.model, result.history, result.before, result.after)
         vars(self).pop("oof_prediction_", None)  # of an earlier fit
         if result.told is not None:

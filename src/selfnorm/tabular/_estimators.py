@@ -4,6 +4,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from selfnorm.tabular._estimator import Estimator
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._weights import class_factors
-from selfnorm.training import Progress
+from selfnorm.training import Checkpoint, Progress
 from selfnorm.training._progress import SILENT
 
 
@@ -154,6 +155,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         sample_weight_val: Any = None,
         groups: Any = None,
         progress: Progress = SILENT,
+        checkpoint: Checkpoint | str | Path | None = None,
     ) -> Self:
         """Train on a table.
 
@@ -169,6 +171,8 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
             groups: A label of every row, (rows,): rows of one, such as those of one patient, are
                 left out together. None if each row stands for itself.
             progress: Who is told of the training.
+            checkpoint: Where to keep what is needed to go on after the process has died, as
+                `selfnorm.tabular.fit` has it.
 
         Returns:
             The estimator.
@@ -177,7 +181,9 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
             ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
             TableError: No column can be learned from, or X_val lacks one.
         """
-        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress)
+        self._fit(
+            X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress, checkpoint
+        )
         return self
 
     def _values(self, y: Any, name: str) -> np.ndarray:
@@ -282,6 +288,7 @@ class SelfNormRegressor(RegressorMixin, Estimator):
         sample_weight_val: Any = None,
         groups: Any = None,
         progress: Progress = SILENT,
+        checkpoint: Checkpoint | str | Path | None = None,
     ) -> Self:
         """Train on a table.
 
@@ -297,6 +304,8 @@ class SelfNormRegressor(RegressorMixin, Estimator):
             groups: A label of every row, (rows,): rows of one, such as those of one patient, are
                 left out together. None if each row stands for itself.
             progress: Who is told of the training.
+            checkpoint: Where to keep what is needed to go on after the process has died, as
+                `selfnorm.tabular.fit` has it.
 
         Returns:
             The estimator.
@@ -305,7 +314,9 @@ class SelfNormRegressor(RegressorMixin, Estimator):
             ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
             TableError: No column can be learned from, or X_val lacks one.
         """
-        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress)
+        self._fit(
+            X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress, checkpoint
+        )
         return self
 
     def _values(self, y: Any, name: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _fit(
     """As `fit`, with a checkpoint that is held."""
     distribution = Distribution.of(settings, processes)
     settings = replace(settings, device=processes.device(settings.device))
-    ready = _from_parts(source, settings, distribution)
+    ready = _from_parts(source, settings, kept, distribution)
     if ready is None:
         read = read_source(
             source,
@@ -136,7 +137,7 @@ def _fit(
 
 
 def _from_parts(
-    source: Any, settings: Settings, distribution: Distribution = TOGETHER
+    source: Any, settings: Settings, kept: Keeper, distribution: Distribution
 ) -> Prepared | None:
     """A table in files that is larger than the memory it may take; None of any other."""
     file = file_of(source)
@@ -152,7 +153,8 @@ def _from_parts(
         f"A fit in memory would take about {in_words(size * processes.local_size)}, and "
         f"{in_words(memory)} are allowed: the table is read in parts."
     )
-    return prepare_parts(files, file.encoding, settings, memory, told, distribution)
+    make = partial(prepare_parts, files, file.encoding, settings, memory, told, distribution)
+    return kept.parts(files, settings, memory, make)
 
 
 def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:

@@ -1,8 +1,8 @@
 """A training on a table and its checkpoint: which table it is, and when the checkpoint may go."""
 
 import hashlib
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from selfnorm.tabular._about import plain
+from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular._settings import Settings
+from selfnorm.tabular.stream._stored import restored, store
 from selfnorm.training import Checkpoint
 from selfnorm.training._sections import Section
+from selfnorm.training._snapshot import DamagedError, read_snapshot, write_snapshot
 
 _FREE = ("time_limit", "on_error", "device")  # settings that may change from one try to the next
 
@@ -33,6 +36,42 @@ class Keeper:
         """
         if self._checkpoint is not None:
             self._checkpoint.begin(identity(ready, settings))
+
+    def parts(
+        self,
+        files: Sequence[Path],
+        settings: Settings,
+        memory: float,
+        make: Callable[[], Prepared],
+    ) -> Prepared:
+        """A table in parts made ready; where a training before has done so, as it left it.
+
+        Args:
+            files: The parts; one that was written to since is gone over again.
+            settings: By which it is made ready.
+            memory: Bytes that its rows may take.
+            make: Goes over the parts.
+        """
+        if self._checkpoint is None:
+            return make()
+        path = self._checkpoint.table
+        stats = [file.stat() for file in files]
+        own = {
+            **_asked(settings),
+            "memory": memory,
+            "files": [
+                [str(file), one.st_size, one.st_mtime_ns]
+                for file, one in zip(files, stats, strict=True)
+            ],
+        }
+        with suppress(DamagedError, KeyError, TypeError, ValueError):
+            found = read_snapshot(path)
+            if found.record["identity"] == own:
+                return restored(found, files, torch_device(settings.device))
+        ready = make()
+        with suppress(OSError):  # a full disk is told by what is written next
+            write_snapshot(path, store(ready, own))
+        return ready
 
     def section(self, name: str) -> Section | None:
         """A part of the training; None if nothing is kept."""
@@ -67,20 +106,28 @@ def identity(ready: Prepared, settings: Settings) -> dict[str, Any]:
     for numbers in _numbers(ready):
         digest.update(f"{numbers.dtype} {numbers.shape}".encode())
         digest.update(np.ascontiguousarray(numbers).data)
-    parts = None
+    parts = memory = None
     if ready.streamed is not None:
         parts = [[part.path.name, part.rows] for part in ready.streamed.reading.parts]
+        memory = ready.streamed.memory  # which tells how rows are mixed
     return {
-        "versions": {package: version(package) for package in ("selfnorm", "torch")},
-        "settings": {n: plain(one) for n, one in vars(settings).items() if n not in _FREE},
+        **_asked(settings),
         "device": ready.device.type,
         "table": {
             "target": ready.target.name,
             "rows": ready.rows,
             "features": list(ready.encoder.features),
             "parts": parts,
+            "memory": memory,
             "contents": digest.hexdigest(),
         },
+    }
+
+
+def _asked(settings: Settings) -> dict[str, Any]:
+    return {
+        "versions": {package: version(package) for package in ("selfnorm", "torch")},
+        "settings": {n: plain(one) for n, one in vars(settings).items() if n not in _FREE},
     }
 
 

@@ -113,7 +113,12 @@ class Checkpoint:
     @property
     def exists(self) -> bool:
         """Whether there is something to go on from."""
-        return bool(self._folder.files)
+        return bool(self._folder.files) or self.table.exists()
+
+    @property
+    def table(self) -> Path:
+        """Where a table that took long to make ready is kept beside it."""
+        return self._folder.table
 
     @property
     def spent(self) -> float:

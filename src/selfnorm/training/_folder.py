@@ -9,7 +9,7 @@ from selfnorm.training._lock import Lock
 from selfnorm.training._snapshot import Snapshot, write_snapshot
 
 _NAME, _ENDING = "training-", ".safetensors"
-_LOCK = "lock"
+_LOCK, _TABLE = "lock", f"table{_ENDING}"
 _KEPT = 2
 
 
@@ -30,6 +30,11 @@ class Folder:
         """The snapshots, the newest last."""
         found = self.path.glob(f"{_NAME}*{_ENDING}")
         return sorted(one for one in found if _digits(one).isdecimal())
+
+    @property
+    def table(self) -> Path:
+        """A file beside them: a table that took long to make ready."""
+        return self.path / _TABLE
 
     def enter(self) -> None:
         """Hold the folder, and remove what a process left that ended while it wrote.
@@ -78,11 +83,11 @@ class Folder:
 
     def empty(self) -> None:
         """Remove all snapshots, the oldest first: one that is cut short leaves the newest."""
-        for path in (*self._remains(), *self.files):
+        for path in (*self._remains(), self.table, *self.files):
             path.unlink(missing_ok=True)
 
     def _remains(self) -> list[Path]:
-        return list(self.path.glob(f".{_NAME}*.tmp"))
+        return [*self.path.glob(f".{_NAME}*.tmp"), *self.path.glob(f".{_TABLE}*.tmp")]
 
 
 def _digits(path: Path) -> str:
