@@ -12,7 +12,8 @@ Found = TypeVar("Found")
 def side_by_side(
     function: Callable[[Given], Found], items: Iterable[Given], jobs: int | None = None
 ) -> Iterator[Found]:
-    """What a function makes of items, in their order, each as soon as it is there.
+    """What a function makes of items, in their order, each as soon as it is there
+    where the backend can.
 
     Args:
         function: Must be found by its name in a fresh process, as items and results are sent.
@@ -20,5 +21,8 @@ def side_by_side(
         jobs: How many work at a time, -1 for as many as there are processors; None for what
             `joblib.parallel_config` says: one, where nobody has said anything.
     """
-    parallel = Parallel(n_jobs=jobs, return_as="generator")
-    return cast("Iterator[Found]", parallel(delayed(function)(item) for item in items))
+    try:
+        parallel = Parallel(n_jobs=jobs, return_as="generator")
+    except ValueError:  # a backend that hands over all at the end, as Dask's of joblib 1.3
+        parallel = Parallel(n_jobs=jobs)
+    return iter(cast("Iterable[Found]", parallel(delayed(function)(item) for item in items)))
