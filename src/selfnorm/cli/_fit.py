@@ -11,6 +11,7 @@ import typer
 from selfnorm._files import write_file
 from selfnorm._parameters import text_of
 from selfnorm.cli._checkpointed import checkpointed
+from selfnorm.cli._cluster import on_cluster
 from selfnorm.cli._config import configured_table, read_config, seconds, write_config
 from selfnorm.cli._console import fail, hush, output, tell, tell_json
 from selfnorm.cli._interrupt import asking, undisturbed
@@ -121,6 +122,12 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Dask's, on whose workers they run.", show_default=False
+        ),
+    ] = None,
     distribute: Annotated[
         Distribute | None, _option("distribute", show_default=False)
     ] = Settings.distribute,
@@ -203,7 +210,7 @@ def fit(
         distribute=distribute,
     )
     asked = _Asked(
-        table, encoding, settings, folder or Path(f"{stem(table)}-model"), cv, tune, jobs
+        table, encoding, settings, folder or Path(f"{stem(table)}-model"), cv, tune, jobs, scheduler
     )
     if jobs == 0:
         fail("Folds and trials run side by side, as many as --jobs says; 0 came. Try 2, or -1.")
@@ -245,6 +252,7 @@ class _Asked:
     cv: int | None
     tune: int | None
     jobs: int | None
+    scheduler: str | None
     processes: "Processes | None" = None
     checkpoint: "Checkpoint | None" = None
 
@@ -308,7 +316,8 @@ def _trained(asked: _Asked) -> _Trained:
             if tune is not None:
                 from selfnorm.tabular._search import search
 
-                with Counted("settings tried", tune) as counted:
+                counting = Counted("settings tried", tune)
+                with counting as counted, on_cluster(asked.scheduler):
                     part = asked.section("tuned")
                     how, found["tried"] = search(ready, how, tune, counted, part, asked.jobs)
                 output.print(_show.tried(found["tried"], ready.target.task))
@@ -316,7 +325,7 @@ def _trained(asked: _Asked) -> _Trained:
             if cv is not None:
                 from selfnorm.tabular._validate import cross_validate
 
-                with Counted("folds", cv) as counted:
+                with Counted("folds", cv) as counted, on_cluster(asked.scheduler):
                     part = asked.section("folds")
                     found["validated"] = cross_validate(
                         ready.source, how, cv, counted, part, asked.jobs

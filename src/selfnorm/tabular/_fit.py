@@ -12,7 +12,7 @@ import torch
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
-from selfnorm.tabular._distribution import TOGETHER, Distribution
+from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._interval import Errors
 from selfnorm.tabular._join import joined

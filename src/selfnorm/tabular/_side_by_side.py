@@ -1,6 +1,6 @@
 """Trainings that need nothing of each other, side by side by joblib's backend of the moment."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -40,7 +40,7 @@ def side_by_side(
     jobs: int | None,
     keep: Keep[Found],
 ) -> Iterator[Found]:
-    """What a function makes of items, in their order, each as soon as it is there.
+    """What a function makes of items, in their order, each as soon as it is there where the backend can.
 
     Args:
         function: Of an item, and of where a checkpoint keeps what it does, which is told where one
@@ -57,9 +57,12 @@ def side_by_side(
     if effective_n_jobs(cast("int", jobs)) == 1:  # it takes None, too
         made = (function(items[at], sections[at]) for at in wanted)
     else:
-        parallel = Parallel(n_jobs=jobs, return_as="generator")
-        made = parallel(delayed(function)(items[at], None) for at in wanted)
-        made = cast("Iterator[Found]", made)
+        try:
+            parallel = Parallel(n_jobs=jobs, return_as="generator")
+        except ValueError:  # a backend that hands over all at the end, as Dask's of joblib 1.3
+            parallel = Parallel(n_jobs=jobs)
+        calls = (delayed(function)(items[at], None) for at in wanted)
+        made = iter(cast("Iterable[Found]", parallel(calls)))
     for section, record in zip(sections, before, strict=True):
         found = next(made) if record is None else keep.give(record)
         if record is None and section is not None:
