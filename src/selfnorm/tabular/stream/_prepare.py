@@ -233,7 +233,10 @@ def _source(table: pa.Table, stream: Stream, notes: tuple[str, ...] = ()) -> Sou
 
 def _rows(part: Source, encoder: Encoder, target: Target, device: torch.device) -> Rows:
     matrix, counts = torch.from_numpy(encoder.transform(part.table)), of_mean_1(part.weights)
-    return Rows(matrix, target.encode(part.values), counts).map(lambda one: one.to(device))
+    found = Rows(matrix, target.encode(part.values), counts)
+    # Copied, as the bits of BLAS's products depend on where their operands begin, which torch
+    # aligns; whoever goes on from a checkpoint has these rows from a file.
+    return found.map(lambda one: one.to(device, copy=True))
 
 
 def _measured(sample: Sample, stream: Stream, like: Source) -> Source:

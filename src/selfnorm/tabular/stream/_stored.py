@@ -117,7 +117,7 @@ def _rows(rows: Rows, name: str, tensors: dict[str, Tensor]) -> bool:
 def _rows_of(name: str, tensors: Mapping[str, Tensor], device: torch.device) -> Rows:
     weights = tensors.get(f"{name}/weights")
     found = Rows(tensors[f"{name}/inputs"], tensors[f"{name}/targets"], weights)
-    return found.map(lambda one: one.to(device))
+    return found.map(lambda one: one.to(device, copy=True))  # as in `_prepare`, aligned
 
 
 def _part(part: Part, at: int, tensors: dict[str, Tensor]) -> dict[str, Any]:
