@@ -16,6 +16,7 @@ from selfnorm.cli._progress import Bar
 from selfnorm.tabular import Result
 from selfnorm.training import Checkpoint
 from selfnorm.training._pace import Pace
+from support.fresh import run_fresh
 from support.tables import small_table
 
 FIT = ["fit", "t.csv", "-t", "label", "--ignore", "amount", "--width", "8", "--depth", "2"]
@@ -162,3 +163,19 @@ def test_two_fits_into_one_folder_are_told() -> None:
     Path("t-model/checkpoint/lock").write_text(told)
     assert run()[0] == 0
     assert not Path("t-model/checkpoint").exists()
+
+
+def test_sigterm_before_the_training_leaves_nothing_behind(tmp_path: Path) -> None:
+    """In a process of its own, as it ends at once."""
+    code = f"""
+import os, signal
+from selfnorm.cli import _fit
+from selfnorm.cli._app import app
+_fit._trained = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+os.chdir({str(tmp_path)!r})
+child = os.fork()
+if not child:
+    app({FIT!r})
+print("code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), sorted(os.listdir()))
+"""
+    assert "code 143 ['t.csv']" in run_fresh(code)

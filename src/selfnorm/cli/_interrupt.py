@@ -32,10 +32,10 @@ def interruptible() -> Generator[None]:
 
 @contextmanager
 def held(leave: Callable[[], object]) -> Generator[None]:
-    """Inside, a Ctrl-C that ends the program at once lets go of something first."""
+    """Inside, Ctrl-C and SIGTERM that end the program at once let go of something first."""
     _HELD.append(leave)
     try:
-        yield
+        yield from _handled_by(_terminate, signal.SIGTERM)
     finally:
         _HELD.remove(leave)
 
@@ -66,17 +66,28 @@ def undisturbed() -> Generator[None]:
     yield from _handled_by(signal.SIG_IGN)
 
 
-def _handled_by(handler: Callable[..., Any] | signal.Handlers) -> Generator[None]:
-    before = signal.signal(signal.SIGINT, handler)
+def _handled_by(
+    handler: Callable[..., Any] | signal.Handlers, number: int = signal.SIGINT
+) -> Generator[None]:
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
-def _exit(*_: object) -> None:
+def _terminate(*_: object) -> None:
+    _leave()
+    os._exit(TERMINATED)
+
+
+def _leave() -> None:
     for leave in _HELD:
         with suppress(Exception):
             leave()
+
+
+def _exit(*_: object) -> None:
+    _leave()
     os.write(2, _SHOW_CURSOR + _MESSAGE if os.isatty(2) else _MESSAGE)
     os._exit(2)

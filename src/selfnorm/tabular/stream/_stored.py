@@ -98,12 +98,13 @@ def _source_of(told: Mapping[str, Any], name: str, tensors: Mapping[str, Tensor]
     with pa.ipc.open_stream(_buffer(tensors[f"{name}/table"])) as reader:
         table = reader.read_all()
     weights = tensors.get(f"{name}/weights")
-    own = {one: told[one] for one in _OF_SOURCE}
+    own: dict[str, Any] = {one: told[one] for one in _OF_SOURCE}
+    own["notes"] = tuple(own["notes"])
     return Source(
         table=table,
         values=_array_of(told["values"], f"{name}/values", tensors),
         weights=None if weights is None else weights.numpy(),
-        **{**own, "notes": tuple(own["notes"])},
+        **own,
     )
 
 
@@ -132,7 +133,8 @@ def _part_of(
 ) -> Part:
     schema = pa.ipc.read_schema(_buffer(tensors[f"parts/{at}"]))
     layout = None if told["layout"] is None else Layout(**told["layout"])
-    return Part(files[told["place"]], schema=schema, **{**told, "layout": layout})
+    known: dict[str, Any] = {**told, "layout": layout}
+    return Part(files[told["place"]], schema=schema, **known)
 
 
 def _array(values: np.ndarray, name: str, tensors: dict[str, Tensor]) -> list[str] | bool:
