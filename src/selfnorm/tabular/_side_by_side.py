@@ -12,8 +12,7 @@ Found = TypeVar("Found")
 def side_by_side(
     function: Callable[[Given], Found], items: Iterable[Given], jobs: int | None = None
 ) -> Iterator[Found]:
-    """What a function makes of items, in their order, each as soon as it is there
-    where the backend can.
+    """What a function makes of items, in their order; each at once, where the backend can that.
 
     Args:
         function: Must be found by its name in a fresh process, as items and results are sent.
