@@ -25,6 +25,8 @@ CASES: dict[str, Settings] = {
     "members": replace(SPREAD, distribute="rows", weights="orthogonal", infinite=False),
     "spread": replace(SPREAD, distribute="members", dropout=0.0, infinite=True),
 }
+# Of each, whether in parts: both ways of the one, and one of the others.
+PAIRS = (("one network", False), ("one network", True), ("members", True), ("spread", False))
 
 
 def forked(size: int, work: Callable[[], None]) -> list[int]:
@@ -60,7 +62,7 @@ def train(folder: Path, names: list[str]) -> None:
     needed = _fit.needed
     with Processes.joined(60) as processes:
         for name in names:
-            for streamed in (False, True):
+            for streamed in [one for case, one in PAIRS if case == name]:
                 _fit.needed = (lambda _: 10**15) if streamed else needed
                 found = fit(str(folder / "parts"), CASES[name], processes=processes)
                 state = found.model.network.state_dict()

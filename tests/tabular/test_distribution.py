@@ -13,6 +13,7 @@ from selfnorm.tabular._distribution import Distribution
 from selfnorm.training import Processes
 from support.fresh import run_fresh
 from support.tables import settings, small_table
+from support.together import PAIRS
 from support.tolerances import PROCESSES
 
 JOB = "import sys, warnings; warnings.simplefilter('ignore'); from pathlib import Path\n"
@@ -35,8 +36,7 @@ def codes(folder: Path) -> dict[str, list[int]]:
     return ast.literal_eval((folder / "codes").read_text())
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize("name", ["one network", "members", "spread"])
+@pytest.mark.parametrize(("name", "streamed"), PAIRS)
 def test_more_processes_give_the_same_model(name: str, streamed: bool, done: Path) -> None:
     """To rounding; and the same bits in each, orthogonal weights too."""
     one = torch.load(done / f"{name}-{streamed}-1-0.pt")

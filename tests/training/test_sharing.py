@@ -70,6 +70,26 @@ def test_each_process_has_its_slices_with_their_masks(size: int) -> None:
     torch.testing.assert_close(found, expected, rtol=WITHOUT_TORCH, atol=WITHOUT_TORCH)
 
 
+def test_each_slice_of_each_step_has_masks_of_its_own() -> None:
+    """And the same ones again from the same seed."""
+    masks, seen = torch.Generator(), list[torch.Tensor]()
+
+    class Dropping(nn.Linear):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.rand(len(inputs), generator=masks))
+            return super().forward(inputs)
+
+    model, batches = Dropping(6, 1), Shuffled(rows(16), 16)
+    for _ in range(2):
+        shared = SharedRows(masks=masks, seed=5)
+        for _ in range(2):
+            (batch,) = shared.epoch(batches, torch.Generator().manual_seed(0))
+            shared.learn(model, batch, weighed)
+    first, again = seen[:8], seen[8:]
+    assert all(torch.equal(*two) for two in zip(first, again, strict=True))
+    assert len({tuple(mask.tolist()) for mask in first}) == 8
+
+
 class _Silent(Processes):
     """One of several that adds nothing to its own."""
 

@@ -40,7 +40,7 @@ def side_by_side(
     jobs: int | None,
     keep: Keep[Found],
 ) -> Iterator[Found]:
-    """What a function makes of items, in their order, each as soon as the backend hands it over.
+    """What a function makes of items, in their order; each at once, where the backend can that.
 
     Args:
         function: Of an item, and of where a checkpoint keeps what it does, which is told where one

@@ -67,6 +67,8 @@ def test_each_row_is_in_one_slice_of_an_epoch(
     rows = [row for one in slices for row in one]
     judged = [] if ready.judged is None else np.round(ready.judged.values - 0.25).astype(int)
     assert len(judged) == round(validation * ROWS)
+    assert ready.streamed is not None
+    assert list(ready.streamed.lane_rows) == list(map(len, slices))
     assert sorted([*rows, *judged]) == list(range(ROWS))
     assert max(map(len, slices)) < 1.3 * ROWS / 4
     for rank in range(2):  # who has half of the slices reads the same rows for them
