@@ -79,7 +79,7 @@ class Judged:
         self, outputs: Tensor, known: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...], bool]:
         """Outputs with their targets and weights, and whether each is that of one member."""
-        one = 1 if self.target.task == "classification" else 2  # dimensions of one member's
+        one = 2 if known[0].is_floating_point() else 1  # dimensions of one member's
         if self.left_out is None or known[0].ndim > one:
             return outputs.flatten(0, 1), tuple(part.flatten(0, 1) for part in known), True
         return told(self.target, outputs, self.left_out), known, False

@@ -26,15 +26,17 @@ from selfnorm.tabular._about import (
     parameters_of,
     plain,
 )
-from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
+from selfnorm.tabular._fit import fit_prepared, prepare
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._storage import load_model, save_model
-from selfnorm.tabular._suspicions import heavy_tail, leaks
+from selfnorm.tabular._target_columns import Columns, as_learned
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
+from selfnorm.tabular.encoding._several import LabelsTarget, Several
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
+from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.training import History, Progress
 from selfnorm.training._progress import SILENT, Lines
 
@@ -96,8 +98,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         """Train on a table."""
 
     @abstractmethod
-    def _values(self, y: Any, name: str) -> np.ndarray:
-        """The target, checked: shape (rows,)."""
+    def _columns(self, y: Any, name: str) -> Columns:
+        """The target, checked: a column, or several."""
 
     @abstractmethod
     def predict(self, X: Any) -> np.ndarray:
@@ -129,15 +131,16 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
                 "Training needs two rows or more that count; n_samples = "
                 f"{len(source.values)}. Add rows."
             )
-        if self._task == "classification" and len(np.unique(source.values)) < 2:
+        one_column = source.several is None and self._task == "classification"
+        if one_column and len(np.unique(source.values)) < 2:
             raise ArgumentError(
                 "A classifier needs two classes or more; y holds one class, "
                 f"{source.values.tolist()[0]!r}. Add rows of another class."
             )
-        apart = self._validation(*validation)
+        apart = self._validation(validation, source.several)
         apart = None if apart is None else self._balanced(apart, learned).counting()
         ready = prepare(source, settings, apart)
-        for note in _doubts(ready):
+        for note in doubts(ready, shown=False):
             warnings.warn(note, SelfNormWarning, stacklevel=3)
         result = fit_prepared(ready, settings, progress)
         self._take(result.model, result.history, result.before, result.after)
@@ -150,14 +153,18 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
     def _source(self, X: Any, y: Any, weights: Any, *, of: str = "") -> Source:
         """The rows as given; `of` ends the names of those that are not to be learned from."""
         table = self._table(X, reset=not of)
-        values = self._values(y, f"y{of}")
+        columns = self._columns(y, f"y{of}")
+        values, known = columns.values, columns.known
         check_consistent_length(X, values)
         if weights is not None:
             weights = row_weights(weights, len(values), f"sample_weight{of}")
-        return Source(table, values, "y", self._task, 0, weights)
+        if known is not None:
+            weights = known if weights is None else weights * known
+        return Source(table, values, "y", self._task, 0, weights, several=columns.several)
 
-    def _validation(self, X: Any, y: Any, weights: Any) -> Source | None:
-        """The rows to validate with; None if none are given."""
+    def _validation(self, given: tuple[Any, Any, Any], several: Several | None) -> Source | None:
+        """The rows to validate with, whose target is as that of the others; None if none came."""
+        X, y, weights = given
         if X is None and y is None and weights is None:
             return None
         if X is None or y is None:
@@ -165,7 +172,10 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
                 "Rows to validate with are X_val and y_val together; "
                 f"{'X_val' if X is None else 'y_val'} is None. Pass both, or none."
             )
-        return self._source(X, y, weights, of="_val")
+        found = self._source(X, y, weights, of="_val")
+        return replace(
+            found, values=as_learned(found.values, found.several, several, "y_val"), several=several
+        )
 
     def _balanced(self, source: Source, learned: np.ndarray) -> Source:  # noqa: ARG002 - for all
         """The rows, which may count more by their class among those to learn from."""
@@ -197,6 +207,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         self.n_iter_ = len(history.epochs)
         if isinstance(model.target, ClassTarget):
             self.classes_ = np.asarray(model.target.classes)
+        if isinstance(model.target, LabelsTarget):
+            self.classes_ = [np.array([0, 1]) for _ in model.target.names]
 
     def save(self, folder: str | Path, *, force: bool = False, rows: bool = True) -> None:
         """Write the fitted estimator as a model folder, which the command line can use too.
@@ -348,12 +360,6 @@ def _labels(groups: Any, rows: int) -> np.ndarray | None:
     return np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)[
         1
     ]
-
-
-def _doubts(ready: Prepared) -> list[str]:
-    """What a user should know of a table, before there is a model."""
-    suspicions = leaks(ready.source, ready.encoder.ignored), heavy_tail(ready.source)
-    return [*ready.encoder.told, *filter(None, suspicions)]
 
 
 def _numbers(told: Prediction) -> np.ndarray:

@@ -12,7 +12,7 @@ from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._infinite import MOST_ROWS
-from selfnorm.tabular._interval import Errors
+from selfnorm.tabular._interval import errors_by_output
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._model import TabularModel, cross_fitted
@@ -27,7 +27,7 @@ from selfnorm.tabular.data._files import files_of
 from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import fit_target
+from selfnorm.tabular.encoding._targets import fit_target
 from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
@@ -138,7 +138,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     together = source.together
     if together is None and source.times is None:
         together = copies(source.table, settings.ignore)
-    splits = Splits(source.values, task, seed, together, source.times)
+    splits = Splits(source.strata, task, seed, together, source.times)
     learned, test = splits.apart(settings.held_out(len(source.values)))
     values, splits = source.values[learned], splits.take(learned)
     several, given = settings.members > 1, validation is not None
@@ -159,7 +159,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
     )
     weights = None if source.weights is None else source.weights[learned]
-    target = fit_target(source.name, values, task, weights)
+    target = fit_target(source.name, values, task, weights, source.several)
 
     def rows(part: Source) -> Rows:
         matrix, counts = torch.from_numpy(encoder.transform(part.table)), of_mean_1(part.weights)
@@ -176,7 +176,8 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         if several:
             left_out = torch.ones(len(judges), settings.members, dtype=torch.bool)
     elif several and settings.validation:
-        dealt = deal(values, settings.members, task=task, seed=seed, together=together)
+        strata = splits.values
+        dealt = deal(strata, settings.members, task=task, seed=seed, together=together)
         left_out = torch.from_numpy(dealt)
         judges, judged = training, Truth(values, weights)
     return Prepared(
@@ -223,13 +224,13 @@ def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILEN
         elif ready.validation is not None:
             said = predict(network, ready.validation.inputs)
     model = TabularModel(ready.encoder, ready.target, architectures, network, blend)
-    measured, told, errors = model.measure(ready.test), None, None
+    measured, told, errors = model.measure(ready.test), None, ()
     if said is not None and ready.judged is not None:
         told, (values, weights) = ready.target.decode(said), ready.judged
         if not measured.rows and blend is not None:
             measured = cross_fitted(ready.target, values, told, weights)
         if ready.target.task == "regression":
-            errors = Errors.of(values - told.values, weights)
+            errors = errors_by_output(values, told.values, weights)
     columns = ready.source.table.column_names
     interrupted = any(one.history.stop == "interrupted" for one in trained)
     history = replace(first.history, stop="interrupted") if interrupted else first.history

@@ -188,6 +188,8 @@ class TabularModel:
     def predict_interval(self, source: Any, coverage: float = 0.9) -> np.ndarray:
         """An interval for the number of every row, shape (rows, 2): from where to where.
 
+        Of several numbers it is (rows, outputs, 2).
+
             [f(x) - q, f(x) + q],  q: what a share `coverage` of new errors does not exceed
 
         q is told by errors on rows that were left out, so it is as wide for all rows. Each of these
@@ -213,14 +215,15 @@ class TabularModel:
                 "An interval is one of numbers; this model predicts classes. Use probabilities."
             )
         errors = errors_of(self.about)
-        if errors is None:
+        if not errors or None in errors:
             raise ArgumentError(
                 "An interval needs errors on rows that were left out; this model was fitted "
                 "without any, or by an older version. Fit it with validation above 0."
             )
-        half = errors.within(coverage)
+        half = np.array([one.within(coverage) for one in errors if one is not None])
         values = self.predict(source).values
-        return np.column_stack([values - half, values + half])
+        half = half if values.ndim > 1 else half[0]
+        return np.stack([values - half, values + half], axis=-1)
 
     def predict_table(self, source: Any) -> pa.Table:
         """The predictions as a table: the target's name, and `probability_CLASS` of each class."""
@@ -272,7 +275,7 @@ def _by_class(target: Target, values: np.ndarray, told: Prediction) -> ByClass |
     """What the rows of each class are taken for."""
     if not isinstance(target, ClassTarget):
         return None
-    return ByClass.of(target.classes, values, told.values)
+    return ByClass.of(target.classes, target.hard(values), told.values)
 
 
 def build_network(

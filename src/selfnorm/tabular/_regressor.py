@@ -1,0 +1,156 @@
+# scikit-learn has no annotations; what is inferred from its defaults is too narrow.
+# pyright: reportArgumentType=false
+"""A regressor that behaves like scikit-learn's own, over deep self-normalizing networks."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from selfnorm.tabular._estimator import Estimator
+from selfnorm.tabular._settings import Task
+from selfnorm.tabular._target_columns import Columns, number_columns
+from selfnorm.training import Progress
+from selfnorm.training._progress import SILENT
+
+
+class SelfNormRegressor(RegressorMixin, Estimator):
+    """Self-normalizing networks (SELU, LeCun-normal, alpha dropout) for numbers.
+
+    Tables are pandas, polars or Arrow tables or arrays of shape (rows, columns). Numbers are
+    scaled by quartiles, bent so that no outlier outweighs the rest, standardized, and read in eight
+    pieces besides; text and categorical columns become one standardized feature a category; missing
+    values need no care.
+
+    Eight networks are trained as one, each without a part of the rows. What is said of each row by
+    those that left it out stops the training, weighs the networks against those of infinite width,
+    which join in two forms up to 5,000 rows, and calibrates: all rows serve.
+
+    Args:
+        preset: How much is spent where nothing else is said: `default`; `fast`, four networks, half
+            the steps, none of infinite width; or `best`, sixteen networks of each of three
+            kinds, which differ in weights, width and depth: some five times the work.
+        depth: Number of hidden layers; None for 2, or 3 from 1,000 rows.
+        width: Units of a hidden layer (of the first one, if `shape` is `conic`); None for 64, or
+            128 from 1,000 rows.
+        shape: `rectangular` or `conic` (widths fall geometrically toward the outputs).
+        dropout: Rate of alpha dropout; None for .1, .05 from 1,000 rows, and .02 in more than 4
+            layers: near .0232 gradients keep their size at any depth.
+        weights: `lecun`, LeCun-normal at the start; or `orthogonal`, and kept orthogonal in
+            training, with SELU shaped for the depth. None for `lecun` from 1,000 rows in up to 4
+            layers, else `orthogonal`.
+        n_estimators: Networks that are trained as one and averaged. A single one is stopped by rows
+            held out, and joined by none of infinite width. None for 8, 4 if `fast`, 16 if `best`.
+        infinite: Whether infinitely wide networks join; the model then holds the encoded training
+            rows. None for True, or False if `preset` is `fast`.
+        epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more.
+        patience: Epochs without a better validation loss before training stops.
+        time_limit: Seconds after which no epoch begins; None for no limit.
+        batch_size: Rows of a mini-batch; `auto` or None takes a 32nd of the rows, from 16 to 256.
+        learning_rate: AdamW's step size at the start; it falls to 0 along a half cosine. None for
+            .004, .008 from 1,000 rows, and .0005 in more than 4 layers.
+        weight_decay: AdamW's decoupled weight decay, of weights and biases.
+        validation: Share of rows held out to choose a single network's best epoch; 0 for none. Of
+            several it says only whether they leave out rows.
+        categories: Names of columns to take as categories although they hold numbers.
+        ignore: Names of columns to leave out.
+        device: `auto` (GPU if there is one), or a torch device such as `cpu`.
+        verbose: Print a line every so many epochs; 0 for none.
+        random_state: Seed of all that is random: same seed, machine and threads, same model.
+
+    Attributes:
+        model_: The trained model: encoder, target, network (`selfnorm.nn.MLP`; of several an
+            `Ensemble` of one with members a shape), and how they are blended.
+        oof_prediction_: What each training row is told by networks that did not learn from it,
+            (rows,); only after `fit`, of several networks that leave out rows.
+        history_: The epochs, the best of them, and why training stopped.
+        layers_before_, layers_after_: Mean and variance of every hidden layer's activations on
+            training rows, before and after training.
+        n_iter_: Number of epochs trained.
+        n_features_in_, feature_names_in_: As scikit-learn defines them.
+
+    Source: Klambauer et al. 2017; the squared error of the standardized target is minimized.
+    Infinite width: Jacot et al. 2018 (arXiv 1806.07572); weights: Caruana et al. 2004.
+
+    Example:
+        >>> from sklearn.datasets import load_diabetes
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = SelfNormRegressor(random_state=0).fit(X, y)
+        >>> bool(model.score(X, y) > 0.4)
+        True
+    """
+
+    _task: ClassVar[Task] = "regression"
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        groups: Any = None,
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Train on a table.
+
+        Args:
+            X: The table, (rows, columns).
+            y: The number of each row, (rows,).
+            sample_weight: How much each row counts, 0 or more, (rows,); None for the same. Only
+                their proportions matter. A row of weight 0 is as if it were not there.
+            X_val: Rows to validate with. They stop the training, weigh the networks and
+                calibrate, and all networks learn from all of X; None to leave out some of X.
+            y_val: Their targets.
+            sample_weight_val: How much each of them counts.
+            groups: A label of every row, (rows,): rows of one, such as those of one patient, are
+                left out together. None if each row stands for itself.
+            progress: Who is told of the training.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ArgumentError: A parameter, weight or target breaks its rule, or too few rows count.
+            TableError: No column can be learned from, or X_val lacks one.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress)
+        return self
+
+    def _columns(self, y: Any, name: str) -> Columns:
+        return number_columns(y, name)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The number of every row, shape (rows,); of several outputs (rows, outputs)."""
+        return self._predict(X).values
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """An interval for the number of every row, shape (rows, 2): from where to where.
+
+        As wide for all rows, by the errors of what left-out rows were told; how far that holds, and
+        by whom it is, `selfnorm.tabular.TabularModel.predict_interval` says.
+
+        Args:
+            X: The table.
+            coverage: The share of rows whose number is to be inside, in (0, 1).
+
+        Raises:
+            ArgumentError: `coverage` breaks its rule; or no rows, or too few, were left out.
+
+        Example:
+            >>> from sklearn.datasets import load_diabetes
+            >>> X, y = load_diabetes(return_X_y=True)
+            >>> model = SelfNormRegressor(preset="fast", random_state=0).fit(X[:300], y[:300])
+            >>> low, high = model.predict_interval(X[300:], coverage=0.8).T
+            >>> bool(0.7 < ((low <= y[300:]) & (y[300:] <= high)).mean() < 0.9)
+            True
+        """
+        table = self._read(X)
+        return self.model_.predict_interval(table, coverage)
