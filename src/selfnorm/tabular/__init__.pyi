@@ -6,6 +6,7 @@ from ._model import TabularModel as TabularModel
 from ._regressor import SelfNormRegressor as SelfNormRegressor
 from ._result import Result as Result
 from ._settings import Settings as Settings
+from ._spread import Spread as Spread
 from ._storage import load_model as load_model
 from ._storage import save_model as save_model
 from .data._table import TableFile as TableFile

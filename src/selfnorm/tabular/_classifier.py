@@ -4,7 +4,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast, overload
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -65,6 +65,9 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         class_weight: How much more a row of each class counts: a dictionary of class and weight, 1
             for those not in it, or `balanced`, for the same weight of all classes together; None
             for 1. It multiplies `sample_weight`. Probabilities are then those of rows so weighed.
+        warm_start: Whether `fit` goes on from the networks of the fit before, with its encoding,
+            target and sizes, and not from fresh ones. Rows that change between fits may be learned
+            by networks that are to leave them out, so figures and calibration may flatter.
         verbose: Print a line every so many epochs; 0 for none.
         random_state: Seed of all that is random: same seed, machine and threads, same model.
 
@@ -115,6 +118,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         ignore: Collection[str] | None = None,
         device: str = Settings.device,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -137,6 +141,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
             categories=categories,
             ignore=ignore,
             device=device,
+            warm_start=warm_start,
             verbose=verbose,
             random_state=random_state,
         )
@@ -179,6 +184,51 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress)
         return self
 
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """One pass over some rows, after those that came before: tables in parts, or new rows.
+
+        Columns are encoded as the first rows tell, so let these be many and of all kinds. All
+        networks learn from all rows; none is of infinite width, nothing is left out to weigh or
+        calibrate, and the learning rate stays as it is. After `fit` or `load` the networks of
+        finite width go on.
+
+        Args:
+            X: The table.
+            y: The class of each row, or labels.
+            classes: All classes, in the first call; in others they may be left out.
+            sample_weight: How much each row counts among these.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ArgumentError: A parameter, weight or target breaks its rule, or classes are lacking.
+            SelfNormError: The loss was not finite; nothing was learned of these rows.
+
+        Example:
+            >>> from sklearn.datasets import load_iris
+            >>> X, y = load_iris(return_X_y=True)
+            >>> model = SelfNormClassifier(random_state=0)
+            >>> for _ in range(20):
+            ...     for rows in (slice(0, None, 2), slice(1, None, 2)):
+            ...         _ = model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+            >>> bool(model.score(X, y) > 0.9)
+            True
+        """
+        several = len(getattr(y, "shape", (0,))) > 1
+        if classes is None and not hasattr(self, "model_") and not several:
+            raise ArgumentError(
+                "The first call of partial_fit must be told all classes, as later rows may have "
+                "others; classes is None. Give classes=np.unique(y) of all y."
+            )
+        if self.class_weight is not None:
+            raise ArgumentError(
+                "class_weight is told by all rows, which partial_fit has not; it is "
+                f"{self.class_weight!r}. Give rows weights by sample_weight."
+            )
+        self._partial_fit(X, y, sample_weight, classes)
+        return self
+
     def _columns(self, y: Any, name: str) -> Columns:
         return class_columns(y, name)
 
@@ -204,6 +254,46 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         """The most probable class of every row, (rows,); of labels 0 or 1 each, (rows, labels)."""
         return self._predict(X).values
 
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of every class, shape (rows, classes), in the order of `classes_`."""
-        return cast("np.ndarray", self._predict(X).probabilities)
+    @overload
+    def predict_proba(
+        self, X: Any, *, return_std: Literal[False] = False, mc: int = 0
+    ) -> np.ndarray: ...
+    @overload
+    def predict_proba(
+        self, X: Any, *, return_std: Literal[True], mc: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict_proba(
+        self, X: Any, *, return_std: bool = False, mc: int = 0
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """The probability of every class, shape (rows, classes), in the order of `classes_`.
+
+        Of labels it is that of each, (rows, labels).
+
+        Args:
+            X: The table.
+            return_std: Whether to return the standard deviation of each probability, too: between
+                networks, and between masks if there are some. It tells where the model has not
+                seen enough; `selfnorm.tabular.TabularModel.predict_spread` has the rest.
+            mc: Under how many masks of alpha dropout each network is asked (Monte Carlo dropout);
+                the probabilities are then the mean over masks. The same masks each time.
+
+        Returns:
+            The probabilities; with `return_std` these and their deviations, of the same shape.
+
+        Raises:
+            ArgumentError: `mc` is no whole number of 0 or more, or the model has no dropout.
+
+        Example:
+            >>> from sklearn.datasets import load_iris
+            >>> X, y = load_iris(return_X_y=True)
+            >>> model = SelfNormClassifier(preset="fast", random_state=0).fit(X, y)
+            >>> probability, std = model.predict_proba(X, return_std=True, mc=10)
+            >>> unsure = std.max(1).argmax()
+            >>> bool(probability[unsure].max() < probability.max(1).mean())
+            True
+        """
+        if not return_std and not mc:
+            return cast("np.ndarray", self._predict(X).probabilities)
+        found = self.model_.predict_spread(self._read(X), mc)
+        told = cast("np.ndarray", found.prediction.probabilities)
+        return (told, found.deviation) if return_std else told

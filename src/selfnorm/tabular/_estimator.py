@@ -7,7 +7,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -27,11 +27,13 @@ from selfnorm.tabular._about import (
     plain,
 )
 from selfnorm.tabular._fit import fit_prepared, prepare
+from selfnorm.tabular._increments import Increments
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
-from selfnorm.tabular._source import Source
+from selfnorm.tabular._source import Source, check_known
 from selfnorm.tabular._storage import load_model, save_model
-from selfnorm.tabular._target_columns import Columns, as_learned
+from selfnorm.tabular._target_columns import Columns, as_learned, with_classes
+from selfnorm.tabular._together import group_labels
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._several import LabelsTarget, Several
@@ -69,6 +71,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         categories: Collection[str] | None = None,
         ignore: Collection[str] | None = None,
         device: str = Settings.device,
+        warm_start: bool = False,
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -90,6 +93,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         self.categories = categories
         self.ignore = ignore
         self.device = device
+        self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
 
@@ -121,8 +125,9 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
             )
         if progress is SILENT:
             progress = Lines(+self.verbose)  # True is every epoch
+        known = self.model_ if self.warm_start and hasattr(self, "model_") else None
         settings, given = self._settings(), self._source(X, y, sample_weight)
-        given = replace(given, together=_labels(groups, len(given.values)))
+        given = replace(given, together=group_labels(groups, len(given.values)))
         learned = given.counting().values
         given = self._balanced(given, learned)
         source = given.counting()
@@ -132,27 +137,56 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
                 f"{len(source.values)}. Add rows."
             )
         one_column = source.several is None and self._task == "classification"
-        if one_column and len(np.unique(source.values)) < 2:
+        if known is not None:  # of this seed each network leaves out the same rows
+            check_known(source, known.target)
+            settings = replace(settings, seed=known.about["training"]["seed"])
+        elif one_column and len(np.unique(source.values)) < 2:
             raise ArgumentError(
                 "A classifier needs two classes or more; y holds one class, "
                 f"{source.values.tolist()[0]!r}. Add rows of another class."
             )
         apart = self._validation(validation, source.several)
         apart = None if apart is None else self._balanced(apart, learned).counting()
-        ready = prepare(source, settings, apart)
+        ready = prepare(source, settings, apart, known)
         for note in doubts(ready, shown=False):
             warnings.warn(note, SelfNormWarning, stacklevel=3)
-        result = fit_prepared(ready, settings, progress)
+        result = fit_prepared(ready, settings, progress, known)
         self._take(result.model, result.history, result.before, result.after)
-        vars(self).pop("oof_prediction_", None)  # of an earlier fit
+        for name in ("oof_prediction_", "_increments"):  # of an earlier fit
+            vars(self).pop(name, None)
         if result.told is not None:
             self.oof_prediction_ = self._told(given, result.told)
         if self.history_.stop == "interrupted":
             warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
 
-    def _source(self, X: Any, y: Any, weights: Any, *, of: str = "") -> Source:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
+        going = cast("Increments | None", getattr(self, "_increments", None))
+        first = going is None and not hasattr(self, "model_")
+        source = self._source(X, y, sample_weight, reset=first).counting()
+        if first:
+            settings = replace(self._settings(), validation=0.0, infinite=False)
+            ready = prepare(source, settings)
+            for note in doubts(ready, shown=False):
+                warnings.warn(note, SelfNormWarning, stacklevel=3)
+            target = ready.target if classes is None else with_classes(source, classes)
+            going = Increments.start(ready.encoder, target, settings, len(source.values))
+        elif going is None:
+            going = Increments.resumed(self.model_, self._settings())
+        going.learn(source)
+        vars(self).pop("oof_prediction_", None)
+        self._take(going.model, going.history, going.before, going.after)
+        self._increments = going
+
+    def __getstate__(self) -> Any:
+        """What is pickled: optimizers are not, so `partial_fit` goes on from the weights."""
+        state = cast("dict[str, Any]", super().__getstate__())
+        return {name: value for name, value in state.items() if name != "_increments"}
+
+    def _source(
+        self, X: Any, y: Any, weights: Any, *, of: str = "", reset: bool | None = None
+    ) -> Source:
         """The rows as given; `of` ends the names of those that are not to be learned from."""
-        table = self._table(X, reset=not of)
+        table = self._table(X, reset=not of if reset is None else reset)
         columns = self._columns(y, f"y{of}")
         values, known = columns.values, columns.known
         check_consistent_length(X, values)
@@ -341,25 +375,6 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _labels(groups: Any, rows: int) -> np.ndarray | None:
-    """A number for the group of each row; None if there are none.
-
-    Raises:
-        ArgumentError: they are not one label a row.
-    """
-    if groups is None:
-        return None
-    labels = np.asarray(groups)
-    if labels.shape != (rows,):
-        raise ArgumentError(
-            f"groups must be one label a row, of shape ({rows},); shape {labels.shape} came. Give "
-            "one label for each row of X."
-        )
-    return np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)[
-        1
-    ]
 
 
 def _numbers(told: Prediction) -> np.ndarray:

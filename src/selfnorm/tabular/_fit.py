@@ -27,7 +27,7 @@ from selfnorm.tabular.data._files import files_of
 from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._targets import fit_target
+from selfnorm.tabular.encoding._targets import fit_target, widened
 from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
@@ -119,7 +119,12 @@ def _from_parts(source: Any, settings: Settings) -> Prepared | None:
     return prepare_parts(files, file.encoding, settings, memory, told)
 
 
-def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:
+def prepare(
+    source: Source,
+    settings: Settings,
+    validation: Source | None = None,
+    known: TabularModel | None = None,
+) -> Prepared:
     """Hold out test and validation rows and encode the table by what the training rows show.
 
     Args:
@@ -127,6 +132,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         settings: The shares, the seed, the device and the columns' treatment count here.
         validation: Rows to validate with; None takes them from the source. If there are some, all
             networks learn from all rows of the source.
+        known: A model whose encoding and target serve, so that its networks can go on.
 
     Raises:
         TableError: no column can be used.
@@ -151,15 +157,22 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         )
     categories = set(settings.categories) - {source.name}
     infinite = settings.joins and len(kept) <= MOST_ROWS
-    encoder = Encoder.fit(
-        source.table,
-        learned[kept],
-        categories=categories,
-        ignore=settings.ignore,
-        pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
+    encoder = (
+        known.encoder
+        if known is not None
+        else Encoder.fit(
+            source.table,
+            learned[kept],
+            categories=categories,
+            ignore=settings.ignore,
+            pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
+        )
     )
     weights = None if source.weights is None else source.weights[learned]
-    target = fit_target(source.name, values, task, weights, source.several)
+    if known is None:
+        target = fit_target(source.name, values, task, weights, source.several)
+    else:
+        target = widened(known.target, values)
 
     def rows(part: Source) -> Rows:
         matrix, counts = torch.from_numpy(encoder.transform(part.table)), of_mean_1(part.weights)
@@ -194,17 +207,28 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     )
 
 
-def fit_prepared(ready: Prepared, settings: Settings, progress: Progress = SILENT) -> Result:
+def fit_prepared(
+    ready: Prepared,
+    settings: Settings,
+    progress: Progress = SILENT,
+    start: TabularModel | None = None,
+) -> Result:
     """Build the self-normalizing network of the settings, train it on prepared rows, measure it.
+
+    Networks go on from those of `start` that have the same sizes.
 
     Raises:
         SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
     """
+    known = None
+    if start is not None:
+        settings = settings.continued(start.architectures)
+        known = dict(zip(start.architectures, start.finite, strict=True))
     chosen = settings.portfolio(ready.rows)
     seeds = torch.Generator().manual_seed(settings.seed)
     with enough_memory():
-        trained = train_all(ready, chosen, seeds, progress)
+        trained = train_all(ready, chosen, seeds, progress, known)
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
         blend = said = None

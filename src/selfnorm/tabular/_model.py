@@ -23,6 +23,7 @@ from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular._source import Source, read_for, read_truth
+from selfnorm.tabular._spread import Spread, Spreading
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 from selfnorm.training._predict import predict
@@ -117,6 +118,37 @@ class TabularModel:
         )
         check_finite(prediction)
         return prediction
+
+    def predict_spread(self, source: Any, mc: int = 0, *, seed: int = 0) -> Spread:
+        """Predict every row, and tell how far the networks differ in what they say of it.
+
+        The deviation is between networks, each counted by its weight in the blend: what the model
+        does not know, as too few rows were near. What no model can know, the noise of the target,
+        is not in it: `predict_interval` is about both. With `mc` each network of finite width is
+        asked under so many masks of alpha dropout (Gal and Ghahramani 2016, arXiv 1506.02142), the
+        prediction is the mean over masks, and the deviation is between networks and masks.
+
+        Args:
+            source: As of `predict`.
+            mc: How many masks; 0 for none.
+            seed: Of the masks: the same seed draws the same.
+
+        Returns:
+            The prediction, and the deviation: of a number in its own unit, (rows,) or (rows,
+            outputs); of classes and labels of each probability.
+
+        Raises:
+            ArgumentError: `mc` is no whole number of 0 or more, or the model has no dropout.
+            TableError: as `predict`.
+        """
+        table = self.read(source)
+        spread = Spreading(self.network, self.target, self.blend, mc, seed)
+        found = [spread(block) for block in self.encoder.blocks(table, BLOCK)]
+        outputs, deviations = (np.concatenate(each) for each in zip(*found, strict=True))
+        prediction = self.target.decode(outputs)
+        check_finite(prediction)
+        one_number = prediction.values.ndim == 1 and prediction.probabilities is None
+        return Spread(prediction, deviations[:, 0] if one_number else deviations)
 
     def outputs(self, rows: np.ndarray, network: nn.Module | None = None) -> np.ndarray:
         """What encoded rows are told, (rows, outputs), those of several networks blended.

@@ -2,7 +2,7 @@
 # pyright: reportArgumentType=false
 """A regressor that behaves like scikit-learn's own, over deep self-normalizing networks."""
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -55,6 +55,9 @@ class SelfNormRegressor(RegressorMixin, Estimator):
         categories: Names of columns to take as categories although they hold numbers.
         ignore: Names of columns to leave out.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
+        warm_start: Whether `fit` goes on from the networks of the fit before, with its encoding,
+            target and sizes, and not from fresh ones. Rows that change between fits may be learned
+            by networks that are to leave them out, so figures and calibration may flatter.
         verbose: Print a line every so many epochs; 0 for none.
         random_state: Seed of all that is random: same seed, machine and threads, same model.
 
@@ -119,6 +122,39 @@ class SelfNormRegressor(RegressorMixin, Estimator):
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups, progress)
         return self
 
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """One pass over some rows, after those that came before: tables in parts, or new rows.
+
+        Columns are encoded as the first rows tell, so let these be many and of all kinds. All
+        networks learn from all rows; none is of infinite width, nothing is left out to weigh or
+        calibrate, and the learning rate stays as it is. After `fit` or `load` the networks of
+        finite width go on.
+
+        Args:
+            X: The table.
+            y: The number of each row, or several, (rows, outputs).
+            sample_weight: How much each row counts among these.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ArgumentError: A parameter, weight or target breaks its rule.
+            SelfNormError: The loss was not finite; nothing was learned of these rows.
+
+        Example:
+            >>> from sklearn.datasets import load_diabetes
+            >>> X, y = load_diabetes(return_X_y=True)
+            >>> model = SelfNormRegressor(random_state=0)
+            >>> for _ in range(20):
+            ...     for rows in (slice(0, None, 2), slice(1, None, 2)):
+            ...         _ = model.partial_fit(X[rows], y[rows])
+            >>> bool(model.score(X, y) > 0.4)
+            True
+        """
+        self._partial_fit(X, y, sample_weight)
+        return self
+
     def _columns(self, y: Any, name: str) -> Columns:
         return number_columns(y, name)
 
@@ -127,9 +163,37 @@ class SelfNormRegressor(RegressorMixin, Estimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def predict(self, X: Any) -> np.ndarray:
-        """The number of every row, shape (rows,); of several outputs (rows, outputs)."""
-        return self._predict(X).values
+    @overload
+    def predict(self, X: Any, *, return_std: Literal[False] = False, mc: int = 0) -> np.ndarray: ...
+    @overload
+    def predict(
+        self, X: Any, *, return_std: Literal[True], mc: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict(
+        self, X: Any, *, return_std: bool = False, mc: int = 0
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """The number of every row, shape (rows,); of several outputs (rows, outputs).
+
+        Args:
+            X: The table.
+            return_std: Whether to return the standard deviation, too: between networks, and between
+                masks if there are some. It tells where the model has not seen enough, and nothing
+                of the target's noise, which `predict_interval` counts besides;
+                `selfnorm.tabular.TabularModel.predict_spread` has the rest.
+            mc: Under how many masks of alpha dropout each network is asked (Monte Carlo dropout);
+                the number is then the mean over masks. The same masks each time.
+
+        Returns:
+            The numbers; with `return_std` these and their deviations, of the same shape.
+
+        Raises:
+            ArgumentError: `mc` is no whole number of 0 or more, or the model has no dropout.
+        """
+        if not return_std and not mc:
+            return self._predict(X).values
+        found = self.model_.predict_spread(self._read(X), mc)
+        told = found.prediction.values
+        return (told, found.deviation) if return_std else told
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """An interval for the number of every row, shape (rows, 2): from where to where.

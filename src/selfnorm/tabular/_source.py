@@ -256,6 +256,30 @@ def _truth_of_several(table: pa.Table, target: NumbersTarget | LabelsTarget) -> 
     return Source(left, values[rows], target.name, target.task, gone, several=several)
 
 
+def check_known(source: Source, target: Target) -> None:
+    """Raise if rows to go on with are of another kind or class than those learned before.
+
+    Raises:
+        ArgumentError: then.
+    """
+    wide = isinstance(target, NumbersTarget | LabelsTarget)
+    columns = target.outputs if wide or source.several is not None else 1
+    shape = source.values.shape[1:] or (1,)
+    if shape != (columns,) or (wide and source.several is None):
+        raise ArgumentError(
+            f"Rows to go on with have the target learned before, {columns} columns; y has "
+            f"{shape[0]}. Give the same, or fit anew."
+        )
+    if not isinstance(target, ClassTarget) or source.several is not None:
+        return
+    unknown = source.values[~np.isin(source.values, target.classes)]
+    if len(unknown):
+        raise ArgumentError(
+            "Rows to go on with are of the classes known from the first; y holds "
+            f"{unknown.tolist()[0]!r}. Name all classes in the first call, or fit anew."
+        )
+
+
 def check_classes(validation: Source, target: Target) -> None:
     """Raise if a row to validate with is of a class that training rows have not.
 

@@ -9,7 +9,10 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from selfnorm.errors import ArgumentError
+from selfnorm.tabular._source import Source
 from selfnorm.tabular.encoding._several import Several
+from selfnorm.tabular.encoding._target import ClassTarget, Target
+from selfnorm.tabular.encoding._targets import fit_target
 
 _ROUNDING = 1e-3  # of a sum of probabilities, which may be of half precision
 
@@ -101,6 +104,25 @@ def as_learned(
         f"{name} must be what y is, {_described(learned)}; it is {_described(found)}. Give the "
         "same columns."
     )
+
+
+def with_classes(source: Source, classes: Any) -> Target:
+    """The target of some rows, whose classes are those that all rows together have.
+
+    Raises:
+        ArgumentError: a row is of another class.
+    """
+    known = tuple(np.unique(np.asarray(classes)).tolist())
+    if source.several is not None:
+        return fit_target(source.name, source.values, source.task, source.weights, source.several)
+    strange = np.setdiff1d(source.values, np.asarray(known)).tolist()
+    if strange:
+        raise ArgumentError(
+            f"classes must name all classes; y holds {strange[0]!r}, which is none of "
+            f"{', '.join(map(repr, known[:5]))}. Add it."
+        )
+    shares = source.values[:, None] == np.asarray(known)
+    return ClassTarget.of_shares(source.name, known, shares, source.weights)
 
 
 def _alike(values: np.ndarray, found: Several, learned: Several) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -15,7 +15,7 @@ from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.recording import Observation
 from selfnorm.tabular._ensemble import Ensemble, Judged
 from selfnorm.tabular._model import build_network
-from selfnorm.tabular._settings import Settings
+from selfnorm.tabular._settings import Architecture, Settings
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Batches, History, Options, Progress, Rows
@@ -75,12 +75,16 @@ class Trained(NamedTuple):
 
 
 def train_all(
-    ready: Ready, chosen: Sequence[Settings], seeds: torch.Generator, progress: Progress
+    ready: Ready,
+    chosen: Sequence[Settings],
+    seeds: torch.Generator,
+    progress: Progress,
+    start: Mapping[Architecture, nn.Module] | None = None,
 ) -> list[Trained]:
     """Networks of each shape, one shape after the other; a limit of time is for all together.
 
     Ctrl-C and a limit of time leave out what has not begun, but for the first; so does a loss that
-    is never finite.
+    is never finite. In `start` are networks that those of the same sizes go on from.
     """
     end = time.monotonic() + (chosen[0].time_limit or math.inf)
     found: list[Trained] = []
@@ -90,7 +94,8 @@ def train_all(
             break
         limit = max(left, _SHORTEST) if math.isfinite(left) else None
         try:
-            trained = _train(ready, replace(settings, time_limit=limit), seeds, progress)
+            known = (start or {}).get(settings.architecture)
+            trained = _train(ready, replace(settings, time_limit=limit), seeds, progress, known)
         except KeyboardInterrupt:
             if not found:
                 raise
@@ -104,22 +109,30 @@ def train_all(
     return found
 
 
-def _train(ready: Ready, settings: Settings, seeds: torch.Generator, progress: Progress) -> Trained:
+def _train(
+    ready: Ready,
+    settings: Settings,
+    seeds: torch.Generator,
+    progress: Progress,
+    start: nn.Module | None = None,
+) -> Trained:
     """Train networks of one shape; watch their activations at the start and at the end.
 
     With `settings.monitor`, watch all layers in every so many steps between, too.
     """
     network = build_network(ready.encoder, ready.target, settings.architecture, seeds)
     if ready.target.task == "regression":
-        _start_at_mean(network)
+        start_at_mean(network)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     network.to(ready.device)
     options = settings.options
     learner, judge = network, ready.target
     if network.members is not None:
         learner, judge = Ensemble([network]), Judged(ready.target, ready.left_out)
     batches = ready.batches(options)
-    with _drawing_from(network, seeds):
-        before = _observed(network, ready.watched)
+    with drawing_from(network, seeds):
+        before = observed(network, ready.watched)
         watcher = monitor(network, max(settings.monitor, 1))
         with watcher if settings.monitor else nullcontext():
             history = train(
@@ -132,11 +145,11 @@ def _train(ready: Ready, settings: Settings, seeds: torch.Generator, progress: P
                 generator=seeds,
                 progress=progress,
             )
-        after = _observed(network, ready.watched)
+        after = observed(network, ready.watched)
     return Trained(settings, network, history, before, after, tuple(watcher.records))
 
 
-def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
+def observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
     """Every activation, with how far the weights before it are from orthogonal."""
     found = observe(network, rows, roles=("linear", "activation"), own_random=True)
     return tuple(
@@ -146,7 +159,7 @@ def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
 
 
 @contextmanager
-def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]:
+def drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]:
     """Inside, dropout draws from a generator of its own, on the network's device."""
     dropouts = [module for module in network.modules() if isinstance(module, SELUAlphaDropout)]
     device = next(network.parameters()).device
@@ -161,7 +174,7 @@ def _drawing_from(network: nn.Module, seeds: torch.Generator) -> Generator[None]
             module.generator = None
 
 
-def _start_at_mean(network: MLP) -> None:
+def start_at_mean(network: MLP) -> None:
     """Let the first predictions be the mean, not noise of variance 1 that few rows cannot unlearn.
 
     Only the output layer's weights start at zero; the hidden layers stay LeCun-normal. Classes do

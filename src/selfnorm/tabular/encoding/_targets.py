@@ -1,7 +1,7 @@
 """Targets of all kinds: learned from rows, and as the plain JSON of a model file."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -54,6 +54,26 @@ def _number(name: str, values: np.ndarray, weights: np.ndarray | None) -> Number
             "it out."
         )
     return NumberTarget.fit(name, values[known], None if weights is None else weights[known])
+
+
+def widened(target: Target, values: np.ndarray) -> Target:
+    """The same target, whose predictions may also be as small and as large as these values."""
+    if isinstance(target, NumberTarget) and target.ends is not None:
+        low, high = target.ends
+        ends = min(low, float(values.min())), max(high, float(values.max()))
+        return replace(target, ends=ends)
+    if isinstance(target, NumbersTarget):
+        each = zip(target.ends, values.T, strict=True)
+        return replace(target, ends=tuple(_ends(*one) for one in each))
+    return target
+
+
+def _ends(ends: tuple[float, float], values: np.ndarray) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    return (
+        float(min(ends[0], known.min(initial=ends[0]))),
+        float(max(ends[1], known.max(initial=ends[1]))),
+    )
 
 
 def target_to_dict(target: Target) -> dict[str, Any]:
