@@ -12,6 +12,7 @@ from sklearn.base import ClassifierMixin
 from selfnorm.errors import ArgumentError
 from selfnorm.nn import Shape
 from selfnorm.nn._widths import Weights
+from selfnorm.tabular._callbacks import with_callbacks
 from selfnorm.tabular._estimator import Estimator
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source
@@ -147,6 +148,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         )
         self.class_weight = class_weight
 
+    @with_callbacks
     def fit(
         self,
         X: Any,

@@ -5,7 +5,7 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
@@ -26,7 +26,8 @@ from selfnorm.tabular._about import (
     parameters_of,
     plain,
 )
-from selfnorm.tabular._fit import fit_prepared, prepare
+from selfnorm.tabular._callbacks import CallbackSupport, Told
+from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
 from selfnorm.tabular._increments import Increments
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Preset, Settings, Task
@@ -43,11 +44,12 @@ from selfnorm.training import History, Progress
 from selfnorm.training._progress import SILENT, Lines
 
 
-class Estimator(BaseEstimator, metaclass=ABCMeta):
+class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
     """What the two estimators share."""
 
     _task: ClassVar[Task]
     n_features_in_: int
+    model_: TabularModel
     feature_names_in_: np.ndarray
 
     def __init__(
@@ -126,38 +128,50 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         if progress is SILENT:
             progress = Lines(+self.verbose)  # True is every epoch
         known = self.model_ if self.warm_start and hasattr(self, "model_") else None
-        settings, given = self._settings(), self._source(X, y, sample_weight)
+        given = self._source(X, y, sample_weight)
         given = replace(given, together=group_labels(groups, len(given.values)))
         learned = given.counting().values
         given = self._balanced(given, learned)
-        source = given.counting()
+        apart = self._validation(validation, given.several)
+        apart = None if apart is None else self._balanced(apart, learned).counting()
+        settings, ready = self._ready(given.counting(), apart, known)
+        for note in doubts(ready, shown=False):
+            warnings.warn(note, SelfNormWarning, stacklevel=3)
+        told = None
+        if self._has_callbacks:
+            rows = {"X": X, "y": y}
+            told = progress = Told(self, progress, ready, settings, rows, fitted_attributes)
+        result = fit_prepared(ready, settings, progress, known)
+        self._take(result.model, result.history, result.before, result.after)
+        for name in ("oof_prediction_", "_increments"):  # of an earlier fit
+            self.__dict__.pop(name, None)
+        if result.told is not None:
+            self.oof_prediction_ = self._told(given, result.told)
+        if told is not None:
+            told.end(fitted_attributes(self.model_))
+        if self.history_.stop == "interrupted" and not (told and told.stopped):
+            warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
+
+    def _ready(
+        self, source: Source, apart: Source | None, known: TabularModel | None
+    ) -> tuple[Settings, Prepared]:
+        """The rows that count made ready; of a model that goes on as it knows them."""
+        settings, classes = self._settings(), self._task == "classification"
         if len(source.values) < 2:
             raise ArgumentError(
                 "Training needs two rows or more that count; n_samples = "
                 f"{len(source.values)}. Add rows."
             )
-        one_column = source.several is None and self._task == "classification"
         if known is not None:  # of this seed each network leaves out the same rows
             check_known(source, known.target)
+            settings = settings.continued(known.architectures)
             settings = replace(settings, seed=known.about["training"]["seed"])
-        elif one_column and len(np.unique(source.values)) < 2:
+        elif classes and source.several is None and len(np.unique(source.values)) < 2:
             raise ArgumentError(
                 "A classifier needs two classes or more; y holds one class, "
                 f"{source.values.tolist()[0]!r}. Add rows of another class."
             )
-        apart = self._validation(validation, source.several)
-        apart = None if apart is None else self._balanced(apart, learned).counting()
-        ready = prepare(source, settings, apart, known)
-        for note in doubts(ready, shown=False):
-            warnings.warn(note, SelfNormWarning, stacklevel=3)
-        result = fit_prepared(ready, settings, progress, known)
-        self._take(result.model, result.history, result.before, result.after)
-        for name in ("oof_prediction_", "_increments"):  # of an earlier fit
-            vars(self).pop(name, None)
-        if result.told is not None:
-            self.oof_prediction_ = self._told(given, result.told)
-        if self.history_.stop == "interrupted":
-            warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
+        return settings, prepare(source, settings, apart, known)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         going = cast("Increments | None", getattr(self, "_increments", None))
@@ -173,7 +187,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         elif going is None:
             going = Increments.resumed(self.model_, self._settings())
         going.learn(source)
-        vars(self).pop("oof_prediction_", None)
+        self.__dict__.pop("oof_prediction_", None)
         self._take(going.model, going.history, going.before, going.after)
         self._increments = going
 
@@ -217,13 +231,13 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
 
     def _told(self, given: Source, told: Prediction) -> np.ndarray:
         """What each row is told by who did not learn from it: of those that do not count, all."""
-        found = _numbers(told)
+        found = told.numbers
         if len(found) == len(given.values) or given.weights is None:
             return found
         every = np.empty((len(given.values), *found.shape[1:]))
         counts = np.isin(np.arange(len(every)), counting(given.weights))
         every[counts] = found
-        every[~counts] = _numbers(self.model_.predict(given.table.filter(pa.array(~counts))))
+        every[~counts] = self.model_.predict(given.table.filter(pa.array(~counts))).numbers
         return every
 
     def _take(
@@ -234,15 +248,12 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         after: tuple[Observation, ...],
     ) -> None:
         """What an estimator knows once it is fitted."""
-        self.model_ = model
+        for name, value in fitted_attributes(model).items():
+            setattr(self, name, value)
         self.history_ = history
         self.layers_before_ = before
         self.layers_after_ = after
         self.n_iter_ = len(history.epochs)
-        if isinstance(model.target, ClassTarget):
-            self.classes_ = np.asarray(model.target.classes)
-        if isinstance(model.target, LabelsTarget):
-            self.classes_ = [np.array([0, 1]) for _ in model.target.names]
 
     def save(self, folder: str | Path, *, force: bool = False, rows: bool = True) -> None:
         """Write the fitted estimator as a model folder, which the command line can use too.
@@ -346,28 +357,16 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         return as_table(array)
 
     def _settings(self) -> Settings:
-        return Settings(
-            preset=self.preset,
-            depth=self.depth,
-            width=self.width,
-            shape=self.shape,
-            dropout=self.dropout,
-            weights=self.weights,
-            n_estimators=self.n_estimators,
-            infinite=self.infinite,
-            epochs=self.epochs,
-            patience=self.patience,
-            time_limit=self.time_limit,
-            batch_size=None if self.batch_size == "auto" else self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            validation=self.validation,
-            test=0.0,
-            categories=self.categories or (),
-            ignore=self.ignore or (),
-            device=self.device,
-            seed=int(check_random_state(self.random_state).randint(2**31)),
-        )
+        own = {
+            one.name: getattr(self, one.name) for one in fields(Settings) if one.name in vars(self)
+        }
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        changed = {
+            "batch_size": None if self.batch_size == "auto" else self.batch_size,
+            "categories": self.categories or (),
+            "ignore": self.ignore or (),
+        }
+        return Settings(**own | changed, test=0.0, seed=seed)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -377,6 +376,10 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         return tags
 
 
-def _numbers(told: Prediction) -> np.ndarray:
-    """What a prediction is as an array of numbers: probabilities, where there are some."""
-    return told.values if told.probabilities is None else told.probabilities
+def fitted_attributes(model: TabularModel) -> dict[str, Any]:
+    """What an estimator needs to predict."""
+    if isinstance(model.target, ClassTarget):
+        return {"model_": model, "classes_": np.asarray(model.target.classes)}
+    if isinstance(model.target, LabelsTarget):  # as scikit-learn has it of several outputs
+        return {"model_": model, "classes_": [np.array([0, 1]) for _ in model.target.names]}
+    return {"model_": model}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self, overload
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from selfnorm.tabular._callbacks import with_callbacks
 from selfnorm.tabular._estimator import Estimator
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular._target_columns import Columns, number_columns
@@ -85,6 +86,7 @@ class SelfNormRegressor(RegressorMixin, Estimator):
 
     _task: ClassVar[Task] = "regression"
 
+    @with_callbacks
     def fit(
         self,
         X: Any,

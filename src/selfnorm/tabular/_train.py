@@ -130,6 +130,7 @@ def _train(
     learner, judge = network, ready.target
     if network.members is not None:
         learner, judge = Ensemble([network]), Judged(ready.target, ready.left_out)
+    progress.built(network)
     batches = ready.batches(options)
     with drawing_from(network, seeds):
         before = observed(network, ready.watched)

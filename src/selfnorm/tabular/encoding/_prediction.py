@@ -24,6 +24,11 @@ class Prediction:
     values: np.ndarray
     probabilities: np.ndarray | None = None
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """Probabilities where there are some, else the values."""
+        return self.values if self.probabilities is None else self.probabilities
+
 
 def softmax(outputs: np.ndarray) -> np.ndarray:
     """Probabilities of outputs, (..., classes)."""
