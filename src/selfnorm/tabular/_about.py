@@ -91,7 +91,8 @@ def plain(value: Any) -> Any:
         pairs = cast("Mapping[Any, Any]", value).items()
         return {"pairs": [[plain(key), plain(one)] for key, one in pairs]}
     if isinstance(value, Collection) and not isinstance(value, str):
-        return [str(name) for name in value]
+        items = (one.item() if isinstance(one, np.generic) else one for one in value)
+        return [one if isinstance(one, bool | int) else str(one) for one in items]
     return value if value is None or isinstance(value, str | int | float) else None
 
 

@@ -1,6 +1,7 @@
 # scikit-learn has no annotations.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportAssignmentType=false
-# pyright: reportUntypedBaseClass=false, reportUnknownVariableType=false, reportGeneralTypeIssues=false, reportUnusedImport=false
+# pyright: reportUntypedBaseClass=false, reportUnknownVariableType=false
+# pyright: reportGeneralTypeIssues=false, reportUnusedImport=false
 """scikit-learn's callbacks (`sklearn.callback`, from 1.9), told of a training epoch by epoch."""
 
 from collections.abc import Callable
@@ -24,6 +25,10 @@ except ImportError:  # an older scikit-learn, whose estimators know none
     def with_callbacks(method: Any) -> Any:
         """The method as it is."""
         return method
+
+
+FRAMES = 3 if CallbackSupportMixin is object else 4
+"""From a warning within a fit to who called it, for `warnings.warn`."""
 
 
 class CallbackSupport(CallbackSupportMixin):

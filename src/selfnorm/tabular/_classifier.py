@@ -2,7 +2,7 @@
 # pyright: reportArgumentType=false
 """A classifier that behaves like scikit-learn's own, over deep self-normalizing networks."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self, cast, overload
 
@@ -60,12 +60,18 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         validation: Share of rows held out to choose a single network's best epoch; 0 for none. Of
             several it says only whether they leave out rows.
-        categories: Names of columns to take as categories although they hold numbers.
-        ignore: Names of columns to leave out.
+        categories: Columns to take as categories although they hold numbers: names, numbers from 0,
+            or a boolean for each column. None, or `from_dtype`, takes those alone that hold text or
+            are of a categorical type, which are categories in any case.
+        ignore: Columns to leave out, likewise.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
         class_weight: How much more a row of each class counts: a dictionary of class and weight, 1
             for those not in it, or `balanced`, for the same weight of all classes together; None
             for 1. It multiplies `sample_weight`. Probabilities are then those of rows so weighed.
+        scoring: What chooses the epoch by rows left out: the name of a score of scikit-learn's, or
+            a callable `scorer(estimator, X, y)`; None for the loss. Networks still minimize the
+            loss, which weighs and calibrates them; `history_` tells the negative score as the
+            validation loss.
         warm_start: Whether `fit` goes on from the networks of the fit before, with its encoding,
             target and sizes, and not from fresh ones. Rows that change between fits may be learned
             by networks that are to leave them out, so figures and calibration may flatter.
@@ -115,10 +121,11 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         learning_rate: float | None = Settings.learning_rate,
         weight_decay: float = Settings.weight_decay,
         validation: float = Settings.validation,
-        categories: Collection[str] | None = None,
-        ignore: Collection[str] | None = None,
+        categories: Collection[str | int] | Literal["from_dtype"] | None = None,
+        ignore: Collection[str | int] | None = None,
         device: str = Settings.device,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        scoring: str | Callable[..., float] | None = None,
         warm_start: bool = False,
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
@@ -142,6 +149,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
             categories=categories,
             ignore=ignore,
             device=device,
+            scoring=scoring,
             warm_start=warm_start,
             verbose=verbose,
             random_state=random_state,

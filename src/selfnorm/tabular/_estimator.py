@@ -4,7 +4,7 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
@@ -26,10 +26,12 @@ from selfnorm.tabular._about import (
     parameters_of,
     plain,
 )
-from selfnorm.tabular._callbacks import CallbackSupport, Told
+from selfnorm.tabular._callbacks import FRAMES, CallbackSupport, Told
+from selfnorm.tabular._chosen_columns import chosen_columns
 from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
 from selfnorm.tabular._increments import Increments
 from selfnorm.tabular._model import TabularModel
+from selfnorm.tabular._scoring import Scoring
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source, check_known
 from selfnorm.tabular._storage import load_model, save_model
@@ -70,9 +72,10 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         learning_rate: float | None = Settings.learning_rate,
         weight_decay: float = Settings.weight_decay,
         validation: float = Settings.validation,
-        categories: Collection[str] | None = None,
-        ignore: Collection[str] | None = None,
+        categories: Collection[str | int] | Literal["from_dtype"] | None = None,
+        ignore: Collection[str | int] | None = None,
         device: str = Settings.device,
+        scoring: str | Callable[..., float] | None = None,
         warm_start: bool = False,
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
@@ -95,6 +98,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         self.categories = categories
         self.ignore = ignore
         self.device = device
+        self.scoring = scoring
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
@@ -136,7 +140,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         apart = None if apart is None else self._balanced(apart, learned).counting()
         settings, ready = self._ready(given.counting(), apart, known)
         for note in doubts(ready, shown=False):
-            warnings.warn(note, SelfNormWarning, stacklevel=3)
+            warnings.warn(note, SelfNormWarning, stacklevel=FRAMES)
         told = None
         if self._has_callbacks:
             rows = {"X": X, "y": y}
@@ -150,7 +154,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         if told is not None:
             told.end(fitted_attributes(self.model_))
         if self.history_.stop == "interrupted" and not (told and told.stopped):
-            warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
+            warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=FRAMES)
 
     def _ready(
         self, source: Source, apart: Source | None, known: TabularModel | None
@@ -171,7 +175,10 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
                 "A classifier needs two classes or more; y holds one class, "
                 f"{source.values.tolist()[0]!r}. Add rows of another class."
             )
-        return settings, prepare(source, settings, apart, known)
+        ready = prepare(source, settings, apart, known)
+        if self.scoring is None:
+            return settings, ready
+        return settings, replace(ready, scoring=Scoring.of(self.scoring, self, ready.target))
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         going = cast("Increments | None", getattr(self, "_increments", None))
@@ -258,7 +265,8 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
     def save(self, folder: str | Path, *, force: bool = False, rows: bool = True) -> None:
         """Write the fitted estimator as a model folder, which the command line can use too.
 
-        The parameters are recorded, but a `random_state` that is a generator.
+        The parameters are recorded, but a `random_state` that is a generator, or `scoring` that is
+        a function.
 
         Args:
             folder: Where to; it is made if needed. A path that ends in `.snn` is one file.
@@ -356,6 +364,12 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         validate_data(self, array, skip_check_array=True, reset=reset)
         return as_table(array)
 
+    @property
+    def _names(self) -> list[str]:
+        """Of the columns of X."""
+        named = getattr(self, "feature_names_in_", None)
+        return [f"x{at}" for at in range(self.n_features_in_)] if named is None else list(named)
+
     def _settings(self) -> Settings:
         own = {
             one.name: getattr(self, one.name) for one in fields(Settings) if one.name in vars(self)
@@ -363,8 +377,8 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         seed = int(check_random_state(self.random_state).randint(2**31))
         changed = {
             "batch_size": None if self.batch_size == "auto" else self.batch_size,
-            "categories": self.categories or (),
-            "ignore": self.ignore or (),
+            "categories": chosen_columns("categories", self.categories, self._names),
+            "ignore": chosen_columns("ignore", self.ignore, self._names),
         }
         return Settings(**own | changed, test=0.0, seed=seed)
 

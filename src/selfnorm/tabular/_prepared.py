@@ -1,5 +1,6 @@
 """A table made ready to train on, whether it is in memory or read in parts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ class Prepared:
     stretch of time, or copies of one row. None if each stands by itself."""
     streamed: Stream | None = None
     """The rows to train with where they are read in parts: source and training are some of them."""
+    scoring: Callable[..., Tensor] | None = None
+    """What chooses the epoch in place of the loss: less is better. None if nothing does."""
 
     @property
     def crossed(self) -> bool:

@@ -53,9 +53,15 @@ class SelfNormRegressor(RegressorMixin, Estimator):
         weight_decay: AdamW's decoupled weight decay, of weights and biases.
         validation: Share of rows held out to choose a single network's best epoch; 0 for none. Of
             several it says only whether they leave out rows.
-        categories: Names of columns to take as categories although they hold numbers.
-        ignore: Names of columns to leave out.
+        categories: Columns to take as categories although they hold numbers: names, numbers from 0,
+            or a boolean for each column. None, or `from_dtype`, takes those alone that hold text or
+            are of a categorical type, which are categories in any case.
+        ignore: Columns to leave out, likewise.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
+        scoring: What chooses the epoch by rows left out: the name of a score of scikit-learn's, or
+            a callable `scorer(estimator, X, y)`; None for the loss. Networks still minimize the
+            loss, which weighs and calibrates them; `history_` tells the negative score as the
+            validation loss.
         warm_start: Whether `fit` goes on from the networks of the fit before, with its encoding,
             target and sizes, and not from fresh ones. Rows that change between fits may be learned
             by networks that are to leave them out, so figures and calibration may flatter.

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from selfnorm.errors import SelfNormError
 from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.recording import Observation
-from selfnorm.tabular._ensemble import Ensemble, Judged
+from selfnorm.tabular._ensemble import Ensemble, Judged, JudgedAlone
 from selfnorm.tabular._model import build_network
 from selfnorm.tabular._settings import Architecture, Settings
 from selfnorm.tabular.encoding._encode import Encoder
@@ -46,6 +46,11 @@ class Ready(Protocol):
     @property
     def left_out(self) -> Tensor | None:
         """Of several networks, which do not learn from each of these: (rows, networks)."""
+        ...
+
+    @property
+    def scoring(self) -> Callable[..., Tensor] | None:
+        """What chooses the epoch in place of the loss; None if nothing does."""
         ...
 
     @property
@@ -127,9 +132,10 @@ def _train(
         network.load_state_dict(start.state_dict())
     network.to(ready.device)
     options = settings.options
-    learner, judge = network, ready.target
+    learner, judge = network, JudgedAlone(ready.target, ready.scoring)
     if network.members is not None:
-        learner, judge = Ensemble([network]), Judged(ready.target, ready.left_out)
+        learner = Ensemble([network])
+        judge = Judged(ready.target, ready.left_out, ready.scoring)
     progress.built(network)
     batches = ready.batches(options)
     with drawing_from(network, seeds):
