@@ -278,7 +278,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
             ModelFolderError: The folder cannot be written to, or is not empty.
             sklearn.exceptions.NotFittedError: There is nothing to save yet.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         names = getattr(self, "feature_names_in_", None)
         own = {
             "parameters": {name: plain(value) for name, value in self.get_params().items()},
@@ -303,7 +303,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
             SelfNormError: Its answers are further than 1e-5 from the model's.
             sklearn.exceptions.NotFittedError: There is nothing to write yet.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         table = None if X is None else self._table(X, reset=False)
         self.model_.to_onnx(path, table, force=force)
 
@@ -349,7 +349,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
 
     def _read(self, X: Any) -> pa.Table:
         """X as a table to predict, with a warning of what training had not."""
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         table = self._table(X, reset=False)
         for note in self.model_.encoder.notes(table):
             warnings.warn(note, SelfNormWarning, stacklevel=4)
@@ -395,5 +395,5 @@ def fitted_attributes(model: TabularModel) -> dict[str, Any]:
     if isinstance(model.target, ClassTarget):
         return {"model_": model, "classes_": np.asarray(model.target.classes)}
     if isinstance(model.target, LabelsTarget):  # as scikit-learn has it of several outputs
-        return {"model_": model, "classes_": [np.array([0, 1]) for _ in model.target.names]}
+        return {"model_": model, "classes_": np.tile([0, 1], (model.target.outputs, 1))}
     return {"model_": model}

@@ -65,7 +65,7 @@ class _Classes(ClassifierMixin, BaseEstimator):
     def __init__(self, target: Target, told: Prediction) -> None:
         self.target, self.told = target, told
         several = isinstance(target, LabelsTarget)
-        self.classes_: Any = [np.array([0, 1])] * target.outputs if several else None
+        self.classes_: Any = np.tile([0, 1], (target.outputs, 1)) if several else None
         if isinstance(target, ClassTarget):
             self.classes_ = np.asarray(target.classes)
 

@@ -5,6 +5,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -42,9 +43,8 @@ def number_columns(y: Any, name: str) -> Columns:
     if not _is_wide(y):
         values = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
         return Columns(column_or_1d(values, warn=True))
-    values = _matrix(y, name)
+    names, values = _names(y), _matrix(y, name)
     lost = np.flatnonzero(np.isnan(values).all(0))
-    names = _names(y, values.shape[1])
     if len(lost):
         raise ArgumentError(
             f"Each output of {name} must be known in some rows; '{names[lost[0]]}' is missing in "
@@ -64,13 +64,14 @@ def class_columns(y: Any, name: str) -> Columns:
         values = column_or_1d(y, warn=True)
         check_classification_targets(values)
         return Columns(values)
+    names = _names(y)
     try:
         values = _matrix(y, name)
     except ValueError as error:
         raise _neither(name, f"the matrix holds something else ({error})") from error
     known = values[~np.isnan(values)]
     if np.isin(known, (0, 1)).all():
-        return Columns(values, Several("labels", _names(y, values.shape[1])))
+        return Columns(values, Several("labels", names))
     if np.isnan(values).any() or (values < 0).any():
         raise _neither(name, "missing values or values below 0 stand beside others than 0 and 1")
     sums = values.sum(1)
@@ -140,13 +141,20 @@ def _matrix(y: Any, name: str) -> np.ndarray:
     """Several columns as float64, nan where missing."""
     if hasattr(y, "toarray"):  # scipy.sparse, as scikit-learn's MultiLabelBinarizer may give it
         y = y.toarray()
+    elif isinstance(y, pa.Table):
+        y = np.column_stack([column.to_numpy() for column in y.columns])
     return check_array(y, dtype=np.float64, ensure_all_finite="allow-nan", input_name=name)
 
 
-def _names(y: Any, columns: int) -> tuple[str, ...]:
+def _named(y: Any) -> Any:
+    """What a frame's columns are called; None of an array."""
+    return y.column_names if isinstance(y, pa.Table) else getattr(y, "columns", None)
+
+
+def _names(y: Any) -> tuple[str, ...]:
     """What the columns of a frame are called; of an array y0, y1, ..."""
-    named = getattr(y, "columns", None)
-    if named is None:
+    if (named := _named(y)) is None:
+        columns = (y if hasattr(y, "shape") else np.asarray(y)).shape[1]
         return tuple(f"y{at}" for at in range(columns))
     names = tuple(map(str, named))
     if len(set(names)) < len(names):
@@ -159,11 +167,10 @@ def _names(y: Any, columns: int) -> tuple[str, ...]:
 
 def _classes(y: Any, columns: int) -> tuple[Any, ...]:
     """The classes that columns of shares stand for: a frame's names, or 0, 1, ..."""
-    if (named := getattr(y, "columns", None)) is None:
+    if (named := _named(y)) is None:
         return tuple(range(columns))
     found = [one.item() if isinstance(one, np.generic) else one for one in named]
     alike = len({type(one) for one in found}) == 1 and isinstance(found[0], str | bool | int)
-    _names(y, columns)
     return tuple(found) if alike else tuple(map(str, found))
 
 
