@@ -11,7 +11,8 @@ import pytest
 from selfnorm.errors import TableError
 from selfnorm.tabular._source import read_for, read_source, read_truth
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget, Target, fit_target
+from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget, Target
+from selfnorm.tabular.encoding._targets import fit_target
 
 ENCODER = Encoder.fit(pa.table({"a": np.arange(60.0) ** 2}))
 

@@ -139,8 +139,8 @@ DAMAGE = {
         r"model.json' is damaged \(there is no 'sha256'\). Fit the model again",
     ),
     "other version": (
-        lambda f: damage_record(f, format=3),
-        "of formats 1 and 2; .* is of format 3",
+        lambda f: damage_record(f, format=4),
+        "of formats 1 to 3; .* is of format 4",
     ),
     "cut weights": (
         lambda f: (f / "model.safetensors").write_bytes(

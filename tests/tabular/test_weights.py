@@ -16,7 +16,8 @@ from selfnorm.tabular._kernel import kernel as kernel_of
 from selfnorm.tabular._kernel import with_ones
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._weights import counting, of_mean_1
-from selfnorm.tabular.encoding._target import NumberTarget, Prediction, fit_target
+from selfnorm.tabular.encoding._target import NumberTarget, Prediction
+from selfnorm.tabular.encoding._targets import fit_target
 from support.tables import fitted, settings, small_source
 from support.tolerances import SAME_UP_TO_ROUNDING
 

@@ -1,12 +1,13 @@
 from ._by_class import ByClass as ByClass
-from ._estimators import SelfNormClassifier as SelfNormClassifier
-from ._estimators import SelfNormRegressor as SelfNormRegressor
+from ._classifier import SelfNormClassifier as SelfNormClassifier
 from ._fit import fit as fit
 from ._model import Evaluation as Evaluation
 from ._model import TabularModel as TabularModel
+from ._regressor import SelfNormRegressor as SelfNormRegressor
 from ._result import Result as Result
 from ._settings import Settings as Settings
+from ._spread import Spread as Spread
 from ._storage import load_model as load_model
 from ._storage import save_model as save_model
 from .data._table import TableFile as TableFile
-from .encoding._target import Prediction as Prediction
+from .encoding._prediction import Prediction as Prediction

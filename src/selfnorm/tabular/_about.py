@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from selfnorm.recording import Observation
-from selfnorm.tabular._interval import Errors
+from selfnorm.tabular._interval import Errors, errors_to_record
 from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._settings import Settings
 from selfnorm.training._history import Epoch, History
@@ -21,7 +21,7 @@ def about(
     before: Sequence[Observation],
     after: Sequence[Observation],
     measured: Evaluation,
-    errors: Errors | None,
+    errors: Sequence[Errors | None],
     settings: Settings,
     asked: Settings,
     columns: Sequence[str],
@@ -46,7 +46,7 @@ def about(
         "metrics": dict(measured.metrics),
         "cross_fitted": measured.cross_fitted,
         "baseline": dict(measured.baseline),
-        "errors": None if errors is None else errors.to_dict(),
+        "errors": errors_to_record(errors),
         "layers": {"before": _layers(before), "after": _layers(after)},
         "stop": history.stop,
         "best_epoch": history.best.number,
@@ -91,7 +91,8 @@ def plain(value: Any) -> Any:
         pairs = cast("Mapping[Any, Any]", value).items()
         return {"pairs": [[plain(key), plain(one)] for key, one in pairs]}
     if isinstance(value, Collection) and not isinstance(value, str):
-        return [str(name) for name in value]
+        items = (one.item() if isinstance(one, np.generic) else one for one in value)
+        return [one if isinstance(one, bool | int) else str(one) for one in items]
     return value if value is None or isinstance(value, str | int | float) else None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from selfnorm.tabular.encoding._records import is_finite, require
-from selfnorm.tabular.encoding._target import TINY, Target, softmax
+from selfnorm.tabular.encoding._target import Target
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,5 @@ class Blend:
 
     def of_arrays(self, target: Target, outputs: np.ndarray) -> np.ndarray:
         """The same of arrays, in float64."""
-        classes = target.task == "classification"
-        said = softmax(outputs) if classes else outputs
-        mixed = np.einsum("k,rko->ro", np.asarray(self.weights), said)
-        return self.sharpness * (np.log(np.maximum(mixed, TINY)) if classes else mixed)
+        mixed = np.einsum("k,rko->ro", np.asarray(self.weights), target.said_array(outputs))
+        return self.sharpness * target.heard_array(mixed)

@@ -1,6 +1,6 @@
 """Several networks that are trained as one, each on rows of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -55,10 +55,12 @@ class Judged:
         target: What outputs stand for.
         left_out: Which members do not learn from each row to validate with, (rows, members),
             booleans, one or more of each row; None if there are no such rows.
+        scoring: What takes the loss's place on the rows to validate with; None if nothing does.
     """
 
     target: Target
     left_out: Tensor | None
+    scoring: Callable[..., Tensor] | None = None
 
     def loss(self, outputs: Tensor, *known: Tensor) -> Tensor:
         """The mean over members and rows, or over the rows to validate with.
@@ -67,6 +69,8 @@ class Judged:
         taken for worse than members that know less.
         """
         said, known, alone = self._pairs(outputs, known)
+        if not alone and self.scoring is not None:
+            return self.scoring(said, *known)
         factor = 1.0 if alone else sharpness(self.target, said, *known)
         return self.target.loss(said * factor, *known)
 
@@ -79,10 +83,33 @@ class Judged:
         self, outputs: Tensor, known: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...], bool]:
         """Outputs with their targets and weights, and whether each is that of one member."""
-        one = 1 if self.target.task == "classification" else 2  # dimensions of one member's
+        one = 2 if known[0].is_floating_point() else 1  # dimensions of one member's
         if self.left_out is None or known[0].ndim > one:
             return outputs.flatten(0, 1), tuple(part.flatten(0, 1) for part in known), True
         return told(self.target, outputs, self.left_out), known, False
+
+
+@dataclass(frozen=True)
+class JudgedAlone:
+    """The same of a single network.
+
+    Attributes:
+        target: What outputs stand for.
+        scoring: What takes the loss's place on the rows to validate with; None if nothing does.
+    """
+
+    target: Target
+    scoring: Callable[..., Tensor] | None = None
+
+    def loss(self, outputs: Tensor, *known: Tensor) -> Tensor:
+        """The target's; of rows that are not learned from, which take no gradients, the score."""
+        if self.scoring is not None and not outputs.requires_grad:
+            return self.scoring(outputs, *known)
+        return self.target.loss(outputs, *known)
+
+    def score(self, outputs: Tensor, *known: Tensor) -> float:
+        """The target's score."""
+        return self.target.score(outputs, *known)
 
 
 def told(target: Target, outputs: Tensor, left_out: Tensor) -> Tensor:

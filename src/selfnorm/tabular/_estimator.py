@@ -4,10 +4,10 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -26,25 +26,33 @@ from selfnorm.tabular._about import (
     parameters_of,
     plain,
 )
+from selfnorm.tabular._callbacks import FRAMES, CallbackSupport, Told
+from selfnorm.tabular._chosen_columns import chosen_columns
 from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
+from selfnorm.tabular._increments import Increments
 from selfnorm.tabular._keeper import keeping
 from selfnorm.tabular._model import TabularModel
+from selfnorm.tabular._scoring import Scoring
 from selfnorm.tabular._settings import Preset, Settings, Task
-from selfnorm.tabular._source import Source
+from selfnorm.tabular._source import Source, check_known
 from selfnorm.tabular._storage import load_model, save_model
-from selfnorm.tabular._suspicions import heavy_tail, leaks
+from selfnorm.tabular._target_columns import Columns, as_learned, with_classes
+from selfnorm.tabular._together import group_labels
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
+from selfnorm.tabular.encoding._several import LabelsTarget, Several
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
+from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.training import Checkpoint, History, Progress
 from selfnorm.training._progress import SILENT, Lines
 
 
-class Estimator(BaseEstimator, metaclass=ABCMeta):
+class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
     """What the two estimators share."""
 
     _task: ClassVar[Task]
     n_features_in_: int
+    model_: TabularModel
     feature_names_in_: np.ndarray
 
     def __init__(
@@ -65,9 +73,11 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         learning_rate: float | None = Settings.learning_rate,
         weight_decay: float = Settings.weight_decay,
         validation: float = Settings.validation,
-        categories: Collection[str] | None = None,
-        ignore: Collection[str] | None = None,
+        categories: Collection[str | int] | Literal["from_dtype"] | None = None,
+        ignore: Collection[str | int] | None = None,
         device: str = Settings.device,
+        scoring: str | Callable[..., float] | None = None,
+        warm_start: bool = False,
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -89,6 +99,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         self.categories = categories
         self.ignore = ignore
         self.device = device
+        self.scoring = scoring
+        self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
 
@@ -97,8 +109,8 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         """Train on a table."""
 
     @abstractmethod
-    def _values(self, y: Any, name: str) -> np.ndarray:
-        """The target, checked: shape (rows,)."""
+    def _columns(self, y: Any, name: str) -> Columns:
+        """The target, checked: a column, or several."""
 
     @abstractmethod
     def predict(self, X: Any) -> np.ndarray:
@@ -121,48 +133,98 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
             )
         if progress is SILENT:
             progress = Lines(+self.verbose)  # True is every epoch
-        settings, given = self._settings(), self._source(X, y, sample_weight)
-        given = replace(given, together=_labels(groups, len(given.values)))
+        known = self.model_ if self.warm_start and hasattr(self, "model_") else None
+        given = self._source(X, y, sample_weight)
+        given = replace(given, together=group_labels(groups, len(given.values)))
         learned = given.counting().values
         given = self._balanced(given, learned)
-        source = given.counting()
+        apart = self._validation(validation, given.several)
+        apart = None if apart is None else self._balanced(apart, learned).counting()
+        settings, ready = self._ready(given.counting(), apart, known)
+        for note in doubts(ready, shown=False):
+            warnings.warn(note, SelfNormWarning, stacklevel=FRAMES)
+        told = None
+        if self._has_callbacks:
+            rows = {"X": X, "y": y}
+            told = progress = Told(self, progress, ready, settings, rows, fitted_attributes)
+        with keeping(checkpoint) as kept:
+            kept.begin(ready, settings)
+            result = fit_prepared(ready, settings, progress, kept.section("fit"), known)
+            kept.end(interrupted=result.history.stop == "interrupted")
+        self._take(result.model, result.history, result.before, result.after)
+        for name in ("oof_prediction_", "_increments"):  # of an earlier fit
+            self.__dict__.pop(name, None)
+        if result.told is not None:
+            self.oof_prediction_ = self._told(given, result.told)
+        if told is not None:
+            told.end(fitted_attributes(self.model_))
+        if self.history_.stop == "interrupted" and not (told and told.stopped):
+            warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=FRAMES)
+
+    def _ready(
+        self, source: Source, apart: Source | None, known: TabularModel | None
+    ) -> tuple[Settings, Prepared]:
+        """The rows that count made ready; of a model that goes on as it knows them."""
+        settings, classes = self._settings(), self._task == "classification"
         if len(source.values) < 2:
             raise ArgumentError(
                 "Training needs two rows or more that count; n_samples = "
                 f"{len(source.values)}. Add rows."
             )
-        if self._task == "classification" and len(np.unique(source.values)) < 2:
+        if known is not None:  # of this seed each network leaves out the same rows
+            check_known(source, known.target)
+            settings = settings.continued(known.architectures)
+            settings = replace(settings, seed=known.about["training"]["seed"])
+        elif classes and source.several is None and len(np.unique(source.values)) < 2:
             raise ArgumentError(
                 "A classifier needs two classes or more; y holds one class, "
                 f"{source.values.tolist()[0]!r}. Add rows of another class."
             )
-        apart = self._validation(*validation)
-        apart = None if apart is None else self._balanced(apart, learned).counting()
-        ready = prepare(source, settings, apart)
-        for note in _doubts(ready):
-            warnings.warn(note, SelfNormWarning, stacklevel=3)
-        with keeping(checkpoint) as kept:
-            kept.begin(ready, settings)
-            result = fit_prepared(ready, settings, progress, kept.section("fit"))
-            kept.end(interrupted=result.history.stop == "interrupted")
-        self._take(result.model, result.history, result.before, result.after)
-        vars(self).pop("oof_prediction_", None)  # of an earlier fit
-        if result.told is not None:
-            self.oof_prediction_ = self._told(given, result.told)
-        if self.history_.stop == "interrupted":
-            warnings.warn("Training was stopped by Ctrl-C.", SelfNormWarning, stacklevel=3)
+        ready = prepare(source, settings, apart, known)
+        if self.scoring is None:
+            return settings, ready
+        return settings, replace(ready, scoring=Scoring.of(self.scoring, self, ready.target))
 
-    def _source(self, X: Any, y: Any, weights: Any, *, of: str = "") -> Source:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
+        going = cast("Increments | None", getattr(self, "_increments", None))
+        first = going is None and not hasattr(self, "model_")
+        source = self._source(X, y, sample_weight, reset=first).counting()
+        if first:
+            settings = replace(self._settings(), validation=0.0, infinite=False)
+            ready = prepare(source, settings)
+            for note in doubts(ready, shown=False):
+                warnings.warn(note, SelfNormWarning, stacklevel=3)
+            target = ready.target if classes is None else with_classes(source, classes)
+            going = Increments.start(ready.encoder, target, settings, len(source.values))
+        elif going is None:
+            going = Increments.resumed(self.model_, self._settings())
+        going.learn(source)
+        self.__dict__.pop("oof_prediction_", None)
+        self._take(going.model, going.history, going.before, going.after)
+        self._increments = going
+
+    def __getstate__(self) -> Any:
+        """What is pickled: optimizers are not, so `partial_fit` goes on from the weights."""
+        state = cast("dict[str, Any]", super().__getstate__())
+        return {name: value for name, value in state.items() if name != "_increments"}
+
+    def _source(
+        self, X: Any, y: Any, weights: Any, *, of: str = "", reset: bool | None = None
+    ) -> Source:
         """The rows as given; `of` ends the names of those that are not to be learned from."""
-        table = self._table(X, reset=not of)
-        values = self._values(y, f"y{of}")
+        table = self._table(X, reset=not of if reset is None else reset)
+        columns = self._columns(y, f"y{of}")
+        values, known = columns.values, columns.known
         check_consistent_length(X, values)
         if weights is not None:
             weights = row_weights(weights, len(values), f"sample_weight{of}")
-        return Source(table, values, "y", self._task, 0, weights)
+        if known is not None:
+            weights = known if weights is None else weights * known
+        return Source(table, values, "y", self._task, 0, weights, several=columns.several)
 
-    def _validation(self, X: Any, y: Any, weights: Any) -> Source | None:
-        """The rows to validate with; None if none are given."""
+    def _validation(self, given: tuple[Any, Any, Any], several: Several | None) -> Source | None:
+        """The rows to validate with, whose target is as that of the others; None if none came."""
+        X, y, weights = given
         if X is None and y is None and weights is None:
             return None
         if X is None or y is None:
@@ -170,7 +232,10 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
                 "Rows to validate with are X_val and y_val together; "
                 f"{'X_val' if X is None else 'y_val'} is None. Pass both, or none."
             )
-        return self._source(X, y, weights, of="_val")
+        found = self._source(X, y, weights, of="_val")
+        return replace(
+            found, values=as_learned(found.values, found.several, several, "y_val"), several=several
+        )
 
     def _balanced(self, source: Source, learned: np.ndarray) -> Source:  # noqa: ARG002 - for all
         """The rows, which may count more by their class among those to learn from."""
@@ -178,13 +243,13 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
 
     def _told(self, given: Source, told: Prediction) -> np.ndarray:
         """What each row is told by who did not learn from it: of those that do not count, all."""
-        found = _numbers(told)
+        found = told.numbers
         if len(found) == len(given.values) or given.weights is None:
             return found
         every = np.empty((len(given.values), *found.shape[1:]))
         counts = np.isin(np.arange(len(every)), counting(given.weights))
         every[counts] = found
-        every[~counts] = _numbers(self.model_.predict(given.table.filter(pa.array(~counts))))
+        every[~counts] = self.model_.predict(given.table.filter(pa.array(~counts))).numbers
         return every
 
     def _take(
@@ -195,18 +260,18 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         after: tuple[Observation, ...],
     ) -> None:
         """What an estimator knows once it is fitted."""
-        self.model_ = model
+        for name, value in fitted_attributes(model).items():
+            setattr(self, name, value)
         self.history_ = history
         self.layers_before_ = before
         self.layers_after_ = after
         self.n_iter_ = len(history.epochs)
-        if isinstance(model.target, ClassTarget):
-            self.classes_ = np.asarray(model.target.classes)
 
     def save(self, folder: str | Path, *, force: bool = False, rows: bool = True) -> None:
         """Write the fitted estimator as a model folder, which the command line can use too.
 
-        The parameters are recorded, but a `random_state` that is a generator.
+        The parameters are recorded, but a `random_state` that is a generator, or `scoring` that is
+        a function.
 
         Args:
             folder: Where to; it is made if needed. A path that ends in `.snn` is one file.
@@ -218,7 +283,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
             ModelFolderError: The folder cannot be written to, or is not empty.
             sklearn.exceptions.NotFittedError: There is nothing to save yet.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         names = getattr(self, "feature_names_in_", None)
         own = {
             "parameters": {name: plain(value) for name, value in self.get_params().items()},
@@ -243,7 +308,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
             SelfNormError: Its answers are further than 1e-5 from the model's.
             sklearn.exceptions.NotFittedError: There is nothing to write yet.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         table = None if X is None else self._table(X, reset=False)
         self.model_.to_onnx(path, table, force=force)
 
@@ -289,7 +354,7 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
 
     def _read(self, X: Any) -> pa.Table:
         """X as a table to predict, with a warning of what training had not."""
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         table = self._table(X, reset=False)
         for note in self.model_.encoder.notes(table):
             warnings.warn(note, SelfNormWarning, stacklevel=4)
@@ -304,29 +369,23 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         validate_data(self, array, skip_check_array=True, reset=reset)
         return as_table(array)
 
+    @property
+    def _names(self) -> list[str]:
+        """Of the columns of X."""
+        named = getattr(self, "feature_names_in_", None)
+        return [f"x{at}" for at in range(self.n_features_in_)] if named is None else list(named)
+
     def _settings(self) -> Settings:
-        return Settings(
-            preset=self.preset,
-            depth=self.depth,
-            width=self.width,
-            shape=self.shape,
-            dropout=self.dropout,
-            weights=self.weights,
-            n_estimators=self.n_estimators,
-            infinite=self.infinite,
-            epochs=self.epochs,
-            patience=self.patience,
-            time_limit=self.time_limit,
-            batch_size=None if self.batch_size == "auto" else self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            validation=self.validation,
-            test=0.0,
-            categories=self.categories or (),
-            ignore=self.ignore or (),
-            device=self.device,
-            seed=int(check_random_state(self.random_state).randint(2**31)),
-        )
+        own = {
+            one.name: getattr(self, one.name) for one in fields(Settings) if one.name in vars(self)
+        }
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        changed = {
+            "batch_size": None if self.batch_size == "auto" else self.batch_size,
+            "categories": chosen_columns("categories", self.categories, self._names),
+            "ignore": chosen_columns("ignore", self.ignore, self._names),
+        }
+        return Settings(**own | changed, test=0.0, seed=seed)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -336,31 +395,10 @@ class Estimator(BaseEstimator, metaclass=ABCMeta):
         return tags
 
 
-def _labels(groups: Any, rows: int) -> np.ndarray | None:
-    """A number for the group of each row; None if there are none.
-
-    Raises:
-        ArgumentError: they are not one label a row.
-    """
-    if groups is None:
-        return None
-    labels = np.asarray(groups)
-    if labels.shape != (rows,):
-        raise ArgumentError(
-            f"groups must be one label a row, of shape ({rows},); shape {labels.shape} came. Give "
-            "one label for each row of X."
-        )
-    return np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)[
-        1
-    ]
-
-
-def _doubts(ready: Prepared) -> list[str]:
-    """What a user should know of a table, before there is a model."""
-    suspicions = leaks(ready.source, ready.encoder.ignored), heavy_tail(ready.source)
-    return [*ready.encoder.told, *filter(None, suspicions)]
-
-
-def _numbers(told: Prediction) -> np.ndarray:
-    """What a prediction is as an array of numbers: probabilities, where there are some."""
-    return told.values if told.probabilities is None else told.probabilities
+def fitted_attributes(model: TabularModel) -> dict[str, Any]:
+    """What an estimator needs to predict."""
+    if isinstance(model.target, ClassTarget):
+        return {"model_": model, "classes_": np.asarray(model.target.classes)}
+    if isinstance(model.target, LabelsTarget):  # as scikit-learn has it of several outputs
+        return {"model_": model, "classes_": np.tile([0, 1], (model.target.outputs, 1))}
+    return {"model_": model}

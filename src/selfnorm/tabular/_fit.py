@@ -14,7 +14,7 @@ from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._infinite import MOST_ROWS
-from selfnorm.tabular._interval import Errors
+from selfnorm.tabular._interval import errors_by_output
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._keeper import Keeper, keeping
 from selfnorm.tabular._memory import enough_memory
@@ -31,7 +31,7 @@ from selfnorm.tabular.data._remote import path_of
 from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import fit_target
+from selfnorm.tabular.encoding._targets import fit_target, widened
 from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
@@ -157,7 +157,12 @@ def _from_parts(
     return kept.parts(files, settings, memory, make)
 
 
-def prepare(source: Source, settings: Settings, validation: Source | None = None) -> Prepared:
+def prepare(
+    source: Source,
+    settings: Settings,
+    validation: Source | None = None,
+    known: TabularModel | None = None,
+) -> Prepared:
     """Hold out test and validation rows and encode the table by what the training rows show.
 
     Args:
@@ -165,6 +170,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         settings: The shares, the seed, the device and the columns' treatment count here.
         validation: Rows to validate with; None takes them from the source. If there are some, all
             networks learn from all rows of the source.
+        known: A model whose encoding and target serve, so that its networks can go on.
 
     Raises:
         TableError: no column can be used.
@@ -176,7 +182,7 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
     together = source.together
     if together is None and source.times is None:
         together = copies(source.table, settings.ignore)
-    splits = Splits(source.values, task, seed, together, source.times)
+    splits = Splits(source.strata, task, seed, together, source.times)
     learned, test = splits.apart(settings.held_out(len(source.values)))
     values, splits = source.values[learned], splits.take(learned)
     several, given = settings.members > 1, validation is not None
@@ -189,15 +195,22 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         )
     categories = set(settings.categories) - {source.name}
     infinite = settings.joins and len(kept) <= MOST_ROWS
-    encoder = Encoder.fit(
-        source.table,
-        learned[kept],
-        categories=categories,
-        ignore=settings.ignore,
-        pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
+    encoder = (
+        known.encoder
+        if known is not None
+        else Encoder.fit(
+            source.table,
+            learned[kept],
+            categories=categories,
+            ignore=settings.ignore,
+            pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
+        )
     )
     weights = None if source.weights is None else source.weights[learned]
-    target = fit_target(source.name, values, task, weights)
+    if known is None:
+        target = fit_target(source.name, values, task, weights, source.several)
+    else:
+        target = widened(known.target, values)
 
     def rows(part: Source) -> Rows:
         matrix, counts = torch.from_numpy(encoder.transform(part.table)), of_mean_1(part.weights)
@@ -214,7 +227,8 @@ def prepare(source: Source, settings: Settings, validation: Source | None = None
         if several:
             left_out = torch.ones(len(judges), settings.members, dtype=torch.bool)
     elif several and settings.validation:
-        dealt = deal(values, settings.members, task=task, seed=seed, together=together)
+        strata = splits.values
+        dealt = deal(strata, settings.members, task=task, seed=seed, together=together)
         left_out = torch.from_numpy(dealt)
         judges, judged = training, Truth(values, weights)
     return Prepared(
@@ -236,6 +250,7 @@ def fit_prepared(
     settings: Settings,
     progress: Progress = SILENT,
     section: Section | None = None,
+    start: TabularModel | None = None,
 ) -> Result:
     """Build the self-normalizing network of the settings, train it on prepared rows, measure it.
 
@@ -244,15 +259,20 @@ def fit_prepared(
         settings: What to train, and how.
         progress: Who is told of it.
         section: What of it a checkpoint keeps; None keeps nothing.
+        start: Networks go on from those of this model that have the same sizes.
 
     Raises:
         SelfNormError: the loss was never finite, or memory ran out.
         KeyboardInterrupt: Ctrl-C came before the first epoch was done.
     """
+    known = None
+    if start is not None:
+        settings = settings.continued(start.architectures)
+        known = dict(zip(start.architectures, start.finite, strict=True))
     chosen = settings.portfolio(ready.rows)
     seeds = torch.Generator().manual_seed(settings.seed)
     with enough_memory():
-        trained = train_all(ready, chosen, seeds, progress, section)
+        trained = train_all(ready, chosen, seeds, progress, section, known)
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
         blend = said = None
@@ -273,13 +293,13 @@ def fit_prepared(
         elif ready.validation is not None:
             said = predict(network, ready.validation.inputs)
     model = TabularModel(ready.encoder, ready.target, architectures, network, blend)
-    measured, told, errors = model.measure(ready.test), None, None
+    measured, told, errors = model.measure(ready.test), None, ()
     if said is not None and ready.judged is not None:
         told, (values, weights) = ready.target.decode(said), ready.judged
         if not measured.rows and blend is not None:
             measured = cross_fitted(ready.target, values, told, weights)
         if ready.target.task == "regression":
-            errors = Errors.of(values - told.values, weights)
+            errors = errors_by_output(values, told.values, weights)
     columns = ready.source.table.column_names
     interrupted = any(one.history.stop == "interrupted" for one in trained)
     history = replace(first.history, stop="interrupted") if interrupted else first.history

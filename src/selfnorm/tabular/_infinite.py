@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from selfnorm.tabular._kernel import kernel, with_ones
 from selfnorm.tabular._weighing import sharpness
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 from selfnorm.tabular.encoding._target import Target
 
 MOST_ROWS = 5000
@@ -105,7 +106,8 @@ def fit_infinite(
 
     Args:
         inputs: Encoded rows, (rows, features).
-        targets: What the target encodes: classes (rows,), or numbers (rows, 1).
+        targets: What the target encodes: classes (rows,), or numbers (rows, outputs), nan where
+            missing.
         target: What they stand for.
         reads: Which features to read, (features,), booleans.
         weights: How much each row counts, (rows,), above 0, of mean 1; None if all count the same.
@@ -116,26 +118,74 @@ def fit_infinite(
         MemoryError: three matrices of rows x rows do not fit into memory.
     """
     learned = inputs[:, torch.from_numpy(reads)].float().cpu()
-    targets = targets.cpu().double() if target.task == "regression" else targets.cpu()
+    targets = targets.cpu().double() if targets.is_floating_point() else targets.cpu()
     wanted = _indicators(targets, target)
     counts = None if weights is None else weights.cpu().double()
+    if wanted.isnan().any():
+        return _fit_by_output(learned, targets, wanted, target, reads, counts, together)
     offset = wanted.mean(0) if counts is None else counts @ wanted / counts.sum()
     told = _Told(targets, wanted - offset, counts, torch.arange(len(targets)))
     if together is not None:
         learned, told = told.merged(learned, together)
     kernels = torch.from_numpy(kernel(with_ones(_numpy(learned))))
-    start, strides = _START, _STRIDES
-    if len(learned) > _MANY:  # some rows tell about where, so that all are asked seldom
-        drawn = torch.Generator().manual_seed(0)
-        some = torch.randperm(len(learned), generator=drawn)[:_SOME]
-        start = _best(kernels[some][:, some], told.of(some), offset, target).power
-        strides = _STRIDES[-1:]
-    best = _best(kernels, told, offset, target, start=start, strides=strides)
+    best = _solved(kernels, told, offset, target)
     network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1])
     network.rows.copy_(learned)
     network.coefficients.copy_(best.coefficients * best.factor)
     network.offset.copy_(offset * best.factor)
     return Fitted(network, best.left_out * best.factor)
+
+
+def _solved(kernels: Tensor, told: "_Told", offset: Tensor, target: Target) -> "_Solved":
+    """The regression of least loss; of many rows some tell first about where its penalty is."""
+    start, strides = _START, _STRIDES
+    if len(kernels) > _MANY:  # so that all are asked seldom
+        drawn = torch.Generator().manual_seed(0)
+        some = torch.randperm(len(kernels), generator=drawn)[:_SOME]
+        start = _best(kernels[some][:, some], told.of(some), offset, target).power
+        strides = _STRIDES[-1:]
+    return _best(kernels, told, offset, target, start=start, strides=strides)
+
+
+def _fit_by_output(
+    learned: Tensor,
+    targets: Tensor,
+    wanted: Tensor,
+    target: Target,
+    reads: np.ndarray,
+    counts: Tensor | None,
+    together: Tensor | None,
+) -> Fitted:
+    """The same where some outputs of some rows are missing: outputs known in the same rows at once.
+
+    Each such part learns from the rows in which it is known; its coefficients of all others are 0,
+    and these are told what all of them say.
+    """
+    told = _Told(targets, wanted, counts, torch.arange(len(targets)))
+    if together is not None:
+        learned, told = told.merged(learned, together)
+    kernels = torch.from_numpy(kernel(with_ones(_numpy(learned))))
+    network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1])
+    network.rows.copy_(learned)
+    left_out = torch.zeros_like(wanted)
+    known = ~wanted.isnan()
+    for pattern in known.unique(dim=1).T:
+        outputs = torch.nonzero((known == pattern[:, None]).all(0))[:, 0]
+        rows = torch.nonzero(pattern)[:, 0]
+        if not len(rows):
+            continue
+        weights = None if counts is None else counts[rows]
+        offset = wanted[rows][:, outputs].mean(0)
+        if weights is not None:
+            offset = weights @ wanted[rows][:, outputs] / weights.sum()
+        used, part = told.known_in(rows, outputs, offset)
+        best = _solved(kernels[used][:, used], part, offset, target)
+        network.coefficients[used[:, None], outputs] = best.coefficients * best.factor
+        network.offset[outputs] = offset * best.factor
+        said = (kernels[:, used] @ best.coefficients + offset) * best.factor
+        left_out[:, outputs] = said[told.place]
+        left_out[rows[:, None], outputs] = best.left_out * best.factor
+    return Fitted(network, left_out)
 
 
 @dataclass(frozen=True)
@@ -186,6 +236,21 @@ class _Told:
             tuple(group for group in kept if len(group) > 1),
         )
 
+    def known_in(self, rows: Tensor, outputs: Tensor, offset: Tensor) -> tuple[Tensor, "_Told"]:
+        """The kernel's rows of some rows alone, and the same of some outputs of these rows."""
+        used, place = self.place[rows].unique(return_inverse=True)
+        new = torch.full((int(self.place.max()) + 1,), -1)
+        new[used] = torch.arange(len(used))
+        kept = (numbers[numbers >= 0] for numbers in (new[group] for group in self.groups))
+        part = _Told(
+            self.targets[rows][:, outputs],
+            self.wanted[rows][:, outputs] - offset,
+            None if self.weights is None else self.weights[rows],
+            place,
+            tuple(group for group in kept if len(group) > 1),
+        )
+        return used, part
+
     def averaged(self) -> tuple[Tensor, Tensor]:
         """What each row of the kernel asks for, and how much it counts."""
         weights = torch.ones(len(self.place)).double() if self.weights is None else self.weights
@@ -232,7 +297,21 @@ def _best(
             tried[power] = _Solved(value, power, factor, coefficients, left_out)
         return tried[power].loss
 
-    return tried[_least(loss, start, strides)]
+    best = tried[_least(loss, start, strides)]
+    return _best_of_each(tried.values(), told) if isinstance(target, NumbersTarget) else best
+
+
+def _best_of_each(tried: Iterable[_Solved], told: _Told) -> _Solved:
+    """Of several numbers each with the penalty that suits it best, of those that were tried."""
+    found = list(tried)
+    counts = torch.ones(len(told.targets)).double() if told.weights is None else told.weights
+    losses = torch.stack([counts @ (one.left_out - told.targets).square() for one in found])
+    best = losses.argmin(0)[None, None]
+    coefficients, left_out = (
+        torch.stack(each).take_along_dim(best, 0)[0]
+        for each in zip(*((one.coefficients, one.left_out) for one in found), strict=True)
+    )
+    return found[0]._replace(coefficients=coefficients, left_out=left_out)
 
 
 def _least(loss: Callable[[float], float], start: float, strides: tuple[float, ...]) -> float:
@@ -271,7 +350,9 @@ def _solve(
 
 
 def _indicators(targets: Tensor, target: Target) -> Tensor:
-    if target.task == "regression":
+    if isinstance(target, LabelsTarget):
+        return 2 * targets - 1  # 0 is a probability of a half
+    if targets.is_floating_point():
         return targets
     return nn.functional.one_hot(targets, target.outputs).double()
 

@@ -1,7 +1,7 @@
 """How far a number can be from its prediction, by what left-out rows were told."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -74,13 +74,47 @@ class Errors:
         return asdict(self)
 
 
-def errors_of(about: Mapping[str, Any]) -> Errors | None:
-    """The errors that a model's record tells of; None if it tells of none.
+def errors_by_output(
+    truth: np.ndarray, told: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[Errors | None, ...]:
+    """The errors of each output, of rows in which it is known.
+
+    Args:
+        truth: The numbers, (rows,) or (rows, outputs); nan where missing.
+        told: What the rows were told, likewise.
+        weights: How much each row counts, (rows,), above 0; None if all count the same.
+    """
+    if truth.ndim == 1:
+        return (Errors.of(truth - told, weights),)
+    found: list[Errors | None] = []
+    for each in (truth - told).T:
+        known = ~np.isnan(each)
+        counts = None if weights is None else weights[known]
+        found.append(Errors.of(each[known], counts) if known.any() else None)
+    return tuple(found)
+
+
+def errors_to_record(errors: Sequence[Errors | None]) -> Any:
+    """Errors by output as JSON: those of one output as they are, None if there are none."""
+    each = [None if one is None else one.to_dict() for one in errors]
+    return each[0] if len(each) == 1 else each or None
+
+
+def errors_of(about: Mapping[str, Any]) -> tuple[Errors | None, ...]:
+    """The errors by output that a model's record tells of; none if it tells of none.
 
     Raises:
-        ValueError: they are not as `Errors.to_dict` wrote them.
+        ValueError: they are not as `errors_to_record` wrote them.
     """
     saved = about.get("errors")
+    if saved is None:
+        return ()
+    if isinstance(saved, list | tuple):
+        return tuple(_errors(one) for one in cast("list[Any]", saved))
+    return (_errors(saved),)
+
+
+def _errors(saved: Any) -> Errors | None:
     if saved is None:
         return None
     require(isinstance(saved, dict) and set(saved) == {"levels", "sizes"}, "errors are a record")

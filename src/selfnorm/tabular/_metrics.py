@@ -6,9 +6,12 @@ import numpy as np
 from sklearn import metrics
 
 from selfnorm.tabular._auc import area_under_curve
+from selfnorm.tabular._metrics_of_several import measure_several
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
 _SHOWN = 5
+_TINY = 1e-15
 
 
 def measure(
@@ -24,10 +27,14 @@ def measure(
 
     Args:
         target: The model's target.
-        truth: The true values, shape (rows,).
+        truth: The true values, shape (rows,); of several outputs (rows, outputs), as
+            `measure_several` tells; or the shares of classes, (rows, classes), where accuracy is
+            of the largest and the log loss is of all.
         prediction: The model's, or the baseline's.
         weights: How much each row counts, shape (rows,), above 0; None if all count the same.
     """
+    if isinstance(target, NumbersTarget | LabelsTarget):
+        return measure_several(target, truth, prediction, weights)
     if isinstance(target, ClassTarget):
         return _of_classes(target, truth, prediction, weights)
     pair = (truth, prediction.values)
@@ -45,6 +52,7 @@ def left_out_metrics(target: Target, truth: np.ndarray) -> list[str]:
     """Which metrics `measure` leaves out for these rows, and why."""
     if not isinstance(target, ClassTarget):
         return []
+    truth = target.hard(truth)
     strange = np.setdiff1d(truth, np.asarray(target.classes)).tolist()
     if strange:
         rows = int(np.isin(truth, strange).sum())
@@ -67,6 +75,8 @@ def _listed(classes: list[Any]) -> str:
 def _of_classes(
     target: ClassTarget, truth: np.ndarray, prediction: Prediction, weights: np.ndarray | None
 ) -> dict[str, float]:
+    shares = truth if truth.ndim == 2 else None
+    truth = target.hard(truth)
     right = truth == prediction.values
     _, classes = np.unique(truth, return_inverse=True)
     count = np.ones(len(truth)) if weights is None else weights
@@ -80,7 +90,10 @@ def _of_classes(
     codes = target.encode(truth).numpy()
     every = range(len(target.classes))
     said = prediction.probabilities
-    loss = metrics.log_loss(codes, said, labels=every, sample_weight=weights)
+    if shares is None:
+        loss = metrics.log_loss(codes, said, labels=every, sample_weight=weights)
+    else:
+        loss = -np.average((shares * np.log(said.clip(_TINY))).sum(1), weights=weights)
     found["log loss"] = float(loss)
     if len(np.unique(codes)) == len(target.classes):
         found["AUC"] = area_under_curve(codes, said, weights)

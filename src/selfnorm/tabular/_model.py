@@ -23,6 +23,7 @@ from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular._source import Source, read_for, read_truth
+from selfnorm.tabular._spread import Spread, Spreading
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 from selfnorm.training._predict import predict
@@ -118,6 +119,37 @@ class TabularModel:
         check_finite(prediction)
         return prediction
 
+    def predict_spread(self, source: Any, mc: int = 0, *, seed: int = 0) -> Spread:
+        """Predict every row, and tell how far the networks differ in what they say of it.
+
+        The deviation is between networks, each counted by its weight in the blend: what the model
+        does not know, as too few rows were near. What no model can know, the noise of the target,
+        is not in it: `predict_interval` is about both. With `mc` each network of finite width is
+        asked under so many masks of alpha dropout (Gal and Ghahramani 2016, arXiv 1506.02142), the
+        prediction is the mean over masks, and the deviation is between networks and masks.
+
+        Args:
+            source: As of `predict`.
+            mc: How many masks; 0 for none.
+            seed: Of the masks: the same seed draws the same.
+
+        Returns:
+            The prediction, and the deviation: of a number in its own unit, (rows,) or (rows,
+            outputs); of classes and labels of each probability.
+
+        Raises:
+            ArgumentError: `mc` is no whole number of 0 or more, or the model has no dropout.
+            TableError: as `predict`.
+        """
+        table = self.read(source)
+        spread = Spreading(self.network, self.target, self.blend, mc, seed)
+        found = [spread(block) for block in self.encoder.blocks(table, BLOCK)]
+        outputs, deviations = (np.concatenate(each) for each in zip(*found, strict=True))
+        prediction = self.target.decode(outputs)
+        check_finite(prediction)
+        one_number = prediction.values.ndim == 1 and prediction.probabilities is None
+        return Spread(prediction, deviations[:, 0] if one_number else deviations)
+
     def outputs(self, rows: np.ndarray, network: nn.Module | None = None) -> np.ndarray:
         """What encoded rows are told, (rows, outputs), those of several networks blended.
 
@@ -188,6 +220,8 @@ class TabularModel:
     def predict_interval(self, source: Any, coverage: float = 0.9) -> np.ndarray:
         """An interval for the number of every row, shape (rows, 2): from where to where.
 
+        Of several numbers it is (rows, outputs, 2).
+
             [f(x) - q, f(x) + q],  q: what a share `coverage` of new errors does not exceed
 
         q is told by errors on rows that were left out, so it is as wide for all rows. Each of these
@@ -213,14 +247,15 @@ class TabularModel:
                 "An interval is one of numbers; this model predicts classes. Use probabilities."
             )
         errors = errors_of(self.about)
-        if errors is None:
+        if not errors or None in errors:
             raise ArgumentError(
                 "An interval needs errors on rows that were left out; this model was fitted "
                 "without any, or by an older version. Fit it with validation above 0."
             )
-        half = errors.within(coverage)
+        half = np.array([one.within(coverage) for one in errors if one is not None])
         values = self.predict(source).values
-        return np.column_stack([values - half, values + half])
+        half = half if values.ndim > 1 else half[0]
+        return np.stack([values - half, values + half], axis=-1)
 
     def predict_table(self, source: Any) -> pa.Table:
         """The predictions as a table: the target's name, and `probability_CLASS` of each class."""
@@ -272,7 +307,7 @@ def _by_class(target: Target, values: np.ndarray, told: Prediction) -> ByClass |
     """What the rows of each class are taken for."""
     if not isinstance(target, ClassTarget):
         return None
-    return ByClass.of(target.classes, values, told.values)
+    return ByClass.of(target.classes, target.hard(values), told.values)
 
 
 def build_network(

@@ -29,11 +29,13 @@ from selfnorm.tabular._container import (
 from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._records import is_finite, require
-from selfnorm.tabular.encoding._target import Target, target_from_dict
+from selfnorm.tabular.encoding._target import Target
+from selfnorm.tabular.encoding._targets import target_from_dict
 
 FORMAT = 2
+SEVERAL = 3  # the format of a model of several outputs, which older versions would not know
 LARGEST_RECORD = 2**28  # bytes; JSON takes several times that in memory
-_READ = (1, FORMAT)  # 1 had single networks, and ensembles of which all count the same
+_READ = (1, FORMAT, SEVERAL)  # 1 had single networks, and ensembles of which all count the same
 _TENSOR_HEADER = 1000  # bytes, and more than a tensor has in the header of safetensors
 _LAYER = 100  # bytes, and fewer than a layer has there
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -100,7 +102,7 @@ def read_model(path: str | Path) -> Saved:
         raise damaged(files.place(RECORD), error) from error
     if version not in _READ:
         raise ModelFolderError(
-            f"This version of selfnorm reads model folders of formats 1 and 2; '{path}' is of "
+            f"This version of selfnorm reads model folders of formats 1 to 3; '{path}' is of "
             f"format {repr(version)[:40]}. Use the selfnorm that wrote it, or fit it again."
         )
     try:
@@ -111,7 +113,7 @@ def read_model(path: str | Path) -> Saved:
         finite = _architectures(record)
         require(isinstance(about, dict), "'about' is not a record")
         errors_of(about)
-        wide = record["infinite"] if version == FORMAT else []
+        wide = record["infinite"] if version != 1 else []
         _check_infinite(wide, finite, encoder)
         blend = _blend(record, sum(sizes["n_estimators"] for sizes in finite), len(wide))
     except _NONSENSE as error:

@@ -15,16 +15,28 @@ import pyarrow.parquet as pq
 from selfnorm._files import appearing
 from selfnorm.errors import SelfNormError, TableError
 from selfnorm.recording import Observation
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
 
 def prediction_table(target: Target, prediction: Prediction) -> pa.Table:
     """A row for every row: the target's name, and for classes `probability_CLASS` of each."""
+    if isinstance(target, NumbersTarget | LabelsTarget):
+        return _several_table(target, prediction)
     columns = {target.name: prediction.values}
     if isinstance(target, ClassTarget) and prediction.probabilities is not None:
         for at, one in enumerate(target.classes):
             name = f"probability_{one}"
             columns[name if name != target.name else f"{name}_"] = prediction.probabilities[:, at]
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def _several_table(target: NumbersTarget | LabelsTarget, prediction: Prediction) -> pa.Table:
+    """A column for each output; of labels `probability_LABEL` besides."""
+    columns = dict(zip(target.names, prediction.values.T, strict=True))
+    if prediction.probabilities is not None:
+        named = zip(target.names, prediction.probabilities.T, strict=True)
+        columns |= {f"probability_{name}": each for name, each in named}
     return pa.table({name: pa.array(values) for name, values in columns.items()})
 
 
@@ -35,7 +47,8 @@ def check_finite(prediction: Prediction) -> None:
         SelfNormError: then.
     """
     numbers = prediction.probabilities
-    numbers = prediction.values[:, None] if numbers is None else numbers
+    numbers = prediction.values if numbers is None else numbers
+    numbers = numbers[:, None] if numbers.ndim == 1 else numbers
     lost = np.flatnonzero(~np.isfinite(numbers).all(1))
     if len(lost):
         raise SelfNormError(

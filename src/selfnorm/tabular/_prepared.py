@@ -1,5 +1,6 @@
 """A table made ready to train on, whether it is in memory or read in parts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,6 +51,8 @@ class Prepared:
     """The rows to train with where they are read in parts: source and training are some of them."""
     distribution: Distribution = TOGETHER
     """How processes share the training."""
+    scoring: Callable[..., Tensor] | None = None
+    """What chooses the epoch in place of the loss: less is better. None if nothing does."""
 
     @property
     def crossed(self) -> bool:

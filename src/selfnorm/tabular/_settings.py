@@ -1,7 +1,7 @@
 """Everything that a training on a table depends on besides its rows, declared once."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -312,6 +312,26 @@ class Settings:
                 if one not in found:
                     found.append(one)
         return tuple(found)
+
+    def continued(self, architectures: Sequence[Architecture]) -> "Settings":
+        """The same for networks that are there already, of sizes that rows decided before.
+
+        Of several shapes those of sizes that are wanted now go on.
+
+        Raises:
+            ArgumentError: another size than theirs is asked for.
+        """
+        if len(architectures) > 1:
+            return self
+        sizes = vars(architectures[0])
+        for name, size in sizes.items():
+            asked = getattr(self, name)
+            if asked is not None and asked != size:
+                raise ArgumentError(
+                    f"Networks that go on learning keep their sizes; {name} was {size!r} and is "
+                    f"{asked!r}. Fit anew, without warm_start."
+                )
+        return self._or(**sizes)
 
     def _or(self, **choices: Any) -> "Settings":
         """The same, with choices in place of what nobody chose."""

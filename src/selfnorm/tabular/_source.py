@@ -28,6 +28,7 @@ from selfnorm.tabular.data._table import (
 )
 from selfnorm.tabular.data._together import read_together
 from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget, Several
 from selfnorm.tabular.encoding._target import (
     ClassTarget,
     Target,
@@ -57,6 +58,8 @@ class Source:
         together: A label of every row; rows of one label stay together in every split. None if
             each row stands for itself.
         times: When each row is from, if rows are split by time.
+        several: What the columns of `values` are, of shape (rows, columns); None if each row has
+            one value.
     """
 
     table: pa.Table
@@ -69,6 +72,26 @@ class Source:
     notes: tuple[str, ...] = ()
     together: np.ndarray | None = None
     times: np.ndarray | None = None
+    several: Several | None = None
+
+    @property
+    def strata(self) -> np.ndarray:
+        """What rows are dealt evenly by, (rows,): their target, or what stands for several."""
+        return self.values if self.several is None else self.several.strata(self.values)
+
+    def single(self) -> Iterator["Source"]:
+        """The same with one output at a time, of rows in which it is known; shares are classes."""
+        if self.several is None:
+            yield self
+            return
+        if self.several.kind == "shares":
+            hard = np.asarray(self.several.names)[self.values.argmax(1)]
+            yield replace(self, values=hard, several=None)
+            return
+        for name, values in zip(self.several.names, self.values.T, strict=True):
+            known = np.flatnonzero(~np.isnan(values))
+            alone = replace(self, values=values, name=name, several=None)
+            yield alone if len(known) == len(values) else alone.take(known)
 
     def take(self, rows: np.ndarray) -> "Source":
         """The same with some of the rows."""
@@ -198,6 +221,8 @@ def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
         TableError: the table cannot be read, has no such target, or one of another kind.
     """
     table = read_for(source, target, encoder)
+    if isinstance(target, NumbersTarget | LabelsTarget):
+        return _truth_of_several(table, target)
     known, dropped = _with_target(table, target.name, least=1, purpose="Measuring")
     column = plain(target.name, known[target.name])
     if isinstance(target, ClassTarget):
@@ -209,13 +234,59 @@ def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
     return Source(known.drop_columns([target.name]), values, target.name, target.task, dropped)
 
 
+def _truth_of_several(table: pa.Table, target: NumbersTarget | LabelsTarget) -> Source:
+    """The same of several outputs: rows in which one or more are known."""
+    for name in target.names:
+        require_column(name, table.column_names)
+    values = np.column_stack([numbers(name, table[name]) for name in target.names])
+    kind = "labels" if isinstance(target, LabelsTarget) else "numbers"
+    if kind == "labels" and not np.isin(values[~np.isnan(values)], (0, 1)).all():
+        raise TableError(
+            "Labels are 1 or 0, or empty where unknown; others came. Write 1 for each that a row "
+            "has, and 0 for each that it has not."
+        )
+    rows = np.flatnonzero(~np.isnan(values).all(1))
+    if not len(rows):
+        raise TableError(
+            f"Measuring needs rows with a known target; {', '.join(target.names[:5])} are empty "
+            f"in all {table.num_rows:,} rows. Fill them in."
+        )
+    left = table.drop_columns(list(target.names)).take(rows)
+    gone, several = table.num_rows - len(rows), Several(kind, target.names)
+    return Source(left, values[rows], target.name, target.task, gone, several=several)
+
+
+def check_known(source: Source, target: Target) -> None:
+    """Raise if rows to go on with are of another kind or class than those learned before.
+
+    Raises:
+        ArgumentError: then.
+    """
+    wide = isinstance(target, NumbersTarget | LabelsTarget)
+    columns = target.outputs if wide or source.several is not None else 1
+    shape = source.values.shape[1:] or (1,)
+    if shape != (columns,) or (wide and source.several is None):
+        raise ArgumentError(
+            f"Rows to go on with have the target learned before, {columns} columns; y has "
+            f"{shape[0]}. Give the same, or fit anew."
+        )
+    if not isinstance(target, ClassTarget) or source.several is not None:
+        return
+    unknown = source.values[~np.isin(source.values, target.classes)]
+    if len(unknown):
+        raise ArgumentError(
+            "Rows to go on with are of the classes known from the first; y holds "
+            f"{unknown.tolist()[0]!r}. Name all classes in the first call, or fit anew."
+        )
+
+
 def check_classes(validation: Source, target: Target) -> None:
     """Raise if a row to validate with is of a class that training rows have not.
 
     Raises:
         ArgumentError: then.
     """
-    if not isinstance(target, ClassTarget):
+    if not isinstance(target, ClassTarget) or validation.several is not None:
         return
     unknown = validation.values[~np.isin(validation.values, target.classes)]
     if len(unknown):

@@ -20,10 +20,19 @@ from selfnorm.tabular._container import CHECKPOINT, COMING, ENDING, RECORD, WEIG
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._infinite import InfiniteNetwork
 from selfnorm.tabular._model import TabularModel, build_network
-from selfnorm.tabular._model_file import FORMAT, LARGEST_RECORD, Saved, digest_of, read_model
+from selfnorm.tabular._model_file import (
+    FORMAT,
+    LARGEST_RECORD,
+    SEVERAL,
+    Saved,
+    digest_of,
+    read_model,
+)
 from selfnorm.tabular._settings import Architecture
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import Target, target_to_dict
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
+from selfnorm.tabular.encoding._target import Target
+from selfnorm.tabular.encoding._targets import target_to_dict
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of zip: the same model writes the same bytes
 
@@ -138,7 +147,7 @@ def is_file(path: Path) -> bool:
 def _record_of(saved: Saved, weights: bytes) -> bytes:
     """What is known of a model besides its weights, as JSON in UTF-8."""
     record = {
-        "format": FORMAT,
+        "format": SEVERAL if isinstance(saved.target, NumbersTarget | LabelsTarget) else FORMAT,
         "about": dict(saved.about),
         "target": target_to_dict(saved.target),
         "encoder": saved.encoder.to_dict(),

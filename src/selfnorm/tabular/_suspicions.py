@@ -23,6 +23,7 @@ _ROWS_A_LEVEL = 5
 _MOST_OF_IT = 0.5  # a share of the variance
 _SHOWN = 5
 _BLOCK = 8192
+_UNKNOWN = -1e3  # what stands for a missing target: no standardized one
 
 
 def leaks(source: Source, ignored: Container[str] = ()) -> str | None:
@@ -75,10 +76,12 @@ def heavy_tail(source: Source) -> str | None:
 def equal_rows(rows: Rows) -> float:
     """The share of rows that equal another in all features and in the target."""
     features = rows.inputs.shape[1]
-    weights = torch.rand(features + 1, generator=torch.Generator().manual_seed(0)).double()
+    targets = rows.targets.reshape(len(rows.inputs), -1).double().nan_to_num(nan=_UNKNOWN)
+    columns = features + targets.shape[1]
+    weights = torch.rand(columns, generator=torch.Generator().manual_seed(0)).double()
     weights = weights.to(rows.inputs.device)
-    sums = torch.cat([part.double() @ weights[:-1] for part in rows.inputs.split(_BLOCK)])
-    sums += rows.targets.reshape(len(sums)).double() * weights[-1]
+    sums = torch.cat([part.double() @ weights[:features] for part in rows.inputs.split(_BLOCK)])
+    sums += targets @ weights[features:]
     _, counts = np.unique(sums.numpy(force=True), return_counts=True)
     return float(counts[counts > 1].sum() / len(sums))
 

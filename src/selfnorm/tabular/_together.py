@@ -3,6 +3,7 @@
 """How rows are split: by groups that stay together, by time, or by chance; and who says so."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +93,25 @@ def labels_of(name: str, table: pa.Table) -> np.ndarray:
     labels = np.where(alone, 0, found).astype(np.int64)
     labels[alone] = len(known) + np.arange(alone.sum())
     return labels
+
+
+def group_labels(groups: Any, rows: int) -> np.ndarray | None:
+    """A number for the group of each row; None if there are none.
+
+    Raises:
+        ArgumentError: they are not one label a row.
+    """
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    if labels.shape != (rows,):
+        raise ArgumentError(
+            f"groups must be one label a row, of shape ({rows},); shape {labels.shape} came. Give "
+            "one label for each row of X."
+        )
+    return np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)[
+        1
+    ]
 
 
 def times_of(name: str, table: pa.Table) -> np.ndarray:

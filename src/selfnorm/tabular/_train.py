@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import astuple, replace
 from functools import partial
@@ -15,9 +15,9 @@ from selfnorm.errors import SelfNormError
 from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.recording import Observation
 from selfnorm.tabular._distribution import Distribution
-from selfnorm.tabular._ensemble import Ensemble, Judged
+from selfnorm.tabular._ensemble import Ensemble, Judged, JudgedAlone
 from selfnorm.tabular._model import build_network
-from selfnorm.tabular._settings import Settings
+from selfnorm.tabular._settings import Architecture, Settings
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Batches, History, Options, Progress, Rows
@@ -50,6 +50,11 @@ class Ready(Protocol):
     @property
     def left_out(self) -> Tensor | None:
         """Of several networks, which do not learn from each of these: (rows, networks)."""
+        ...
+
+    @property
+    def scoring(self) -> Callable[..., Tensor] | None:
+        """What chooses the epoch in place of the loss; None if nothing does."""
         ...
 
     @property
@@ -89,11 +94,13 @@ def train_all(
     seeds: torch.Generator,
     progress: Progress,
     section: Section | None = None,
+    start: Mapping[Architecture, nn.Module] | None = None,
 ) -> list[Trained]:
     """Networks of each shape, one shape after the other; a limit of time is for all together.
 
     Ctrl-C and a limit of time leave out what has not begun, but for the first; so does a loss that
-    is never finite. Those that a section of a checkpoint holds are not trained again.
+    is never finite. Those that a section of a checkpoint holds are not trained again. In `start`
+    are networks that those of the same sizes go on from.
     """
     end = time.monotonic() + (chosen[0].time_limit or math.inf)
     found: list[Trained] = []
@@ -105,7 +112,9 @@ def train_all(
         own = None if section is None else section.section(f"network{at}")
         before = own is not None and own.found[1]
         try:
-            trained = _train(ready, replace(settings, time_limit=limit), seeds, progress, own)
+            known = (start or {}).get(settings.architecture)
+            limited = replace(settings, time_limit=limit)
+            trained = _train(ready, limited, seeds, progress, own, known)
         except KeyboardInterrupt:
             if not found:
                 raise
@@ -127,6 +136,7 @@ def _train(
     seeds: torch.Generator,
     progress: Progress,
     section: Section | None,
+    start: nn.Module | None = None,
 ) -> Trained:
     """Train networks of one shape; watch their activations at the start and at the end.
 
@@ -134,20 +144,23 @@ def _train(
     """
     network = build_network(ready.encoder, ready.target, settings.architecture, seeds)
     if ready.target.task == "regression":
-        _start_at_mean(network)
+        start_at_mean(network)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     network.to(ready.device)
     options = settings.options
+    progress.built(network)
     batches = ready.batches(options)
-    seed = int(torch.randint(2**63 - 1, (), generator=seeds, device="cpu"))
-    masks = torch.Generator(ready.device).manual_seed(seed)
-    with _drawing_from(network, masks):
-        before = _observed(network, ready.watched)
+    seed, masks = masks_from(seeds, ready.device)
+    with drawing_from(network, masks):
+        before = observed(network, ready.watched)
         watcher = monitor(network, max(settings.monitor, 1))
         shared = ready.distribution.shared(network, masks, seed)
         with watcher if settings.monitor else nullcontext(), shared as (own, sharing):
-            learner, judge = own, ready.target
+            learner, judge = own, JudgedAlone(ready.target, ready.scoring)
             if own.members is not None:
-                learner, judge = Ensemble([own]), Judged(ready.target, ready.left_out)
+                learner = Ensemble([own])
+                judge = Judged(ready.target, ready.left_out, ready.scoring)
             history = fit_section(
                 learner,
                 batches,
@@ -161,7 +174,7 @@ def _train(
                 Own(partial(_seen_by, watcher), partial(_let_go_on, watcher)),
                 sharing,
             )
-        after = _observed(network, ready.watched)
+        after = observed(network, ready.watched)
     return Trained(settings, network, history, before, after, tuple(watcher.records))
 
 
@@ -176,7 +189,7 @@ def _let_go_on(watcher: Monitor, seen: Mapping[str, Any]) -> None:
     watcher.records = [Observation(*one) for one in seen["records"]]
 
 
-def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
+def observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
     """Every activation, with how far the weights before it are from orthogonal."""
     found = observe(network, rows, roles=("linear", "activation"), own_random=True)
     return tuple(
@@ -185,8 +198,14 @@ def _observed(network: nn.Module, rows: Tensor) -> tuple[Observation, ...]:
     )
 
 
+def masks_from(seeds: torch.Generator, device: torch.device) -> tuple[int, torch.Generator]:
+    """Where a network's dropout draws from, on its device, and the seed with which that begins."""
+    seed = int(torch.randint(2**63 - 1, (), generator=seeds, device="cpu"))
+    return seed, torch.Generator(device).manual_seed(seed)
+
+
 @contextmanager
-def _drawing_from(network: nn.Module, generator: torch.Generator) -> Generator[None]:
+def drawing_from(network: nn.Module, generator: torch.Generator) -> Generator[None]:
     """Inside, dropout draws from a generator of its own, on the network's device."""
     dropouts = [module for module in network.modules() if isinstance(module, SELUAlphaDropout)]
     for module in dropouts:
@@ -198,7 +217,7 @@ def _drawing_from(network: nn.Module, generator: torch.Generator) -> Generator[N
             module.generator = None
 
 
-def _start_at_mean(network: MLP) -> None:
+def start_at_mean(network: MLP) -> None:
     """Let the first predictions be the mean, not noise of variance 1 that few rows cannot unlearn.
 
     Only the output layer's weights start at zero; the hidden layers stay LeCun-normal. Classes do

@@ -4,12 +4,17 @@ import math
 import sys
 from dataclasses import dataclass
 
+from torch import nn
+
 from selfnorm._parameters import Whole, check, parameter
 from selfnorm.training._history import Epoch
 
 
 class Progress:
     """Who is told how a training goes: this one tells nobody, the command line's draws a bar."""
+
+    def built(self, network: nn.Module) -> None:
+        """What is to be trained; it changes step by step."""
 
     def start(self, steps: int) -> None:
         """The training begins, with so many mini-batches at the most."""

@@ -11,11 +11,9 @@ from selfnorm.errors import TableError
 from selfnorm.tabular.encoding._target import (
     ClassTarget,
     NumberTarget,
-    fit_target,
-    target_from_dict,
-    target_to_dict,
     target_values,
 )
+from selfnorm.tabular.encoding._targets import fit_target, target_from_dict, target_to_dict
 
 TASKS = {
     "text": (["a", "b"] * 20, "classification"),

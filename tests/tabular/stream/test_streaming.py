@@ -18,7 +18,7 @@ from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular._source import read_source
 from selfnorm.tabular.data._files import files_of
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import fit_target
+from selfnorm.tabular.encoding._targets import fit_target
 from selfnorm.tabular.stream._prepare import prepare_parts
 from support.tables import settings, small_table
 from support.tolerances import CLOSED_FORM

@@ -2,8 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """The target: classes or a number, how the network learns it, and how its outputs are read."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,9 @@ import pyarrow.compute as pc
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, not_utf8, numbers, text
+from selfnorm.tabular.encoding._prediction import TINY, Prediction, as_array, softmax
 from selfnorm.tabular.encoding._records import are_text, are_whole, is_finite, moments, require
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 
 # Torch is imported where it learns: to predict takes NumPy alone, and a second and a half less.
 # ruff: noqa: PLC0415
@@ -21,16 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MOST_NUMBERED_CLASSES = 20
-TINY = 1e-30  # a probability whose logarithm float32 can hold
+_LEAST_SHARE = 1e-12  # of a class that every row says is impossible
 _SQUARABLE = 1e150  # squares and their sums stay within float64
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of rows: values of shape (rows,), and for classes their probabilities."""
-
-    values: np.ndarray
-    probabilities: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -67,16 +60,34 @@ class ClassTarget:
         counts = np.bincount(codes, weights)
         return cls(name, tuple(classes.tolist()), tuple((counts / counts.sum()).tolist()))
 
+    @classmethod
+    def of_shares(
+        cls,
+        name: str,
+        classes: tuple[Any, ...],
+        shares: np.ndarray,
+        weights: np.ndarray | None = None,
+    ) -> "ClassTarget":
+        """From the probabilities that each row is told to have, (rows, classes)."""
+        found = np.maximum(np.average(shares, axis=0, weights=weights), _LEAST_SHARE)
+        return cls(name, classes, tuple((found / found.sum()).tolist()))
+
     @property
     def outputs(self) -> int:
         """How many outputs the network needs."""
         return len(self.classes)
 
     def encode(self, values: np.ndarray) -> "Tensor":
-        """The number of each row's class; every value must be one of the classes."""
+        """The number of each row's class, which must be one of them; or the classes' shares."""
         import torch
 
+        if values.ndim == 2:
+            return torch.from_numpy(values.astype(np.float32))
         return torch.from_numpy(np.searchsorted(np.asarray(self.classes), values))
+
+    def hard(self, values: np.ndarray) -> np.ndarray:
+        """A class for each row: its own, or the one of the largest share."""
+        return values if values.ndim == 1 else np.asarray(self.classes)[values.argmax(1)]
 
     def loss(
         self, outputs: "Tensor", targets: "Tensor", weights: "Tensor | None" = None
@@ -84,12 +95,14 @@ class ClassTarget:
         """Mean cross-entropy, in nats, of rows whose weights have a mean of 1."""
         from torch.nn import functional
 
+        targets = targets.to(outputs.dtype) if targets.is_floating_point() else targets
         if weights is None:
             return functional.cross_entropy(outputs, targets)
         return _mean(functional.cross_entropy(outputs, targets, reduction="none"), weights)
 
     def score(self, outputs: "Tensor", targets: "Tensor", weights: "Tensor | None" = None) -> float:
         """Accuracy."""
+        targets = targets.argmax(-1) if targets.is_floating_point() else targets
         return float(_mean((outputs.argmax(-1) == targets).double(), weights))
 
     def said(self, outputs: "Tensor") -> "Tensor":
@@ -100,9 +113,17 @@ class ClassTarget:
         """Outputs that say the same."""
         return said.clamp(min=TINY).log()
 
+    def said_array(self, outputs: np.ndarray) -> np.ndarray:
+        """`said` of arrays."""
+        return softmax(outputs)
+
+    def heard_array(self, said: np.ndarray) -> np.ndarray:
+        """`heard` of arrays."""
+        return np.log(np.maximum(said, TINY))
+
     def decode(self, outputs: "np.ndarray | Tensor") -> Prediction:
         """The most probable class of each row, and the probabilities of all."""
-        probabilities = softmax(_array(outputs))
+        probabilities = softmax(as_array(outputs))
         return Prediction(np.asarray(self.classes)[probabilities.argmax(-1)], probabilities)
 
     def baseline(self, rows: int) -> Prediction:
@@ -204,9 +225,17 @@ class NumberTarget:
         """Outputs that say the same."""
         return said
 
+    def said_array(self, outputs: np.ndarray) -> np.ndarray:
+        """`said` of arrays."""
+        return outputs
+
+    def heard_array(self, said: np.ndarray) -> np.ndarray:
+        """`heard` of arrays."""
+        return said
+
     def decode(self, outputs: "np.ndarray | Tensor") -> Prediction:
         """The number of each row, in the target's own unit."""
-        numbers = _array(outputs)[:, 0]
+        numbers = as_array(outputs)[:, 0]
         numbers = numbers * self.deviation + self.mean
         if self.ends is not None:  # infinity is not hidden
             numbers = np.where(np.isfinite(numbers), np.clip(numbers, *self.ends), numbers)
@@ -217,43 +246,7 @@ class NumberTarget:
         return Prediction(np.full(rows, self.mean))
 
 
-Target = ClassTarget | NumberTarget
-
-
-def softmax(outputs: np.ndarray) -> np.ndarray:
-    """Probabilities of outputs, (..., classes)."""
-    with np.errstate(invalid="ignore"):  # what is infinite becomes nan, and is told
-        powers = np.exp(outputs - outputs.max(-1, keepdims=True))
-        return powers / powers.sum(-1, keepdims=True)
-
-
-def fit_target(
-    name: str, values: np.ndarray, task: Task, weights: np.ndarray | None = None
-) -> Target:
-    """The target of a task, learned from the rows to train and to validate with."""
-    return (ClassTarget if task == "classification" else NumberTarget).fit(name, values, weights)
-
-
-def target_to_dict(target: Target) -> dict[str, Any]:
-    """Plain lists and numbers, for a model file."""
-    return {"task": target.task, **asdict(target)}
-
-
-def target_from_dict(saved: Mapping[str, Any]) -> Target:
-    """The inverse of `target_to_dict`."""
-    fields = {key: value for key, value in saved.items() if key != "task"}
-    if saved["task"] == NumberTarget.task:
-        ends = fields.pop("ends", None)
-        return NumberTarget(**fields, ends=tuple(ends) if ends else None)
-    require(saved["task"] == ClassTarget.task, "the task is classification or regression")
-    classes, shares = tuple(fields["classes"]), tuple(fields["shares"])
-    kinds = {type(label) for label in classes}
-    require(kinds in ({str}, {bool}, {int}, {float}), "classes are of one kind")
-    require(kinds != {float} or all(map(is_finite, classes)), "classes are finite")
-    require(kinds != {str} or are_text(*classes), "classes are text")
-    require(kinds != {int} or np.asarray(classes).dtype.kind in "iu", "classes are of 64 bits")
-    require(list(classes) == sorted(set(classes)), "classes are sorted, each once")
-    return ClassTarget(saved["name"], classes, shares)
+Target = ClassTarget | NumberTarget | NumbersTarget | LabelsTarget
 
 
 def target_values(name: str, column: pa.ChunkedArray, task: Task | None) -> tuple[np.ndarray, Task]:
@@ -341,12 +334,6 @@ def squarable(name: str, values: np.ndarray) -> np.ndarray:
             "Divide it by a constant first, or learn its logarithm."
         )
     return values
-
-
-def _array(outputs: "np.ndarray | Tensor") -> np.ndarray:
-    """Outputs in float64, in memory that NumPy can read."""
-    found = outputs if isinstance(outputs, np.ndarray) else outputs.numpy(force=True)
-    return found.astype(np.float64)
 
 
 def _mean(each: "Tensor", weights: "Tensor | None") -> "Tensor":

@@ -156,11 +156,11 @@ def explain(model: TabularModel, source: Any, row: int | None = None) -> Explana
 
 def _loss(model: TabularModel, told: Prediction, truth: np.ndarray | None) -> tuple[Loss, str]:
     """What importances are told by, and what that is called."""
-    classes = isinstance(model.target, ClassTarget)
+    classes = model.target.task == "classification"
     if truth is not None:
         return from_truth(model.target, truth), "log loss" if classes else "RMSE"
     what = "probability" if classes else "prediction"
-    return from_itself(told), f"change of the {what}, as the target is not known"
+    return from_itself(model.target, told), f"change of the {what}, as the target is not known"
 
 
 def _of_row(model: TabularModel, table: pa.Table, row: int, others: np.ndarray) -> OfRow:

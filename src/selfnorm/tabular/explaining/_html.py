@@ -116,7 +116,7 @@ def _right(seen: Seen, model: TabularModel) -> list[Chart]:
     """The charts of predictions beside what is true."""
     target, told = model.target, seen.told
     if not isinstance(target, ClassTarget) or told.probabilities is None:
-        errors = errors_of(model.about)
+        errors = next(iter(errors_of(model.about)), None)
         half = (
             None if errors is None or errors.levels < 19 else _within(errors.sizes, errors.levels)
         )

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from selfnorm.tabular._metrics_of_several import measure_several
 from selfnorm.tabular._model import TabularModel
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 from selfnorm.training._predict import predict
 
@@ -23,18 +25,24 @@ def said(model: TabularModel, matrix: np.ndarray) -> Prediction:
 
 def numbers_of(told: Prediction) -> np.ndarray:
     """A prediction as numbers, (rows, outputs): probabilities, or the number itself."""
-    return told.values[:, None] if told.probabilities is None else told.probabilities
+    found = told.values if told.probabilities is None else told.probabilities
+    return found[:, None] if found.ndim == 1 else found
 
 
 def outputs_of(target: Target) -> tuple[str, ...]:
     """What these numbers are called."""
     if isinstance(target, ClassTarget):
         return tuple(f"probability of {one}" for one in target.classes)
-    return (target.name,)
+    if isinstance(target, LabelsTarget):
+        return tuple(f"probability of {one}" for one in target.names)
+    return target.names if isinstance(target, NumbersTarget) else (target.name,)
 
 
 def from_truth(target: Target, truth: np.ndarray, weights: np.ndarray | None = None) -> Loss:
     """The log loss in nats, or the root mean squared error, of rows of known classes."""
+    if isinstance(target, NumbersTarget | LabelsTarget):
+        name = "log loss" if isinstance(target, LabelsTarget) else target.score_name
+        return lambda told: measure_several(target, truth, told, weights)[name]
     if not isinstance(target, ClassTarget):
         return lambda told: float(np.average((told.values - truth) ** 2, weights=weights) ** 0.5)
     rows = np.flatnonzero(np.isin(truth, target.classes))
@@ -48,12 +56,16 @@ def from_truth(target: Target, truth: np.ndarray, weights: np.ndarray | None = N
     return loss
 
 
-def from_itself(told: Prediction) -> Loss:
+def from_itself(target: Target, told: Prediction) -> Loss:
     """How far others are from a prediction, where nothing is known that is true.
 
-    Half the sum of the probabilities' differences, or the root mean square of the number's.
+    Half the sum of the probabilities' differences, or the root mean square of the number's; of
+    several numbers in each one's deviations.
     """
     first = numbers_of(told)
+    if isinstance(target, NumbersTarget):
+        unit = np.asarray(target.deviations)
+        return lambda other: float(np.square((other.values - first) / unit).mean() ** 0.5)
     if told.probabilities is not None:
         return lambda other: float(np.abs(numbers_of(other) - first).sum(1).mean() / 2)
     return lambda other: float(np.square(numbers_of(other) - first).mean() ** 0.5)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from selfnorm.tabular._ensemble import Ensemble, told
 from selfnorm.tabular._model import TabularModel
-from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
+from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget, Prediction, Target
 from selfnorm.tabular.explaining._importance import Importance, features_of, importances
 from selfnorm.tabular.explaining._said import from_truth, said
 from selfnorm.tabular.explaining._understood import Ready, Summary, summaries, understood
@@ -144,7 +144,9 @@ def _truth(target: Target, rows: Rows, some: Tensor) -> np.ndarray:
     encoded = rows.targets[some.to(rows.targets.device)].numpy(force=True)
     if isinstance(target, ClassTarget):
         return np.asarray(target.classes)[encoded]
-    return encoded[:, 0].astype(float) * target.deviation + target.mean
+    if isinstance(target, NumberTarget):
+        return encoded[:, 0].astype(float) * target.deviation + target.mean
+    return encoded.astype(float)  # of several outputs, which no page is about
 
 
 def _weight(model: TabularModel, features: slice) -> float:

@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from selfnorm.tabular.data._dates import example
 from selfnorm.tabular.encoding._columns import Column
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._number import NumberColumn
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Target
 from selfnorm.tabular.stream._stream import Stream
 from selfnorm.training import Rows
@@ -27,6 +29,7 @@ _SHOWN_IGNORED = 3
 _DUPLICATED = 0.05  # a share of rows worth a word
 _COLUMNS = 200
 _LOOKED_AT = 10_000  # rows
+_OUTPUTS = 20  # of a target of several
 _BINS = 24
 _LEVELS = 3
 
@@ -139,7 +142,8 @@ def doubts(ready: Ready, *, shown: bool) -> list[str]:
     remarks = [remark.text for remark in encoder.remarks] if shown else encoder.told
     streamed = () if ready.streamed is None else (ready.streamed.told,)
     found = [*streamed, *source.notes, *remarks]
-    found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
+    for one in islice(source.single(), _OUTPUTS):
+        found += filter(None, (leaks(one, ready.encoder.ignored), heavy_tail(one)))
     equal = equal_rows(ready.training)
     if equal > _DUPLICATED:
         alike = f"{equal:.0%} of the rows equal another in all columns and the target."
@@ -230,6 +234,8 @@ def _more(names: Sequence[str]) -> str:
 
 def _target(source: Source, target: Target, rows: int) -> str:
     """What the target is; of more rows than are in memory, by what all of them told."""
+    if isinstance(target, NumbersTarget | LabelsTarget):
+        return f"{target.outputs} of {', '.join(target.names[:5])}"
     some = rows > len(source.values)
     if isinstance(target, ClassTarget):
         _, counts = np.unique(source.values, return_counts=True)

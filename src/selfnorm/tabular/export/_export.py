@@ -17,6 +17,8 @@ from selfnorm.tabular._source import read_for
 from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
+from selfnorm.tabular.encoding._target import NumberTarget, Target
 from selfnorm.tabular.export._rows import made_rows
 
 TOLERANCE = 1e-5
@@ -76,7 +78,7 @@ def export_onnx(
     add_networks(graph, saved, graph.node("Concat", *parts, axis=1))
     asked = [asked_for(column) for column in columns]
     told = {one.column: one.told for one in asked}
-    model = graph.model(json.dumps({"target": saved.target.name, "inputs": told}))
+    model = graph.model(json.dumps({"target": _named(saved.target), "inputs": told}))
     if model.ByteSize() > _LARGEST:
         raise ModelFolderError(
             f"An ONNX file is of 2 GiB at most; this model's takes {model.ByteSize():,} bytes. "
@@ -140,6 +142,18 @@ def _some(table: Any, saved: Saved) -> pa.Table:
     return rows.take(some)
 
 
+def _named(target: Target) -> str | tuple[str, ...]:
+    """The target's name, or those of several outputs."""
+    return target.names if isinstance(target, NumbersTarget | LabelsTarget) else target.name
+
+
+def _units(target: Target) -> np.ndarray:
+    """What a difference of numbers is measured in: deviations, (outputs,) or ()."""
+    if isinstance(target, NumbersTarget):
+        return np.asarray(target.deviations)
+    return np.asarray(target.deviation if isinstance(target, NumberTarget) else 1.0)
+
+
 def _compared(content: bytes, saved: Saved, table: pa.Table) -> tuple[int, float]:
     """How many rows onnxruntime was asked about, and the largest difference."""
     try:
@@ -157,6 +171,6 @@ def _compared(content: bytes, saved: Saved, table: pa.Table) -> tuple[int, float
         if expected.probabilities is not None:
             difference = found - expected.probabilities
         else:
-            difference = (found - expected.values) / getattr(told, "deviation", 1.0)
+            difference = (found - expected.values) / _units(told)
         worst = max(worst, float(np.abs(difference).max(initial=0.0)))
     return table.num_rows, worst if np.isfinite(worst) else np.inf

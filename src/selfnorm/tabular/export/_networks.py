@@ -5,7 +5,9 @@ import numpy as np
 from selfnorm.tabular._forward import Layers, layers_of, wide_of
 from selfnorm.tabular._kernel import kernel_table
 from selfnorm.tabular._model_file import Saved
-from selfnorm.tabular.encoding._target import TINY, ClassTarget
+from selfnorm.tabular.encoding._prediction import TINY
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
+from selfnorm.tabular.encoding._target import ClassTarget, Target
 from selfnorm.tabular.export._graph import Graph
 from selfnorm.theory._form import SELUForm
 
@@ -15,7 +17,6 @@ _KINDS = {bool: ("bool", np.bool_), int: ("int64", np.int64), float: ("double", 
 def add_networks(graph: Graph, saved: Saved, features: str) -> None:
     """From features, (rows, features) in float32, to the graph's outputs."""
     target = saved.target
-    classes = isinstance(target, ClassTarget)
     weights = np.ones(1) if saved.blend is None else np.asarray(saved.blend.weights)
     parts: list[str] = []
     for layers in layers_of(saved):
@@ -23,25 +24,56 @@ def add_networks(graph: Graph, saved: Saved, features: str) -> None:
         if not share.any():
             continue
         outputs = graph.cast(_through(graph, layers, features), "double")
-        said = graph.node("Softmax", outputs, axis=-1) if classes else outputs
+        said = _said(graph, target, outputs)
         counted = graph.node("Mul", said, share[:, None, None])
         parts.append(graph.node("ReduceSum", counted, graph.array([0], np.int64), keepdims=0))
     wide = graph.cast(features, "double")
     for at, share in zip(range(len(saved.wide)), weights, strict=True):
         if share:
             outputs = _regressed(graph, saved, at, wide)
-            said = graph.node("Softmax", outputs, axis=-1) if classes else outputs
+            said = _said(graph, target, outputs)
             parts.append(graph.node("Mul", said, share))
     mixed = graph.node("Sum", *parts)
     sharpness = 1.0 if saved.blend is None else saved.blend.sharpness
     if isinstance(target, ClassTarget):
         _add_classes(graph, target, mixed, sharpness)
         return
+    if isinstance(target, LabelsTarget):
+        _add_labels(graph, target, mixed, sharpness)
+        return
+    if isinstance(target, NumbersTarget):
+        _add_numbers(graph, target, mixed, sharpness)
+        return
     number = graph.node("Squeeze", mixed, graph.array([1], np.int64))
     number = graph.node("Add", graph.node("Mul", number, sharpness * target.deviation), target.mean)
     if target.ends is not None:
         number = graph.node("Clip", number, *target.ends)
     graph.output(number, "prediction", "double")
+
+
+def _said(graph: Graph, target: Target, outputs: str) -> str:
+    """What networks are averaged by."""
+    if isinstance(target, ClassTarget):
+        return graph.node("Softmax", outputs, axis=-1)
+    return graph.node("Sigmoid", outputs) if isinstance(target, LabelsTarget) else outputs
+
+
+def _add_numbers(graph: Graph, target: NumbersTarget, mixed: str, sharpness: float) -> None:
+    unit = graph.array(sharpness * np.asarray(target.deviations))
+    numbers = graph.node("Add", graph.node("Mul", mixed, unit), graph.array(target.means))
+    low, high = np.asarray(target.ends).T
+    numbers = graph.node("Min", graph.node("Max", numbers, graph.array(low)), graph.array(high))
+    graph.output(numbers, "prediction", "double", target.outputs)
+
+
+def _add_labels(graph: Graph, target: LabelsTarget, mixed: str, sharpness: float) -> None:
+    has = graph.node("Log", graph.node("Max", mixed, TINY))
+    has_not = graph.node("Log", graph.node("Max", graph.node("Sub", 1.0, mixed), TINY))
+    logits = graph.node("Mul", graph.node("Sub", has, has_not), sharpness)
+    told = graph.node("Sigmoid", logits)
+    labels = graph.cast(graph.node("Greater", told, 0.5), "int64")
+    graph.output(labels, "label", "int64", target.outputs)
+    graph.output(graph.cast(told, "float"), "probabilities", "float", target.outputs)
 
 
 def _add_classes(graph: Graph, target: ClassTarget, mixed: str, sharpness: float) -> None:
