@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+_MOST_SHORT = 1 << 31
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -93,14 +95,16 @@ class Folded:
 
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
-        orders: list[Tensor] = []
+        count, rows = self._count, len(self.rows)
+        kind = torch.int32 if rows < _MOST_SHORT else torch.int64  # half of the memory
+        together = torch.empty((self.members, count), dtype=kind, device="cpu")
         for member in range(self.members):
-            order = torch.randperm(len(self.rows), generator=generator, device="cpu")
+            order = torch.randperm(rows, generator=generator, device="cpu")
             if self.left_out is not None:
                 order = order[~self.left_out[order, member]]
-            orders.append(order[: self._count])
-        together = torch.stack(orders).to(self.rows.inputs.device)
-        for numbers in together.tensor_split(self.steps, dim=1):
+            together[member] = order[:count]
+        for some in together.to(self.rows.inputs.device).tensor_split(self.steps, dim=1):
+            numbers = some.long()
             yield self.rows.map(lambda one, at=numbers: one[at].transpose(0, 1))
 
 

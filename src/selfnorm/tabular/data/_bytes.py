@@ -51,6 +51,17 @@ def format_of(content: pa.Buffer) -> str:
     return next((name for magic, name in _BINARY.items() if start.startswith(magic)), "text")
 
 
+def reader_of(path: Path, content: pa.Buffer) -> pa.NativeFile:
+    """What reads a content: of a Parquet file that is not packed the file, so that it stays there.
+
+    Pages of a file that is mapped count as the process's own until it is unmapped.
+    """
+    if str(path) != STDIN and (file := pa.OSFile(str(path))).read(4) == b"PAR1":
+        file.seek(0)
+        return file
+    return pa.BufferReader(content)
+
+
 def as_utf8(content: pa.Buffer, encoding: str | None, where: str) -> pa.Buffer:
     """A text in UTF-8. UTF-16 is known by its first two bytes; another encoding has to be named.
 

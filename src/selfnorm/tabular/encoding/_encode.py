@@ -140,11 +140,16 @@ class Encoder:
         )
         return (smooth,) if piecewise.all() else (smooth, piecewise)
 
-    def transform(self, table: pa.Table) -> np.ndarray:
+    def transform(self, table: pa.Table, rows: np.ndarray | None = None) -> np.ndarray:
         """The matrix of a table: float32, shape (rows, features).
 
         The order of the table's columns does not matter, and columns that are not in use may be
         there or not.
+
+        Args:
+            table: The table.
+            rows: Which of its rows, and in which order; None for all. They are taken a column at a
+                time, so that there is no second table in memory.
 
         Raises:
             TableError: a column that is in use is missing, holds something else than in training,
@@ -152,11 +157,14 @@ class Encoder:
         """
         self.check(table)
         by_name = dict(zip(table.column_names, table.columns, strict=True))
-        matrix = np.empty((table.num_rows, len(self.features)), np.float32)
+        count = table.num_rows if rows is None else len(rows)
+        matrix = np.empty((count, len(self.features)), np.float32)
         at = 0
         for column in self.columns:
-            width = len(column.features)
-            column.encode(by_name[column.name], matrix[:, at : at + width])
+            cells, width = by_name[column.name], len(column.features)
+            if rows is not None:
+                cells = cells.take(rows)
+            column.encode(cells, matrix[:, at : at + width])
             at += width
         return matrix
 
