@@ -33,6 +33,7 @@ from selfnorm.tabular.data._cells import is_text, not_utf8
 from selfnorm.tabular.data._csv import clean_names, read_csv, read_csv_blocks
 from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
 from selfnorm.tabular.data._provenance import Provenance, provenance_of, with_provenance
+from selfnorm.tabular.data._workbook import WORKBOOKS, as_text
 
 UNREADABLE = (
     pa.ArrowException,
@@ -258,16 +259,23 @@ def _read_file(
     content = read_bytes(path)
     if content.size == 0:
         raise TableError(f"A table needs a row of column names; {where} is an empty file.")
-    if (found := format_of(content)) != "text":
+    found, notes = format_of(content), ()
+    if found in ("Parquet", "Arrow"):
         yield from of_binary(reader_of(path, content), found, blockwise=blockwise)
         return
-    if path.name.lower().endswith(PARQUET):
-        raise TableError(f"{where} cannot be read: it does not begin as Parquet does.")
-    content = as_utf8(content, encoding, where)
+    for endings, called in ((PARQUET, "Parquet"), (WORKBOOKS, "a workbook")):
+        if found == "text" and path.name.lower().endswith(endings):
+            raise TableError(f"{where} cannot be read: it does not begin as {called} does.")
+    if found == "workbook":
+        content, notes = as_text(content, where)
+    else:
+        content = as_utf8(content, encoding, where)
     if blockwise:
         yield from read_csv_blocks(content, text_columns, where)
     else:
-        yield read_csv(content, text_columns, where)
+        table = read_csv(content, text_columns, where)
+        known = provenance_of(table)
+        yield with_provenance(table, replace(known, notes=(*notes, *known.notes)))
 
 
 def _check_file(path: Path) -> None:
@@ -277,10 +285,10 @@ def _check_file(path: Path) -> None:
     name = path.name.lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
-    if not is_table(path) and Path(name).suffix != "":
+    if not is_table(path) and Path(name).suffix not in ("", *WORKBOOKS):
         raise TableError(
-            f"A table is a CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file; '{path}' ends in "
-            f"'{path.suffix}'. Convert it, or rename it if it is one of these."
+            f"A table is a CSV (.csv, .tsv, .csv.gz), Parquet (.parquet) or Excel (.xlsx) file; "
+            f"'{path}' ends in '{path.suffix}'. Convert it, or rename it if it is one of these."
         )
 
 

@@ -148,23 +148,20 @@ class Encoder:
 
         Args:
             table: The table.
-            rows: Which of its rows, and in which order; None for all. They are taken a column at a
-                time, so that there is no second table in memory.
+            rows: Which of its rows, taken a column at a time; None for all.
 
         Raises:
             TableError: a column that is in use is missing, holds something else than in training,
                 or, in models of format 1, a number too far from those of training for float32.
         """
         self.check(table)
-        by_name = dict(zip(table.column_names, table.columns, strict=True))
-        count = table.num_rows if rows is None else len(rows)
-        matrix = np.empty((count, len(self.features)), np.float32)
+        shape = table.num_rows if rows is None else len(rows), len(self.features)
+        matrix = np.empty(shape, np.float32)
         at = 0
         for column in self.columns:
-            cells, width = by_name[column.name], len(column.features)
-            if rows is not None:
-                cells = cells.take(rows)
-            column.encode(cells, matrix[:, at : at + width])
+            cells, width = table[column.name], len(column.features)
+            taken = cells if rows is None else cells.take(rows)
+            column.encode(taken, matrix[:, at : at + width])
             at += width
         return matrix
 

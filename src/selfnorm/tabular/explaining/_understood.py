@@ -13,7 +13,7 @@ from torch import Tensor
 
 from selfnorm.report._numbers import digits
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks
+from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks, rare_classes
 from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.data._dates import example
 from selfnorm.tabular.encoding._columns import Column
@@ -139,7 +139,8 @@ def doubts(ready: Ready, *, shown: bool) -> list[str]:
     remarks = [remark.text for remark in encoder.remarks] if shown else encoder.told
     streamed = () if ready.streamed is None else (ready.streamed.told,)
     found = [*streamed, *source.notes, *remarks]
-    found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source)))
+    rare = None if ready.streamed else rare_classes(source)
+    found += filter(None, (leaks(source, ready.encoder.ignored), heavy_tail(source), rare))
     equal = equal_rows(ready.training)
     if equal > _DUPLICATED:
         alike = f"{equal:.0%} of the rows equal another in all columns and the target."
