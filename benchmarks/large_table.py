@@ -41,7 +41,7 @@ def measure(quick: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table = write(folder, rows)
-        sizes = ["--epochs", "1", "--width", "32", "--depth", "1", "-q"]
+        sizes = ["--epochs", "1", "--width", "32", "--depth", "1", "--no-infinite", "-q"]
         base = run(folder, "fit", "few.parquet", "-t", "y", *sizes, "-o", "few-model")
         fit = run(folder, "fit", "many.parquet", "-t", "y", *sizes, "-o", "model")
         yield of_memory(f"fit, {rows:,} x {COLUMNS} float32, Parquet", fit, base, table, 3.0, 2.0)

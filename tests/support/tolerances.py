@@ -89,3 +89,5 @@ def printed(decimals: int) -> float:
 
 # The same sums in another order, and of equal rows an angle of 1e-8 by rounding; of the largest.
 WITHOUT_TORCH = 1e-6
+# Metrics of predictions in float32 beside those in float64, relative.
+IN_FLOAT32 = 1e-5
