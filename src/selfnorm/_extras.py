@@ -17,6 +17,7 @@ EXTRAS = {
     "onnx": ("ONNX", "onnx"),
     "optax": ("Optax", "jax"),
     "pyarrow": ("PyArrow", "tables"),
+    "python_calamine": ("python-calamine", "excel"),
     "rich": ("Rich", ""),
     "safetensors": ("safetensors", "tables"),
     "scipy": ("SciPy", ""),

@@ -16,8 +16,11 @@ import torch
 from typer.testing import CliRunner
 
 from selfnorm.cli._app import app
+from selfnorm.tabular import load_model
+from selfnorm.tabular.export._export import inputs_of
 from support.folders import reweigh
 from support.tables import small_table
+from support.tolerances import EXPORTED
 
 QUICK = ["--depth", "3", "--width", "16", "--epochs", "3"]
 
@@ -390,6 +393,23 @@ def test_nothing_is_written_over_unasked(model: Path) -> None:
 def test_a_damaged_model_is_one_line_and_exit_code_2(model: Path) -> None:
     (model / "model.json").write_text("{")
     assert "is damaged" in refused("predict", str(model), "t.csv")
+
+
+def test_export_says_on_the_table_what_the_model_says(model: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    result = Result("export", str(model), "t.onnx", "--table", "t.csv")
+    assert result.code == 0, result.errors
+    assert "Wrote t.onnx: 3 inputs; onnxruntime's answers on 120 rows are within" in result.output
+    note = " ".join(result.errors.split())
+    assert "ONNX reads no dates or amounts" in note
+    assert "'day' (days since 1970-01-01" in note
+    read = load_model(model)
+    inputs = inputs_of(read.encoder, read.read("t.csv"))
+    told = runtime.InferenceSession("t.onnx", providers=["CPUExecutionProvider"]).run(None, inputs)
+    expected = read.predict("t.csv")
+    assert told[0].tolist() == expected.values.tolist()
+    assert np.abs(told[1] - expected.probabilities).max() < EXPORTED
+    assert "'t.onnx' is there already" in refused("export", str(model), "t.onnx")
 
 
 def test_parts_are_one_table_and_a_large_one_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,16 +10,18 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from selfnorm.errors import TableError
-from selfnorm.tabular import TabularModel, save_model
+from selfnorm.tabular import TabularModel, load_model, save_model
 from selfnorm.tabular._forward import Networks
 from selfnorm.tabular._output import write_predictions
 from selfnorm.tabular._predictor import Predictions
-from selfnorm.tabular.data import _csv, _table
+from selfnorm.tabular.data import _binary, _csv
 from selfnorm.tabular.data._table import read_blocks, read_table
+from selfnorm.tabular.encoding._target import Prediction
 from support.tables import fitted, settings, small_source, small_table
-from support.tolerances import WITHOUT_TORCH
+from support.tolerances import IN_FLOAT32, WITHOUT_TORCH
 
 SHAPES = {
     "one": {},
@@ -101,7 +103,7 @@ def test_blocks_are_told_as_the_whole_is(
     table = small_table(300, seed=1)
     path = written(folder, table, tmp_path)[kind]
     (whole,) = Predictions(folder, path)
-    monkeypatch.setattr(_table, "_ROWS", BLOCK)
+    monkeypatch.setattr(_binary, "_ROWS", BLOCK)
     monkeypatch.setattr(_csv, "_BLOCK", 2000)
     parts = Predictions(folder, path)
     found = pa.concat_tables(list(parts))
@@ -133,11 +135,49 @@ def test_notes_count_all_blocks(
     at = table.column_names.index("city")
     table = table.set_column(at, "city", strange)
     path = written(folder, table, tmp_path)["parquet"]
-    monkeypatch.setattr(_table, "_ROWS", BLOCK)
+    monkeypatch.setattr(_binary, "_ROWS", BLOCK)
     predictions = Predictions(folder, path)
     list(predictions)
     (note,) = predictions.notes
     assert "'Atlantis', in 100 of 200 rows" in note
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_is_measured_in_blocks_as_the_whole_is(
+    kind: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = small_table(300, seed=1)
+    at = table.column_names.index("label")
+    cells = [None] * BLOCK + table["label"].to_pylist()[BLOCK:-BLOCK] + ["vast"] * BLOCK
+    model, path = (
+        load_model(folder),
+        written(folder, table.set_column(at, "label", [cells]), tmp_path),
+    )
+    whole = model.evaluate(path[kind])
+    assert whole.rows == 250
+    asked: list[int] = []
+    predicted = TabularModel._predicted
+
+    def counted(model: TabularModel, block: pa.Table, network: torch.nn.Module) -> Prediction:
+        asked.append(block.num_rows)
+        return predicted(model, block, network)
+
+    monkeypatch.setattr(TabularModel, "_predicted", counted)
+    monkeypatch.setattr(_binary, "_ROWS", BLOCK)
+    monkeypatch.setattr(_csv, "_BLOCK", 2000)
+    found = model.evaluate(path[kind])
+    assert sum(asked) == 250
+    assert max(asked) < 100
+    assert found.notes == whole.notes
+    assert "50 of 250 rows are of classes that the model does not know ('vast')" in found.notes[-1]
+    assert found.metrics == pytest.approx(whole.metrics, rel=IN_FLOAT32)
+    assert found.baseline == whole.baseline
+    unknown = table.set_column(at, "label", [["vast"] * 300])
+    with pytest.raises(TableError, match="it holds 'vast' and no known one"):
+        model.evaluate(written(folder, unknown, tmp_path)[kind])
+    nothing = table.set_column(at, "label", pa.array([None] * 300, pa.string()))
+    with pytest.raises(TableError, match="'label' is known in 0 of 300 rows"):
+        model.evaluate(written(folder, nothing, tmp_path)[kind])
 
 
 def test_an_error_says_where_in_the_table(

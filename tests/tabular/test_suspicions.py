@@ -7,7 +7,7 @@ import torch
 
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks
+from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks, rare_classes
 from selfnorm.training import Rows
 
 ROWS = 200
@@ -109,3 +109,17 @@ def test_equal_rows_are_counted_with_their_target() -> None:
     assert equal_rows(Rows(inputs, targets)) == 0.2
     targets[55:60] = 1
     assert equal_rows(Rows(inputs, targets)) == 0.1
+
+
+def test_a_class_of_one_row_is_told() -> None:
+    def of(classes: list[str]) -> str | None:
+        table = pa.table({"it": np.arange(len(classes))})
+        return rare_classes(Source(table, np.array(classes), "y", "classification", 0))
+
+    assert of(["a", "a", "b", "b"]) is None
+    found = of(["a", "a", "b"])
+    assert found is not None
+    assert found.startswith("The class 'b' has one row in 'y'")
+    found = of(["a", "b", "c"])
+    assert found is not None
+    assert found.startswith("The classes 'a', 'b', 'c' have one row each in 'y'")

@@ -10,6 +10,7 @@ from selfnorm.report._numbers import digits, tick
 from selfnorm.theory._types import FloatArray
 
 WIDTH, HEIGHT = 420, 250
+_LETTER = 7  # the width of a digit of 11 px, at most
 LEFT, RIGHT, TOP, BOTTOM = 46, 412, 24, 216
 """Where the axes lie."""
 WORDS = 14
@@ -88,7 +89,9 @@ def _ticks(chart: Chart) -> Iterator[Markup]:
         yield _tag("path", class_="grid", d=f"M{LEFT} {at}H{RIGHT}")
         yield _text(tick(value), LEFT - 6, at + 4, "end")
     for value in chart.x.ticks():
-        yield _text(tick(value), _x(chart, value), BOTTOM + 15, "middle")
+        words, at = tick(value), _x(chart, value)
+        outside = at + _LETTER * len(words) / 2 > WIDTH  # as 200 at the right end would be cut
+        yield _text(words, WIDTH if outside else at, BOTTOM + 15, "end" if outside else "middle")
 
 
 def _mark(chart: Chart, mark: Mark) -> Iterator[Markup]:

@@ -11,6 +11,8 @@ from selfnorm.tabular._infinite import InfiniteNetwork
 from selfnorm.tabular._weighing import sharpness
 from selfnorm.tabular.encoding._target import Target
 
+_ROWS = 1 << 16  # at a time, as all networks' outputs take more than a row of a table may
+
 
 class Ensemble(nn.Module):
     """Networks whose rows come first, as a training loop and a prediction have them.
@@ -114,5 +116,10 @@ class JudgedAlone:
 
 def told(target: Target, outputs: Tensor, left_out: Tensor) -> Tensor:
     """What each row is told by those that left it out, together: (rows, outputs)."""
+    parts = zip(outputs.split(_ROWS), left_out.split(_ROWS), strict=True)
+    return torch.cat([_told(target, *part) for part in parts])
+
+
+def _told(target: Target, outputs: Tensor, left_out: Tensor) -> Tensor:
     shares = left_out.to(outputs) / left_out.sum(1, keepdim=True).to(outputs)
     return target.heard(torch.einsum("rk,rko->ro", shares, target.said(outputs)))

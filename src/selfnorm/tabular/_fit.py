@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from selfnorm.errors import ArgumentError, SelfNormWarning
@@ -17,7 +18,7 @@ from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._interval import errors_by_output
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._keeper import Keeper, keeping
-from selfnorm.tabular._memory import enough_memory
+from selfnorm.tabular._memory import enough_memory, give_back
 from selfnorm.tabular._model import TabularModel, cross_fitted
 from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._result import Result
@@ -32,7 +33,7 @@ from selfnorm.tabular.data._split import deal
 from selfnorm.tabular.encoding._copies import copies
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._targets import fit_target, widened
-from selfnorm.tabular.explaining._seen import Seen
+from selfnorm.tabular.explaining._seen import Looked, Seen
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
 from selfnorm.tabular.stream._size import available, in_words, needed
@@ -112,17 +113,7 @@ def _fit(
     settings = replace(settings, device=processes.device(settings.device))
     ready = _from_parts(source, settings, kept, distribution)
     if ready is None:
-        read = read_source(
-            source,
-            settings.target,
-            task=settings.task,
-            categories=settings.categories,
-            sample_weight=settings.sample_weight,
-            group=settings.group,
-            split_by_time=settings.split_by_time,
-            on_error=settings.on_error,
-        )
-        ready = replace(prepare(read, settings), distribution=distribution)
+        ready = replace(_from_memory(source, settings), distribution=distribution)
     processes.agree((ready.rows, ready.encoder.features), "rows and features of the table")
     kept.begin(ready, settings)
     if prepared is not None:
@@ -130,10 +121,27 @@ def _fit(
     doubted = tuple(doubts(ready, shown=prepared is not None))
     for doubt in doubted:
         warnings.warn(doubt, SelfNormWarning, stacklevel=2)
+    looked = Looked.at(name := name_of(source), ready, doubted)
+    ready = ready.without_cells()
+    give_back()
     result = fit_prepared(ready, settings, progress, kept.section("fit"))
-    name = name_of(source)
-    seen = Seen.of(name, ready, result.model, result.told, doubted)
-    return replace(result, name=name, seen=seen)
+    return replace(result, name=name, seen=Seen.of(looked, ready, result.model, result.told))
+
+
+def _from_memory(source: Any, settings: Settings) -> Prepared:
+    """A table that is read as a whole."""
+    read = read_source(
+        source,
+        settings.target,
+        task=settings.task,
+        categories=settings.categories,
+        sample_weight=settings.sample_weight,
+        group=settings.group,
+        split_by_time=settings.split_by_time,
+        on_error=settings.on_error,
+    )
+    give_back()
+    return prepare(read, settings)
 
 
 def _from_parts(
@@ -185,6 +193,7 @@ def prepare(
     splits = Splits(source.strata, task, seed, together, source.times)
     learned, test = splits.apart(settings.held_out(len(source.values)))
     values, splits = source.values[learned], splits.take(learned)
+    give_back()
     several, given = settings.members > 1, validation is not None
     share = 0 if several or given else settings.validation
     kept, held = splits.apart(share)
@@ -212,12 +221,14 @@ def prepare(
     else:
         target = widened(known.target, values)
 
-    def rows(part: Source) -> Rows:
-        matrix, counts = torch.from_numpy(encoder.transform(part.table)), of_mean_1(part.weights)
-        found = Rows(matrix, target.encode(part.values), counts)
+    def rows(part: Source, numbers: np.ndarray | None = None) -> Rows:
+        matrix = torch.from_numpy(encoder.transform(part.table, numbers))
+        every = slice(None) if numbers is None else numbers
+        counts = None if part.weights is None else of_mean_1(part.weights[every])
+        found = Rows(matrix, target.encode(part.values[every]), counts)
         return found.map(lambda one: one.to(device))
 
-    training, judges, judged, left_out = rows(source.take(learned[kept])), None, None, None
+    training, judges, judged, left_out = rows(source, learned[kept]), None, None, None
     together = splits.take(kept).labels(settings.members)
     if validation is None and len(held):
         validation = source.take(learned[held])

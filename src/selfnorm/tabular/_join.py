@@ -21,6 +21,8 @@ from selfnorm.training._predict import predict
 from selfnorm.training._sections import Section
 from selfnorm.training._snapshot import Snapshot
 
+_ROWS = 1 << 16  # at a time
+
 
 class Joined(NamedTuple):
     """An ensemble, how its networks become one prediction, and what that says of rows left out.
@@ -75,7 +77,7 @@ def joined(
         shares = (*(part / len(trained) for _ in trained), *(0.5 / len(wide) for _ in wide))
         sharp, honest = 1.0, None
     else:
-        said = [_said(Ensemble([one]), judged) for one in trained]
+        said = [_heard(Ensemble([one]), judged, target, left_out) for one in trained]
         apart = judged is not rows
         kinds = [_said(one.network, judged) if apart else one.left_out for one in wide]
         known = tuple(part.cpu() for part in judged.known)
@@ -91,22 +93,39 @@ def joined(
     return Joined(ensemble.eval(), Blend(tuple(weights), sharp), tuple(kept), honest)
 
 
-def _said(network: nn.Module, judged: Rows) -> Tensor:
-    """What networks say of rows, for all that follows on CPU."""
-    if isinstance(network, InfiniteNetwork):
-        return network(judged.inputs).double().cpu()
-    return predict(network, judged.inputs).double().cpu()
+def _said(network: InfiniteNetwork, judged: Rows) -> Tensor:
+    """What an infinitely wide network says of rows, for all that follows on CPU."""
+    return network(judged.inputs).double().cpu()
+
+
+def _heard(
+    network: nn.Module, judged: Rows, target: Target, left_out: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What rows are told by the networks that left them out, and by the first of those alone.
+
+    Some rows at a time: what all networks say may take more than the rows themselves.
+    """
+    every: list[Tensor] = []
+    first: list[Tensor] = []
+    for rows, who in zip(judged.inputs.split(_ROWS), left_out.split(_ROWS), strict=True):
+        said = predict(network, rows).double().cpu()
+        every.append(told(target, said, who))
+        first.append(told(target, said, who & (who.cumsum(1) == 1)))
+    return torch.cat(every), torch.cat(first)
 
 
 def _judged(
     target: Target,
-    said: list[Tensor],
+    said: Sequence[tuple[Tensor, Tensor]],
     left_out: Tensor,
     wide: list[Tensor],
     known: tuple[Tensor, ...],
 ) -> tuple[tuple[float, ...], float, Tensor]:
-    """Shares of the kinds, the sharpness of all, and what rows are told by who left them out."""
-    kinds = [*(told(target, one, left_out) for one in said), *wide]
+    """Shares of the kinds, the sharpness of all, and what rows are told by who left them out.
+
+    Of what networks of finite width say there are two: `_heard` makes them.
+    """
+    kinds = [*(every for every, _ in said), *wide]
     shares = weigh(target, kinds, *known)
     blend = Blend(shares)
     honest = blend(target, torch.stack(kinds, 1))
@@ -116,7 +135,7 @@ def _judged(
         return shares, sharp, sharp * honest
     of_paired = tuple(part[paired] for part in known)
     two = sharpness(target, honest[paired], *of_paired)
-    kinds[: len(said)] = (told(target, one, left_out & (left_out.cumsum(1) == 1)) for one in said)
+    kinds[: len(said)] = (first for _, first in said)
     one = sharpness(target, blend(target, torch.stack(kinds, 1)[paired]), *of_paired)
     return shares, sharpness_of_all(one, two, left_out.shape[1]), sharp * honest
 

@@ -3,9 +3,15 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import pyarrow as pa
 import torch
 
 from selfnorm.errors import SelfNormError
+
+
+def give_back() -> None:
+    """Give the system what Arrow keeps for tables to come: matrices are made in other memory."""
+    pa.default_memory_pool().release_unused()
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """A trained model of a table: encoding, network and target, from table to prediction."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ from selfnorm.tabular._by_class import ByClass
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._forward import BLOCK
 from selfnorm.tabular._interval import errors_of
+from selfnorm.tabular._measuring import Measuring
 from selfnorm.tabular._metrics import left_out_metrics, measure
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._settings import Architecture
-from selfnorm.tabular._source import Source, read_for, read_truth
+from selfnorm.tabular._source import Source, read_for, truths_for
 from selfnorm.tabular._spread import Spread, Spreading
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
@@ -110,8 +112,13 @@ class TabularModel:
             SelfNormError: a prediction is not finite.
         """
         table = self.read(source)
-        many = table.num_rows > BLOCK
-        network = self.network if many else copy.deepcopy(self.network).double()
+        return self._predicted(table, self._network(many=table.num_rows > BLOCK))
+
+    def _network(self, *, many: bool) -> nn.Module:
+        """The network to ask about few rows, in float64, or about many."""
+        return self.network if many else copy.deepcopy(self.network).double()
+
+    def _predicted(self, table: pa.Table, network: nn.Module) -> Prediction:
         blocks = self.encoder.blocks(table, BLOCK)
         prediction = self.target.decode(
             np.concatenate([self.outputs(block, network) for block in blocks])
@@ -264,25 +271,34 @@ class TabularModel:
     def evaluate(self, source: Any) -> Evaluation:
         """Measure the model on a table that holds the target, beside the trivial baseline.
 
+        Files are read some of the rows at a time, one part of a table after the other, so they may
+        be larger than the memory: of each row its target stays, and what it is told.
+
         Raises:
             TableError: as `predict`, and if the target is missing or of another kind.
             SelfNormError: a prediction is not finite.
         """
-        truth = read_truth(source, self.target, self.encoder)
-        return self.measure(truth)
+        return self._measured(truths_for(source, self.target, self.encoder))
 
     def measure(self, truth: Source) -> Evaluation:
         """The same on rows that are read already."""
-        count = len(truth.values)
-        if not count:
+        return self._measured(iter([truth] if len(truth.values) else []))
+
+    def _measured(self, truths: Iterator[Source]) -> Evaluation:
+        head = list(islice(truths, 2))
+        if not head:
             return Evaluation({}, {}, 0)
-        told = self.predict(truth.table)
+        network = self._network(many=len(head) > 1 or len(head[0].values) > BLOCK)
+        found = Measuring(self.encoder, self.target)
+        for truth in chain(head, truths):
+            found.add(truth, self._predicted(truth.table, network))
+        values, told, weights = found.of_all
         return Evaluation(
-            measure(self.target, truth.values, told, truth.weights),
-            measure(self.target, truth.values, self.target.baseline(count), truth.weights),
-            count,
-            (*self.notes(truth.table), *left_out_metrics(self.target, truth.values)),
-            by_class=_by_class(self.target, truth.values, told),
+            measure(self.target, values, told, weights),
+            measure(self.target, values, self.target.baseline(len(values)), weights),
+            len(values),
+            (*found.notes, *left_out_metrics(self.target, values)),
+            by_class=_by_class(self.target, values, told),
         )
 
 

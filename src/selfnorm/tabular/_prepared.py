@@ -1,7 +1,7 @@
 """A table made ready to train on, whether it is in memory or read in parts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +73,11 @@ class Prepared:
     def watched(self) -> Tensor:
         """Inputs of rows from all over the table, on which the layers are watched."""
         return self.training.inputs[:: -(-len(self.training) // _WATCHED_ROWS)]  # it may be sorted
+
+    def without_cells(self) -> "Prepared":
+        """The same without the table's cells, once they are encoded and looked at: its columns."""
+        columns = self.source.table.schema.empty_table()
+        return replace(self, source=replace(self.source, table=columns))
 
     def batches(self, options: Options) -> Batches:
         """The rows to train with, in mini-batches; for the members that this process trains."""

@@ -18,10 +18,11 @@ from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._cells import is_text, numbers, plain_numbers, text
 from selfnorm.tabular.data._datasets import target_of
 from selfnorm.tabular.data._files import files_of
-from selfnorm.tabular.data._provenance import provenance_of
+from selfnorm.tabular.data._provenance import provenance_of, with_provenance
 from selfnorm.tabular.data._table import (
     TableFile,
     as_table,
+    behind,
     read_blocks,
     read_table,
     require_column,
@@ -214,16 +215,68 @@ def file_of(source: Any) -> TableFile | None:
     return None
 
 
-def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
-    """Read a table to measure a model on: the model's columns and its target.
+def truths_for(source: Any, target: Target, encoder: Encoder) -> Iterator[Source]:
+    """A table to measure a model on, some of the rows at a time: its columns and its target.
+
+    Rows whose target is not known are left out; so is what has no others.
 
     Raises:
         TableError: the table cannot be read, has no such target, or one of another kind.
     """
+    if isinstance(target, NumbersTarget | LabelsTarget):
+        return iter([_truth_of_several(read_for(source, target, encoder), target)])
+    return _truths(blocks_for(source, target, encoder), target)
+
+
+def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
+    """The same table as a whole.
+
+    Raises:
+        TableError: as above.
+    """
     table = read_for(source, target, encoder)
     if isinstance(target, NumbersTarget | LabelsTarget):
         return _truth_of_several(table, target)
-    known, dropped = _with_target(table, target.name, least=1, purpose="Measuring")
+    [truth] = _truths(iter([table]), target)
+    return truth
+
+
+def _truths(tables: Iterator[pa.Table], target: Target) -> Iterator[Source]:
+    rows, dropped, strange = 0, 0, None
+    alike = not isinstance(target, ClassTarget)
+    for table in _with_one_kind(tables, target):
+        try:
+            truth = _truth(table, target)
+        except TableError as error:
+            raise behind(rows, error) from error
+        rows, dropped = rows + table.num_rows, dropped + truth.dropped
+        if isinstance(target, ClassTarget) and len(truth.values) and not alike:
+            alike = bool(np.isin(truth.values, target.classes).any())
+            strange = None if alike else _strange(truth.values, target)
+        if len(truth.values):
+            yield truth
+    if rows == dropped:
+        raise _unknown("Measuring", target.name, 0, rows)
+    if strange is not None:
+        raise strange
+
+
+def _with_one_kind(tables: Iterator[pa.Table], target: Target) -> Iterator[pa.Table]:
+    """The same tables; one of all, where numbers to predict are text: all tell how it is read."""
+    first = next(tables)
+    require_column(target.name, first.column_names)
+    if isinstance(target, ClassTarget) or not is_text(first[target.name].type):
+        yield first
+        yield from tables
+        return
+    known = provenance_of(first)
+    yield with_provenance(pa.concat_tables([first, *tables], promote_options="permissive"), known)
+
+
+def _truth(table: pa.Table, target: Target) -> Source:
+    known, dropped = _with_target(table, target.name, least=0, purpose="Measuring")
+    if not known.num_rows:
+        return Source(known, np.zeros(0), target.name, target.task, dropped)
     column = plain(target.name, known[target.name])
     if isinstance(target, ClassTarget):
         values = _labels(column, target)
@@ -335,13 +388,17 @@ def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:
     if classes.dtype.kind == "U" and pa.types.is_integer(column.type):
         column = text(column)  # as `categories` had it read
     values = class_values(column)
-    if _kind(values) != _kind(classes) or not np.isin(values, classes).any():
-        listed = ", ".join(map(str, target.classes[:5]))
-        raise TableError(
-            f"'{target.name}' must hold classes that the model knows ({listed}); it holds "
-            f"'{values[0]}' and no known one. Check that it is the same target."
-        )
+    if _kind(values) != _kind(classes):
+        raise _strange(values, target)
     return values
+
+
+def _strange(values: np.ndarray, target: ClassTarget) -> TableError:
+    listed = ", ".join(map(str, target.classes[:5]))
+    return TableError(
+        f"'{target.name}' must hold classes that the model knows ({listed}); it holds "
+        f"'{values[0]}' and no known one. Check that it is the same target."
+    )
 
 
 def _kind(labels: np.ndarray) -> str:
@@ -363,10 +420,15 @@ def _with_target(table: pa.Table, name: str, *, least: int, purpose: str) -> tup
             f"{reason}. Rename or convert it."
         )
     require_column(name, table.column_names)
-    known = table.filter(pc.is_valid(table[name]))
+    column = table[name]
+    known = table.filter(pc.is_valid(column)) if column.null_count else table
     if known.num_rows < least:
-        raise TableError(
-            f"{purpose} needs rows with a known target; '{name}' is known in {known.num_rows} of "
-            f"{table.num_rows} rows. Fill it in."
-        )
+        raise _unknown(purpose, name, known.num_rows, table.num_rows)
     return known, table.num_rows - known.num_rows
+
+
+def _unknown(purpose: str, name: str, known: int, rows: int) -> TableError:
+    return TableError(
+        f"{purpose} needs rows with a known target; '{name}' is known in {known} of {rows} rows. "
+        "Fill it in."
+    )

@@ -73,6 +73,23 @@ def heavy_tail(source: Source) -> str | None:
     )
 
 
+def rare_classes(source: Source) -> str | None:
+    """A sentence on classes of one row, which is never both learned from and left out."""
+    if source.task != "classification":
+        return None
+    classes, counts = np.unique(source.values, return_counts=True)
+    alone = [str(one) for one in classes[counts == 1].tolist()]
+    if not alone:
+        return None
+    named = ", ".join(f"'{one}'" for one in alone[:_SHOWN])
+    more = f" and {len(alone) - _SHOWN} more" if len(alone) > _SHOWN else ""
+    what = f"The class {named} has" if len(alone) == 1 else f"The classes {named}{more} have"
+    return (
+        f"{what} one row{' each' if len(alone) > 1 else ''} in '{source.name}': who leaves it out "
+        "has not seen its class, so no figure tells whether it is found. Add rows, or leave it out."
+    )
+
+
 def equal_rows(rows: Rows) -> float:
     """The share of rows that equal another in all features and in the target."""
     features = rows.inputs.shape[1]

@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+_MOST_SHORT = 1 << 31
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -159,18 +161,21 @@ class Folded:
 
     def _numbers(self, generator: torch.Generator | None) -> tuple[Tensor, ...]:
         """The rows of each mini-batch, (members, rows)."""
-        orders: list[Tensor] = []
+        count, rows = self._count, len(self.rows)
+        mine = range(self.members) if self.mine is None else self.mine
+        kind = torch.int32 if rows < _MOST_SHORT else torch.int64  # half of the memory
+        together = torch.empty((len(mine), count), dtype=kind, device="cpu")
         for member in range(self.members):
-            order = torch.randperm(len(self.rows), generator=generator, device="cpu")
-            if self.mine is not None and member not in self.mine:
+            order = torch.randperm(rows, generator=generator, device="cpu")
+            if member not in mine:
                 continue
             if self.left_out is not None:
                 order = order[~self.left_out[order, member]]
-            orders.append(order[: self._count])
-        together = torch.stack(orders).to(self.rows.inputs.device)
-        return together.tensor_split(self.steps, dim=1)
+            together[member - mine.start] = order[:count]
+        return together.to(self.rows.inputs.device).tensor_split(self.steps, dim=1)
 
-    def _at(self, numbers: Tensor) -> Rows:
+    def _at(self, short: Tensor) -> Rows:
+        numbers = short.long()
         return self.rows.map(lambda one: one[numbers].transpose(0, 1))
 
 

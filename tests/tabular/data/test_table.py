@@ -116,7 +116,8 @@ BAD = {
     "json.csv": ('[{"a": 1}]', "is JSON"),
     "zeros.csv": (bytes(99), "holds bytes that are zero"),
     "utf16.csv": ("a,b\n1,2\n".encode("utf-16-le"), "say that it is utf-16-le"),
-    "table.xlsx": ("junk", "CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file"),
+    "not_a_workbook.xlsx": ("junk", "it does not begin as a workbook does"),
+    "table.docx": ("junk", "Parquet (.parquet) or Excel (.xlsx) file"),
 }
 
 

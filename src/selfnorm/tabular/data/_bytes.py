@@ -19,11 +19,14 @@ _PACKED: dict[bytes, Callable[[bytes], bytes]] = {
     b"BZh": bz2.decompress,
     b"\xfd7zXZ\x00": lzma.decompress,
 }
-_BINARY = {b"PAR1": "Parquet", b"ARROW1": "Arrow"}
+_BINARY = {
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+    b"PK\x03\x04": "workbook",
+    b"\xd0\xcf\x11\xe0": "workbook",
+}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NO_TABLE = {
-    b"PK\x03\x04": "an Excel workbook or another archive. Save its sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook. Save its sheet as CSV",
     b"%PDF": "a PDF document. Save its table as CSV",
     b"SQLite format 3": "a database. Save its table as CSV",
     b"<": "HTML or XML. Save its table as CSV",
@@ -47,9 +50,20 @@ def read_bytes(path: Path) -> pa.Buffer:
 
 
 def format_of(content: pa.Buffer) -> str:
-    """What a content is, whatever its file is called: `Parquet`, `Arrow` or `text`."""
+    """What a content is, whatever its file is called: `Parquet`, `Arrow`, `workbook` or `text`."""
     start = _start(content)
     return next((name for magic, name in _BINARY.items() if start.startswith(magic)), "text")
+
+
+def reader_of(path: Path, content: pa.Buffer) -> pa.NativeFile:
+    """What reads a content: of a Parquet file that is not packed the file, so that it stays there.
+
+    Pages of a file that is mapped count as the process's own until it is unmapped.
+    """
+    if str(path) != STDIN and (file := pa.OSFile(str(path))).read(4) == b"PAR1":
+        file.seek(0)
+        return file
+    return pa.BufferReader(content)
 
 
 def as_utf8(content: pa.Buffer, encoding: str | None, where: str) -> pa.Buffer:

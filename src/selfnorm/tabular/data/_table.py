@@ -3,7 +3,6 @@
 """Tables in: a file, a built-in data set, or an object in memory, as `pyarrow.Table`."""
 
 import csv
-import json
 import lzma
 import re
 import zlib
@@ -18,19 +17,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyarrow import feather
 
 from selfnorm.errors import TableError, UnsupportedError
 from selfnorm.tabular.data import _datasets
-from selfnorm.tabular.data._bytes import STDIN, as_utf8, format_of, not_in_utf8, read_bytes
+from selfnorm.tabular.data._binary import of_binary
+from selfnorm.tabular.data._bytes import (
+    STDIN,
+    as_utf8,
+    format_of,
+    not_in_utf8,
+    read_bytes,
+    reader_of,
+)
 from selfnorm.tabular.data._cells import is_text, not_utf8
 from selfnorm.tabular.data._csv import clean_names, read_csv, read_csv_blocks
 from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
 from selfnorm.tabular.data._provenance import Provenance, provenance_of, with_provenance
 from selfnorm.tabular.data._remote import path_of
+from selfnorm.tabular.data._workbook import WORKBOOKS, as_text
 
-_ROWS = 1 << 16  # of a block
 UNREADABLE = (
     pa.ArrowException,
     *(ValueError, EOFError, OSError, zlib.error, lzma.LZMAError, csv.Error),
@@ -255,31 +260,23 @@ def _read_file(
     content = read_bytes(path)
     if content.size == 0:
         raise TableError(f"A table needs a row of column names; {where} is an empty file.")
-    if (found := format_of(content)) != "text":
-        yield from _of_binary(pa.BufferReader(content), found, blockwise=blockwise)
+    found, notes = format_of(content), ()
+    if found in ("Parquet", "Arrow"):
+        yield from of_binary(reader_of(path, content), found, blockwise=blockwise)
         return
-    if path.name.lower().endswith(PARQUET):
-        raise TableError(f"{where} cannot be read: it does not begin as Parquet does.")
-    content = as_utf8(content, encoding, where)
+    for endings, called in ((PARQUET, "Parquet"), (WORKBOOKS, "a workbook")):
+        if found == "text" and path.name.lower().endswith(endings):
+            raise TableError(f"{where} cannot be read: it does not begin as {called} does.")
+    if found == "workbook":
+        content, notes = as_text(content, where)
+    else:
+        content = as_utf8(content, encoding, where)
     if blockwise:
         yield from read_csv_blocks(content, text_columns, where)
     else:
-        yield read_csv(content, text_columns, where)
-
-
-def _of_binary(reader: pa.BufferReader, found: str, *, blockwise: bool) -> Iterator[pa.Table]:
-    """The table of a Parquet or Arrow file; there is one block at least."""
-    if found != "Parquet":
-        table = _of_frame(feather.read_table(reader, memory_map=True))
-    elif blockwise and (file := pq.ParquetFile(reader)).metadata.num_rows > _ROWS:
-        for batch in file.iter_batches(_ROWS):
-            yield _of_frame(pa.Table.from_batches([batch]))
-        return
-    else:
-        table = _of_frame(pq.read_table(reader))
-    step = _ROWS if blockwise else max(1, table.num_rows)
-    for at in range(0, max(1, table.num_rows), step):
-        yield table.slice(at, step)
+        table = read_csv(content, text_columns, where)
+        known = provenance_of(table)
+        yield with_provenance(table, replace(known, notes=(*notes, *known.notes)))
 
 
 def _check_file(path: Path) -> None:
@@ -289,18 +286,11 @@ def _check_file(path: Path) -> None:
     name = path.name.lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
-    if not is_table(path) and Path(name).suffix != "":
+    if not is_table(path) and Path(name).suffix not in ("", *WORKBOOKS):
         raise TableError(
-            f"A table is a CSV (.csv, .tsv, .csv.gz) or Parquet (.parquet) file; '{path}' ends in "
-            f"'{path.suffix}'. Convert it, or rename it if it is one of these."
+            f"A table is a CSV (.csv, .tsv, .csv.gz), Parquet (.parquet) or Excel (.xlsx) file; "
+            f"'{path}' ends in '{path.suffix}'. Convert it, or rename it if it is one of these."
         )
-
-
-def _of_frame(table: pa.Table) -> pa.Table:
-    """A table of typed columns; those that pandas wrote for its index are known as such."""
-    written = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-    indexes = [name for name in written.get("index_columns", ()) if isinstance(name, str)]
-    return with_provenance(table, Provenance(indexes=tuple(clean_names(indexes))))
 
 
 def _with_names(table: pa.Table, where: str) -> pa.Table:
@@ -354,7 +344,8 @@ def tidy(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_float16(kind):
         return tidy(pc.cast(column, pa.float32()))
     if pa.types.is_floating(kind):
-        return pc.if_else(pc.is_nan(column), None, column)
+        found = pc.is_nan(column)  # mostly there is none, and a copy would be of no use
+        return pc.if_else(found, None, column) if pc.any(found).as_py() else column
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         column = pc.utf8_trim_whitespace(column)
         return pc.if_else(pc.equal(column, ""), None, column)

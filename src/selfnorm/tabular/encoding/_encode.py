@@ -140,23 +140,28 @@ class Encoder:
         )
         return (smooth,) if piecewise.all() else (smooth, piecewise)
 
-    def transform(self, table: pa.Table) -> np.ndarray:
+    def transform(self, table: pa.Table, rows: np.ndarray | None = None) -> np.ndarray:
         """The matrix of a table: float32, shape (rows, features).
 
         The order of the table's columns does not matter, and columns that are not in use may be
         there or not.
+
+        Args:
+            table: The table.
+            rows: Which of its rows, taken a column at a time; None for all.
 
         Raises:
             TableError: a column that is in use is missing, holds something else than in training,
                 or, in models of format 1, a number too far from those of training for float32.
         """
         self.check(table)
-        by_name = dict(zip(table.column_names, table.columns, strict=True))
-        matrix = np.empty((table.num_rows, len(self.features)), np.float32)
+        shape = table.num_rows if rows is None else len(rows), len(self.features)
+        matrix = np.empty(shape, np.float32)
         at = 0
         for column in self.columns:
-            width = len(column.features)
-            column.encode(by_name[column.name], matrix[:, at : at + width])
+            cells, width = table[column.name], len(column.features)
+            taken = cells if rows is None else cells.take(rows)
+            column.encode(taken, matrix[:, at : at + width])
             at += width
         return matrix
 

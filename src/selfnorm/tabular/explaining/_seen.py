@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,26 @@ _ROWS, _FEWEST = 500, 100  # whose cells are shuffled
 _COLUMNS = 20
 _WORK = 4e7  # rows asked times rows that infinitely wide networks learned from
 _REPEATS = 3
+
+
+class Looked(NamedTuple):
+    """What is told of a table before it is learned from.
+
+    Attributes:
+        understood: What was understood, as pairs.
+        doubts: What may have been meant otherwise.
+        columns: The columns in short.
+    """
+
+    understood: tuple[tuple[str, str], ...]
+    doubts: tuple[str, ...]
+    columns: tuple[Summary, ...]
+
+    @classmethod
+    def at(cls, where: str, ready: Ready, doubts: tuple[str, ...]) -> "Looked":
+        """Look at a table, called `where`, and at what was doubted."""
+        columns = summaries(ready.source.table, ready.encoder)
+        return cls(tuple(understood(where, ready)), doubts, columns)
 
 
 @dataclass(frozen=True)
@@ -52,20 +73,18 @@ class Seen:
     @classmethod
     def of(
         cls,
-        where: str,
+        looked: Looked,
         ready: Ready,
         model: TabularModel,
         crossed: Prediction | None,
-        doubts: tuple[str, ...],
     ) -> "Seen":
         """Look at a training: at rows held out to measure, else at those that were left out.
 
         Args:
-            where: What to call the table.
-            ready: The table.
+            looked: What was told of the table.
+            ready: The table; only of its rows to measure with the cells are looked at.
             model: What was learned.
             crossed: What each training row was told by networks that did not learn from it.
-            doubts: What was doubted.
         """
         test, left_out = ready.test, None
         if len(test.values):
@@ -90,9 +109,7 @@ class Seen:
                 left_out = ready.left_out[torch.from_numpy(some[rows])]
             whose = f"{len(judges):,} rows, {kind}"
         return cls(
-            tuple(understood(where, ready)),
-            doubts,
-            summaries(ready.source.table, ready.encoder),
+            *looked,
             whose,
             truth,
             answers,

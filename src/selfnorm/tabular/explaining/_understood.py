@@ -14,7 +14,7 @@ from torch import Tensor
 
 from selfnorm.report._numbers import digits
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks
+from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks, rare_classes
 from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.data._dates import example
 from selfnorm.tabular.encoding._columns import Column
@@ -144,6 +144,8 @@ def doubts(ready: Ready, *, shown: bool) -> list[str]:
     found = [*streamed, *source.notes, *remarks]
     for one in islice(source.single(), _OUTPUTS):
         found += filter(None, (leaks(one, ready.encoder.ignored), heavy_tail(one)))
+    if ready.streamed is None and source.several is None:
+        found += filter(None, [rare_classes(source)])
     equal = equal_rows(ready.training)
     if equal > _DUPLICATED:
         alike = f"{equal:.0%} of the rows equal another in all columns and the target."

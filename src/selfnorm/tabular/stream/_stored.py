@@ -14,7 +14,7 @@ from selfnorm.tabular._prepared import Prepared, Truth
 from selfnorm.tabular._source import Source
 from selfnorm.tabular.data._layout import Layout
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._target import target_from_dict, target_to_dict
+from selfnorm.tabular.encoding._targets import target_from_dict, target_to_dict
 from selfnorm.tabular.stream._parts import Part
 from selfnorm.tabular.stream._reading import Reading
 from selfnorm.tabular.stream._stream import Stream
@@ -61,7 +61,7 @@ def restored(found: Snapshot, files: Sequence[Path], device: torch.device) -> Pr
     tensors, record = found.tensors, found.record
     encoder, target = Encoder.from_dict(record["encoder"]), target_from_dict(record["target"])
     parts = tuple(_part_of(part, at, files, tensors) for at, part in enumerate(record["parts"]))
-    reader = {**record["reader"], "kind": _KINDS[record["reader"]["kind"]]}
+    reader: dict[str, Any] = {**record["reader"], "kind": _KINDS[record["reader"]["kind"]]}
     stream = Stream(
         reading=Reading(parts, **record["reading"]),
         encoder=encoder,

@@ -1,0 +1,129 @@
+"""What does a table of a million rows take: memory to fit, time and memory to predict?"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from benchmarks._harness import Row, main
+
+ROWS, QUICK, COLUMNS, FEW = 1_000_000, 30_000, 50, 2_000
+_MEASURED = """
+import atexit, os, sys
+def tell():
+    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    spent = os.times()
+    print("measured", int(peak.split()[1]) * 1024, spent.user + spent.system, file=sys.stderr)
+atexit.register(tell)
+from selfnorm.cli import main
+main()
+"""
+
+
+class Cost(NamedTuple):
+    """The most bytes that a process held, pages of files among them, and its processor time."""
+
+    peak: int
+    seconds: float
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """The command line in fresh processes; what it takes without a table is told apart."""
+    rows = QUICK if quick else ROWS
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        table = write(folder, rows)
+        sizes = ["--epochs", "1", "--width", "32", "--depth", "1", "--no-infinite", "-q"]
+        base = run(folder, "fit", "few.parquet", "-t", "y", *sizes, "-o", "few-model")
+        fit = run(folder, "fit", "many.parquet", "-t", "y", *sizes, "-o", "model")
+        yield of_memory(f"fit, {rows:,} x {COLUMNS} float32, Parquet", fit, base, table, 3.0, 2.0)
+        run(folder, "fit", "many.parquet", "-t", "y", *sizes[:2], "-q", "-o", "usual")
+        for ending in ("parquet", "csv"):
+            predict = ["predict", "usual", f"many.{ending}", "-q", "-o", f"{ending}.csv"]
+            cost = run(folder, *predict)
+            what = f"predict, {rows:,} x {COLUMNS}, eight networks, {ending}"
+            wrong = "" if lines(folder / f"{ending}.csv") == rows + 1 else "rows are lost"
+            ratio = 5.0 / cost.seconds
+            yield Row(
+                f"{what}: processor time",
+                "aim: 5 s on two cores",
+                f"{cost.seconds:.1f} s",
+                "10 s",
+                2 * ratio,
+                2 * ratio,
+                2 * ratio,
+                least=1.0,
+                wanted=1.0,
+                wrong=wrong,
+            )
+            yield Row(f"{what}: peak", "the table", mib(cost.peak), mib(table))
+
+
+def write(folder: Path, rows: int) -> int:
+    """Write the tables; the size of the large one in memory, in bytes."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((rows, COLUMNS), dtype=np.float32)
+    noise = rng.standard_normal(rows, dtype=np.float32)
+    target = values[:, 0] + values[:, 1] * values[:, 2] + noise > 0
+    columns = {f"x{at}": values[:, at] for at in range(COLUMNS)}
+    table = pa.table({**columns, "y": np.where(target, "yes", "no")})
+    pq.write_table(table, folder / "many.parquet")
+    pq.write_table(table.slice(0, FEW), folder / "few.parquet")
+    pacsv.write_csv(table.drop_columns(["y"]), folder / "many.csv")
+    return values.nbytes
+
+
+def run(folder: Path, *arguments: str) -> Cost:
+    """What a command costs in a fresh process."""
+    outcome = subprocess.run(
+        [sys.executable, "-c", _MEASURED, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if outcome.returncode:
+        raise RuntimeError(outcome.stderr)
+    _, peak, seconds = outcome.stderr.strip().splitlines()[-1].split()
+    return Cost(int(peak), float(seconds))
+
+
+def of_memory(what: str, cost: Cost, base: Cost, table: int, least: float, wanted: float) -> Row:
+    """The memory beyond what a small table takes, beside the table's own size."""
+    grown = cost.peak - base.peak
+    ratio = least * table / grown
+    return Row(
+        f"{what}: peak beyond that of {FEW:,} rows",
+        f"{least:g} times the table, wanted {wanted:g}",
+        f"{mib(grown)} ({grown / table:.2f} times)",
+        mib(int(least * table)),
+        ratio,
+        ratio,
+        ratio,
+        least=1.0,
+        wanted=least / wanted,
+    )
+
+
+def mib(size: int) -> str:
+    """Bytes in words."""
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def lines(path: Path) -> int:
+    """How many lines a file has."""
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
+if __name__ == "__main__":
+    main("large_table", measure)
