@@ -57,7 +57,8 @@ def _server(site: Path | None = None) -> subprocess.Popen[str]:
     options, start = [], ""
     if site:
         environment = without_ours(os.environ)
-        options, start = [*"-I -S -W error".split()], f"import sys; sys.path.insert(0, {str(site)!r})"
+        options = ["-I", "-S", "-W", "error"]
+        start = f"import sys; sys.path.insert(0, {str(site)!r})"
     server = subprocess.Popen(
         [sys.executable, *options, "-c", start + SERVER],
         stdin=subprocess.PIPE,
