@@ -13,12 +13,13 @@ V311 := (3, 11)
 # What takes minutes and asks for nothing but torch and Triton, which are the same at both ends; what audits
 # the same mistakes once more; what reads our files alone; and what runs the whole, as the pages' blocks do,
 # which stay.
-LEFT_OUT := test_benchmarks.py test_examples.py test_reproductions.py init/test_sharded.py training \
-  optim nn/test_fused.py nn/test_members.py auditing/test_gains.py theory/test_network_kernel.py \
+LEFT_OUT := test_benchmarks.py test_examples.py test_reproductions.py init training optim \
+  $(addprefix nn/test_,fused.py members.py mlp.py) auditing/test_gains.py theory/test_network_kernel.py \
   tabular/test_ensemble.py tabular/test_infinite.py tabular/test_search.py tabular/stream \
   test_tabular_benchmark.py \
   $(addprefix ops/test_,compiler.py corners.py derivatives.py gpu.py inplace.py registered.py) \
-  converting/test_mending.py wild zoo $(addprefix test_,files.py layout.py public_names.py torch_private.py)
+  $(addprefix converting/test_,mending.py networks.py) wild zoo \
+  $(addprefix test_,files.py layout.py public_names.py torch_private.py)
 # The same of single tests, and of cases whose names begin so.
 OF_TORCH := nn/test_ways_out.py::test_in_training[ nn/test_ways_out.py::test_in_evaluation[compile- \
   nn/test_ways_out.py::test_files_need_no_selfnorm nn/test_ways_out.py::test_pickles_and_copies
@@ -108,8 +109,11 @@ $(VENV)/.paper: $(STAMP)
 	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[paper]'
 	@touch $@
 
-# The tests build the documentation, as strictly as `make docs`.
-check: lint types test test-lowest ## what CI runs: lint, types, tests at both ends, documentation
+# The tests build the documentation, as strictly as `make docs`. They take all cores; what comes before, one
+# each, as pip does: so both environments are made side by side.
+check: ## what CI runs: lint, types, tests at both ends, documentation
+	$(MAKE) --no-print-directory -j2 lint types $(LOWEST)/.installed
+	$(MAKE) --no-print-directory test test-lowest
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import tempfile
 import pytest
 import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from support.require import require
 
@@ -20,8 +21,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = _compiled.name
 
 # Tests run side by side, a process a core: threads within them, and in what they start, would only
-# wait for each other, busily.
+# wait for each other, busily. NumPy may have been loaded by a plugin of pytest, with as many
+# threads for its BLAS as there are cores.
 torch.set_num_threads(1)
+threadpool_limits(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 # The same examples in every run, and no clock that a busy machine could miss.

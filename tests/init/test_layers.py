@@ -184,7 +184,7 @@ def test_embedding_rows_have_variance_1_and_the_padding_row_is_zero(kind, paddin
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("kind", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
 def test_cell_gates_sum_input_and_state_to_variance_1(kind, exact: bool) -> None:
-    inputs, states = 24, 1500
+    inputs, states = 24, 100 if exact else 1500  # moments need many units
     cell = initialize_(kind(inputs, states).double(), exact=exact, generator=seeded())
     x, h = signs(inputs), signs(2, states)[1]
     gates = nn.functional.linear(x, cell.weight_ih, cell.bias_ih)

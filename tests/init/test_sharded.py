@@ -1,8 +1,5 @@
 """Sharded weights (FSDP2, DTensor) are those that the same seed gives a model on one device."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from torch.nn.utils import parametrizations
 from selfnorm.errors import UnsupportedError
 from selfnorm.init import initialize_, lecun_normal_
 from selfnorm.nn import MLP
+from support.fresh import run_side_by_side
 from support.require import require
 
 require("cpu", None if distributed.is_available() else "torch has no torch.distributed here")
@@ -27,7 +25,7 @@ from torch.distributed.tensor import (  # noqa: E402 - as above
     init_device_mesh,
 )
 
-PROGRAM = Path(__file__).parent.parent / "support" / "two_processes.py"
+SUPPORT = Path(__file__).parent.parent / "support"
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -120,16 +118,4 @@ def test_a_parametrized_weight_that_is_sharded_is_refused(mesh) -> None:
 
 
 def test_two_processes_hold_parts_of_one_model(tmp_path: Path) -> None:
-    folder = str(PROGRAM.parent.parent.parent / "src")
-    environment = os.environ | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(rank), str(tmp_path / "store")],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=240)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    run_side_by_side(SUPPORT / "two_processes.py", tmp_path / "store")

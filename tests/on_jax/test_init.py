@@ -1,5 +1,7 @@
 """LeCun's weights in JAX: moments, orthogonality, fan-ins, and models that are mended."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,16 @@ from selfnorm.jax.init import initialize, lecun_normal, lecun_orthogonal
 KEY = jax.random.key(5)
 # The arithmetic before the last rounding is float32's, too; `unit_bounds` counts float64's.
 OMEGA, SQUARES = (16 * bound for bound in unit_bounds(64, torch.float32))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_quickly() -> Iterator[None]:
+    """Each weight is a program that runs once; most of the time LLVM would optimize them."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.values[name]
+    jax.config.update(name, True)
+    yield
+    jax.config.update(name, before)
 
 
 def assert_exact(matrix: Array, square: float = 1.0) -> None:

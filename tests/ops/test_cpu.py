@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -224,12 +225,17 @@ KERNELS = (
 )
 
 
+@cache
+def compile_once() -> Callable[[str, str], Any]:
+    """Two tests look at each kernel, and Numba takes half a second."""
+    return cache(importlib.import_module("selfnorm.ops._cpu._kernels").compile_kernel)
+
+
 @pytest.mark.parametrize("element", ELEMENTS.values())
 @pytest.mark.parametrize("name", KERNELS)
 def test_loops_are_vector_code(name: str, element: str) -> None:
     """Easily lost, and nothing else says so."""
-    kernels = importlib.import_module("selfnorm.ops._cpu._kernels")
-    code = kernels.compile_kernel(name, element).inspect_llvm()
+    code = compile_once()(name, element).inspect_llvm()
     number = "double" if element == "f8" else "float"
     operation = rf"fmul <\d+ x {number}>" if name == "selu_backward" else r"llvm\.fma\.v\d+f"
     assert re.search(operation, code)
@@ -239,9 +245,12 @@ def test_loops_are_vector_code(name: str, element: str) -> None:
 
 @pytest.mark.parametrize("element", sorted(set(ELEMENTS.values()) - {"i2"}))
 @pytest.mark.parametrize("name", KERNELS)
-def test_machine_code_has_the_widest_vectors(name: str, element: str) -> None:
+def test_machine_code_has_the_widest_vectors(
+    name: str, element: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On Intel LLVM alone would take 256 bits, and for float16 that is as good."""
     store = importlib.import_module("selfnorm.ops._cpu._store")
+    monkeypatch.setattr("selfnorm.ops._cpu._kernels.compile_kernel", compile_once())
     if not store.llvm.get_host_cpu_features().get("avx512f"):
         pytest.skip("this processor has no AVX-512")
     code = store._machine().emit_assembly(store._optimize(name, element))

@@ -1,7 +1,5 @@
 """Each process of a training ends with the same bits, and Lightning's optimizers are followed."""
 
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -10,18 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from selfnorm.optim import lightning_callback
+from support.fresh import run_side_by_side
 
 SUPPORT = Path(__file__).parent.parent / "support"
 
 
 def test_every_process_ends_with_the_same_bits(tmp_path: Path) -> None:
     """The program compares; half of the batch in each, and intervals that adapt."""
-    script = SUPPORT / "two_trainers.py"
-    started = [
-        subprocess.Popen([sys.executable, script, str(rank), str(tmp_path / "store")])
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    run_side_by_side(SUPPORT / "two_trainers.py", tmp_path / "store")
 
 
 def test_lightning_follows_its_optimizers(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -47,11 +48,19 @@ for line in sys.stdin:
 
 
 @cache
-def _server() -> subprocess.Popen[str]:
-    """One a process of tests; it ends with it."""
+def _server(site: Path | None = None) -> subprocess.Popen[str]:
+    """One a process of tests; it ends with it.
+
+    With a site it has the packages of that folder alone, and warnings are errors.
+    """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    options, start = [], ""
+    if site:
+        environment = without_ours(os.environ)
+        options = ["-I", "-S", "-W", "error"]
+        start = f"import sys; sys.path.insert(0, {str(site)!r})"
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVER],
+        [sys.executable, *options, "-c", start + SERVER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
@@ -61,19 +70,29 @@ def _server() -> subprocess.Popen[str]:
     return server
 
 
+def without_ours(variables: Mapping[str, str]) -> dict[str, str]:
+    """An environment that says nothing to Python."""
+    return {k: v for k, v in variables.items() if not k.startswith(("PYTHON", "COV"))}
+
+
 def run_fresh(
-    code: str, *arguments: object, warnings: str = "always", **environment: str | None
+    code: str,
+    *arguments: object,
+    warnings: str = "always",
+    site: Path | None = None,
+    **environment: str | None,
 ) -> str:
     """What code prints, errors too, in a process with torch and nothing of ours.
 
-    Variables of the environment that are None are not set in it.
+    Variables of the environment that are None are not set in it. With a site that folder holds all
+    packages there are.
     """
     if not hasattr(os, "fork"):
         pytest.skip("processes are forked, which this system cannot")
-    server = _server()
+    server = _server(site)
     assert server.stdin is not None
     assert server.stdout is not None
-    variables = {**os.environ, **environment}
+    variables = {**(without_ours(os.environ) if site else os.environ), **environment}
     with tempfile.NamedTemporaryFile("r") as said:
         job = {
             "code": code,
@@ -89,3 +108,35 @@ def run_fresh(
         text = Path(said.name).read_text()
     assert done == "0\n", text or "the server of fresh processes has ended"
     return text
+
+
+# The program's imports are made once. One that fails ends the other, which would wait for it.
+SIDE_BY_SIDE = """
+import os, runpy, signal, sys, traceback
+program, *arguments = sys.argv[1:]
+main = runpy.run_path(program)["main"]
+children = []
+for rank in range(2):
+    children.append(os.fork())
+    if not children[-1]:
+        code = 1
+        try:
+            main(rank, *arguments)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)
+for _ in range(2):
+    child, status = os.wait()
+    children.remove(child)
+    if status:
+        for other in children:
+            os.kill(other, signal.SIGKILL)
+        sys.exit(f"a process ended with {os.waitstatus_to_exitcode(status)}")
+"""
+
+
+def run_side_by_side(program: Path, *arguments: object) -> None:
+    """Two processes that meet: each calls the program's `main` with its rank and the arguments."""
+    run_fresh(SIDE_BY_SIDE, program, *arguments)

@@ -1,7 +1,5 @@
 """One of two processes that share a model's weights; `tests/init/test_sharded.py` starts both."""
 
-import sys
-
 import torch
 from torch import distributed, nn
 from torch.distributed.fsdp import fully_shard
@@ -40,7 +38,3 @@ def main(rank: int, store: str) -> None:
         assert not isinstance(placement, Replicate) or torch.equal(weight.to_local(), expected)
     distributed.barrier()
     distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])

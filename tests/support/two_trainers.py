@@ -1,7 +1,5 @@
 """One of two processes that train a model; `tests/optim/test_processes.py` starts both."""
 
-import sys
-
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -30,7 +28,3 @@ def main(rank: int, store: str) -> None:
     assert torch.equal(*both)
     distributed.barrier()
     distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
