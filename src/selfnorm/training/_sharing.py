@@ -14,6 +14,7 @@ from selfnorm.training._processes import ALONE, Processes
 Loss = Callable[..., Tensor]
 _STRIDE = 0x9E3779B97F4A7C15  # the golden ratio, which keeps seeds of neighbors apart
 _SEEDS = 2**63
+_EXACT = 2**53  # below which a float tells whole numbers
 
 
 class Sharing(Protocol):
@@ -78,7 +79,6 @@ class SharedRows:
     Args:
         processes: Who shares.
         masks: From where the model's dropout draws, on its device; None if nothing is dropped.
-        seed: With which the masks begin.
 
     Example:
         >>> rows = Rows(torch.randn(64, 8), torch.randn(64, 1))
@@ -93,12 +93,22 @@ class SharedRows:
 
     processes: Processes = ALONE
     masks: torch.Generator | None = None
-    seed: int = 0
-    _step: int = field(default=0, init=False)
+    _seed: int = field(default=0, init=False)  # of an epoch's masks
+    _step: int = field(default=0, init=False)  # within an epoch
 
     def epoch(self, batches: Batches, generator: torch.Generator | None) -> Iterator[Slices]:
-        """This process's slices of each mini-batch."""
+        """This process's slices of each mini-batch; all draw the same order and the same masks.
+
+        The order is that of one process that shares with none.
+        """
         shared = self.processes
+        if generator is None:
+            drawn = shared.same(float(torch.randint(_EXACT, (), device="cpu")))
+            generator = torch.Generator().manual_seed(int(drawn))
+        ahead = torch.Generator()
+        ahead.set_state(generator.get_state())
+        self._seed = int(torch.randint(_SEEDS - 1, (), generator=ahead, device="cpu"))
+        self._step = 0
         return cast("Any", batches).slices(generator, shared.slices, shared.number_of_slices)
 
     def learn(self, model: nn.Module, batch: Slices, loss: Loss) -> Tensor:
@@ -145,7 +155,7 @@ class SharedRows:
         number, rows = parts[0]
         if self.masks is not None:
             at = self._step * self.processes.number_of_slices + number + 1
-            self.masks.manual_seed((self.seed + at * _STRIDE) % _SEEDS)
+            self.masks.manual_seed((self._seed + at * _STRIDE) % _SEEDS)
         for parameter in learned:
             parameter.grad = None
         value = loss(model(rows.inputs), *rows.known) * len(rows)
