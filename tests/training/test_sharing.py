@@ -57,7 +57,7 @@ def test_each_process_has_its_slices_with_their_masks(size: int) -> None:
     batches = Shuffled(rows(), 50)
 
     def summed(rank: int, count: int) -> list[torch.Tensor]:
-        shared = SharedRows(_Silent(rank, count), masks, seed=3)
+        shared = SharedRows(_Silent(rank, count), masks)
         (batch,) = shared.epoch(batches, torch.Generator().manual_seed(1))
         assert isinstance(batch, Slices)
         shared.learn(model, batch, weighed)
@@ -81,11 +81,13 @@ def test_each_slice_of_each_step_has_masks_of_its_own() -> None:
 
     model, batches = Dropping(6, 1), Shuffled(rows(16), 16)
     for _ in range(2):
-        shared = SharedRows(masks=masks, seed=5)
+        shared, generator = SharedRows(masks=masks), torch.Generator().manual_seed(0)
         for _ in range(2):
-            (batch,) = shared.epoch(batches, torch.Generator().manual_seed(0))
+            (batch,) = shared.epoch(batches, generator)
             shared.learn(model, batch, weighed)
-    first, again = seen[:8], seen[8:]
+    (batch,) = shared.epoch(batches, None)
+    shared.learn(model, batch, weighed)
+    first, again = seen[:8], seen[8:16]
     assert all(torch.equal(*two) for two in zip(first, again, strict=True))
     assert len({tuple(mask.tolist()) for mask in first}) == 8
 

@@ -83,7 +83,7 @@ class Distribution:
         """
         mine = self.mine(network.members or 1)
         if mine is None:
-            rows = SharedRows(self.processes, masks, seed)
+            rows = SharedRows(self.processes, masks)
             yield network, rows if self.by == "rows" else NotShared(self.processes)
             return
         part = _part(network, mine)

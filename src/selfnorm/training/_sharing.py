@@ -15,6 +15,7 @@ from selfnorm.training._processes import ALONE, Processes
 Loss = Callable[..., Tensor]
 _STRIDE = 0x9E3779B97F4A7C15  # the golden ratio, which keeps seeds of neighbors apart
 _SEEDS = 2**63
+_EXACT = 2**53  # below which a float tells whole numbers
 
 
 class Sharing(Protocol):
@@ -83,7 +84,6 @@ class SharedRows:
     Args:
         processes: Who shares.
         masks: From where the model's dropout draws, on its device; None if nothing is dropped.
-        seed: With which the masks begin.
 
     Example:
         >>> rows = Rows(torch.randn(64, 8), torch.randn(64, 1))
@@ -98,8 +98,8 @@ class SharedRows:
 
     processes: Processes = ALONE
     masks: torch.Generator | None = None
-    seed: int = 0
-    _step: int = field(default=0, init=False)
+    _seed: int = field(default=0, init=False)  # of an epoch's masks
+    _step: int = field(default=0, init=False)  # within an epoch
 
     def epoch(
         self,
@@ -108,8 +108,19 @@ class SharedRows:
         done: int = 0,
         place: Any = None,  # noqa: ARG002 - of other sharings
     ) -> Iterator[Slices]:
-        """This process's slices of each mini-batch behind those done."""
+        """This process's slices of each mini-batch behind those done.
+
+        All draw the same order and the same masks. The order is that of one process that shares
+        with none.
+        """
         shared = self.processes
+        if generator is None:
+            drawn = shared.same(float(torch.randint(_EXACT, (), device="cpu")))
+            generator = torch.Generator().manual_seed(int(drawn))
+        ahead = torch.Generator()
+        ahead.set_state(generator.get_state())
+        self._seed = int(torch.randint(_SEEDS - 1, (), generator=ahead, device="cpu"))
+        self._step = done
         each = cast("Any", batches).slices(generator, shared.slices, shared.number_of_slices)
         return islice(each, done, None)
 
@@ -157,7 +168,7 @@ class SharedRows:
         number, rows = parts[0]
         if self.masks is not None:
             at = self._step * self.processes.number_of_slices + number + 1
-            self.masks.manual_seed((self.seed + at * _STRIDE) % _SEEDS)
+            self.masks.manual_seed((self._seed + at * _STRIDE) % _SEEDS)
         for parameter in learned:
             parameter.grad = None
         value = loss(model(rows.inputs), *rows.known) * len(rows)
