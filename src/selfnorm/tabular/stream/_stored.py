@@ -61,7 +61,7 @@ def restored(found: Snapshot, files: Sequence[Path], device: torch.device) -> Pr
     tensors, record = found.tensors, found.record
     encoder, target = Encoder.from_dict(record["encoder"]), target_from_dict(record["target"])
     parts = tuple(_part_of(part, at, files, tensors) for at, part in enumerate(record["parts"]))
-    reader = {**record["reader"], "kind": _KINDS[record["reader"]["kind"]]}
+    reader: dict[str, Any] = {**record["reader"], "kind": _KINDS[record["reader"]["kind"]]}
     stream = Stream(
         reading=Reading(parts, **record["reading"]),
         encoder=encoder,
