@@ -284,6 +284,8 @@ def test_no_power_between_writing_and_renaming(
             train(by_steps(tmp_path))
     (left,) = tmp_path.glob(".*.left")
     left.rename(str(left).removesuffix(".left"))
+    with by_steps(tmp_path):
+        assert [path.name[0] for path in sorted(tmp_path.iterdir())] == ["l", "t", "t"]
     told = Cut()
     assert_same(train(), train(Checkpoint(tmp_path, resume=True), told))
     assert told.before == 6
