@@ -141,7 +141,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         apart = self._validation(validation, given.several)
         apart = None if apart is None else self._balanced(apart, learned).counting()
         settings, ready = self._ready(given.counting(), apart, known)
-        for note in doubts(ready, shown=False):
+        for note in doubts(ready, shown=False, copies=False):
             warnings.warn(note, SelfNormWarning, stacklevel=FRAMES)
         told = None
         if self._has_callbacks:
@@ -192,7 +192,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         if first:
             settings = replace(self._settings(), validation=0.0, infinite=False)
             ready = prepare(source, settings)
-            for note in doubts(ready, shown=False):
+            for note in doubts(ready, shown=False, copies=False):
                 warnings.warn(note, SelfNormWarning, stacklevel=3)
             target = ready.target if classes is None else with_classes(source, classes)
             going = Increments.start(ready.encoder, target, settings, len(source.values))

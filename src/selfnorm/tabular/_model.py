@@ -129,11 +129,12 @@ class TabularModel:
     def predict_spread(self, source: Any, mc: int = 0, *, seed: int = 0) -> Spread:
         """Predict every row, and tell how far the networks differ in what they say of it.
 
-        The deviation is between networks, each counted by its weight in the blend: what the model
-        does not know, as too few rows were near. What no model can know, the noise of the target,
-        is not in it: `predict_interval` is about both. With `mc` each network of finite width is
-        asked under so many masks of alpha dropout (Gal and Ghahramani 2016, arXiv 1506.02142), the
-        prediction is the mean over masks, and the deviation is between networks and masks.
+        The deviation is between networks, each counted the same whatever its weight in the blend:
+        what the model does not know, as too few rows were near. The noise of the target, which no
+        model can know, is not in it: `predict_interval` is about both. With `mc` each network of
+        finite width is asked under so many masks of alpha dropout (Gal and Ghahramani 2016, arXiv
+        1506.02142), the prediction is the mean over masks, and the deviation is between networks
+        and masks.
 
         Args:
             source: As of `predict`.

@@ -24,8 +24,11 @@ _DRAWS = Whole(0)
 class Spread(NamedTuple):
     """What several networks, or one under several masks, say of rows.
 
+    The prediction is by the networks' weights. The deviation counts each the same: where all weight
+    is one network's, others are still asked.
+
     Attributes:
-        prediction: Their mean.
+        prediction: What they say together.
         deviation: The standard deviation between them: of numbers in their own unit, of the shape
             of `prediction.values`; of classes and labels of each probability.
     """
@@ -67,7 +70,6 @@ class Spreading:
 
     def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of encoded rows, (rows, features): the mean as outputs, and the deviation."""
-        weights = np.asarray(self._blend.weights)[:, None]
         total = first = square = offset = np.zeros(())
         draws = max(self._draws, 1)
         with self._masked(), torch.inference_mode():
@@ -78,10 +80,10 @@ class Spreading:
                 total = total + self._blended(outputs)
                 said = self._target.said_array(self._blend.sharpness * outputs)
                 if not draw:  # squares of small differences are exact
-                    offset = (weights * said).sum(1)
+                    offset = said.mean(1)
                 apart = said - offset[:, None]
-                first = first + (weights * apart).sum(1)
-                square = square + (weights * apart**2).sum(1)
+                first = first + apart.mean(1)
+                square = square + np.square(apart).mean(1)
         variance = np.maximum(square / draws - (first / draws) ** 2, 0)
         return self._target.heard_array(total / draws), np.sqrt(variance) * self._unit
 

@@ -130,13 +130,15 @@ def understood(where: str, ready: Ready) -> list[tuple[str, str]]:
     return found
 
 
-def doubts(ready: Ready, *, shown: bool) -> list[str]:
+def doubts(ready: Ready, *, shown: bool, copies: bool = True) -> list[str]:
     """What may have been meant otherwise, and what makes the figures too good.
 
     Args:
         ready: The table.
         shown: Whether what was understood is shown besides; else columns left out are told, too,
             and what leaves no doubt is not.
+        copies: Whether copies that stay together are told: whoever draws rows with replacement, as
+            bagging does, makes some on purpose.
     """
     source, encoder = ready.source, ready.encoder
     remarks = [remark.text for remark in encoder.remarks] if shown else encoder.told
@@ -146,7 +148,7 @@ def doubts(ready: Ready, *, shown: bool) -> list[str]:
         found += filter(None, (leaks(one, ready.encoder.ignored), heavy_tail(one)))
     if ready.streamed is None and source.several is None:
         found += filter(None, [rare_classes(source)])
-    equal = equal_rows(ready.training)
+    equal = equal_rows(ready.training) if copies or ready.together is None else 0.0
     if equal > _DUPLICATED:
         alike = f"{equal:.0%} of the rows equal another in all columns and the target."
         if ready.together is None:
