@@ -23,8 +23,16 @@ def tell():
     spent = os.times()
     print("measured", int(peak.split()[1]) * 1024, spent.user + spent.system, file=sys.stderr)
 atexit.register(tell)
-from selfnorm.cli import main
-main()
+exec(sys.argv.pop(1))
+"""
+_COMMAND = "from selfnorm.cli import main; main()"
+# No page and no picture, which are made when the table is gone and would hide what it took.
+_FIT = """
+import warnings
+from selfnorm import tabular
+warnings.simplefilter("ignore")
+sizes = dict(epochs=1, width=32, depth=1, batch_size=4096, infinite=False)
+tabular.fit(sys.argv[1], tabular.Settings(target="y", **sizes))
 """
 
 
@@ -36,19 +44,19 @@ class Cost(NamedTuple):
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """The command line in fresh processes; what it takes without a table is told apart."""
+    """Fresh processes; what a fit takes whatever the table is told apart."""
     rows = QUICK if quick else ROWS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table = write(folder, rows)
-        sizes = ["--epochs", "1", "--width", "32", "--depth", "1", "--no-infinite", "-q"]
-        base = run(folder, "fit", "few.parquet", "-t", "y", *sizes, "-o", "few-model")
-        fit = run(folder, "fit", "many.parquet", "-t", "y", *sizes, "-o", "model")
+        base = run(folder, _FIT, "few.parquet")
+        fit = run(folder, _FIT, "many.parquet")
         yield of_memory(f"fit, {rows:,} x {COLUMNS} float32, Parquet", fit, base, table, 3.0, 2.0)
-        run(folder, "fit", "many.parquet", "-t", "y", *sizes[:2], "-q", "-o", "usual")
+        fitting = ["fit", "many.parquet", "-t", "y", "--batch-size", "4096", "--epochs", "1", "-q"]
+        run(folder, _COMMAND, *fitting, "-o", "usual")
         for ending in ("parquet", "csv"):
             predict = ["predict", "usual", f"many.{ending}", "-q", "-o", f"{ending}.csv"]
-            cost = run(folder, *predict)
+            cost = run(folder, _COMMAND, *predict)
             what = f"predict, {rows:,} x {COLUMNS}, eight networks, {ending}"
             wrong = "" if lines(folder / f"{ending}.csv") == rows + 1 else "rows are lost"
             ratio = 5.0 / cost.seconds
@@ -81,10 +89,10 @@ def write(folder: Path, rows: int) -> int:
     return values.nbytes
 
 
-def run(folder: Path, *arguments: str) -> Cost:
-    """What a command costs in a fresh process."""
+def run(folder: Path, code: str, *arguments: str) -> Cost:
+    """What a code costs in a fresh process."""
     outcome = subprocess.run(
-        [sys.executable, "-c", _MEASURED, *arguments],
+        [sys.executable, "-c", _MEASURED, code, *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
