@@ -1,6 +1,6 @@
 """Figures of a training: what the layers do, the learning curve, and networks side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, MaxNLocator, NullFormatter
 
+from selfnorm.errors import ArgumentError
 from selfnorm.plots._style import BAND, COLORS, DIM, figure, plain_axes
 from selfnorm.theory import THEOREM_1
 
@@ -74,6 +75,51 @@ def depth_figure(curves: Sequence[Curve], *, title: str, score: str) -> Figure:
     drawn.legend(lines, names, loc="outside lower center", ncols=columns, frameon=False)
     _score_bars(bars, curves, looks, score)
     return drawn
+
+
+def layers_figure(
+    networks: Mapping[str, Sequence[float]], *, title: str, panels: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """Variance by layer of several networks, at the right of panels that are yours to draw in.
+
+    Panels have this package's colors in the order of the networks, so that the k-th line that is
+    drawn in one has the color of the k-th network, and `darken` knows it.
+
+    Args:
+        networks: Name and variance of each layer's activations, one a network.
+        title: Above all panels.
+        panels: How many are left free.
+
+    Returns:
+        The figure, and its free panels from left to right.
+
+    Raises:
+        ArgumentError: There is no network, or no free panel.
+
+    Example:
+        >>> figure, (losses,) = layers_figure({"SELU": [1.0, 1.1], "ReLU": [0.6, 0.4]}, title="two")
+        >>> lines = losses.plot([3, 2, 1]) + losses.plot([3, 3, 2])
+        >>> [line.get_color() for line in lines] == [
+        ...     line.get_color() for line in figure.axes[1].lines
+        ... ]
+        True
+    """
+    if not networks or panels < 1:
+        raise ArgumentError(
+            "layers_figure draws one network or more beside one panel or more; "
+            f"{len(networks)} networks and {panels} panels came. Use depth_figure without panels."
+        )
+    drawn = figure(3.6 * (panels + 1), 3.7)
+    drawn.suptitle(title, fontsize=12, parse_math=False)
+    *free, layers = drawn.subplots(1, panels + 1)
+    for number, (name, variances) in enumerate(networks.items()):
+        _variance_line(layers, variances, name, _look(number))
+    _variance_axes(layers, "Variance after training")
+    for axes in free:
+        axes.set_prop_cycle(color=COLORS[:-1])
+    lines, names = layers.get_legend_handles_labels()
+    drawn.legend(lines, names, loc="outside lower center", ncols=len(names), frameon=False)
+    return drawn, free
 
 
 def _score_bars(
