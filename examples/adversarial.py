@@ -1,11 +1,11 @@
 """A generative adversarial network whose critic needs no gradient penalty.
 
 What one learns: a Wasserstein critic may only be so steep, which is mostly had by a penalty on its
-gradient (Gulrajani et al. 2017), at twice the derivatives. Weights that are kept orthogonal cannot
-stretch anything, so a SELU critic with *all* of its weights kept, the output's too, is bounded by
-SELU's slopes alone: no penalty, and digits at least as good. The generator is the other way round:
-it has to stretch noise, so its weights are free; there batch normalization does better than SELU.
-`--output FOLDER` draws what is generated.
+gradient (Gulrajani et al. 2017). Weights that are kept orthogonal cannot stretch anything, so a
+SELU critic with *all* of its weights kept, the output's too, is bounded by SELU's slopes alone, and
+a SELU generator learns from it as well as with a penalty. The generator itself has to stretch
+noise, so its weights are free, and its variance leaves its range: here batch normalization with the
+penalty makes the better digits. `--output FOLDER` draws what is generated.
 """
 
 import argparse
@@ -116,18 +116,20 @@ def compare(seed: int, *, quick: bool = False) -> list[Trained]:
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     learned, held = images[order].split([1437, 360])
     names = list(NETWORKS)[: 2 if quick else 4]
-    return [train(name, learned, held, 150 if quick else 600, seed) for name in names]
+    return [train(name, learned, held, 120 if quick else 250, seed) for name in names]
 
 
 def draw(runs: list[Trained], folder: Path) -> None:
     """Some digits that each has generated."""
     title = f"Digits from {NOISE} numbers of noise"
-    figure, panels = plots.layers_figure({r.name: r.variances for r in runs}, title=title)
+    layers = {run.name: run.variances for run in runs}
+    figure, (panel,) = plots.layers_figure(layers, title=title, panels=["Generated"])
     rows = [r.made[:16].reshape(2, 8, 8, 8).transpose(1, 2).reshape(16, 64) for r in runs]
-    panels[0].imshow(torch.cat(rows).numpy(), cmap="gray", aspect="auto")
+    panel.imshow(torch.cat(rows).numpy(), cmap="gray", aspect="auto")
     names = [run.name.replace(", ", ",\n").replace(" + ", "\n+ ") for run in runs]
-    panels[0].set_yticks([7.5 + 16 * k for k in range(len(rows))], names, fontsize=8)
-    panels[0].set_xticks([])
+    panel.set_yticks([7.5 + 16 * k for k in range(len(rows))], names, fontsize=8)
+    panel.set_xticks([])
+    panel.grid(visible=False)
     plots.save(figure, folder / "adversarial.png", colors=64)
     plots.save(plots.darken(figure), folder / "adversarial-dark.png", colors=64)
 
@@ -150,6 +152,7 @@ def main() -> None:
     assert kept.score < 1.2 * penalized.score
     print("A critic that is kept orthogonal needs no penalty.")
     if asked.output:
+        asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)
 
 

@@ -103,13 +103,15 @@ def principal(images: Tensor, held: Tensor) -> Trained:
 def draw(runs: list[Trained], seed: int, folder: Path) -> None:
     """Held-out digits, and what each network makes of them."""
     title = f"Digits through {CODE} numbers: {DEPTH} + {DEPTH} layers"
-    figure, panels = plots.layers_figure({r.name: r.variances for r in runs[:-1]}, title=title)
+    layers = {run.name: run.variances for run in runs[:-1]}
+    figure, (panel,) = plots.layers_figure(layers, title=title, panels=["Held out, and rebuilt"])
     rows = [split(seed)[1], *(run.made for run in runs)]
     picture = torch.cat([row[:8].reshape(8, 8, 8).transpose(0, 1).reshape(8, 64) for row in rows])
-    panels[0].imshow(picture.numpy(), cmap="gray", vmin=-0.8, vmax=1.9, aspect="auto")
+    panel.imshow(picture.numpy(), cmap="gray", vmin=-0.8, vmax=1.9, aspect="auto")
     names = ("held out", *(run.name.replace(" ", "\n", 1) for run in runs))
-    panels[0].set_yticks([3.5 + 8 * k for k in range(len(rows))], names, fontsize=8)
-    panels[0].set_xticks([])
+    panel.set_yticks([3.5 + 8 * k for k in range(len(rows))], names, fontsize=8)
+    panel.set_xticks([])
+    panel.grid(visible=False)
     plots.save(figure, folder / "autoencoder.png", colors=64)
     plots.save(plots.darken(figure), folder / "autoencoder-dark.png", colors=64)
 
@@ -132,6 +134,7 @@ def main() -> None:
     assert kept.score < min(run.score for run in others)
     print("Only the kept SELU network is better than principal components.")
     if asked.output:
+        asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.seed, asked.output)
 
 

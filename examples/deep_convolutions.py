@@ -98,12 +98,13 @@ def compare(seed: int, *, quick: bool = False) -> list[Trained]:
 def draw(runs: list[Trained], folder: Path) -> None:
     """The loss of each step, and each layer."""
     title = f"Digits: {DEPTH} plain convolutions"
-    figure, (panel,) = plots.layers_figure({r.name: r.variances for r in runs}, title=title)
+    layers = {run.name: run.variances for run in runs}
+    figure, (panel,) = plots.layers_figure(layers, title=title, panels=["Training loss"])
     for run in runs:
         panel.plot(run.losses)
     panel.set_yscale("log")
+    panel.yaxis.set_major_formatter("{x:g}")
     panel.set_xlabel("step")
-    panel.set_title("Training loss", loc="left", fontsize=10, fontweight="bold")
     plots.save(figure, folder / "deep_convolutions.png", colors=64)
     plots.save(plots.darken(figure), folder / "deep_convolutions-dark.png", colors=64)
 
@@ -128,6 +129,7 @@ def main() -> None:
     assert kept.score > 0.03 + max(run.score for run in others)
     print("Every layer of the kept network is in theorem 1's range, and it learns most.")
     if asked.output:
+        asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)
 
 

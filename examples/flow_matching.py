@@ -120,12 +120,12 @@ def compare(seed: int, *, quick: bool = False) -> list[Trained]:
 def draw(runs: list[Trained], folder: Path) -> None:
     """Where noise has flown."""
     layers = {run.name: run.variances for run in runs}
-    figure, panels = plots.layers_figure(layers, title="Two moons, flowed from noise", panels=4)
+    title = "Two moons, flowed from noise"
+    figure, panels = plots.layers_figure(layers, title=title, panels=list(layers))
     for number, (panel, run) in enumerate(zip(panels, runs, strict=True)):
         panel.set_prop_cycle(color=plots.COLORS[number:])
-        panel.scatter(*run.made.T, s=0.6)
+        panel.scatter(*run.made[:1000].T.numpy(), s=1)
         panel.set(xlim=(-1.6, 2.6), ylim=(-1.4, 1.8), xticks=[], yticks=[])
-        panel.set_title(run.name, loc="left", fontsize=10, fontweight="bold")
     plots.save(figure, folder / "flow_matching.png", colors=64)
     plots.save(plots.darken(figure), folder / "flow_matching-dark.png", colors=64)
 
@@ -149,6 +149,7 @@ def main() -> None:
     assert mended.score < min(found.score, kept.score)
     print("\n\nMended it flows better; kept orthogonal it cannot be steep enough.")
     if asked.output:
+        asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)
 
 

@@ -122,13 +122,13 @@ def draw(runs: list[Trained], folder: Path) -> None:
     """The loss of each epoch, and the state's variance at each step."""
     layers = {run.name: run.variances for run in runs if run.variances}
     title = f"Digits, pixel by pixel: {UNITS} recurrent units, {STEPS} steps"
-    figure, (panel,) = plots.layers_figure(layers, title=title)
+    figure, (panel,) = plots.layers_figure(layers, title=title, panels=["Training loss"])
     for run in runs:
         panel.plot(run.losses)
     panel.text(0, runs[-1].losses[0], " LSTM", fontsize=8, va="bottom")
     panel.set_yscale("log")
+    panel.yaxis.set_major_formatter("{x:g}")
     panel.set_xlabel("epoch")
-    panel.set_title("Training loss", loc="left", fontsize=10, fontweight="bold")
     figure.axes[-1].set_xlabel("step of the sequence")
     plots.save(figure, folder / "recurrent.png", colors=64)
     plots.save(plots.darken(figure), folder / "recurrent-dark.png", colors=64)
@@ -154,6 +154,7 @@ def main() -> None:
     assert kept.score > 0.05 + max(run.score for run in others)
     print("At each step its state has a variance near 1, and it has learned most.")
     if asked.output:
+        asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)
 
 

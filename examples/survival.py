@@ -138,7 +138,9 @@ def draw(runs: list[Trained], folder: Path) -> None:
     """Thirds of the trial by the risk that the first network sees."""
     title = "Breast cancer: learned in Rotterdam, judged in Germany"
     layers = {run.name: run.variances for run in runs if run.variances}
-    figure, (panel,) = plots.layers_figure(layers, title=title)
+    heading = "Without relapse, by risk (first network)"
+    figure, (panel,) = plots.layers_figure(layers, title=title, panels=[heading])
+    panel.set_prop_cycle(color=plots.COLORS[3:])  # no network's
     _, judged = patients()
     for name, rows in zip(("low", "middle", "high"), runs[0].risks.argsort().chunk(3), strict=True):
         times, left = surviving(judged.days[rows], judged.event[rows])
@@ -146,8 +148,6 @@ def draw(runs: list[Trained], folder: Path) -> None:
         panel.text(times[-1] / 365.25, left[-1], f" {name}", fontsize=8, va="center")
     panel.set_ylim(0, 1)
     panel.set_xlabel("years")
-    heading = "Without relapse, by risk (first network)"
-    panel.set_title(heading, loc="left", fontsize=10, fontweight="bold")
     plots.save(figure, folder / "survival.png", colors=64)
     plots.save(plots.darken(figure), folder / "survival-dark.png", colors=64)
 
@@ -171,6 +171,7 @@ def main() -> None:
     assert kept.score > max(0.64, linear.score - 0.02)
     print("Its layers are in theorem 1's range; it orders patients no worse than a line does.")
     if asked.output:
+        asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)
 
 

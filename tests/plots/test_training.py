@@ -83,9 +83,12 @@ def test_values_beyond_the_axis_are_drawn_at_its_end() -> None:
 
 
 def test_layers_stand_beside_free_panels_of_the_same_colors() -> None:
-    figure, panels = layers_figure({"one": [1.0, 1.1], "two": [0.5, 9.0]}, title="t", panels=2)
+    figure, panels = layers_figure(
+        {"one": [1.0, 1.1], "two": [0.5, 9.0]}, title="t", panels=["a", "b"]
+    )
     *free, layers = figure.axes
     assert free == panels
+    assert [axes.get_title(loc="left") for axes in free] == ["a", "b"]
     assert [list(line.get_ydata()) for line in layers.lines] == [[1.0, 1.1], [0.5, 9.0]]
     for panel in panels:
         drawn = panel.plot([1, 2]) + panel.plot([2, 1])
@@ -93,8 +96,8 @@ def test_layers_stand_beside_free_panels_of_the_same_colors() -> None:
     darken(figure)
     for line in (line for axes in figure.axes for line in axes.lines):
         assert to_hex(line.get_color()) not in COLORS
-    with pytest.raises(ArgumentError, match="0 networks and 1 panels came"):
-        layers_figure({}, title="t")
+    with pytest.raises(ArgumentError, match="beside one panel or more; 0 and 1 came"):
+        layers_figure({}, title="t", panels=["a"])
 
 
 @pytest.mark.parametrize("validation", [[0.5, 0.4], [np.nan, np.nan]])
