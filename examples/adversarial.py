@@ -1,11 +1,11 @@
-"""A generative adversarial network whose critic needs no gradient penalty.
+"""A generative adversarial network whose critic needs no gradient penalty, and what that costs.
 
 What one learns: a Wasserstein critic may only be so steep, which is mostly had by a penalty on its
 gradient (Gulrajani et al. 2017). Weights that are kept orthogonal cannot stretch anything, so a
 SELU critic with *all* of its weights kept, the output's too, is bounded by SELU's slopes alone, and
-a SELU generator learns from it as well as with a penalty. The generator itself has to stretch
-noise, so its weights are free, and its variance leaves its range: here batch normalization with the
-penalty makes the better digits. `--output FOLDER` draws what is generated.
+generators learn from it without any penalty; but no faster, and here less well. The generator has
+to stretch noise, so its weights are free, and its variance leaves its range: batch normalization
+makes the better digits. `--output FOLDER` draws what is generated.
 """
 
 import argparse
@@ -109,6 +109,14 @@ def energy(made: Tensor, real: Tensor) -> float:
     return float(2 * across.mean() - own)
 
 
+def untrained(seed: int) -> float:
+    """The energy distance of what a SELU generator makes at first."""
+    torch.manual_seed(seed)
+    images = torch.from_numpy(load_digits().data).float() / 8 - 1
+    with torch.no_grad():
+        return energy(generator_of("SELU")(torch.randn(1000, NOISE)), images)
+
+
 def compare(seed: int, *, quick: bool = False) -> list[Trained]:
     """All pairs of networks, on the same digits; if quick, two."""
     torch.set_num_threads(1)  # layers this small are no quicker on more
@@ -124,10 +132,12 @@ def draw(runs: list[Trained], folder: Path) -> None:
     title = f"Digits from {NOISE} numbers of noise"
     layers = {run.name: run.variances for run in runs}
     figure, (panel,) = plots.layers_figure(layers, title=title, panels=["Generated"])
-    rows = [r.made[:16].reshape(2, 8, 8, 8).transpose(1, 2).reshape(16, 64) for r in runs]
-    panel.imshow(torch.cat(rows).numpy(), cmap="gray", aspect="auto")
+    digits = torch.stack([run.made[:16] for run in runs]).unflatten(2, (8, 8))
+    framed = nn.functional.pad(digits, (1,) * 4, value=torch.nan).unflatten(1, (2, 8))
+    picture = framed.transpose(2, 3).flatten(3).flatten(0, 2)  # two rows of eight for each
+    panel.imshow(picture.numpy(), cmap="gray", aspect="auto")
     names = [run.name.replace(", ", ",\n").replace(" + ", "\n+ ") for run in runs]
-    panel.set_yticks([7.5 + 16 * k for k in range(len(rows))], names, fontsize=8)
+    panel.set_yticks([9.5 + 20 * k for k in range(len(runs))], names, fontsize=8)
     panel.set_xticks([])
     panel.grid(visible=False)
     plots.save(figure, folder / "adversarial.png", colors=64)
@@ -149,8 +159,9 @@ def main() -> None:
         print(f"{run.name:<32}{run.score:>17.4f}{ends:>22}")
     kept, penalized = runs[:2]
     print(f"\nAudit of the first generator: {[f.rule for f in kept.report.findings]}")
-    assert kept.score < 1.2 * penalized.score
-    print("A critic that is kept orthogonal needs no penalty.")
+    assert min(kept.score, penalized.score) > 0
+    assert max(kept.score, penalized.score) < 0.5 * untrained(asked.seed)
+    print("It learns from a critic without a penalty; untrained it is at least twice as far.")
     if asked.output:
         asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)

@@ -106,10 +106,12 @@ def draw(runs: list[Trained], seed: int, folder: Path) -> None:
     layers = {run.name: run.variances for run in runs[:-1]}
     figure, (panel,) = plots.layers_figure(layers, title=title, panels=["Held out, and rebuilt"])
     rows = [split(seed)[1], *(run.made for run in runs)]
-    picture = torch.cat([row[:8].reshape(8, 8, 8).transpose(0, 1).reshape(8, 64) for row in rows])
+    digits = torch.stack([row[:8] for row in rows]).unflatten(2, (8, 8))
+    digits = nn.functional.pad(digits, (1,) * 4, value=torch.nan)
+    picture = digits.transpose(1, 2).flatten(2).flatten(0, 1)
     panel.imshow(picture.numpy(), cmap="gray", vmin=-0.8, vmax=1.9, aspect="auto")
     names = ("held out", *(run.name.replace(" ", "\n", 1) for run in runs))
-    panel.set_yticks([3.5 + 8 * k for k in range(len(rows))], names, fontsize=8)
+    panel.set_yticks([4.5 + 10 * k for k in range(len(rows))], names, fontsize=8)
     panel.set_xticks([])
     panel.grid(visible=False)
     plots.save(figure, folder / "autoencoder.png", colors=64)

@@ -145,7 +145,7 @@ def draw(runs: list[Trained], folder: Path) -> None:
     for name, rows in zip(("low", "middle", "high"), runs[0].risks.argsort().chunk(3), strict=True):
         times, left = surviving(judged.days[rows], judged.event[rows])
         panel.step(times / 365.25, left, where="post")
-        panel.text(times[-1] / 365.25, left[-1], f" {name}", fontsize=8, va="center")
+        panel.text(times[-1] / 365.25, left[-1], f" {name}", fontsize=8, va="bottom")
     panel.set_ylim(0, 1)
     panel.set_xlabel("years")
     plots.save(figure, folder / "survival.png", colors=64)

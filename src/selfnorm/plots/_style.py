@@ -65,10 +65,15 @@ def save(drawn: Figure, path: str | Path, *, colors: int | None = None) -> None:
 
 
 def _in_colors(png: bytes, colors: int) -> bytes:
-    """The same picture with a palette; without dither, as areas of one color pack better."""
+    """The same picture with a palette, without dither, as areas of one color pack better.
+
+    Median cut would merge thin lines of two colors where a picture has many grays.
+    """
     content = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
-        few = picture.convert("RGB").quantize(colors, dither=Image.Dither.NONE)
+        few = picture.convert("RGB").quantize(
+            colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
         few.save(content, format="png", optimize=True, dpi=picture.info.get("dpi"))
     return content.getvalue()
 
