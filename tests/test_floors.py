@@ -13,9 +13,11 @@ from selfnorm import _extras
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-PUBLIC = EXTRAS.keys() - {"all", "bench", "dev", "paper", "tabular"}
+PUBLIC = EXTRAS.keys() - {"all", "bench", "dev", "examples", "paper", "tabular"}
 NEEDED = PROJECT["dependencies"] + [line for extra in sorted(PUBLIC) for line in EXTRAS[extra]]
-OPTIONAL = EXTRAS["dev"] + EXTRAS["bench"] + EXTRAS["paper"] + EXTRAS["tabular"]
+OPTIONAL = (
+    EXTRAS["dev"] + EXTRAS["bench"] + EXTRAS["examples"] + EXTRAS["paper"] + EXTRAS["tabular"]
+)
 TESTED_BY_HAND = {"torch", "jax", "optax", "keras"}  # pyproject.toml says how
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
 
 from selfnorm.errors import ArgumentError
-from selfnorm.plots import Curve, depth_figure, save
+from selfnorm.plots import COLORS, Curve, darken, depth_figure, layers_figure, save
 from selfnorm.plots._style import check_path
 from selfnorm.plots._training import training_figure
 from selfnorm.theory import THEOREM_1
@@ -80,6 +82,24 @@ def test_values_beyond_the_axis_are_drawn_at_its_end() -> None:
     assert after.lines[1].get_ydata().max() == 1e6
 
 
+def test_layers_stand_beside_free_panels_of_the_same_colors() -> None:
+    figure, panels = layers_figure(
+        {"one": [1.0, 1.1], "two": [0.5, 9.0]}, title="t", panels=["a", "b"]
+    )
+    *free, layers = figure.axes
+    assert free == panels
+    assert [axes.get_title(loc="left") for axes in free] == ["a", "b"]
+    assert [list(line.get_ydata()) for line in layers.lines] == [[1.0, 1.1], [0.5, 9.0]]
+    for panel in panels:
+        drawn = panel.plot([1, 2]) + panel.plot([2, 1])
+        assert [line.get_color() for line in drawn] == [line.get_color() for line in layers.lines]
+    darken(figure)
+    for line in (line for axes in figure.axes for line in axes.lines):
+        assert to_hex(line.get_color()) not in COLORS
+    with pytest.raises(ArgumentError, match="beside one panel or more; 0 and 1 came"):
+        layers_figure({}, title="t", panels=["a"])
+
+
 @pytest.mark.parametrize("validation", [[0.5, 0.4], [np.nan, np.nan]])
 def test_the_training_figure_marks_the_epoch_that_was_kept(validation: list[float]) -> None:
     figure = training_figure(
@@ -100,6 +120,21 @@ def test_saving_writes_the_format_of_the_ending(ending: str, tmp_path: Path) -> 
     save(depth_figure(CURVES, title="", score=""), tmp_path / f"f.{ending}")
     assert [path.name for path in tmp_path.iterdir()] == [f"f.{ending}"]
     assert (tmp_path / f"f.{ending}").read_bytes().startswith(start)
+
+
+def test_few_colors_are_a_smaller_file_of_the_same_picture(tmp_path: Path) -> None:
+    figure = depth_figure(CURVES, title="", score="")
+    save(figure, tmp_path / "all.png")
+    save(figure, tmp_path / "few.png", colors=64)
+    with Image.open(tmp_path / "all.png") as full, Image.open(tmp_path / "few.png") as few:
+        assert len(few.convert("RGB").getcolors(64)) > 16
+        assert few.size == full.size
+        apart = np.abs(np.subtract(full.convert("RGB"), few.convert("RGB"), dtype=float))
+    assert apart.mean() < 1  # of 255
+    assert (tmp_path / "few.png").stat().st_size < 0.6 * (tmp_path / "all.png").stat().st_size
+    for path, colors in (("f.svg", 64), ("f.png", 1), ("f.png", 257)):
+        with pytest.raises(ArgumentError, match=f"of 2 to 256; {colors} came for '{path}'"):
+            save(figure, tmp_path / path, colors=colors)
 
 
 def test_a_place_that_cannot_be_is_told_before_the_work(tmp_path: Path) -> None:

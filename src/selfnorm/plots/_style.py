@@ -6,8 +6,10 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image  # which Matplotlib brings along
 
 from selfnorm._files import write_file
+from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
 
 # Okabe and Ito's colors, which readers with any color vision tell apart.
@@ -33,18 +35,47 @@ def plain_axes(axes: Axes, *, title: str, x: str, y: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def save(drawn: Figure, path: str | Path) -> None:
+def save(drawn: Figure, path: str | Path, *, colors: int | None = None) -> None:
     """Save a figure in the format of the path's ending (.png, .svg, .pdf); written whole.
 
     The file holds no date, so that the same figure is the same file.
 
+    Args:
+        drawn: The figure.
+        path: Where to.
+        colors: Of a PNG, at most so many, from 2 to 256: 64 are hard to tell from all, in a third
+            of the size. As it is if None.
+
     Raises:
-        ArgumentError: The ending is none of these, or there is no such folder.
+        ArgumentError: The ending is none of these, there is no such folder, or colors are asked
+            for that a PNG cannot have, or of another format.
         OSError: The folder cannot be written to.
     """
     path = Path(path)
     check_path(path)
-    write_file(path, rendered(drawn, _ending(path)))
+    kind = _ending(path)
+    if colors is not None and (kind != "png" or not Whole(2, 257).holds(colors)):
+        msg = (
+            "Only a PNG is saved in a number of colors, of 2 to 256; "
+            f"{colors!r} came for {path.name!r}. Leave colors out, or change them."
+        )
+        raise ArgumentError(msg)
+    content = rendered(drawn, kind)
+    write_file(path, content if colors is None else _in_colors(content, colors))
+
+
+def _in_colors(png: bytes, colors: int) -> bytes:
+    """The same picture with a palette, without dither, as areas of one color pack better.
+
+    Median cut would merge thin lines of two colors where a picture has many grays.
+    """
+    content = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        few = picture.convert("RGB").quantize(
+            colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
+        few.save(content, format="png", optimize=True, dpi=picture.info.get("dpi"))
+    return content.getvalue()
 
 
 def rendered(drawn: Figure, kind: str) -> bytes:

@@ -1,19 +1,22 @@
 """Figures of a training: what the layers do, the learning curve, and networks side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import AutoLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import AutoLocator, LogLocator, MaxNLocator, NullFormatter
 
+from selfnorm.errors import ArgumentError
 from selfnorm.plots._style import BAND, COLORS, DIM, figure, plain_axes
 from selfnorm.theory import THEOREM_1
 
 _LOWEST, _HIGHEST = 1e-6, 1e6
 _COLUMNS = 5
+_DECADES = 30
+"""Below this ratio of its ends, a logarithmic axis of decades alone has one label or two."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,59 @@ def depth_figure(curves: Sequence[Curve], *, title: str, score: str) -> Figure:
     drawn.legend(lines, names, loc="outside lower center", ncols=columns, frameon=False)
     _score_bars(bars, curves, looks, score)
     return drawn
+
+
+def layers_figure(
+    networks: Mapping[str, Sequence[float]], *, title: str, panels: Sequence[str]
+) -> tuple[Figure, list[Axes]]:
+    """Variance by layer of several networks, at the right of panels that are yours to draw in.
+
+    Panels have this package's colors in the order of the networks, so that the k-th line that is
+    drawn in one has the color of the k-th network, and `darken` knows it.
+
+    Args:
+        networks: Name and variance of each layer's activations, one a network.
+        title: Above all panels.
+        panels: The heading of each free panel, from left to right.
+
+    Returns:
+        The figure, and its free panels.
+
+    Raises:
+        ArgumentError: There is no network, or no free panel.
+
+    Example:
+        >>> networks = {"SELU": [1.0, 1.1], "ReLU": [0.6, 0.4]}
+        >>> figure, (losses,) = layers_figure(networks, title="digits", panels=["Training loss"])
+        >>> lines = losses.plot([3, 2, 1]) + losses.plot([3, 3, 2])
+        >>> colors = [line.get_color() for line in figure.axes[1].lines]
+        >>> [line.get_color() for line in lines] == colors
+        True
+    """
+    if not networks or not panels:
+        raise ArgumentError(
+            "layers_figure draws one network or more beside one panel or more; "
+            f"{len(networks)} and {len(panels)} came. Use depth_figure without panels."
+        )
+    width = 3.6 * (len(panels) + 1)
+    drawn = figure(width, 3.9)
+    drawn.suptitle(title, fontsize=12, parse_math=False)
+    *free, layers = drawn.subplots(1, len(panels) + 1)
+    for number, (name, variances) in enumerate(networks.items()):
+        _variance_line(layers, variances, name, _look(number))
+    _variance_axes(layers, "Variance after training")
+    low, high = layers.get_ylim()
+    if high < _DECADES * low:
+        layers.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    for axes, heading in zip(free, panels, strict=True):
+        plain_axes(axes, title=heading, x="", y="")
+        axes.set_prop_cycle(color=COLORS[:-1])
+    lines, names = layers.get_legend_handles_labels()
+    of_one = 0.6 + 0.075 * max(map(len, names))  # in inches, at this size
+    columns = max(1, min(len(names), int(width / of_one)))
+    look = {"ncols": columns, "frameon": False, "fontsize": 9, "columnspacing": 1.2}
+    drawn.legend(lines, names, loc="outside lower center", **look)
+    return drawn, free
 
 
 def _score_bars(
