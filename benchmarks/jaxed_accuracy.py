@@ -1,0 +1,100 @@
+"""How exact is SELU in JAX? Every float32 there is, beside `jax.nn.selu`.
+
+Errors are in units in the last place of SELU in float64, of every float32 that neither is nor gives
+a subnormal number, which XLA takes for 0. What was seen is kept part by part beside the results,
+for the formula as it stands: a run that was stopped goes on from there.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks._harness import RESULTS, Row, main
+from benchmarks._rivals import HAS_JAX
+from benchmarks.accuracy import CHUNK, Worst, exact_selu
+
+ALL = 1 << 32
+PART = 1 << 27
+PROMISED = 1.0
+KEPT = RESULTS / "jaxed_accuracy.parts"
+Seen = dict[str, Worst]
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """One row; none where JAX is not installed."""
+    if HAS_JAX:
+        yield row(every_float32(4096) if quick else kept())
+
+
+def row(seen: Seen) -> Row:
+    """Ours beside JAX's."""
+    wrong = "" if seen["ours"].ulps <= PROMISED else f"more than {PROMISED} ulp"
+    what = f"selu in JAX, {seen['ours'].count:,} float32"
+    return Row(what, "jax", str(seen["ours"]), str(seen["jax"]), wrong=wrong)
+
+
+def kept() -> Seen:
+    """All of them, part by part; a part of the same formula and JAX that was seen is not again."""
+    from jax import __version__
+
+    from selfnorm._spec import _polynomials
+    from selfnorm.jax import _formula
+
+    files = (_formula.__file__, _polynomials.__file__)
+    text = b"".join(Path(file).read_bytes() for file in files) + __version__.encode()
+    own = hashlib.sha256(text).hexdigest()
+    lines = KEPT.read_text().splitlines() if KEPT.exists() else []
+    done = {part["start"]: part for part in map(json.loads, lines) if part["of"] == own}
+    whole = {"ours": Worst(), "jax": Worst()}
+    for start in range(0, ALL, PART):
+        if start in done:
+            part = {name: _again(facts) for name, facts in done[start]["seen"].items()}
+        else:
+            part = every_float32(1, range(start, start + PART))
+            facts = {name: vars(worst) for name, worst in part.items()}
+            with KEPT.open("a") as file:
+                file.write(json.dumps({"of": own, "start": start, "seen": facts}) + "\n")
+        for name, worst in part.items():
+            _join(whole[name], worst)
+    return whole
+
+
+def every_float32(step: int, of: range = range(ALL)) -> Seen:
+    """Bit pattern by bit pattern; each `step`-th if not all."""
+    import jax
+
+    import selfnorm.jax as sn
+
+    functions: dict[str, Callable[[Any], Any]] = {"ours": sn.selu, "jax": jax.jit(jax.nn.selu)}
+    worst = {name: Worst(normal_only=True) for name in functions}
+    for start in range(of.start, of.stop, CHUNK):
+        bits = torch.arange(start, min(start + CHUNK, of.stop), step, dtype=torch.int64)
+        x = bits.to(torch.int32).view(torch.float32)
+        exact = exact_selu(x)
+        for name, function in functions.items():
+            worst[name].see(x, torch.from_numpy(np.array(function(x.numpy()))), exact)
+    return worst
+
+
+def _again(facts: dict[str, Any]) -> Worst:
+    found = Worst()
+    vars(found).update(facts)
+    return found
+
+
+def _join(whole: Worst, part: Worst) -> None:
+    """Take another part's errors in."""
+    if part.ulps > whole.ulps:
+        whole.ulps, whole.at = part.ulps, part.at
+    whole.ulps_of_normal = max(whole.ulps_of_normal, part.ulps_of_normal)
+    whole.count += part.count
+    whole.inexact += part.inexact
+
+
+if __name__ == "__main__":
+    main("jaxed_accuracy", measure)
