@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.theory import shaped_selu
 from support.kerased import require_keras
 from support.statistics import assert_moments, kurtosis_of
@@ -37,7 +37,8 @@ def test_sums_keep_the_variance() -> None:
         x = L.Add()([x, L.Dense(WIDTH, activation="relu")(x)])
     x = x + L.Dense(WIDTH, activation="relu")(x)
     scaled = L.Rescaling(0.5**0.5)(L.Add()([x, L.Dense(WIDTH)(x)]))
-    three = L.Add()([L.Dense(WIDTH)(scaled), scaled, x])
+    wide = L.Dense(WIDTH)(scaled)
+    three = L.Add()([wide, L.Dense(WIDTH)(wide), x])
     zeros = L.Dense(WIDTH, kernel_initializer="zeros")(three)
     silent = L.Add()([three, zeros])
     output = L.Add()([L.Dense(3)(silent), L.Dense(3)(x)])
@@ -87,11 +88,13 @@ class Net(keras.Model):
         super().__init__(**kwargs)
         self.blocks = [Block() for _ in range(blocks)]
         self.head = (L.Dense(WIDTH, activation="gelu"), L.BatchNormalization(), L.Dense(3))
+        self.tail = keras.Sequential([L.Dense(WIDTH, activation="elu"), L.LayerNormalization()])
         self.own = self.add_weight(shape=(WIDTH,), initializer="ones", name="own")
 
     def call(self, x: Any, training: bool = False) -> Any:
         for block in self.blocks:
             x = block(x, training=training)
+        x = self.tail(x, training=training)
         first, norm, last = self.head
         return last(keras.ops.relu(norm(first(x * self.own), training=training)))
 
@@ -105,18 +108,20 @@ def test_a_subclassed_model_is_copied_and_its_layers_exchanged(tmp_path: Path) -
     assert new is not model
     kinds = [type(layer).__name__ for layer in new._flatten_layers(include_self=False)]
     assert kinds.count("AlphaDropout") == kinds.count("Activation") == 2
-    assert kinds.count("Identity") == 3
+    assert kinds.count("Identity") == 4
+    assert new.tail.layers[0].activation is keras.activations.selu
     assert not {"Dropout", "LeakyReLU", "LayerNormalization", "BatchNormalization"} & set(kinds)
     assert new.head[0].activation is keras.activations.selu
-    assert changes.counts() == {"replaced": 5, "removed": 3, "left": 3}
+    assert changes.counts() == {"replaced": 6, "removed": 4, "left": 3}
     assert "write sqrt(1/2) * add() there" in whys(changes)["add()"]
     assert "put a layer there" in whys(changes)["relu"]
     assert (array(new.blocks[1].dense.kernel) == array(model.blocks[1].dense.kernel)).all()
-    assert len(new.weights) == len(weights) - 4 - 4
+    assert len(new.weights) == len(weights) - 6 - 4
     assert (array(model(X)) == before).all(), "the model stays as it was"
     assert all((array(v) == w).all() for v, w in zip(model.weights, weights, strict=True))
     assert changes.checked is not None
-    drawn, _ = sn.convert(model)
+    with pytest.warns(SelfNormWarning, match="own"):
+        drawn, _ = sn.convert(model)
     assert abs(array(drawn.blocks[0].dense.kernel).var() * WIDTH - 1) < 0.25
     new.save_weights(tmp_path / "new.weights.h5")
     new.compile("sgd", "mse")

@@ -1,7 +1,7 @@
 """Copies of Keras models, in which layers are exchanged: clones of a graph, or by their config."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ from selfnorm.keras._held import Held, exchange, held_by
 from selfnorm.keras._untyped import keras
 from selfnorm.keras._wanted import factor_of
 from selfnorm.keras.trace._calls import is_known
+
+_ADDED = {"name", "trainable", "dtype"}  # by Keras to what `__init__` took
 
 
 @dataclass
@@ -33,19 +35,26 @@ class Copier:
 
     def copied(self, model: Any, example: Any) -> Any:
         """A copy of a built model; it stays as it is, and nothing of it is shared."""
-        new = self._clone(model) if is_graph(model) else _by_config(model, example)
+        new = self._clone(model) if is_graph(model) else _built_copy(model, example)
         if not is_graph(model):
             self._made[id(model)] = (model, new)
-        for old, copy in list(self._made.values()):
-            if not isinstance(old, keras.layers.Layer):
-                continue
-            if is_known(old) or id(old) in self.wanted:
-                _take_weights(old, copy)
-            elif not is_graph(old):
-                _same_layers(old, copy)
-                _take_weights(old, copy)
-                self._inside(old, copy)
+        finished = 0
+        while finished < len(self._made):  # what stands inside comes on top
+            old, copy = list(self._made.values())[finished]
+            self._finish(old, copy)
+            finished += 1
         return new
+
+    def _finish(self, old: Any, copy: Any) -> None:
+        """Weights, and changes within layers of somebody's own."""
+        if not isinstance(old, keras.layers.Layer) or is_graph(old):
+            return
+        own = not is_known(old) and id(old) not in self.wanted
+        if own:
+            _check_alike(old, copy)
+        _take_weights(old, copy)
+        if own:
+            self._inside(old, copy)
 
     # Graphs, by Keras's own cloning
 
@@ -94,10 +103,12 @@ class Copier:
     def _inside(self, old: Any, new: Any) -> None:
         for before, after in zip(held_by(old), held_by(new), strict=True):
             change = self.wanted.get(id(before.layer))
-            if change is not None and change.kind in {"replaced", "removed"}:
+            if is_graph(before.layer):
+                exchange(new, after, self._cloned(before.layer))
+            elif change is not None and change.kind in {"replaced", "removed"}:
                 self.done.add(id(before.layer))
                 self._change(before, after, change, new)
-            else:
+            elif not is_known(before.layer):
                 self._inside(before.layer, after.layer)
         if hasattr(new, "_track_variables"):  # on torch, which counts parameters by itself
             new._track_variables()  # noqa: SLF001
@@ -118,9 +129,24 @@ def is_graph(model: Any) -> bool:
 
 
 def _copied(layer: Any) -> Any:
-    if not isinstance(layer, keras.layers.Layer):
-        return layer  # an operation, which holds nothing
-    return type(layer).from_config(layer.get_config())
+    """A layer or operation by its config, less what its `__init__` does not take of Keras's."""
+    known = inspect.signature(type(layer).__init__).parameters
+    every = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    try:
+        config = layer.get_config()
+        return type(layer).from_config(
+            {k: v for k, v in config.items() if every or k in known or k not in _ADDED}
+        )
+    except Exception as error:
+        raise _no_copy(layer, error) from error
+
+
+def _no_copy(layer: Any, error: Exception) -> UnsupportedError:
+    return UnsupportedError(
+        "convert copies models and layers of one's own by get_config and from_config; of "
+        f"{type(layer).__name__} these raised {type(error).__name__}: {said(error)} Let get_config "
+        "return the arguments of __init__, or build the model with keras.Model(inputs, outputs)."
+    )
 
 
 def _changed(layer: Any, change: Change) -> Any:
@@ -135,36 +161,29 @@ def _changed(layer: Any, change: Change) -> Any:
     return type(layer).from_config(layer.get_config() | {"activation": "selu"})
 
 
-def _by_config(model: Any, example: Any) -> Any:
+def _built_copy(model: Any, example: Any) -> Any:
     """A copy of a subclassed model, as saving and loading makes it."""
-    name = type(model).__name__
+    new = _copied(model)
     try:
-        new = type(model).from_config(model.get_config())
         new(example)
     except Exception as error:
-        raise UnsupportedError(
-            f"convert copies a subclassed model by get_config and from_config; of {name} these "
-            f"raised {type(error).__name__}: {said(error)} Let get_config "
-            "return the arguments of __init__, or build the model with keras.Model(inputs, "
-            "outputs)."
-        ) from error
-    _same_layers(model, new)
+        raise _no_copy(model, error) from error
     return new
 
 
-def _same_layers(old: Any, new: Any) -> None:
+def _check_alike(old: Any, new: Any) -> None:
     """Raise unless a copy holds the same layers under the same names, and the same weights."""
     mine, other = (list(_every(layer, "")) for layer in (old, new))
     if mine == other and _shapes(old) == _shapes(new):
         return
-    odd = sorted(set(mine) ^ set(other)) or ["weights of other shapes"]
+    odd = sorted(set(mine) ^ set(other)) or ["weights of other shapes or dtypes"]
     raise UnsupportedError(
-        f"convert copies {type(old).__name__} by get_config and from_config; its copy is another "
-        f"one: {odd[0]}. Make all layers in __init__, of what get_config returns."
+        f"convert copies {type(old).__name__} by get_config and from_config; got a copy that "
+        f"differs in {odd[0]}. Make all layers in __init__, of what get_config returns."
     )
 
 
-def _every(layer: Any, path: str) -> Any:
+def _every(layer: Any, path: str) -> Iterator[str]:
     for held in held_by(layer):
         where = f"{path}.{held.path}".lstrip(".")
         yield f"{where} ({type(held.layer).__name__})"
@@ -172,7 +191,7 @@ def _every(layer: Any, path: str) -> Any:
 
 
 def _shapes(layer: Any) -> list[Any]:
-    return [tuple(v.shape) for v in layer.weights]
+    return [(tuple(v.shape), str(v.dtype)) for v in layer.weights]
 
 
 def _take_weights(old: Any, new: Any) -> None:
