@@ -130,8 +130,8 @@ class Block(L.Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dense = L.Dense(WIDTH, **LECUN)
-        self.drop, self.off = L.AlphaDropout(0.1), L.AlphaDropout(0.9)
+        self.dense = L.Dense(WIDTH, name="dense", **LECUN)
+        self.drop, self.off = L.AlphaDropout(0.1, name="drop"), L.AlphaDropout(0.9)
 
     def call(self, x: Any, training: bool = False) -> Any:
         h = keras.activations.selu(self.dense(x))
@@ -151,7 +151,8 @@ class Net(keras.Model):
 
     def __init__(self) -> None:
         super().__init__()
-        self.block, self.native, self.head = Block(), Native(), L.Dense(3, **LECUN)
+        self.block, self.native = Block(name="block"), Native(name="native")
+        self.head = L.Dense(3, name="head", **LECUN)
         self.own = self.add_weight(shape=(WIDTH, WIDTH), initializer="lecun_normal", name="own")
         self.spare = L.Dense(4)
         self.spare.build((None, 3))
@@ -171,13 +172,13 @@ def test_what_somebody_wrote_is_gone_into() -> None:
     assert [(layer.name, layer.role) for layer in report.layers] == [
         ("block/dense", "linear"),
         ("block/selu()", "activation"),
-        ("block/alpha_dropout", "alpha dropout"),
+        ("block/drop", "alpha dropout"),
         ("block/add()", "addition"),
         ("block/multiply()", "scale"),
         ("native", "unknown"),
         ("matmul()", "linear"),
         ("selu()", "activation"),
-        ("dense_1", "linear"),
+        ("head", "linear"),
     ]
     found = {layer.name: layer for layer in report.layers}
     assert found["selu()"].activation == "selu"

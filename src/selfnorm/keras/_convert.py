@@ -8,7 +8,7 @@ from selfnorm.errors import ArgumentError
 from selfnorm.keras._copies import Copier
 from selfnorm.keras._given import check_model, example_of, followed, tensors
 from selfnorm.keras._initialize import initialize
-from selfnorm.keras._wanted import USUAL, wanted
+from selfnorm.keras._wanted import is_usual, wanted
 from selfnorm.keras.trace import record, unseen
 
 
@@ -77,7 +77,7 @@ def _left(change: Change) -> Change:
     if change.kind == "left" and not change.after:
         return change
     why = "it stands in a call, which convert does not rewrite: put a layer there"
-    if change.kind == "left" and change.before not in USUAL:
+    if change.kind == "left" and not is_usual(change.before):
         why = "it may be meant so"
     elif change.kind == "scaled":
         why = f"it stands in a call, which convert does not rewrite: write {change.after} there"

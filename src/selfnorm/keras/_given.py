@@ -28,7 +28,7 @@ def tensors(model: Any, x: Any) -> tuple[list[Any], Any]:
         )
     tensors = keras.tree.map_structure(_tensor, x)
     if not model.built:
-        model(keras.tree.map_structure(lambda t: t[:2], tensors))
+        model(tensors)
     example = keras.tree.map_structure(
         lambda t: keras.KerasTensor(t.shape, keras.backend.standardize_dtype(t.dtype)), tensors
     )

@@ -6,8 +6,8 @@ from selfnorm.keras.trace import Place, Plan
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._recording import PASSING
 
-_NAMES = "relu relu6 leaky_relu elu celu gelu silu swish mish softplus hard_silu hardswish prelu"
-USUAL = frozenset(_NAMES.split())
+_NAMES = "relu relu6 leakyrelu elu celu gelu silu swish mish softplus hardsilu hardswish prelu"
+_USUAL = frozenset(_NAMES.split())
 _LOGITS = {"softmax", "log_softmax", "sigmoid"}
 _SELU = "SELU, which has mean 0 and variance 1 as a stable fixed point"
 _SILENT_SUM = "one branch starts near zero by design: the sum has the variance of the other"
@@ -26,6 +26,11 @@ def wanted(plan: Plan, seen: Recording) -> dict[int, Change]:
     return found
 
 
+def is_usual(activation: str) -> bool:
+    """Whether SELU may stand in its place: of layers' and functions' names."""
+    return activation.replace("_", "").lower() in _USUAL
+
+
 def factor_of(change: Change) -> float:
     """What a sum is multiplied by."""
     return float(change.after.partition("/")[2].partition(")")[0]) ** -0.5
@@ -36,7 +41,7 @@ def _change(seen: Recording, layer: Layer, place: Place, bent: set[int]) -> Chan
     before = layer.activation or type(owner).__name__
     if layer.role == "activation" and layer.activation != "selu" and _stands_between(seen, layer):
         own = place.alone or isinstance(owner, keras.layers.Layer)
-        kind = "replaced" if own and layer.activation in USUAL else "left"
+        kind = "replaced" if own and is_usual(layer.activation) else "left"
         return Change(layer.module, kind, before, "selu", _SELU)
     origin = seen.origin(layer)
     if layer.role == "dropout" and origin is not None and origin.index in bent:
