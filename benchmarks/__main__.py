@@ -12,6 +12,7 @@ NAMES = (
     "ops",
     "forms",
     "jaxed",
+    "jaxed_accuracy",
     "training",
     "network",
     "compiled",

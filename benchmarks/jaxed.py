@@ -1,18 +1,17 @@
-"""How exact and how fast are SELU and alpha dropout in JAX, beside `jax.nn.selu` and by hand?
+"""How fast are SELU and alpha dropout in JAX, beside `jax.nn.selu` and by hand?
 
-Errors are in units in the last place of SELU in float64, of every float32 that neither is nor gives
-a subnormal number, which XLA takes for 0. Times are of compiled functions on the CPU.
+Times are of compiled functions on the CPU; each turn times ours and the rival one after the other,
+so that what else the machine does is felt by both. How exact they are `jaxed_accuracy` says.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks._harness import Row, budget, compare, main
 from benchmarks._rivals import HAS_JAX, jax_alpha_dropout
-from benchmarks.accuracy import CHUNK, Worst, exact_selu
+from benchmarks.jaxed_accuracy import every_float32, row
 
 P, MI = 0.1, 1 << 20
 
@@ -25,7 +24,7 @@ def measure(quick: bool) -> Iterator[Row]:
 
     import selfnorm.jax as sn
 
-    wrong = yield from every_float32(4096 if quick else 1)
+    wrong = row(every_float32(4096)).wrong
     x = jax.random.normal(jax.random.key(0), (MI // 16 if quick else MI,))
     key, within = jax.random.key(1), budget(quick)
     size = f"{x.size // 1024} Ki float32"
@@ -54,26 +53,6 @@ def measure(quick: bool) -> Iterator[Row]:
     for what, mine, other in rows:
         aims = {"jax": (1.0, 2.0)}
         yield from compare(f"{what}, {size}", mine, {"jax": other}, within, aims, wrong)
-
-
-def every_float32(step: int) -> Generator[Row, None, str]:
-    """Bit pattern by bit pattern; each `step`-th if not all. Returns what is wrong."""
-    import jax
-
-    import selfnorm.jax as sn
-
-    functions = {"ours": sn.selu, "jax": jax.jit(jax.nn.selu)}
-    worst = {name: Worst(normal_only=True) for name in functions}
-    for start in range(-(1 << 31), 1 << 31, CHUNK):
-        bits = torch.arange(start, min(start + CHUNK, 1 << 31), step, dtype=torch.int64)
-        x = bits.to(torch.int32).view(torch.float32)
-        exact = exact_selu(x)
-        for name, function in functions.items():
-            worst[name].see(x, torch.from_numpy(np.array(function(x.numpy()))), exact)
-    wrong = "" if worst["ours"].ulps <= 1.01 else "more than 1.01 ulp"
-    what = f"selu, {worst['ours'].count:,} float32"
-    yield Row(what, "jax", str(worst["ours"]), str(worst["jax"]), wrong=wrong)
-    return wrong
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from support.pages import ROOT
 
 # In a process of their own: what is about processes, memory and threads; and what brings in JAX,
 # which warns of every fork after it. Importing torch takes longer than most of the others.
-ALONE = {"startup", "stress", "ops", "training", "jaxed"}
+ALONE = {"startup", "stress", "ops", "training", "jaxed", "jaxed_accuracy"}
 
 
 @pytest.mark.parametrize("name", everything.NAMES)
@@ -27,7 +27,7 @@ ALONE = {"startup", "stress", "ops", "training", "jaxed"}
 def test_runs_quickly_and_is_right(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if name == "jaxed":
+    if name.startswith("jaxed"):
         require_jax()
     arguments = ["--quick", "--results", str(tmp_path)]
     if name in ALONE:

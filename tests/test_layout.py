@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
         *("_spec", "recording", "auditing", "theory", "errors", "_lazy", "_extras", "_parameters"),
         *("converting", "plots"),
     },
-    "recording": {"_lazy", "theory"},
+    "recording": {"_lazy", "theory", "errors"},
     "report": {"theory", "errors"},
     "plots": {"report", "theory", "errors", "_files"},
     "watch": {

@@ -24,6 +24,7 @@ from support.pairs import (
     nothing,
     verdict,
 )
+from support.tolerances import DEAD_SLOPES
 
 require_jax("flax", "equinox")
 
@@ -74,7 +75,7 @@ def test_pairs_of_networks(name: str) -> None:
     theirs = selfnorm.audit(
         in_torch(found, activation), torch.from_numpy(x), loss=lambda y: y.square().mean()
     )
-    assert_alike(ours, theirs)
+    assert_alike(ours, theirs, DEAD_SLOPES)
     assert "torch." not in " ".join(finding.fix for finding in ours.findings)
     assert str(ours)
 
@@ -173,6 +174,61 @@ def test_residuals_and_dropout_by_hand() -> None:
     assert ("block/alpha_dropout()", "alpha dropout") in found
     assert ("concatenate()", "concatenation") in found
     assert next(k for k in report.layers if k.activation == "selu").settings["p"] == 0.1
+
+
+def test_sums_over_neighbors() -> None:
+    """By a matrix that is given, by one that is closed over, and by an index."""
+    weights = [sn.init.lecun_normal()(jax.random.key(i), (WIDTH, WIDTH)) for i in (0, 1)]
+    groups = jnp.arange(len(X)) // 8
+    graph = (groups[:, None] == groups).astype(jnp.float32)
+
+    def given(weights: Any, x: Array, graph: Array) -> Array:
+        return sn.selu(graph @ sn.selu(x @ weights[0])) @ weights[1]
+
+    def held(weights: Any, x: Array) -> Array:
+        return given(weights, x, graph)
+
+    def index(weights: Any, x: Array) -> Array:
+        x = jax.ops.segment_sum(sn.selu(x @ weights[0]), groups, num_segments=len(X) // 8)
+        return sn.selu(x) @ weights[1]
+
+    def mixed(weights: Any, x: Array) -> Array:
+        return sn.selu((x.T @ weights[0]).T) @ weights[1]
+
+    for function, more in ((given, (graph,)), (held, ()), (index, ())):
+        report = sn.audit(function, X, *more, params=weights)
+        roles = [layer.role for layer in report.layers]
+        assert roles[:3] == ["linear", "activation", "aggregation"], function.__name__
+        assert ("aggregation", "warning") in verdict(report)
+    rows = X[:WIDTH]
+    assert [k.role for k in sn.audit(mixed, rows, params=weights).layers].count("linear") == 2
+    closed = sn.audit(lambda x: held(weights, x), X)
+    assert "aggregation" not in {layer.role for layer in closed.layers}, "it may be a weight"
+
+
+def test_custom_derivatives_hide_nothing() -> None:
+    weights = [sn.init.lecun_normal()(jax.random.key(i), (WIDTH, WIDTH)) for i in (0, 1)]
+
+    @jax.custom_vjp
+    def block(x: Array, weight: Array) -> Array:
+        return sn.selu(x @ weight)
+
+    def forward(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
+        return block(x, weight), (x, weight)
+
+    def backward(held: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+        return jax.vjp(lambda *given: sn.selu(given[0] @ given[1]), *held)[1](gradient)
+
+    block.defvjp(forward, backward)
+
+    def function(weights: Any, x: Array) -> Array:
+        with jax.named_scope("net"):
+            return block(x, weights[0]) @ weights[1]
+
+    report = sn.audit(function, X, params=weights)
+    assert [layer.role for layer in report.layers] == ["linear", "activation", "linear"]
+    assert report.layers[1].name == "net/selu()"
+    assert report.layers[0].gradient > 0
 
 
 def test_convolutions() -> None:

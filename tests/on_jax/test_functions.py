@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import selfnorm.ops  # noqa: F401 - registers what masks are held against
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.theory import alpha_dropout_affine, selu_constants
 from support.compare import assert_close, assert_same, assert_within_ulps

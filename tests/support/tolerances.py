@@ -74,6 +74,10 @@ FINITE_WIDTH = 0.1
 MEAN_OF_EXACT = 1e-14
 # Newton-Schulz ends at 1e-6; float32 sums of some dozen products add a few roundings of 6e-8.
 ORTHOGONAL = 4e-6
+# JAX takes the derivative of expm1 from its output, which is -1 from -17 down: 0. Of a unit with a
+# bias of -60 that is off by SELU's true slope, 1.76 exp(-56) four deviations up, times gradients
+# below 1. torch computes exp again.
+DEAD_SLOPES = 1e-24
 # A page's positions have one decimal, and so do those of the two ticks that they are held against.
 PIXELS = 0.2
 # A sparkline's bars are written with one decimal.

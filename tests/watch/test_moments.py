@@ -50,3 +50,10 @@ def test_gradients_by_batch() -> None:
     for value in (1.0, 3.0):
         found.add_gradient(torch.full((4, 2), value))
     assert found.gradient() == pytest.approx((5**0.5, 10**0.5))
+
+
+@pytest.mark.parametrize("size", [1e-28, 1e-19, 1e25])
+def test_gradients_whose_squares_are_no_numbers_of_float32(size: float) -> None:
+    found = Accumulator()
+    found.add_gradient(torch.full((8, 4), size))
+    assert found.gradient() == pytest.approx((size, 2 * size), rel=EXACT_MOMENTS)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from selfnorm.recording import Recording
 from selfnorm.theory import THEOREM_1
 
 if TYPE_CHECKING:
@@ -64,6 +65,16 @@ class Checked:
             f"Checked on your example: {inside} of {self.selus} SELU layers have a variance within "
             f"{THEOREM_1.interval('variance')}{rest}."
         )
+
+
+def checked(seen: Recording) -> Checked:
+    """What the SELUs of a model that was run do."""
+    outside = [
+        (layer.name, layer.variance)
+        for layer in seen.selus
+        if not THEOREM_1.holds("variance", layer.variance)
+    ]
+    return Checked(len(seen.selus), tuple(outside))
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from torch.nn.parameter import is_lazy
 from selfnorm._given import leaves
 from selfnorm._seeded import devices_of, seeded
 from selfnorm.converting import _drawing, _functional, _steps, _unit_variance
-from selfnorm.converting._changes import Change, Changes
+from selfnorm.converting._changes import Change, Changes, checked
 from selfnorm.converting._context import Context
 from selfnorm.converting._flow import is_library, trace
 from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
-from selfnorm.converting._run import absent_in, call_of, checked, seen_on, try_it
+from selfnorm.converting._run import absent_in, call_of, seen_on, try_it
 from selfnorm.converting._select import Choices, selector
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError

@@ -10,11 +10,9 @@ from torch.utils.data import DataLoader
 from selfnorm._given import as_batch, as_call, generators_of
 from selfnorm._seeded import devices_of, seeded
 from selfnorm._torch_private import tree_map
-from selfnorm.converting._changes import Checked
 from selfnorm.converting._flow import is_library
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.recording import Recording
-from selfnorm.theory import THEOREM_1
 from selfnorm.watch._record import record
 from selfnorm.watch._untouched import untouched
 
@@ -108,13 +106,3 @@ def try_it(model: nn.Module, example: Call) -> Recording | None:
             f"{type(error).__name__}: {error}. Name the part in exclude."
         ) from error
     return seen_on(model, example)
-
-
-def checked(seen: Recording) -> Checked:
-    """What its SELUs do."""
-    outside = [
-        (layer.name, layer.variance)
-        for layer in seen.selus
-        if not THEOREM_1.holds("variance", layer.variance)
-    ]
-    return Checked(len(seen.selus), tuple(outside))

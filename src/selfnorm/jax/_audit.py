@@ -47,8 +47,9 @@ def audit(
     same theory and rules judge as in `selfnorm.audit` for PyTorch, with the same report.
 
     What depends on `args` and `kwargs` are activations; everything else is a weight: `params`,
-    the arrays of a module, what a function closes over. Names are those of modules' attributes,
-    of `params`' keys, and of `jax.named_scope`.
+    the arrays of a module, what a function closes over. Only sums over rows, as those of a graph's
+    neighbors, are by weights if these are `params`, where such are given. Names are those of
+    modules' attributes, of `params`' keys, and of `jax.named_scope`.
 
     Args:
         fn: A function `fn(*args)`, or `fn(params, *args)` if those are given; a Flax NNX module,
@@ -94,7 +95,8 @@ def audit(
             "Of a Linen module pass lambda params, x: model.apply(params, x), and params."
         )
     called, held = _with_weights(fn, params)
-    names = _names(fn) | _named(held)
+    own_names = _named(held)
+    names = _names(fn) | own_names
     leaves, structure = jax.tree.flatten((held, args, kwargs))
     arrays = [jnp.asarray(leaf) if _is_number(leaf) else leaf for leaf in leaves]
     names |= {id(a): names[id(leaf)] for a, leaf in zip(arrays, leaves) if id(leaf) in names}  # noqa: B905
@@ -119,7 +121,8 @@ def audit(
     used = [is_input for a, is_input in zip(arrays, inputs) if _is_array(a)]  # noqa: B905
     of_outputs = None if loss is None else lambda out: loss(jax.tree.unflatten(shape[0], out))
     title = _title(fn)
-    recording = record(closed, traced, used, names, title, of_outputs)
+    learned = frozenset(own_names.values()) or None
+    recording = record(closed, traced, used, names, title, of_outputs, learned)
     return judged(recording, chosen, words=_WORDS, what="function", strict=strict)
 
 

@@ -36,7 +36,7 @@ def selu(x: ArrayLike) -> Array:
         selu(x) = lambda * x                      for x > 0
         selu(x) = lambda * alpha * (exp(x) - 1)   otherwise
 
-    within 1.01 units in the last place for every normal float32, and rounded correctly in half
+    within a unit in the last place for every normal float32, and rounded correctly in half
     precision but for a few; nan stays nan, and -0 stays -0. Numbers that are subnormal XLA takes
     for 0. The derivative is computed from the output, which is all that reverse mode keeps.
 

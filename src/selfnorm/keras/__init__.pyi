@@ -5,6 +5,7 @@ from ._initialize import initialize as initialize
 from ._initializers import LecunNormal as LecunNormal
 from ._initializers import LecunOrthogonal as LecunOrthogonal
 from ._keep import KeepOrthogonal as KeepOrthogonal
+from ._layers import SELU as SELU
 from ._layers import SELUAlphaDropout as SELUAlphaDropout
-from ._layers import monte_carlo as monte_carlo
 from ._monitor import Monitor as Monitor
+from ._monte_carlo import monte_carlo as monte_carlo

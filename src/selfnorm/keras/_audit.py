@@ -139,7 +139,7 @@ def lint(model: Any) -> tuple[Finding, ...]:
         ['wrong-init', 'plain-dropout', 'selu-without-lecun']
     """
     check_model(model, "lint looks at")
-    found = followed(model, example_of(model))
+    found = followed(model, example_of(model, "lint"))
     recording = unseen(found, type(model).__name__)
     told = [translated(f, _UNMEASURED) for f in judge(recording, select(_STATIC))]
     named = {module for f in told for module in (f.module, *f.covers)}

@@ -1,18 +1,12 @@
 """What is handed in: models of Keras, and arrays, as the plan of what a model does with them."""
 
-# Keras has no types: what is inferred of it is often None.
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
-# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportReturnType=false
-
 import re
 from typing import Any
 
-import keras
 import numpy as np
 
 from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.keras._untyped import keras
 from selfnorm.keras.trace import Plan, calls_of, plan
 
 
@@ -34,7 +28,7 @@ def tensors(model: Any, x: Any) -> tuple[list[Any], Any]:
         )
     tensors = keras.tree.map_structure(_tensor, x)
     if not model.built:
-        model(keras.tree.map_structure(lambda t: t[:2], tensors))
+        model(tensors)
     example = keras.tree.map_structure(
         lambda t: keras.KerasTensor(t.shape, keras.backend.standardize_dtype(t.dtype)), tensors
     )
@@ -55,27 +49,27 @@ def followed(model: Any, example: Any) -> Plan:
     except Exception as error:  # of code of the user's, on what it may not have been written for
         raise UnsupportedError(
             "selfnorm follows a model through layers and keras.ops; the call of "
-            f"{type(model).__name__} raised on symbolic tensors: {_said(error)} Use keras.ops in "
+            f"{type(model).__name__} raised on symbolic tensors: {said(error)} Use keras.ops in "
             "call, and no values of tensors."
         ) from error
     return plan(calls)
 
 
-def example_of(model: Any) -> Any:
+def example_of(model: Any, does: str) -> Any:
     """Symbolic inputs as those that a model was built with."""
     if getattr(model, "inputs", None):
         return [keras.KerasTensor(t.shape, t.dtype) for t in model.inputs]
     shape = (model.get_build_config() or {}).get("input_shape") if model.built else None
     if shape is None:
         raise ArgumentError(
-            "lint goes through the layers of a built model with one input; got "
+            f"{does} goes through the layers of a built model with one input; got "
             f"{type(model).__name__}, which is not. Call the model on a batch first, or "
-            "selfnorm.keras.audit(model, x)."
+            + ("pass example=x." if does == "convert" else "selfnorm.keras.audit(model, x).")
         )
     return keras.KerasTensor(shape, keras.config.floatx())
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """Its own words, where Keras put others around them."""
     inner = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
-    return (inner.group(1) if inner else str(error)).splitlines()[0]
+    return ((inner.group(1) if inner else str(error)).strip() or "nothing.").splitlines()[0]

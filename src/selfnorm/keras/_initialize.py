@@ -1,22 +1,16 @@
 """LeCun's weights for a whole model, and initializers that start them so again."""
 
-# Keras has no types: what is inferred of it is often None.
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
-# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportReturnType=false
-
 import math
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-import keras
 import numpy as np
 
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.keras._given import check_model
 from selfnorm.keras._initializers import LecunNormal, LecunOrthogonal
+from selfnorm.keras._untyped import keras
 from selfnorm.keras.trace._site import Matrix, weighted
 from selfnorm.recording._matrices import phases
 from selfnorm.theory._types import FloatArray

@@ -1,19 +1,12 @@
 """Initializers for SELU: exact ones, and orthogonal ones at LeCun's scale."""
 
-# Keras has no types: what is inferred of it is often None.
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
-# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportReturnType=false
-
 import math
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
 from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.keras._untyped import keras
 
 
 class _Seeded(keras.initializers.Initializer):

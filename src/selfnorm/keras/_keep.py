@@ -1,20 +1,14 @@
 """Weights that stay orthogonal while Keras trains them."""
 
-# Keras has no types: what is inferred of it is often None.
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
-# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportReturnType=false
-
 import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
 from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError
+from selfnorm.keras._untyped import keras
 from selfnorm.keras.trace._site import Matrix, weighted
 from selfnorm.theory._types import FloatArray
 

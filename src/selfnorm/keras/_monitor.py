@@ -1,19 +1,18 @@
 """A monitor for trainings by Keras."""
 
-from dataclasses import asdict
 from math import nan
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from selfnorm import _extras
 from selfnorm._parameters import Whole
-from selfnorm.errors import ArgumentError, UnsupportedError
+from selfnorm.errors import ArgumentError
 from selfnorm.keras._given import followed, tensors
+from selfnorm.keras._untyped import keras
 from selfnorm.keras.trace import Plan, record
 from selfnorm.recording import Layer, Observation, Recording
-from selfnorm.recording._observation import EVERY
+from selfnorm.recording._observation import EVERY, table_of
 from selfnorm.recording._quiet import quiet
 
 if TYPE_CHECKING:
@@ -76,15 +75,7 @@ class Monitor(keras.callbacks.Callback):
         Raises:
             UnsupportedError: pandas is not installed; `records` needs none.
         """
-        try:
-            import pandas as pd  # noqa: PLC0415 - optional
-        except ImportError:
-            raise UnsupportedError(
-                "history is a pandas table, and pandas is not installed. Install it, or use "
-                "records."
-            ) from None
-        names = list(Observation.__dataclass_fields__)
-        return pd.DataFrame([asdict(seen) for seen in self.records], columns=names)
+        return table_of(self.records)
 
     def plot(self) -> "Figure":
         """Variance, tau and gradient gain of each layer over the steps: a matplotlib figure."""

@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
 from selfnorm.keras._initializers import LecunNormal, LecunOrthogonal
+from selfnorm.keras._untyped import keras
 
 _RIGHT = (
     keras.initializers.LecunNormal,

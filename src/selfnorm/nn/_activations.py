@@ -2,18 +2,14 @@
 
 # ruff: noqa: A002 - `input` is what torch calls it
 
-import math
-
 import torch
 from torch import Tensor
 from torch.jit import is_scripting  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional
 
-from selfnorm import ops, theory
-from selfnorm.errors import ArgumentError
-from selfnorm.nn._widths import GROWTH
-from selfnorm.theory import SELUForm
+from selfnorm import ops
 from selfnorm.theory._dropout import check_probability
+from selfnorm.theory._shaped import GROWTH, form_of
 
 
 class SELU(torch.nn.SELU):
@@ -147,25 +143,6 @@ class SELUAlphaDropout(torch.nn.Module):
     def extra_repr(self) -> str:
         """The arguments, as `print(module)` shows them."""
         return ", ".join([f"p={self.p}", f"inplace={self.inplace}", *_told(self)])
-
-
-def form_of(depth: int | None, growth: float, *, bidirectional: bool) -> SELUForm | None:
-    """The form that a module's arguments ask for; None if that is SELU itself.
-
-    Raises:
-        ArgumentError: they are out of their range, or ask for two forms.
-    """
-    if depth is not None and bidirectional:
-        raise ArgumentError(
-            "A SELU is shaped for a depth or bidirectional, which keeps gradients at any depth; "
-            f"got depth={depth} and bidirectional=True. Leave one of them out."
-        )
-    if bidirectional:
-        return theory.selu_constants(gradient_gain=1)
-    if depth is None or growth == math.inf:
-        return None
-    form = theory.shaped_selu(depth, growth=growth)
-    return form if form != SELUForm() else None
 
 
 def _told(module: SELU | SELUAlphaDropout) -> list[str]:

@@ -16,7 +16,8 @@ from selfnorm.init._tensors import check_dtype
 from selfnorm.nn._activations import SELUAlphaDropout
 from selfnorm.nn._fused import FusedSequential
 from selfnorm.nn._members import MemberLinear
-from selfnorm.nn._widths import GROWTH, WEIGHTS, Shape, Weights, check_sizes, hidden_widths
+from selfnorm.nn._widths import WEIGHTS, Shape, Weights, check_sizes, hidden_widths
+from selfnorm.theory._shaped import GROWTH
 
 
 class MLP(FusedSequential):

@@ -10,8 +10,6 @@ SHAPE = Choice(get_args(Shape))
 SIZE = Whole(1)
 Weights = Literal["lecun", "orthogonal"]
 WEIGHTS = Choice(get_args(Weights))
-GROWTH = 2.0
-"""How much the second moment of gradients may grow over a network's depth."""
 
 
 def hidden_widths(width: int, depth: int, shape: Shape, out_features: int) -> list[int]:

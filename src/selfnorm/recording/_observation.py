@@ -1,7 +1,14 @@
 """What is seen of one layer in one step: few figures, so that a training can keep many."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from math import nan
+from typing import TYPE_CHECKING
+
+from selfnorm.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EVERY = 100
 """Every how many steps a training is observed, if nothing else is asked for."""
@@ -35,3 +42,19 @@ class Observation:
     gradient: float
     gain: float
     gram_error: float = nan
+
+
+def table_of(records: Sequence[Observation]) -> "pd.DataFrame":
+    """All observations as a pandas table.
+
+    Raises:
+        UnsupportedError: pandas is not installed.
+    """
+    try:
+        import pandas as pd  # noqa: PLC0415 - optional
+    except ImportError:
+        raise UnsupportedError(
+            "history is a pandas table, and pandas is not installed. Install it, or use records."
+        ) from None
+    names = list(Observation.__dataclass_fields__)
+    return pd.DataFrame([asdict(record) for record in records], columns=names)

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfnorm.nn._widths import GROWTH
 from selfnorm.tabular._kernel import kernel, with_ones
 from selfnorm.tabular._model_file import Saved
 from selfnorm.theory._form import SELUForm
-from selfnorm.theory._shaped import shaped_selu
+from selfnorm.theory._shaped import GROWTH, shaped_selu
 from selfnorm.theory._standard import STANDARD
 
 BLOCK = 8192

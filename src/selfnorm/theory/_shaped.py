@@ -10,6 +10,8 @@ from selfnorm.errors import ArgumentError
 from selfnorm.theory._form import GAIN, SLOPE, CertifiedForm, SELUForm
 from selfnorm.theory._numbers import Number, exact, shown
 
+GROWTH = 2.0
+"""How much the second moment of gradients may grow over a network's depth, if nobody says."""
 _MOST_DIGITS = 5000
 _DEEPEST = 10**9
 
@@ -90,7 +92,30 @@ def shaped_selu(
     return SELUForm(scale * (1 - blend), scale * blend)
 
 
-def offset_selu(gradient_gain: Number, digits: int | None) -> SELUForm | CertifiedForm:
+def form_of(depth: int | None, growth: float, *, bidirectional: bool) -> SELUForm | None:
+    """The form that a layer's arguments ask for; None if that is SELU itself.
+
+    Raises:
+        ArgumentError: They are out of their range, or ask for two forms.
+    """
+    if depth is not None and bidirectional:
+        raise ArgumentError(
+            "A SELU is shaped for a depth or bidirectional, which keeps gradients at any depth; "
+            f"got depth={depth} and bidirectional=True. Leave one of them out."
+        )
+    if bidirectional:
+        return offset_selu(1)
+    if depth is None or growth == math.inf:
+        return None
+    form = shaped_selu(depth, growth=growth)
+    return form if form != SELUForm() else None
+
+
+@overload
+def offset_selu(gradient_gain: Number, digits: None = None) -> SELUForm: ...
+@overload
+def offset_selu(gradient_gain: Number, digits: int | None) -> SELUForm | CertifiedForm: ...
+def offset_selu(gradient_gain: Number, digits: int | None = None) -> SELUForm | CertifiedForm:
     """`a selu + b` with `E f^2 = 1` and `E f'^2 = gradient_gain` at `z ~ N(0, 1)`, b at most 0."""
     gain = exact(gradient_gain, "gradient_gain")
     holds = gain > 0 and float(gain) <= GAIN

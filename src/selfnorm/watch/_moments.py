@@ -15,6 +15,7 @@ from selfnorm.theory._types import FloatArray
 _PART, _GPU_PARTS = 1 << 18, 16
 _WIDE = (torch.float32, torch.float64)
 _UNITS, _ROWS = 64, 1024
+_SQUARED = 1e-15  # from here up the squares of most of 10^8 numbers are normal ones of float32
 
 
 def units_last(name: str, ndim: int, before: int | None = None) -> int:
@@ -66,8 +67,10 @@ class Accumulator:
     def add_gradient(self, gradient: Tensor) -> None:
         """Add the gradient of one batch by this output."""
         wide = torch.promote_types(gradient.dtype, torch.float32)
-        size = torch.linalg.vector_norm(gradient, dtype=wide)
-        self.gradient_sum += float(size) * float(size)  # a power would raise where this is inf
+        size = float(torch.linalg.vector_norm(gradient, dtype=wide))
+        if not _SQUARED < size < math.inf:  # its squares may be too small or too large for float32
+            size = float(torch.linalg.vector_norm(to_double(gradient)))
+        self.gradient_sum += size * size  # a power would raise where this is inf
         self.gradient_count += gradient.numel()
         self.gradient_samples += gradient.shape[0] if gradient.ndim > 1 else 1
 

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +16,7 @@ from selfnorm._parameters import Whole
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.recording import Observation
 from selfnorm.recording._layer import INPUT
-from selfnorm.recording._observation import EVERY
+from selfnorm.recording._observation import EVERY, table_of
 from selfnorm.recording._rightness import is_mean_off, is_variance_off, is_wrong
 from selfnorm.theory import THEOREM_1
 from selfnorm.watch._draft import Draft
@@ -109,18 +108,8 @@ class Monitor:
         Raises:
             UnsupportedError: pandas is not installed; `records` needs none.
         """
-        try:
-            import pandas as pd  # noqa: PLC0415 - optional
-        except ImportError:
-            raise UnsupportedError(
-                "history is a pandas table, and pandas is not installed. Install it, or use "
-                "records."
-            ) from None
         self.collect()
-        return pd.DataFrame(
-            [asdict(record) for record in self.records],
-            columns=list(Observation.__dataclass_fields__),
-        )
+        return table_of(self.records)
 
     def plot(self) -> "Figure":
         """Variance, tau and gradient gain of each layer over the steps: a matplotlib figure.

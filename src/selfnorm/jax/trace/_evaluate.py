@@ -27,6 +27,7 @@ from selfnorm.jax.trace._equations import (
 )
 from selfnorm.jax.trace._node import Chain, Node, Site, sources_of
 from selfnorm.jax.trace._primitives import (
+    BY_INDEX,
     CALLS,
     ELEMENTWISE,
     MOVING,
@@ -111,7 +112,8 @@ class Evaluator:
             return self._layer(equation, given, tracked, Site("pooling", name, place(scope, name)))
         if name in STATISTICS:
             return self._statistic(equation, given, tracked)
-        return self._layer(equation, given, tracked, Site("unknown", name, place(scope, name)))
+        role = "aggregation" if name in BY_INDEX else "unknown"
+        return self._layer(equation, given, tracked, Site(role, name, place(scope, name)))
 
     # Calls, loops, branches
 
@@ -193,8 +195,9 @@ class Evaluator:
     # Layers
 
     def _dot(self, equation: Any, given: Values, tracked: list[Node], scope: str) -> Values:
-        if len(tracked) > 1:
-            site = Site("product", "dot_general", place(scope, "dot_general"))
+        role = "aggregation" if self._sites.aggregates(equation.params, given) else "product"
+        if len(tracked) > 1 or role == "aggregation":
+            site = Site(role, "dot_general", place(scope, "dot_general"))
             return self._layer(equation, given, tracked, site)
         return self._weighted(equation, given, tracked[0], scope)
 

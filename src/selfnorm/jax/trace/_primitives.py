@@ -43,6 +43,8 @@ TRANSPARENT, ELEMENTWISE, MOVING, STATISTICS, POOLING, SCALING = (
 )
 """Helpers whose name nobody called; functions of single numbers; what moves, copies, picks or casts
 values, which keeps their moments; reductions over axes, and over windows; how a norm is applied."""
+BY_INDEX = frozenset({"scatter-add", "scatter_add"})
+"""Sums over neighbors by the index of who receives, as of `jax.ops.segment_sum`."""
 ROWWISE = {
     "softmax": ("activation", "softmax"),
     "log_softmax": ("activation", "log_softmax"),

@@ -39,6 +39,7 @@ def record(
     names: dict[int, str],
     model: str,
     loss: Callable[[list[Any]], Any] | None,
+    learned: frozenset[str] | None = None,
 ) -> Recording:
     """What every layer of a function does to its inputs.
 
@@ -49,6 +50,7 @@ def record(
         names: Of arrays among arguments and constants, by `id`.
         model: What to call it.
         loss: What to differentiate, of the flat outputs; random numbers if None.
+        learned: Names of all parameters; None if whatever is no input may be one.
     """
     drafts: list[_Draft] = []
 
@@ -56,7 +58,7 @@ def record(
         drafts.append(_Draft(site, value, sources, dims))
         return value
 
-    sites = Sites(names, seen)
+    sites = Sites(names, seen, learned=learned)
     outputs = Evaluator(sites).run(closed, _nodes(arguments, inputs))
     _check(outputs, drafts)
     of_layers, of_inputs = _gradients(closed, arguments, inputs, sites.memory, drafts, loss)

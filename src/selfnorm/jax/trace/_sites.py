@@ -1,5 +1,6 @@
 """What layers are, decided once and remembered, so that a second evaluation sees the same."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from selfnorm.theory import selu_constants
 T = TypeVar("T")
 Seen = Callable[[int, Site, Any, tuple[int, ...], tuple[int, ...] | None], Any]
 _FLOOR = selu_constants().saturation
+_SLICED = re.compile(r"(\[\d+\])+$")
 _FOLLOWED = {"transpose", "reshape", "convert_element_type", "squeeze", "copy", "copy_p"}
 
 
@@ -26,12 +28,19 @@ class Sites:
         names: Of arrays, by `id`.
         seen: Is told of each layer, and gives the value to go on with.
         memory: Decisions of an evaluation before this one.
+        learned: Names of all parameters; None if whatever is no input may be one.
     """
 
     def __init__(
-        self, names: Mapping[int, str], seen: Seen, memory: Sequence[Any] | None = None
+        self,
+        names: Mapping[int, str],
+        seen: Seen,
+        memory: Sequence[Any] | None = None,
+        learned: frozenset[str] | None = None,
     ) -> None:
         self.names = dict(names)
+        self._parameters = learned
+        self._weighed: set[int] = set()  # layers that have weights, or weights before them
         self.count = 0
         self.memory: list[Any] = list(memory or ())
         self._replays = memory is not None
@@ -54,6 +63,8 @@ class Sites:
         """A layer's index, and the value to go on with."""
         index = self.count
         self.count += 1
+        if site.weight is not None or self._weighed.intersection(sources):
+            self._weighed.add(index)
         return index, self._seen(index, site, value, sources, dims)
 
     # Names
@@ -105,6 +116,30 @@ class Sites:
             read=Node(read.value, read.sources, read.dims),
             terms=product.terms,
         )
+
+    def aggregates(self, params: dict[str, Any], given: Sequence[Any]) -> bool:
+        """Whether a `dot_general` sums nodes, rows or positions by numbers that nobody learns."""
+
+        def make() -> bool:
+            learned = [self._is_learned(value) for value in given]
+            nodes = [k for k, value in enumerate(given) if isinstance(value, Node)]
+            moving = [k for k in nodes if learned[k]] or nodes[-1:]
+            if len(moving) != 1 or learned[1 - moving[0]]:
+                return False
+            node = given[moving[0]]
+            units = {d % node.value.ndim for d in node.dims or (-1,)}
+            return not units.intersection(params["dimension_numbers"][0][moving[0]])
+
+        return self.decided(make)
+
+    def _is_learned(self, value: Any) -> bool:
+        """Whether it is a parameter, or weights stand before it."""
+        if isinstance(value, Node):
+            base = value if value.chain is None else value.chain.base
+            own = base.site is not None and base.site.weight is not None
+            return own or bool(self._weighed.intersection(base.sources))
+        name = self.names.get(id(value), "")
+        return self._parameters is None or _SLICED.sub("", name) in self._parameters
 
     def with_bias(self, node: Node, other: Any, sign: int) -> Site | None:
         """A product with its bias, if what is added is one number for each unit."""

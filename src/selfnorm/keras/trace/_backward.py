@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
+from selfnorm.keras._untyped import keras
 from selfnorm.theory._types import FloatArray
 
 Function = Callable[[list[Any]], list[Any]]

@@ -5,19 +5,13 @@ subclassed model, is called on symbolic tensors, whose history is a graph, too; 
 model's own history is as before.
 """
 
-# Keras has no types: what is inferred of it is often None.
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
-# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportReturnType=false
-
 import inspect
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
+from selfnorm.keras._untyped import keras
 
 _OPENED = (keras.layers.Layer, keras.layers.Wrapper, keras.layers.Lambda, keras.Model)
 _BENDING = (keras.layers.Dense, keras.layers.EinsumDense)

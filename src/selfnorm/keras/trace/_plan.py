@@ -1,11 +1,12 @@
 """Which calls are layers, and which layer reads which: before anything is run."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from selfnorm.keras.trace._calls import Call, Calls, Token, tokens_in
 from selfnorm.keras.trace._pointwise import is_pointwise, site_of_chain
-from selfnorm.keras.trace._site import Site, site_of
+from selfnorm.keras.trace._site import PRODUCTS, Site, site_of
 from selfnorm.recording._layer import INPUT
 
 _PREPARING = {"scale", "padding"}
@@ -23,6 +24,7 @@ class Place:
         of_input: Whether what it reads is the model's input, scaled at the most.
         channels_first: Whether its units are counted by axis 1.
         owner: The layer that it is or belongs to; else the operation, of a run the last.
+        alone: Whether it is one call, which takes nothing but what it reads.
     """
 
     site: Site
@@ -32,6 +34,7 @@ class Place:
     of_input: bool
     channels_first: bool
     owner: Any
+    alone: bool
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class _Planner:
     places: list[Place] = field(default_factory=list)
     chains: dict[Token, _Chain] = field(default_factory=dict)
     first: dict[Token, bool] = field(default_factory=dict)  # axis 1 counts units
+    weighed: set[int] = field(default_factory=set)  # layers with weights, or weights before them
 
     def take(self, call: Call) -> None:
         """The next call."""
@@ -111,10 +115,12 @@ class _Planner:
         chain = self.chains.pop(token, None)
         site = None if chain is None else site_of_chain(chain.calls, chain.base, token)
         if chain is not None and site is not None:
-            self._place(site, self.sources[chain.base], (chain.base,), token, chain.calls[-1])
+            self._place(site, self.sources[chain.base], (chain.base,), token, chain.calls)
 
     def _layer(self, call: Call) -> None:
         site = site_of(call)
+        if site.role == "product" and self._aggregates(call):
+            site = replace(site, role="aggregation")
         self._pass_over(call)
         dropout = site.role in {"dropout", "alpha dropout"}
         off = dropout and (call.kwargs.get("training") is False or not site.settings["p"])
@@ -122,7 +128,7 @@ class _Planner:
             return
         reads, gives = tuple(call.given), call.outputs[0]
         joined = dict.fromkeys(s for token in reads for s in self.sources[token])
-        self._place(site, tuple(joined), reads, gives, call)
+        self._place(site, tuple(joined), reads, gives, (call,))
         for other in call.outputs[1:]:
             self.sources[other] = self.sources[gives]
 
@@ -132,16 +138,28 @@ class _Planner:
         sources: tuple[int, ...],
         reads: tuple[Token, ...],
         gives: Token,
-        call: Call,
+        calls: Sequence[Call],
     ) -> None:
+        call = calls[-1]
         index = len(self.places)
         self.events.append(index)
+        if site.matrices or self.weighed.intersection(sources):
+            self.weighed.add(index)
         self.sources[gives] = (index,)
         weighs = site.role == "linear"
         first = site.channels_first if weighs else self.first.get(reads[0], False)
         self.first[gives] = first
         of_input = all(source == INPUT or self._prepares(source) for source in sources)
-        self.places.append(Place(site, sources, reads, gives, of_input, first, call.owner))
+        alone = len(calls) == 1 and call.args == reads
+        self.places.append(Place(site, sources, reads, gives, of_input, first, call.owner, alone))
+
+    def _aggregates(self, call: Call) -> bool:
+        """Whether a product sums nodes, rows or positions by numbers that nobody learns."""
+        tokens = [arg for arg in call.args if isinstance(arg, Token)]
+        if type(call.operation).__name__ not in PRODUCTS or len(tokens) != 2:
+            return False
+        left = self.weighed.intersection(self.sources[tokens[0]])
+        return not left  # where neither is, the last one is taken for what moves
 
     def _prepares(self, source: int) -> bool:
         place = self.places[source]

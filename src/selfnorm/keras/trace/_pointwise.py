@@ -1,17 +1,11 @@
 """Functions of each number by itself: which calls are one, and what a run of them does."""
 
-# Keras has no types: what is inferred of it is often None.
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
-# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportReturnType=false
-
 from collections.abc import Sequence
 from typing import Any, cast
 
-import keras
 import numpy as np
 
+from selfnorm.keras._untyped import keras
 from selfnorm.keras.trace._calls import Call, Token, training_of
 from selfnorm.keras.trace._site import Site, named
 from selfnorm.recording._curve import PLACES, Curve, curve_through

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from selfnorm.errors import ArgumentError
+from selfnorm.keras._untyped import keras
 from selfnorm.keras.trace._backward import compiled, gradients
 from selfnorm.keras.trace._calls import Token
 from selfnorm.keras.trace._plan import Place, Plan

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-import keras
 import numpy as np
 
+from selfnorm.keras._untyped import keras
 from selfnorm.keras.trace import _sums
 from selfnorm.keras.trace._calls import Call
 from selfnorm.recording import Weights
@@ -108,8 +108,9 @@ def _of_layer(layer: Any, name: str) -> Site:
         return weighs
     own = getattr(layer, "selfnorm_role", "")
     if own:
-        activation = "selu" if own == "activation" else ""
-        return Site(own, kind, name, activation, {"p": float(layer.rate)})
+        settings = {"p": float(layer.rate)} if hasattr(layer, "rate") else {}
+        settings |= {"form": layer.form} if layer.form is not None else {}
+        return Site(own, kind, name, "selu", settings)
     for kinds, role in _ROLES:
         if isinstance(layer, kinds):
             return Site(role, kind, name, "", _settings(layer, role))
@@ -140,7 +141,9 @@ _ROLES = tuple(
     (tuple(getattr(layers, name) for name in names.split() if hasattr(layers, name)), role)
     for role, names in _BY_NAME.items()
 )
+PRODUCTS = frozenset({"Matmul", "Dot"})
 _OPERATIONS = {
+    "aggregation": "SegmentSum",
     "pooling": "Mean Sum Max Min Prod Var Std Amax Amin Average MaxPool AveragePool Logsumexp",
     "concatenation": "Concatenate Stack Hstack Vstack",
     "product": "Matmul Dot Tensordot Einsum Multiply Divide TrueDivide",
@@ -182,13 +185,15 @@ def _snake(name: str) -> str:
 
 def _product(call: Call, kind: str, name: str) -> Site | None:
     """`keras.ops.matmul` of a value and a weight."""
-    if kind not in {"Matmul", "Dot"} or len(call.given) != 1 or len(call.args) != 2:
+    if kind not in PRODUCTS or len(call.given) != 1 or len(call.args) != 2:
         return None
     held = next((a for a in call.args if a not in call.given), None)
     if len(getattr(held, "shape", ())) != 2:
         return None
-    held = held if hasattr(held, "trainable") else _Constant(held)
     last = call.args[0] in call.given
+    if not last and not hasattr(held, "trainable"):  # a graph's matrix, which nobody learns
+        return Site("aggregation", f"{_snake(kind)}()", name)
+    held = held if hasattr(held, "trainable") else _Constant(held)
     where = str(getattr(held, "name", "weight"))
     matrix = Matrix(where, held, np.transpose if last else np.asarray)
     return Site("linear", f"{_snake(kind)}()", name, matrices=(matrix,), summed=_sums.plain)

@@ -1,18 +1,12 @@
 """What a unit sums: the mean square of the terms, by what a layer reads, and padded zeros."""
 
-# Keras has no types: what is inferred of it is often None.
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
-# pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportReturnType=false
-
 import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
+from selfnorm.keras._untyped import keras
 from selfnorm.theory._types import FloatArray
 
 Summed = Callable[[FloatArray], tuple[float, float]]
