@@ -86,7 +86,8 @@ def actions(findings: Sequence[Finding]) -> list[str]:
         fix = group.first.fix
         if group.first.severity != "note":
             fixes.setdefault(fix.split(")")[0], fix)
-    if any(call.startswith(_CONVERT) and "init=None" not in call for call in fixes):
+    drawing = [_CONVERT, f"{_INITIALIZE}, fan_in"]  # what draws all that `initialize_` does
+    if any(call.startswith(tuple(drawing)) and "init=None" not in call for call in fixes):
         fixes.pop(_INITIALIZE, None)
     direct = [fix for fix in fixes.values() if not fix.startswith(_POINTING)]
     return direct or list(fixes.values())

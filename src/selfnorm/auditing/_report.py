@@ -15,7 +15,8 @@ from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import count
 from selfnorm.errors import MissingPackageError, UnsupportedError
 from selfnorm.recording import Features, Layer, Recording
-from selfnorm.recording._layer import CURVE
+from selfnorm.recording._layer import CURVE, is_strange
+from selfnorm.recording._recording import WEIGHTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,21 @@ class Report:
     def features(self) -> tuple[Features, ...]:
         """The moments of what the model is given."""
         return self.recording.features
+
+    @property
+    def fan_in(self) -> dict[str, int]:
+        """How many terms a unit sums, of the weights that `initialize_` does not know, by name.
+
+        These are weights of layers of one's own, known by the products that they were seen in:
+        `selfnorm.init.initialize_(model, fan_in=report.fan_in)` draws them, too.
+        """
+        return {
+            weights.name: weights.fan_in
+            for layer in reversed(self.layers)  # the first use of a weight counts
+            if layer.role in WEIGHTED
+            for weights in layer.weights
+            if is_strange(weights)
+        }
 
     def counts(self) -> dict[str, int]:
         """How many findings there are of each severity."""
