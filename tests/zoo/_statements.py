@@ -330,7 +330,7 @@ def _dead(of: Statements, finding: Finding) -> Iterator[str]:
 
 
 def _placed(of: Statements, finding: Finding) -> Iterator[str]:
-    yield from _moments("MEAN, VARIANCE")(of, finding)
+    yield from _moments("MEAN, VARIANCE behind")(of, finding)
     if found := re.search(
         rf"structure\. (\S+)(?: \(use \d+\))? multiplies the second moment by {_N}", finding.why
     ):
