@@ -64,13 +64,12 @@ class Report:
         These are weights of layers of one's own, known by the products that they were seen in:
         `selfnorm.init.initialize_(model, fan_in=report.fan_in)` draws them, too.
         """
-        return {
-            weights.name: weights.fan_in
-            for layer in reversed(self.layers)  # the first use of a weight counts
-            if layer.role in WEIGHTED
-            for weights in layer.weights
-            if is_strange(weights)
-        }
+        found: dict[str, int] = {}
+        for layer in self.layers:
+            for weights in layer.weights if layer.role in WEIGHTED else ():
+                if is_strange(weights):
+                    found.setdefault(weights.name, weights.fan_in)
+        return found
 
     def counts(self) -> dict[str, int]:
         """How many findings there are of each severity."""
