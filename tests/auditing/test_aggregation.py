@@ -174,3 +174,21 @@ def test_edges_are_no_source() -> None:
     """A layer that reads picked rows reads a layer, and not the model's input."""
     report = selfnorm.audit(Graph(lambda e, h: h[e[1]], depth=2), (nodes(), EDGES))
     assert [layer.inputs for layer in report.layers] == [(-1,), (0,), (1,), (2,), (3,)]
+
+
+class ByDegree(nn.Module):
+    """Divides by the root of the degrees, which it counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, h: Tensor, graph: Tensor) -> Tensor:
+        roots = graph.sum(1, keepdim=True).sqrt()
+        return self.two(torch.selu(self.one(h) / roots * 2))
+
+
+def test_degrees_of_a_regular_graph_are_alike_by_the_data() -> None:
+    torch.manual_seed(0)
+    report = selfnorm.audit(ByDegree(), (nodes(), FOUR))
+    assert "constant-output" not in {finding.rule for finding in report.findings}

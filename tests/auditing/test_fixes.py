@@ -41,11 +41,13 @@ class Advised:
     name: str
     make: Callable[[], nn.Module]
     rule: str
-    mend: Callable[[nn.Module, str], Mended]
+    mend: Callable[..., Mended]
     inputs: Callable[[], Tensor] = standard
 
 
-def as_written(model: nn.Module, fix: str) -> Mended:
+def as_written(
+    model: nn.Module, fix: str, report: selfnorm.auditing.Report | None = None
+) -> Mended:
     """Run the line itself, for each weight that it names."""
     found = CALL.search(fix)
     assert found, fix
@@ -53,7 +55,8 @@ def as_written(model: nn.Module, fix: str) -> Mended:
     others = names.group(1).split(", ") if (names := LIKEWISE.search(fix)) else []
     lines = [line, *(GIVEN.sub(f"get_parameter({name!r})", line) for name in others)]
     for one in lines:
-        made = eval(one, {"selfnorm": selfnorm, "model": model})  # noqa: S307
+        names = {"selfnorm": selfnorm, "model": model, "report": report}
+        made = eval(one, names)  # noqa: S307
     return made[0] if isinstance(made, tuple) else None
 
 
@@ -196,9 +199,11 @@ ADVISED = [
 def test_what_is_advised_mends_it(advised: Advised) -> None:
     torch.manual_seed(0)
     model, x = advised.make(), advised.inputs()
-    found = [f for f in selfnorm.audit(model, x).findings if f.rule == advised.rule]
+    report = selfnorm.audit(model, x)
+    found = [f for f in report.findings if f.rule == advised.rule]
     assert found
-    made = advised.mend(model, found[0].fix)
+    said = (found[0].fix, report) if advised.mend is as_written else (found[0].fix,)
+    made = advised.mend(model, *said)
     after = selfnorm.audit(model if made is None else made, x)
     assert advised.rule not in {f.rule for f in after.findings}, f"{found[0].fix}\n{after}"
 

@@ -1,5 +1,6 @@
 """Networks of public reports, re-created in small: the audit names what was the matter."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,6 +116,53 @@ class Speech(nn.Module):
         return self.last((x + y).mean(-1))
 
 
+def narrowing() -> nn.Module:
+    """Layers that become narrower, with Xavier's weights, as Keras draws them unless it is told."""
+    widths = [4 * WIDTH, WIDTH, 16]
+    parts = [m for a, b in itertools.pairwise(widths) for m in (nn.Linear(a, b), nn.SELU())]
+    for layer in parts[::2]:
+        nn.init.xavier_uniform_(layer.weight)  # pyright: ignore
+        nn.init.zeros_(layer.bias)  # pyright: ignore
+    return nn.Sequential(*parts, nn.Linear(16, 4))
+
+
+class Extracting(nn.Module):
+    """Super-resolution: features of all layers side by side, times 0.1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(4))
+        self.one, self.two = nn.Linear(4 * WIDTH, WIDTH), nn.Linear(WIDTH, 4)
+        initialize_(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: list[Tensor] = []
+        for layer in self.layers:
+            x = functional.selu(layer(x))
+            found.append(x)
+        return self.two(functional.selu(self.one(0.1 * torch.cat(found, 1))))
+
+
+def digits() -> nn.Module:
+    """The example of the day for MNIST, SELU in place of ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.SELU(), nn.Conv2d(32, 64, 3), nn.SELU(), nn.MaxPool2d(2),
+        nn.Dropout(0.25), nn.Flatten(), nn.Linear(64 * 16, 128), nn.SELU(), nn.Dropout(0.5),
+        nn.Linear(128, 10),
+    )  # fmt: skip
+
+
+def pixels() -> Tensor:
+    """Standardized by one mean and one deviation: those of the border are nearly constant."""
+    x = standard(ROWS, WIDTH) * torch.linspace(0.01, 2, WIDTH) + torch.linspace(0, 3, WIDTH)
+    return (x - x.mean()) / x.std()
+
+
+def far() -> Tensor:
+    x = standard(ROWS, WIDTH)
+    return 456 * (x - x.mean()) / x.std() + 123
+
+
 REPORTS = [
     Reported(
         "pytorch/pytorch issue 54055: the gain of 'selu'",
@@ -201,6 +249,46 @@ REPORTS = [
         "leftover-normalization",
         "BatchNorm1d normalizes what SELU is to keep",
         lambda: standard(32, 16, 24),
+    ),
+    Reported(
+        "cchallu/nbeatsx issue 1: 'lecun_normal' is a branch that does nothing",
+        as_torch,
+        "selu-without-lecun",
+        "torch's default, kaiming_uniform_(a=sqrt(5))",
+    ),
+    Reported(
+        "keras-team/keras pull request 8776: LeCun's weights are often forgotten",
+        narrowing,
+        "selu-without-lecun",
+        "Xavier's, xavier_uniform_",
+        lambda: standard(ROWS, 4 * WIDTH),
+    ),
+    Reported(
+        "jiny2001/dcscn-super-resolution issue 29: joined features times 0.1",
+        Extracting,
+        "variance-drift",
+        "multiplies the second moment by 0.01",
+    ),
+    Reported(
+        "keras-team/keras pull request 6969: SELU in place of ReLU in the example for MNIST",
+        digits,
+        "pooling",
+        "The largest of k standard values has a positive mean",
+        lambda: standard(32, 1, 12, 12),
+    ),
+    Reported(
+        "ageron/handson-ml issue 138: one mean and deviation for all pixels",
+        lambda: layers(4, nn.SELU),
+        "input-not-standardized",
+        "features are off",
+        pixels,
+    ),
+    Reported(
+        "bioinf-jku/SNNs issue 30: inputs of mean 123 and deviation 456",
+        lambda: layers(8, nn.SELU),
+        "input-not-standardized",
+        "the input has mean +123, variance 2.08e+05",
+        far,
     ),
 ]
 

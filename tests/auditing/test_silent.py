@@ -6,6 +6,7 @@ from torch.nn import functional
 
 import selfnorm
 from selfnorm.auditing import Report
+from selfnorm.auditing._groups import actions
 from selfnorm.init import initialize_
 
 WIDTH, ROWS = 64, 256
@@ -153,3 +154,28 @@ def test_the_advice_for_a_matrix_of_ones_own_is_one_that_works() -> None:
     initialize_(model, skip="0")
     (seen,) = told(audited(model, torch.randn(ROWS, WIDTH)), "weight-drift")
     assert "lecun_normal_(model.get_parameter('0.matrix'), fan_in=64)" in seen
+
+
+class Gates(nn.Module):
+    """Two matrices of its own, of two wrong sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.randn(WIDTH, WIDTH) * 0.02)
+        self.two = nn.Parameter(torch.randn(WIDTH, WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.selu(torch.selu(x @ self.one) @ self.two)
+
+
+def test_matrices_of_ones_own_take_one_step() -> None:
+    """Whatever else speaks of one of them: the report knows the fan-ins of all."""
+    torch.manual_seed(0)
+    model = nn.Sequential(Gates(), nn.Linear(WIDTH, 4))
+    x = torch.randn(ROWS, WIDTH)
+    report = audited(model, x)
+    assert report.fan_in == {"0.one": WIDTH, "0.two": WIDTH}
+    (step,) = actions(report.findings)
+    assert step.startswith("selfnorm.init.initialize_(model, fan_in=report.fan_in)")
+    selfnorm.init.initialize_(model, fan_in=report.fan_in)
+    assert audited(model, x).ok

@@ -1,6 +1,7 @@
 import copy
 import math
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -116,8 +117,8 @@ def test_unknown_parameters_are_named_and_left() -> None:
     (warning,) = caught
     assert str(warning.message) == (
         "initialize_ knows torch's layers and left other parameters as they were: '0.gain' "
-        "(Scaled), '0.blocks.0' (ParameterList), '1.gain' (GainedLinear). Initialize them "
-        "yourself and name them in skip."
+        "(Scaled), '0.blocks.0' (ParameterList), '1.gain' (GainedLinear). Name the fan-in of "
+        "matrices in fan_in; initialize the rest yourself and name it in skip."
     )
     assert warning.filename == __file__
     for parameter in (model[0].gain, model[0].blocks[0], model[1].gain):
@@ -129,7 +130,7 @@ def test_unknown_parameters_are_named_and_left() -> None:
 def test_an_unknown_parameter_that_is_parametrized_is_named_once() -> None:
     layer = GainedLinear()
     parametrize.register_parametrization(layer, "gain", Doubled())
-    with pytest.warns(SelfNormWarning, match=r"were: 'gain' \(ParametrizedGainedLinear\)\. Init"):
+    with pytest.warns(SelfNormWarning, match=r"were: 'gain' \(ParametrizedGainedLinear\)\. Name"):
         initialize_(layer)
     initialize_(layer, skip="gain")
 
@@ -164,6 +165,46 @@ def test_skip_names_what_exists() -> None:
     before = state(model)
     with pytest.raises(ArgumentError, match=r"none called '1', '0\.scale'\. named_modules\(\)"):
         initialize_(model, skip=["0", "1", "0.scale"])
+    assert_unchanged(model, before)
+
+
+class Columns(nn.Module):
+    """A linear layer of one's own, whose units are columns."""
+
+    def __init__(self, inputs: int = 256, units: int = 64) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.rand(inputs, units))
+        self.bias = nn.Parameter(torch.ones(units))
+        self.gain = nn.Parameter(torch.ones(1, 1))
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform", "orthogonal"])
+def test_what_it_does_not_know_is_drawn_by_its_fan_in(distribution: Any) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Columns(), nn.Linear(64, 8))
+    with pytest.warns(SelfNormWarning, match=r"were: '0\.gain' \(Columns\)\."):
+        initialize_(model, fan_in={"0.matrix": 256}, distribution=distribution)
+    assert_moments(model[0].matrix.detach() * 16)
+    assert not model[0].bias.any()
+    assert (model[0].gain == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("fan_in", "options", "says"),
+    [
+        ({"1.weight": 64}, {}, "got '1.weight', and it knows that one's by itself"),
+        ({"0.weight": 64}, {}, "got '0.weight', and the model has none"),
+        ({"0.matrix": 0}, {}, "a whole number of 1 or more; got 0 for '0.matrix'"),
+        ({"0.matrix": 256}, {"exact": True}, "fan_in does not say which ones these are"),
+    ],
+)
+def test_a_fan_in_is_of_what_it_does_not_know(
+    fan_in: dict[str, int], options: dict[str, bool], says: str
+) -> None:
+    model = nn.Sequential(Columns(), nn.Linear(64, 8))
+    before = state(model)
+    with pytest.raises(ArgumentError, match=says):
+        initialize_(model, fan_in=fan_in, **options)
     assert_unchanged(model, before)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.zoo._checks import Result, outside
+from tests.zoo._judge import Judged
 
 
 def counts(results: list[Result]) -> dict[str, Any]:
@@ -36,6 +37,36 @@ def counts(results: list[Result]) -> dict[str, Any]:
     }
 
 
+def statement_counts(judged: list[Judged]) -> dict[str, Any]:
+    """How many reports say something false, or give a fix that does not work."""
+    ran = [one for one in judged if not one.skipped]
+    reports = sum(len(one.findings) for one in ran)
+    wrong = sum(len(one.wrong) for one in ran)
+    return {
+        "networks": len(ran),
+        "packages": len({one.package for one in ran}),
+        "reports": reports,
+        "findings": sum(sum(one.findings.values()) for one in ran),
+        "findings that no check knows": sum(one.unheld for one in ran),
+        "fixes that were followed": sum(one.followed for one in ran),
+        "reports with a false statement": sum(bool(t) for one in ran for t in one.false.values()),
+        "reports with a fix that fails": sum(bool(t) for one in ran for t in one.failing.values()),
+        "reports with either": wrong,
+        "share": round(wrong / max(reports, 1), 4),
+    }
+
+
+def told(one: Judged) -> str:
+    """One network in one line, and what is false in its reports below it."""
+    name = f"{one.package}: {one.name}"
+    if one.skipped:
+        return f"{name:<55} skipped: {one.skipped}"
+    lines = [f"{name:<55} {len(one.wrong)}/{len(one.findings)} {one.seconds:5.0f} s"]
+    for what, found in (("FALSE", one.false), ("FAILS", one.failing)):
+        lines += [f"    {what} {when}: {text}" for when in found for text in found[when][:6]]
+    return "\n".join(lines)
+
+
 def failed(results: list[Result]) -> bool:
     """Whether anything crashed, or harm was done."""
     return any(one.crashed or one.harm for one in results)
@@ -56,29 +87,26 @@ def line(result: Result) -> str:
     return "\n".join(lines)
 
 
-def summary(results: list[Result]) -> str:
+def summary(counted: dict[str, Any]) -> str:
     """The counts, one a line."""
-    return "\n".join(f"{name:<28} {value}" for name, value in counts(results).items())
+    return "\n".join(f"{name:<32} {value}" for name, value in counted.items())
 
 
-def write(result: Result, folder: Path) -> None:
+def write(result: Result | Judged, folder: Path) -> None:
     """What was found of one network, as JSON."""
     name = re.sub(r"[^\w.-]+", "-", f"{result.package}-{result.name}")
-    _write(asdict(result), folder / "networks" / f"{name}.json")
+    _write(asdict(result), folder / f"{name}.json")
 
 
-def read(folder: Path) -> dict[str, Result]:
+def read(folder: Path, kind: type[Any]) -> dict[str, Any]:
     """What was found before, by package and name."""
-    files = sorted((folder / "networks").glob("*.json"))
-    found = [Result(**json.loads(file.read_text())) for file in files]
+    found = [kind(**json.loads(file.read_text())) for file in sorted(folder.glob("*.json"))]
     return {f"{one.package}: {one.name}": one for one in found}
 
 
-def write_all(results: list[Result], folder: Path) -> None:
+def write_all(counted: dict[str, Any], lines: list[str], file: Path) -> None:
     """The counts, and what each network is in one line."""
-    _write(
-        {"counts": counts(results), "networks": [line(one) for one in results]}, folder / "zoo.json"
-    )
+    _write({"counts": counted, "networks": lines}, file)
 
 
 def _write(told: dict[str, Any], file: Path) -> None:

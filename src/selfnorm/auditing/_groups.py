@@ -8,6 +8,7 @@ from selfnorm.auditing._finding import SEVERITIES, Finding, Severity
 from selfnorm.recording import Layer, Recording
 
 _CONVERT, _INITIALIZE = "selfnorm.convert(model", "selfnorm.init.initialize_(model"
+_ONE = "selfnorm.init.lecun_normal_(model.get_parameter"
 _POINTING = ("See the ", "Mend ", "Look at ")  # words of a fix that is another finding's
 
 
@@ -86,8 +87,11 @@ def actions(findings: Sequence[Finding]) -> list[str]:
         fix = group.first.fix
         if group.first.severity != "note":
             fixes.setdefault(fix.split(")")[0], fix)
-    if any(call.startswith(_CONVERT) and "init=None" not in call for call in fixes):
+    by_name = any(call.startswith(f"{_INITIALIZE}, fan_in") for call in fixes)
+    if by_name or any(call.startswith(_CONVERT) and "init=None" not in call for call in fixes):
         fixes.pop(_INITIALIZE, None)
+    if by_name:  # which draws each of them
+        fixes = {call: fix for call, fix in fixes.items() if not call.startswith(_ONE)}
     direct = [fix for fix in fixes.values() if not fix.startswith(_POINTING)]
     return direct or list(fixes.values())
 

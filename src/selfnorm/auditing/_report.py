@@ -15,7 +15,8 @@ from selfnorm.auditing._finding import Finding
 from selfnorm.auditing._groups import count
 from selfnorm.errors import MissingPackageError, UnsupportedError
 from selfnorm.recording import Features, Layer, Recording
-from selfnorm.recording._layer import CURVE
+from selfnorm.recording._layer import CURVE, is_strange
+from selfnorm.recording._recording import WEIGHTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,20 @@ class Report:
     def features(self) -> tuple[Features, ...]:
         """The moments of what the model is given."""
         return self.recording.features
+
+    @property
+    def fan_in(self) -> dict[str, int]:
+        """How many terms a unit sums, of the weights that `initialize_` does not know, by name.
+
+        These are weights of layers of one's own, known by the products that they were seen in:
+        `selfnorm.init.initialize_(model, fan_in=report.fan_in)` draws them, too.
+        """
+        found: dict[str, int] = {}
+        for layer in self.layers:
+            for weights in layer.weights if layer.role in WEIGHTED else ():
+                if is_strange(weights):
+                    found.setdefault(weights.name, weights.fan_in)
+        return found
 
     def counts(self) -> dict[str, int]:
         """How many findings there are of each severity."""

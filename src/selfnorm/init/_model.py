@@ -1,7 +1,7 @@
 """Initialize a whole model: find every weight, settle what is shared, draw, name what is left."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar, cast
 
 import torch
@@ -12,6 +12,7 @@ from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.init._distributions import Distribution, Draw, check_generator, check_terms
 from selfnorm.init._layers import Constant, Weight
 from selfnorm.init._memory import Sharing, is_plain
+from selfnorm.init._named import slots_named
 from selfnorm.init._places import Place, Slot, find, named, sharing_of
 from selfnorm.init._tensors import check_dtype, check_writable, reshard
 from selfnorm.init._writing import Writing, computed, write_all
@@ -27,6 +28,7 @@ def initialize_(
     exact: bool = False,
     generator: torch.Generator | None = None,
     skip: str | Iterable[str] = (),
+    fan_in: Mapping[str, int] | None = None,
 ) -> M:
     """Initialize a model in place so that its pre-activations have variance 1 for unit inputs.
 
@@ -50,6 +52,8 @@ def initialize_(
     **What it does not know it names.** Parameters of other classes stay as they are, with a
     `SelfNormWarning` that lists them; `skip` says that this is wanted. It is a warning and not an
     error as most such parameters (a class token, a layer scale) come initialized by their author.
+    Matrices among them are drawn if `fan_in` names how many terms a unit sums; of an audit that is
+    `report.fan_in`.
 
     **Orthogonal weights**, `distribution="orthogonal"`, are those of `lecun_orthogonal_` for each
     matrix that a weight holds: of a convolution's groups (`kernel * in/groups` columns), a
@@ -91,13 +95,16 @@ def initialize_(
         generator: Source of random numbers, on the model's device; torch's default if None.
         skip: Qualified names, as `named_modules` and `named_parameters` give them, of modules (with
             all that they contain) and parameters to leave untouched and unmentioned.
+        fan_in: Of parameters that it does not know, by name: they get variance 1/fan_in, normal
+            ones where orthogonal ones are asked for, and a `bias` beside them 0.
 
     Returns:
         The same module.
 
     Raises:
         ArgumentError: No module, lazy modules, a name in `skip` that does not exist, a generator
-            on another device, an unknown distribution, or `exact=True` for a unit with one weight.
+            on another device, an unknown distribution, `exact=True` for a unit with one weight or
+            beside `fan_in`, or a name in `fan_in` that is of no parameter that it does not know.
         UnsupportedError: Weights or biases that are complex, integers or of less than 16 bits, not
             dense, overlapping in themselves, made in inference mode, of a class that does not take
             them, or computed by a hook; or a parametrization that cannot be tried on a copy.
@@ -111,12 +118,18 @@ def initialize_(
         >>> bool((tau - 1).abs().max() < 1e-6)
         True
     """
-    for shortcoming in initialized(module, Draw(distribution, truncated, exact, generator), skip):
+    draw = Draw(distribution, truncated, exact, generator)
+    for shortcoming in initialized(module, draw, skip, fan_in):
         warnings.warn(shortcoming, SelfNormWarning, stacklevel=2)
     return module
 
 
-def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -> list[str]:
+def initialized(
+    module: nn.Module,
+    draw: Draw,
+    skip: str | Iterable[str] = (),
+    fan_in: Mapping[str, int] | None = None,
+) -> list[str]:
     """`initialize_`, with what it would warn of as a result: warning filters are the process's."""
     if not isinstance(cast("object", module), nn.Module):
         raise ArgumentError(
@@ -125,6 +138,8 @@ def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -
         )
     reshard(module)
     slots, unknown, quantized = find(module)
+    more, unknown = slots_named(fan_in or {}, slots, unknown, draw)
+    slots += more
     sharing = sharing_of(module)
     places = [*(slot.place for slot in slots), *unknown, *quantized]
     left = named(skip, module, places, sharing)
@@ -147,8 +162,8 @@ def initialized(module: nn.Module, draw: Draw, skip: str | Iterable[str] = ()) -
             writings += [drawn[slot] for slot in order]
         refused = write_all(writings)
     said = {
-        "initialize_ knows torch's layers and left other parameters as they were: {}. Initialize "
-        "them yourself and name them in skip.": unknown,
+        "initialize_ knows torch's layers and left other parameters as they were: {}. Name the "
+        "fan-in of matrices in fan_in; initialize the rest yourself and name it in skip.": unknown,
         "initialize_ writes floating-point weights and left quantized ones as they were: {}. "
         "Initialize the model before it is quantized, or name them in skip.": quantized,
         "initialize_ gives a shared weight the smaller of the variances that its layers ask for; "

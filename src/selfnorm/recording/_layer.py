@@ -225,3 +225,8 @@ class Features:
     correlation_size: float
     row_spread: float = np.nan
     rarity: float = np.nan
+
+
+def is_strange(weights: Weights) -> bool:
+    """Whether `initialize_` draws a weight only if its fan-in is named."""
+    return not weights.drawn and not weights.computed and len(weights.shape) > 1

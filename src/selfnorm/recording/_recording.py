@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import nan
+from typing import Any
 
 from selfnorm.recording._layer import INPUT, Features, Layer
 
@@ -47,6 +48,11 @@ class Recording:
     idle: Mapping[str, float] = field(default_factory=dict[str, float])
     unread: tuple[int, ...] = ()
     lowest_target: float = nan
+
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What rules have worked out of it, by name, so that each does so once."""
+        return {}
 
     @cached_property
     def _readers(self) -> dict[int, list[Layer]]:

@@ -63,8 +63,8 @@ def constant_output(recording: Recording) -> Iterator[Finding]:
         by_zeros = layer.role in {*WEIGHTED, "embedding", "scale"}  # of which zeros are often meant
         if layer.dead < 1 or not varies or by_zeros or not recording.hidden(layer):
             continue
-        if layer.silent:  # the last normalization of a branch that starts at nothing
-            continue
+        if layer.silent or _is_of_data(recording, layer):
+            continue  # as the last normalization of a branch that starts at nothing
         if not math.isfinite(layer.variance):
             continue
         units = len(layer.unit_means)
@@ -147,6 +147,16 @@ def bounded_output(recording: Recording) -> Iterator[Finding]:
             "(Klambauer et al. 2017, Eq. 2).",
             "Take it out, if these are predictions.",
         )
+
+
+def _is_of_data(recording: Recording, layer: Layer) -> bool:
+    """Whether one value is the data's doing, as degrees of a regular graph are.
+
+    A normalization or an activation that gives one value, whatever it reads, is not.
+    """
+    if layer.role in {"normalization", "activation"}:
+        return False
+    return not any(one.weights for one in recording.before(layer))
 
 
 def _could_learn(layer: Layer) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from selfnorm.auditing._predict import predict, start_of
+from selfnorm.auditing._rules._once import once
 from selfnorm.recording import Features, Layer, Recording
 from selfnorm.theory import THEOREM_1
 
@@ -41,6 +42,7 @@ class Alignment:
     mean: float
 
 
+@once
 def alignment(recording: Recording) -> Alignment | None:
     """Whether it is alignment that drives the variance out of theorem 1's box.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from selfnorm.auditing._rules._gains import alignment
+from selfnorm.auditing._rules._once import once
 from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._recording import PASSING, WEIGHTED
 from selfnorm.recording._rightness import is_wrong
@@ -29,8 +30,13 @@ def uses(recording: Recording) -> Iterator[tuple[Layer, Weights, tuple[Layer, We
                     found[weights.fan_in] = (layer, weights)
 
 
-def wrong_sizes(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
+@once
+def wrong_sizes(recording: Recording) -> tuple[tuple[Layer, Weights], ...]:
     """Weights of a wrong size, but for those that grew as they became aligned with their inputs."""
+    return tuple(_wrong_sizes(recording))
+
+
+def _wrong_sizes(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
     wrong = [(layer, w) for layer, w in weighted(recording) if is_wrong(w)]
     aligned = alignment(recording) if wrong else None
     excess = aligned.excess if aligned is not None else {}

@@ -1,7 +1,8 @@
 """Weights and biases: are they LeCun's, and if not, whose?"""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,13 +19,13 @@ from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.auditing._rules._sizes import uses, weighted, wrong_sizes
 from selfnorm.recording import Layer, Recording, Weights
-from selfnorm.recording._layer import FORWARD
+from selfnorm.recording._layer import FORWARD, is_strange
 from selfnorm.recording._recording import WEIGHTED
 from selfnorm.recording._rightness import KEPT, are_copies, gain_interval, is_wrong
 from selfnorm.theory import THEOREM_1, fixed_point
 from selfnorm.theory._types import FloatArray
 
-_SMALL, _LISTED = 32, 4
+_SMALL = 32
 _LARGE, _TOO_LARGE = 0.1, 0.5  # biases
 _OLD = {"weight_norm": "remove_weight_norm(layer)", "spectral_norm": "remove_spectral_norm(layer)"}
 _VANISHED = 1e-6
@@ -46,10 +47,16 @@ def _expected(weights: Weights) -> str:
 
 
 def _consequence(tau: float) -> str:
-    """Where the variance goes in a deep network of such layers.
+    """Where the variance goes in a deep network of such layers."""
+    return _ends_at(float(f"{tau:.3g}"))
 
-    It grows with tau. So below a tau at which it vanishes nothing has to be solved, which would
-    take milliseconds a layer.
+
+@lru_cache(maxsize=1024)
+def _ends_at(tau: float) -> str:
+    """The same of a tau as it is shown: layers that were drawn alike have few of these.
+
+    To solve for one takes milliseconds. It grows with tau, so that below a tau at which it vanishes
+    nothing has to be solved.
     """
     variance = float(fixed_point(tau=tau).variance) if tau > _vanishing["tau"] else 0.0
     if variance < _VANISHED:
@@ -116,19 +123,21 @@ def mending(wrong: Sequence[Weights]) -> str:
         )
     if is_bound(first):
         return f"Take {first.computed} off these layers, then selfnorm.init.initialize_(model)."
-    strange = [w for w in wrong if not w.drawn]
-    if not strange:
-        return "selfnorm.init.initialize_(model), before training."
-    one = strange[0]
+    strange = {w.name: w for w in wrong if not w.drawn}
+    return _by_name(strange) if strange else "selfnorm.init.initialize_(model), before training."
+
+
+def _by_name(strange: Mapping[str, Weights]) -> str:
+    """The line for weights that `initialize_` does not know by their class."""
+    if len(strange) > 1 and all(map(is_strange, strange.values())):
+        return (
+            "selfnorm.init.initialize_(model, fan_in=report.fan_in), before training; report is "
+            "what the audit gives, and knows the weights of layers that are none of torch's."
+        )
+    one = next(iter(strange.values()))
     line = f"selfnorm.init.lecun_normal_(model.get_parameter({one.name!r}), fan_in={one.fan_in})"
-    names = list(dict.fromkeys(w.name for w in strange[1:]))
-    more = f", and likewise {_listed(names)}" if names else ""
-    return f"{line}{more}: initialize_ does not know {'them' if names else 'it'}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_LISTED])
-    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
+    more = f", and likewise {', '.join([*strange][1:])}" if strange.keys() - {one.name} else ""
+    return f"{line}{more}: initialize_ does not know {'them' if more else 'it'}."
 
 
 @rule("wrong-init")
@@ -303,7 +312,10 @@ def nonzero_bias(recording: Recording) -> Iterator[Finding]:
             "0 at the start; below 0.1 after training",
             f"A bias b adds b^2 = {size * size:.2g} to the second moment of its units, for which "
             "the fixed point has no room (Klambauer et al. 2017, section 2).",
-            "selfnorm.init.initialize_(model), or torch.nn.init.zeros_(layer.bias).",
+            "selfnorm.init.initialize_(model, fan_in=report.fan_in), or "
+            "torch.nn.init.zeros_(layer.bias); report is what the audit gives."
+            if any(map(is_strange, layer.weights))
+            else "selfnorm.init.initialize_(model), or torch.nn.init.zeros_(layer.bias).",
         )
 
 

@@ -1,0 +1,237 @@
+"""What a report advises is done, on a copy of that very network; then its finding must be gone."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from tests.zoo._run import copied
+from torch import Tensor, nn
+
+import selfnorm
+from selfnorm.auditing import Finding, Report
+
+_CALL = re.compile(r"selfnorm\.[\w.]+\(model(?:[^()]|\([^()]*\))*\)")
+_LIKEWISE, _GIVEN = re.compile(r"likewise ([\w., ]+?):"), re.compile(r"get_parameter\('.*?'\)")
+_POINTS = re.compile(r"^(?:Mend|See the finding) ([\w-]+)")
+_POINTING = ("Look at ", "See the ")
+Match = re.Match[str]
+
+
+class Done(NamedTuple):
+    """A network after what was advised.
+
+    Attributes:
+        model: The network.
+        inputs: What it is given then.
+        left: Names that a conversion says it left.
+    """
+
+    model: nn.Module
+    inputs: Any
+    left: frozenset[str] = frozenset()
+
+
+@dataclass
+class Advice:
+    """Follows a report's fixes, each way once.
+
+    Attributes:
+        model: The network.
+        inputs: What it was given.
+        report: What was said.
+        done: How many findings' fixes could be followed by a machine.
+    """
+
+    model: nn.Module
+    inputs: Any
+    report: Report
+    done: int = 0
+    _audits: dict[str, tuple[Report, Done] | str] = field(default_factory=dict[str, Any])
+
+    def failing(self) -> Iterator[str]:
+        """Fixes of errors and warnings that do not mend what they are about."""
+        for finding in self.report.findings:
+            if finding.severity == "note":
+                continue
+            if pointed := _POINTS.match(finding.fix):
+                self.done += 1
+                if not any(one.rule == pointed[1] for one in self.report.findings):
+                    yield f"{finding.rule} in {finding.module}: {finding.fix} There is none"
+                continue
+            after = self._after(finding)
+            if after is None:
+                continue
+            self.done += 1
+            if isinstance(after, str):
+                yield f"{finding.rule} in {finding.module}: {finding.fix} raises {after}"
+            elif not self._is_gone(finding, *after):
+                yield f"{finding.rule} in {finding.module}: {finding.fix} It stays"
+
+    def _is_gone(self, finding: Finding, report: Report, done: Done) -> bool:
+        about = set(finding.covers or (finding.module,))
+        for one in report.findings:
+            same = one.rule == finding.rule and one.severity != "note"
+            if same and (about & set(one.covers or (one.module,))) and not about & done.left:
+                return any(name and name in left for name in about for left in done.left)
+        return True
+
+    def _after(self, finding: Finding) -> tuple[Report, Done] | str | None:
+        if finding.fix.startswith(_POINTING):
+            return None
+        general = _CALL.search(finding.fix) or "tandardize" in finding.fix
+        key = (
+            finding.fix
+            if general and "get_parameter" not in finding.fix
+            else f"{finding.fix} {finding.module}"
+        )
+        if key not in self._audits:
+            torch.manual_seed(0)
+            try:
+                done = self._follow(finding)
+                if done is None:
+                    return None
+                self._audits[key] = (selfnorm.audit(done.model, done.inputs), done)
+            except Exception as error:
+                self._audits[key] = f"{type(error).__name__}: {str(error)[:120]}"
+        return self._audits[key]
+
+    def _follow(self, finding: Finding) -> Done | None:
+        """The network after a fix; None if only a person can follow it."""
+        for pattern, follow in _WAYS.items():
+            if found := re.search(pattern, finding.fix):
+                return follow(self, copied(self.model), finding, found)
+        return None
+
+    def _by_hand(self, _model: nn.Module, _finding: Finding, _found: Match) -> Done | None:
+        """What a person has to do."""
+        return None
+
+    def _as_written(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
+        line, likewise = found[0], _LIKEWISE.search(finding.fix)
+        others = likewise[1].split(", ") if likewise else []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for one in (line, *(_GIVEN.sub(f"get_parameter({name!r})", line) for name in others)):
+                names = {"selfnorm": selfnorm, "model": model, "report": self.report}
+                made = eval(one, names)  # noqa: S307 - the advice
+        if isinstance(made, tuple):
+            new, changes = made
+            left = {change.module for change in changes if change.kind in {"left", "note"}}
+            return Done(new, self.inputs, frozenset(left - {""}))
+        return Done(model, self.inputs)
+
+    def _old(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
+        for name in finding.covers or (finding.module,):
+            getattr(nn.utils, found[1])(model.get_submodule(name))
+        return Done(selfnorm.init.initialize_(model), self.inputs)
+
+    def _lowered(self, model: nn.Module, _finding: Finding, found: Match) -> Done | None:
+        for module in model.modules():
+            if "Dropout" in type(module).__name__ and hasattr(module, "p"):
+                module.p = min(float(module.p), float(found[1]))  # pyright: ignore
+        return Done(model, self.inputs)
+
+    def _standardized(self, _model: nn.Module, finding: Finding, _found: Match) -> Done | None:
+        reads = [f for f in self.report.recording.features
+                 if self.report.layers[f.reader].module == finding.module]  # fmt: skip
+        widths = {len(f.means) for f in reads}
+
+        def standard(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: standard(one) for key, one in value.items()}
+            if isinstance(value, list | tuple):
+                return type(value)(standard(one) for one in value)
+            if not isinstance(value, Tensor) or not value.is_floating_point() or value.ndim < 2:
+                return value
+            dim = 1 if value.ndim > 2 and value.shape[1] in widths else value.ndim - 1
+            layer = selfnorm.nn.Standardize(value.shape[dim], dim=dim)
+            return layer.fit(value)(value)
+
+        return Done(copied(self.model), standard(self.inputs)) if reads else None
+
+    def _selu(self, model: nn.Module, finding: Finding, _found: Match) -> Done | None:
+        return self._exchanged(model, finding.module, selfnorm.nn.SELU())
+
+    def _without(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
+        name = finding.module if found[1] == "it" else found[1]
+        return self._exchanged(model, name, nn.Identity())
+
+    def _exchanged(self, model: nn.Module, name: str, new: nn.Module) -> Done | None:
+        if "(" in name or not _is_leaf(model, name):
+            return None
+        _set(model, name, new)
+        return Done(model, self.inputs)
+
+    def _between(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
+        if found[1] != finding.module or not _is_leaf(model, finding.module):
+            return None
+        model.get_submodule(finding.module).register_forward_hook(
+            lambda _m, _a, output: nn.functional.selu(output)
+        )
+        return Done(model, self.inputs)
+
+    def _alpha(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
+        p = float(found[1])
+        if not _is_leaf(model, finding.module):
+            return None
+        if "behind" in finding.seen:
+            _set(model, finding.module, selfnorm.nn.AlphaDropout(p))
+            return Done(model, self.inputs)
+        recording = self.report.recording
+        layer = next(one for one in self.report.layers if one.module == finding.module)
+        selu = next(one for one in recording.followers(layer) if one.activation == "selu")
+        if not _is_leaf(model, selu.module):
+            return None
+        _set(model, finding.module, nn.Identity())
+        _set(model, selu.module, selfnorm.nn.SELUAlphaDropout(p))
+        return Done(model, self.inputs)
+
+    def _scaled(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
+        factor = float(found[1].rstrip(".,"))
+        known = finding.rule in {"embedding-variance", "aggregation"}
+        if not known or not _is_leaf(model, finding.module):
+            return None
+        model.get_submodule(finding.module).register_forward_hook(
+            lambda _m, _a, output: output * factor
+        )
+        return Done(model, self.inputs)
+
+    def _reflected(self, model: nn.Module, finding: Finding, _found: Match) -> Done | None:
+        module = model.get_submodule(finding.module)
+        if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            return None
+        module.padding_mode = "circular"
+        return Done(model, self.inputs)
+
+
+_WAYS: dict[str, Callable[[Advice, nn.Module, Finding, Match], Done | None]] = {
+    r"^Subtract the mean|^Standardize (?:every|the)": Advice._standardized,
+    r"^torch\.nn\.utils\.(remove_\w+)\(layer\), then": Advice._old,
+    r"^Multiply by [\d.e+-]+ what the forward makes|^Take .* off these": Advice._by_hand,
+    r"^Multiply (?:it|what it gives) by ([\d.e+-]+)": Advice._scaled,
+    r"^selfnorm\.nn\.SELU\(\) in its place": Advice._selu,
+    r"^selfnorm\.nn\.SELUAlphaDropout\(([\d.]+)\)": Advice._alpha,
+    r"^Take (\S+) out": Advice._without,
+    r"^Put selfnorm.nn.SELU\(\) between (\S+) and": Advice._between,
+    r"^Lower p to ([\d.]+),": Advice._lowered,
+    r"^padding_mode='reflect'": Advice._reflected,
+    r"^(?:Drop|Leave|Begin)": Advice._by_hand,
+    _CALL.pattern: Advice._as_written,
+}
+"""By the words of a fix, how a machine follows it; the first counts."""
+
+
+def _is_leaf(model: nn.Module, name: str) -> bool:
+    try:
+        return bool(name) and not any(model.get_submodule(name).children())
+    except AttributeError:
+        return False
+
+
+def _set(model: nn.Module, name: str, new: nn.Module) -> None:
+    owner, _, last = name.rpartition(".")
+    parent = model.get_submodule(owner)
+    setattr(parent, last, new)  # also of a sequence, whose parts have numbers for names
