@@ -60,7 +60,9 @@ def _change(seen: Recording, layer: Layer, place: Place, bent: set[int]) -> Chan
 def _stands_between(seen: Recording, layer: Layer) -> bool:
     """Whether weights stand behind it, and it is no gate."""
     followers = seen.followers(layer)
-    gates = bool(followers) and all(f.role in {"product", "attention"} for f in followers)
+    gates = bool(followers) and all(
+        f.role == "attention" or (f.role == "product" and len(f.inputs) > 1) for f in followers
+    )
     return seen.hidden(layer) and not gates
 
 
