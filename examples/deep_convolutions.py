@@ -4,7 +4,7 @@ What one learns: a convolution can be orthogonal on the whole image, not only wi
 `initialize_(distribution="isometric")` starts there, `keep_orthogonal(convolutions="operators")`
 stays there. Then no layer can amplify any pattern, and every one of thirty is in theorem 1's range
 after training. In the same few epochs ReLU with He's weights learns less and its variance leaves
-any range; with batch normalization it has hardly begun to learn.
+any range; with batch normalization it learns least.
 `--output FOLDER` draws the losses, and the layers after training.
 """
 

@@ -67,7 +67,7 @@ def save(drawn: Figure, path: str | Path, *, colors: int | None = None) -> None:
 def _in_colors(png: bytes, colors: int) -> bytes:
     """The same picture with a palette, without dither, as areas of one color pack better.
 
-    Median cut would merge thin lines of two colors where a picture has many grays.
+    Median cut alone merges thin lines of two colors where a picture has many grays.
     """
     content = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
