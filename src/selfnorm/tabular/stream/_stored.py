@@ -34,7 +34,7 @@ def store(ready: Prepared, identity: Mapping[str, Any]) -> Snapshot:
     stream, tensors = ready.streamed, dict[str, Tensor]()
     if stream is None:
         raise TypeError("a table in memory is read again")
-    record = {
+    record: dict[str, Any] = {
         "identity": dict(identity),
         "encoder": ready.encoder.to_dict(),
         "target": target_to_dict(ready.target),
