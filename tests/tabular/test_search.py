@@ -54,7 +54,7 @@ def test_the_best_settings_are_taken_and_what_is_set_stays(monkeypatch: pytest.M
     ready = prepare(small_source("regression"), how)
     asked: list[tuple] = []
 
-    def loss(_: object, one: object, _section: None) -> float:
+    def loss(_: object, one: object, __: object) -> float:
         asked.append((one.depth, one.width, one.weight_decay))
         return abs((one.depth or 99) - 6)
 
