@@ -15,7 +15,7 @@ from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._memory import enough_memory
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._train import _drawing_from
+from selfnorm.tabular._train import drawing_from
 from selfnorm.tabular.encoding._target import NumberTarget
 from selfnorm.training import Shuffled
 from selfnorm.training import fit as train
@@ -240,7 +240,7 @@ def test_dropout_draws_from_a_generator_of_its_own_and_only_inside() -> None:
     inputs, state = torch.ones(4, 2), torch.get_rng_state()
 
     def drawn(seed: int) -> torch.Tensor:
-        with _drawing_from(network, torch.Generator().manual_seed(seed)):
+        with drawing_from(network, torch.Generator().manual_seed(seed)):
             assert len({m.generator for m in dropouts} - {None}) == 1
             return network(inputs).detach()
 
@@ -248,7 +248,7 @@ def test_dropout_draws_from_a_generator_of_its_own_and_only_inside() -> None:
     assert not torch.equal(drawn(1), drawn(2))
     assert torch.equal(torch.get_rng_state(), state)
     assert [m.generator for m in dropouts] == [None] * len(dropouts)
-    with pytest.raises(KeyboardInterrupt), _drawing_from(network, torch.Generator()):
+    with pytest.raises(KeyboardInterrupt), drawing_from(network, torch.Generator()):
         raise KeyboardInterrupt
     assert [m.generator for m in dropouts] == [None] * len(dropouts)
 

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from selfnorm.errors import TableError
-from selfnorm.tabular._source import read_for, read_source, read_truth
+from selfnorm.tabular._source import read_for, read_source
+from selfnorm.tabular._truths import read_truth
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget, Target
 from selfnorm.tabular.encoding._targets import fit_target

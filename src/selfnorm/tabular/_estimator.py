@@ -31,7 +31,7 @@ from selfnorm.tabular._chosen_columns import chosen_columns
 from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
 from selfnorm.tabular._increments import Increments
 from selfnorm.tabular._keeper import keeping
-from selfnorm.tabular._model import TabularModel
+from selfnorm.tabular._model import TabularModel, fitted_attributes
 from selfnorm.tabular._scoring import Scoring
 from selfnorm.tabular._settings import Preset, Settings, Task
 from selfnorm.tabular._source import Source, check_known
@@ -40,8 +40,8 @@ from selfnorm.tabular._target_columns import Columns, as_learned, with_classes
 from selfnorm.tabular._together import group_labels
 from selfnorm.tabular._weights import counting, row_weights
 from selfnorm.tabular.data._table import as_table
-from selfnorm.tabular.encoding._several import LabelsTarget, Several
-from selfnorm.tabular.encoding._target import ClassTarget, Prediction
+from selfnorm.tabular.encoding._several import Several
+from selfnorm.tabular.encoding._target import Prediction
 from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.training import Checkpoint, History, Progress
 from selfnorm.training._progress import SILENT, Lines
@@ -393,12 +393,3 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def fitted_attributes(model: TabularModel) -> dict[str, Any]:
-    """What an estimator needs to predict."""
-    if isinstance(model.target, ClassTarget):
-        return {"model_": model, "classes_": np.asarray(model.target.classes)}
-    if isinstance(model.target, LabelsTarget):  # as scikit-learn has it of several outputs
-        return {"model_": model, "classes_": np.tile([0, 1], (model.target.outputs, 1))}
-    return {"model_": model}

@@ -24,9 +24,11 @@ from selfnorm.tabular._metrics import left_out_metrics, measure
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._settings import Architecture
-from selfnorm.tabular._source import Source, read_for, truths_for
+from selfnorm.tabular._source import Source, read_for
 from selfnorm.tabular._spread import Spread, Spreading
+from selfnorm.tabular._truths import truths_for
 from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._several import LabelsTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 from selfnorm.training._predict import predict
 
@@ -301,6 +303,15 @@ class TabularModel:
             (*found.notes, *left_out_metrics(self.target, values)),
             by_class=_by_class(self.target, values, told),
         )
+
+
+def fitted_attributes(model: TabularModel) -> dict[str, Any]:
+    """What an estimator needs to predict."""
+    if isinstance(model.target, ClassTarget):
+        return {"model_": model, "classes_": np.asarray(model.target.classes)}
+    if isinstance(model.target, LabelsTarget):  # as scikit-learn has it of several outputs
+        return {"model_": model, "classes_": np.tile([0, 1], (model.target.outputs, 1))}
+    return {"model_": model}
 
 
 def cross_fitted(

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from selfnorm.errors import ArgumentError
 from selfnorm.tabular._model import TabularModel
-from selfnorm.tabular._source import read_truth
+from selfnorm.tabular._truths import read_truth
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction
 from selfnorm.tabular.explaining._contributions import Contributions, contributions
 from selfnorm.tabular.explaining._dependence import Dependence, cell, dependence

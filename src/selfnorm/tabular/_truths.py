@@ -1,0 +1,142 @@
+# pyarrow.compute makes its functions when it is imported, out of the type checker's sight.
+# pyright: reportAttributeAccessIssue=false
+"""Tables to measure a model on: the columns that it knows, and what is true of each row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from selfnorm.errors import TableError
+from selfnorm.tabular._source import (
+    Source,
+    blocks_for,
+    read_for,
+    target_numbers,
+    unknown_target,
+    with_target,
+)
+from selfnorm.tabular.data._cells import is_text, numbers, text
+from selfnorm.tabular.data._provenance import provenance_of, with_provenance
+from selfnorm.tabular.data._table import behind, require_column
+from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget, Several
+from selfnorm.tabular.encoding._target import ClassTarget, Target, class_values, plain, squarable
+
+
+def truths_for(source: Any, target: Target, encoder: Encoder) -> Iterator[Source]:
+    """A table to measure a model on, some of the rows at a time: its columns and its target.
+
+    Rows whose target is not known are left out; so is what has no others.
+
+    Raises:
+        TableError: the table cannot be read, has no such target, or one of another kind.
+    """
+    if isinstance(target, NumbersTarget | LabelsTarget):
+        return iter([_truth_of_several(read_for(source, target, encoder), target)])
+    return _truths(blocks_for(source, target, encoder), target)
+
+
+def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
+    """The same table as a whole.
+
+    Raises:
+        TableError: as above.
+    """
+    table = read_for(source, target, encoder)
+    if isinstance(target, NumbersTarget | LabelsTarget):
+        return _truth_of_several(table, target)
+    [truth] = _truths(iter([table]), target)
+    return truth
+
+
+def _truths(tables: Iterator[pa.Table], target: Target) -> Iterator[Source]:
+    rows, dropped, strange = 0, 0, None
+    alike = not isinstance(target, ClassTarget)
+    for table in _with_one_kind(tables, target):
+        try:
+            truth = _truth(table, target)
+        except TableError as error:
+            raise behind(rows, error) from error
+        rows, dropped = rows + table.num_rows, dropped + truth.dropped
+        if isinstance(target, ClassTarget) and len(truth.values) and not alike:
+            alike = bool(np.isin(truth.values, target.classes).any())
+            strange = None if alike else _strange(truth.values, target)
+        if len(truth.values):
+            yield truth
+    if rows == dropped:
+        raise unknown_target("Measuring", target.name, 0, rows)
+    if strange is not None:
+        raise strange
+
+
+def _with_one_kind(tables: Iterator[pa.Table], target: Target) -> Iterator[pa.Table]:
+    """The same tables; one of all, where numbers to predict are text: all tell how it is read."""
+    first = next(tables)
+    require_column(target.name, first.column_names)
+    if isinstance(target, ClassTarget) or not is_text(first[target.name].type):
+        yield first
+        yield from tables
+        return
+    known = provenance_of(first)
+    yield with_provenance(pa.concat_tables([first, *tables], promote_options="permissive"), known)
+
+
+def _truth(table: pa.Table, target: Target) -> Source:
+    known, dropped = with_target(table, target.name, least=0, purpose="Measuring")
+    if not known.num_rows:
+        return Source(known, np.zeros(0), target.name, target.task, dropped)
+    column = plain(target.name, known[target.name])
+    if isinstance(target, ClassTarget):
+        values = _labels(column, target)
+    else:
+        told = target_numbers(target.name, column, guessed=True) if is_text(column.type) else None
+        values = squarable(target.name, numbers(target.name, told[0] if told else column))
+        known, values = known.filter(pa.array(~np.isnan(values))), values[~np.isnan(values)]
+    return Source(known.drop_columns([target.name]), values, target.name, target.task, dropped)
+
+
+def _truth_of_several(table: pa.Table, target: NumbersTarget | LabelsTarget) -> Source:
+    """The same of several outputs: rows in which one or more are known."""
+    for name in target.names:
+        require_column(name, table.column_names)
+    values = np.column_stack([numbers(name, table[name]) for name in target.names])
+    kind = "labels" if isinstance(target, LabelsTarget) else "numbers"
+    if kind == "labels" and not np.isin(values[~np.isnan(values)], (0, 1)).all():
+        raise TableError(
+            "Labels are 1 or 0, or empty where unknown; others came. Write 1 for each that a row "
+            "has, and 0 for each that it has not."
+        )
+    rows = np.flatnonzero(~np.isnan(values).all(1))
+    if not len(rows):
+        raise TableError(
+            f"Measuring needs rows with a known target; {', '.join(target.names[:5])} are empty "
+            f"in all {table.num_rows:,} rows. Fill them in."
+        )
+    left = table.drop_columns(list(target.names)).take(rows)
+    gone, several = table.num_rows - len(rows), Several(kind, target.names)
+    return Source(left, values[rows], target.name, target.task, gone, several=several)
+
+
+def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:
+    """Class labels of the model's own kind: text, booleans or numbers; `True` is not 1."""
+    classes = np.asarray(target.classes)
+    if classes.dtype.kind == "U" and pa.types.is_integer(column.type):
+        column = text(column)  # as `categories` had it read
+    values = class_values(column)
+    if _kind(values) != _kind(classes):
+        raise _strange(values, target)
+    return values
+
+
+def _strange(values: np.ndarray, target: ClassTarget) -> TableError:
+    listed = ", ".join(map(str, target.classes[:5]))
+    return TableError(
+        f"'{target.name}' must hold classes that the model knows ({listed}); it holds "
+        f"'{values[0]}' and no known one. Check that it is the same target."
+    )
+
+
+def _kind(labels: np.ndarray) -> str:
+    return {"U": "text", "b": "booleans"}.get(labels.dtype.kind, "numbers")
