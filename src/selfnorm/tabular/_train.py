@@ -21,7 +21,7 @@ from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Batches, History, Options, Progress, Rows
 from selfnorm.training._keeping import Own
-from selfnorm.training._loop import fit_section
+from selfnorm.training._loop import fit_section as train
 from selfnorm.training._sections import Section
 from selfnorm.watch import Monitor, monitor, observe
 
@@ -139,7 +139,7 @@ def _train(
         before = _observed(network, ready.watched)
         watcher = monitor(network, max(settings.monitor, 1))
         with watcher if settings.monitor else nullcontext():
-            history = fit_section(
+            history = train(
                 learner,
                 batches,
                 ready.validation,
