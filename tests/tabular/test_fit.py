@@ -18,7 +18,7 @@ from selfnorm.tabular._source import Source
 from selfnorm.tabular._train import drawing_from
 from selfnorm.tabular.encoding._target import NumberTarget
 from selfnorm.training import Shuffled
-from selfnorm.training import fit as train
+from selfnorm.training._loop import fit_section as train
 from selfnorm.watch import observe
 from support.statistics import assert_moments
 from support.tables import fitted, settings, small_source

@@ -22,7 +22,7 @@ from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Batches, History, Options, Progress, Rows
 from selfnorm.training._keeping import Own
-from selfnorm.training._loop import fit_section
+from selfnorm.training._loop import fit_section as train
 from selfnorm.training._sections import Section
 from selfnorm.watch import Monitor, monitor, observe
 
@@ -161,7 +161,7 @@ def _train(
             if own.members is not None:
                 learner = Ensemble([own])
                 judge = Judged(ready.target, ready.left_out, ready.scoring)
-            history = fit_section(
+            history = train(
                 learner,
                 batches,
                 ready.validation,
