@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "recording": {"_lazy", "theory", "errors"},
     "report": {"theory", "errors"},
-    "plots": {"report", "theory", "errors", "_files"},
+    "plots": {"report", "theory", "errors", "_parameters", "_files"},
     "watch": {
         *("recording", "plots", "optim", "init", "theory", "errors", "_seeded"),
         "_torch_private",

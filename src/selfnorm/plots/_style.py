@@ -71,9 +71,7 @@ def _in_colors(png: bytes, colors: int) -> bytes:
     """
     content = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
-        few = picture.convert("RGB").quantize(
-            colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        )
+        few = picture.convert("RGB").quantize(colors, kmeans=4, dither=Image.Dither.NONE)
         few.save(content, format="png", optimize=True, dpi=picture.info.get("dpi"))
     return content.getvalue()
 
