@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from selfnorm.errors import TableError
-from selfnorm.tabular.data._remote import opened
+from selfnorm.tabular.data._remote import Remote, opened
 
 STDIN = "-"
 _PACKED: dict[bytes, Callable[[bytes], bytes]] = {
@@ -60,10 +60,13 @@ def reader_of(path: Path, content: pa.Buffer) -> pa.NativeFile:
 
     Pages of a file that is mapped count as the process's own until it is unmapped.
     """
-    if str(path) != STDIN and (file := pa.OSFile(str(path))).read(4) == b"PAR1":
-        file.seek(0)
-        return file
-    return pa.BufferReader(content)
+    if str(path) == STDIN or isinstance(path, Remote):
+        return pa.BufferReader(content)
+    file = pa.OSFile(str(path))
+    if file.read(4) != b"PAR1":
+        return pa.BufferReader(content)
+    file.seek(0)
+    return file
 
 
 def as_utf8(content: pa.Buffer, encoding: str | None, where: str) -> pa.Buffer:
