@@ -307,6 +307,7 @@ ODD = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The class:selfnorm.errors.SelfNormWarning")
 @pytest.mark.filterwarnings("ignore:Columns are left out:selfnorm.errors.SelfNormWarning")
 @pytest.mark.parametrize("kind", [SelfNormClassifier, SelfNormRegressor])
 @pytest.mark.parametrize("what", ODD)

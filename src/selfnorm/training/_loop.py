@@ -62,7 +62,7 @@ def train_epoch(
             state.steps += 1
             progress.step()
             done()
-        return state.sharing.mean(float(state.total) / state.rows)
+        return state.sharing.mean(state.end_epoch())
 
 
 def fit(

@@ -103,10 +103,15 @@ class State:
             self.began = order.get_state()
         yield from self.sharing.epoch(batches, self.generator, self.steps, self.place)
 
+    def end_epoch(self) -> float:
+        """The mini-batches of an epoch are done; the mean loss of their rows."""
+        mean = float(self.total) / self.rows
+        self.steps, self.rows, self.total, self.place = 0, 0, 0.0, None
+        return mean
+
     def add(self, epoch: Epoch, deciding: float) -> None:
         """An epoch is done; keep its weights if the deciding loss is the least so far."""
         self.epochs.append(epoch)
-        self.steps, self.rows, self.total, self.place = 0, 0, 0.0, None
         if deciding < self.least:
             self.best, self.least, self.weights = epoch, deciding, _weights(self.model)
 
