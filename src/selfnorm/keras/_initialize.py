@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
@@ -129,11 +129,11 @@ def _mended(layer: Any, draw: Any, random: Any) -> set[int]:
 def _drawn(matrix: Matrix, start: Callable[[], Any]) -> FloatArray:
     """Numbers for a weight: a draw for each group, and for the taps that reach one output."""
     shape = tuple(matrix.variable.shape)
-    places = matrix.arrange(np.arange(math.prod(shape)).reshape(shape))  # pyright: ignore[reportArgumentType]
+    places: Any = matrix.arrange(cast("Any", np.arange(math.prod(shape)).reshape(shape)))
     found = np.zeros(places.size)
     for phase in phases(places, matrix.steps):
         for part in np.split(phase, matrix.groups):
-            flat = part.reshape(len(part), -1)
+            flat: Any = part.reshape(len(part), -1)  # places, whole numbers
             terms = flat.shape[1]
             values = keras.ops.convert_to_numpy(start()((terms, len(flat)), dtype="float32"))
             found[flat] = values.T * (terms / (terms + matrix.others)) ** 0.5

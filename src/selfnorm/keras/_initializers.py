@@ -23,23 +23,6 @@ class _Seeded(keras.initializers.Initializer):
         """One of its own for each layer, with other numbers, as Keras's do."""
         return type(self)()
 
-    def _normal(self, shape: Sequence[int], dtype: Any) -> tuple[Any, str]:
-        """A matrix of a unit a row, and the dtype of the weight."""
-        name = keras.backend.standardize_dtype(dtype or keras.config.floatx())
-        if not keras.backend.is_float_dtype(name):
-            raise UnsupportedError(
-                f"weights are real floating-point numbers; got dtype {name}. Give one such as "
-                "'float32'."
-            )
-        if len(shape) < 2:
-            raise ArgumentError(
-                f"a weight has an axis of inputs and one of units; got shape {tuple(shape)}. "
-                "Biases start from zeros."
-            )
-        wide = name if name == "float64" else "float32"
-        size = (shape[-1], math.prod(shape[:-1]))
-        return keras.random.normal(size, dtype=wide, seed=self.seed), name
-
 
 def _weight(matrix: Any, shape: Sequence[int], dtype: str) -> Any:
     """A matrix of a unit a row in the shape of its weight."""
@@ -71,7 +54,7 @@ class LecunNormal(_Seeded):
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """A weight of that shape."""
-        matrix, name = self._normal(shape, dtype)
+        matrix, name = _normal(self.seed, shape, dtype)
         if matrix.shape[1] < 2:
             raise ArgumentError(
                 "each unit's weights get mean 0 and sum of squares 1, for which it needs two or "
@@ -111,10 +94,28 @@ class LecunOrthogonal(_Seeded):
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """A weight of that shape."""
-        matrix, name = self._normal(shape, dtype)
+        matrix, name = _normal(self.seed, shape, dtype)
         units, inputs = matrix.shape
         wide = units < inputs
         q, r = keras.ops.qr(keras.ops.transpose(matrix) if wide else matrix)
         q = q * keras.ops.where(keras.ops.diagonal(r) < 0, -1.0, 1.0)
         q = keras.ops.transpose(q) if wide else q
         return _weight(q * math.sqrt(max(units, inputs) / inputs), shape, name)
+
+
+def _normal(seed: Any, shape: Sequence[int], dtype: Any) -> tuple[Any, str]:
+    """A matrix of a unit a row, and the dtype of the weight."""
+    name = keras.backend.standardize_dtype(dtype or keras.config.floatx())
+    if not keras.backend.is_float_dtype(name):
+        raise UnsupportedError(
+            f"weights are real floating-point numbers; got dtype {name}. Give one such as "
+            "'float32'."
+        )
+    if len(shape) < 2:
+        raise ArgumentError(
+            f"a weight has an axis of inputs and one of units; got shape {tuple(shape)}. "
+            "Biases start from zeros."
+        )
+    wide = name if name == "float64" else "float32"
+    size = (shape[-1], math.prod(shape[:-1]))
+    return keras.random.normal(size, dtype=wide, seed=seed), name

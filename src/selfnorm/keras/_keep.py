@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -114,7 +114,7 @@ class KeepOrthogonal(keras.callbacks.Callback):
 
 def _corrected(kernel: FloatArray, matrix: Matrix, tolerance: float) -> FloatArray:
     """A kernel with each of its matrices orthogonal."""
-    places = matrix.arrange(np.arange(kernel.size).reshape(kernel.shape))  # pyright: ignore[reportArgumentType]
+    places: Any = matrix.arrange(cast("Any", np.arange(kernel.size).reshape(kernel.shape)))
     found = kernel.ravel().copy()
     for part in np.split(places.reshape(len(places), -1), matrix.groups):
         found[part] = _orthogonal(found[part], tolerance)

@@ -31,14 +31,6 @@ class _Shaped(keras.layers.Layer):
         names = ("depth", "growth", "bidirectional")
         return super().get_config() | {name: getattr(self, name) for name in names}
 
-    def _activated(self, inputs: Any) -> Any:
-        y = keras.ops.selu(inputs)
-        if self.form is None:
-            return y
-        linear, factor, shift = self.form
-        y = factor * y + shift
-        return y + linear * inputs if linear else y  # 0 times infinity would be nan
-
 
 @keras.saving.register_keras_serializable("selfnorm")
 class SELU(_Shaped):
@@ -88,7 +80,7 @@ class SELU(_Shaped):
 
     def call(self, inputs: Any) -> Any:
         """SELU of `inputs`, in the layer's form."""
-        return self._activated(inputs)
+        return _activated(inputs, self.form)
 
 
 @keras.saving.register_keras_serializable("selfnorm")
@@ -141,7 +133,7 @@ class SELUAlphaDropout(_Shaped):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """SELU of `inputs`, and a share of its units dropped in training."""
-        y = self._activated(inputs)
+        y = _activated(inputs, self.form)
         if not training or not self.rate:
             return y
         form = self.form or SELUForm()
@@ -152,3 +144,12 @@ class SELUAlphaDropout(_Shaped):
     def get_config(self) -> dict[str, Any]:
         """What makes it again."""
         return super().get_config() | {"rate": self.rate, "seed": self.seed}
+
+
+def _activated(inputs: Any, form: SELUForm | None) -> Any:
+    y = keras.ops.selu(inputs)
+    if form is None:
+        return y
+    linear, factor, shift = form
+    y = factor * y + shift
+    return y + linear * inputs if linear else y  # 0 times infinity would be nan

@@ -149,7 +149,8 @@ class _Walk:
             if graph:  # which hands the phase of its own call on, whatever stands there
                 replaced[1].pop("training", None)
             name = f"{scope}/{node.operation.name}".lstrip("/")
-            found = self._call(node.operation, name, scope, *replaced, node.output_tensors)
+            args, kwargs = replaced
+            found = self._call(node.operation, name, scope, args, kwargs, node.output_tensors)
             for output, token in zip(node.output_tensors, found, strict=True):
                 self._name(output, token)
 

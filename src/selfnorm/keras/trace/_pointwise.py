@@ -1,7 +1,7 @@
 """Functions of each number by itself: which calls are one, and what a run of them does."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def is_pointwise(call: Call) -> bool:
         return own and getattr(operation, "activation", None) is not keras.activations.softmax
     if type(operation).__name__ in _OPERATIONS:
         return all(
-            np.ndim(cast("Any", leaf)) == 0
+            np.ndim(leaf) == 0
             for leaf in keras.tree.flatten((call.args, call.kwargs))
             if not isinstance(leaf, Token | str) and leaf is not None
         )

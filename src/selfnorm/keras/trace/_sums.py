@@ -58,7 +58,7 @@ def _taps(layer: Any, transposed: bool) -> FloatArray:
     """A kernel of one channel: each tap by how many of them an output sums."""
     window = tuple(layer.kernel_size)
     steps = steps_of(layer) if transposed else (1,) * len(window)
-    taps = np.ones((*window, 1, 1), np.float32)
+    taps: Any = np.ones((*window, 1, 1), np.float32)
     for axis, (size, step) in enumerate(zip(window, steps, strict=True)):
         counts = [len(range(k % step, size, step)) for k in range(size)]
         shape = [1] * taps.ndim
