@@ -140,8 +140,8 @@ def draw(runs: list[Trained], folder: Path) -> None:
     panel.set_yticks([9.5 + 20 * k for k in range(len(runs))], names, fontsize=8)
     panel.set_xticks([])
     panel.grid(visible=False)
-    plots.save(figure, folder / "adversarial.png", colors=64)
-    plots.save(plots.darken(figure), folder / "adversarial-dark.png", colors=64)
+    plots.save(figure, folder / "adversarial.png", colors=192)
+    plots.save(plots.darken(figure), folder / "adversarial-dark.png", colors=192)
 
 
 def main() -> None:
