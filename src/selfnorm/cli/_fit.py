@@ -145,7 +145,8 @@ def fit(
         bool | None,
         typer.Option(
             "--resume/--no-resume",
-            help="Go on where a fit into MODEL was cut off; or discard what it left.",
+            help="Go on where a fit into MODEL was cut off, as torchrun's restarts do; or discard "
+            "what it left.",
             show_default=False,
         ),
     ] = None,
@@ -217,15 +218,14 @@ def fit(
     with joined() as processes:
         if processes is not None:
             asked = replace(asked, processes=processes)
-        if processes is not None and resume:
-            fail("A checkpoint is of one process; torchrun has started more. Leave out --resume.")
         check_columns(table, encoding, settings)
-        if not asked.first:
-            _trained(asked)
-            return
-        with checkpointed(asked.folder, resume, force=force, cv=cv, tune=tune) as checkpoint:
-            alone = processes is None  # a checkpoint holds the state of one process
-            trained = _trained(replace(asked, checkpoint=checkpoint) if alone else asked)
+        kept = checkpointed(
+            asked.folder, resume, force=force, cv=cv, tune=tune, processes=processes
+        )
+        with kept as checkpoint:
+            trained = _trained(replace(asked, checkpoint=checkpoint))
+            if not asked.first:
+                return
             result = trained.result
             with undisturbed():
                 files = result.save(asked.folder, force=force or checkpoint.resume is True)
@@ -235,10 +235,10 @@ def fit(
                     files = (*files, "config.toml")
                 if result.history.stop != "interrupted":
                     checkpoint.remove()
-            kept = checkpoint.exists
+            left = checkpoint.exists
     if json:
         tell_json(_as_json(trained, asked.folder))
-    _report(result, asked.folder, files, kept=kept)
+    _report(result, asked.folder, files, kept=left)
 
 
 @dataclass(frozen=True)
@@ -299,7 +299,8 @@ def _trained(asked: _Asked) -> _Trained:
             output.print(_show.understood(named(asked.table), ready))
             output.print()
             if asked.checkpoint is not None:
-                stack.enter_context(asking(asked.checkpoint.ask))
+                several = asked.checkpoint.processes.several
+                stack.enter_context(asking(asked.checkpoint.ask, several=several))
             if (shared := ready.distribution.told) is not None:
                 tell(f"Training by {shared}.")
             how = settings

@@ -13,6 +13,8 @@ from typing import Any
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit code of a training that was told to end, and has."""
+INTERRUPTED = 128 + signal.SIGINT
+"""That of one of several processes that Ctrl-C ended."""
 
 _SHOW_CURSOR = b"\x1b[?25h"  # a live bar hides it
 _MESSAGE = b"\nError: Stopped by Ctrl-C before there was a result. Start again.\n"
@@ -41,14 +43,20 @@ def held(leave: Callable[[], object]) -> Generator[None]:
 
 
 @contextmanager
-def asking(ask: Callable[[BaseException], bool]) -> Generator[None]:
+def asking(ask: Callable[[BaseException], bool], *, several: bool = False) -> Generator[None]:
     """Inside, Ctrl-C and SIGTERM are handed on to a training, as `training.Checkpoint.ask` is.
 
     They are raised where none is under way, and a second time.
+
+    Args:
+        ask: Whom they are handed on to.
+        several: Whether other processes have a part in it. Then Ctrl-C ends all as SIGTERM does:
+            what comes behind the training cannot be sure that it came to all.
     """
+    interrupt = SystemExit(INTERRUPTED) if several else KeyboardInterrupt()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(TERMINATED)
+        error = interrupt if number == signal.SIGINT else SystemExit(TERMINATED)
         if not ask(error):
             raise error
 

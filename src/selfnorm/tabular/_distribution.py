@@ -4,6 +4,7 @@ import copy
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -65,6 +66,16 @@ class Distribution:
         count, size = self.processes.number_of_slices, self.processes.size
         said = f"{size} processes, which share" if size > 1 else "1 process, which takes"
         return f"{said} the rows of each step, in {count} slices"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it has to be the same to go on from a checkpoint, as plain JSON.
+
+        Of rows only how they are cut: 1, 2 and 4 processes train the same model.
+        """
+        processes = self.processes.size if self.by == "members" else None
+        slices = self.processes.number_of_slices if self.by == "rows" else None
+        return {"by": self.by, "processes": processes, "slices": slices}
 
     def mine(self, members: int) -> range | None:
         """The members that are this process's; None if it has a part in all."""

@@ -74,7 +74,8 @@ def fit(
             `SelfNormWarning` each.
         checkpoint: Where to keep what is needed to go on after the process has died: a folder, in
             which there must be nothing to go on from, or a `selfnorm.training.Checkpoint`, which
-            says more. It is removed at the end, unless Ctrl-C came. None keeps nothing.
+            says more. It is removed at the end, unless Ctrl-C came. None keeps nothing. Of several
+            processes the first alone reads and writes it.
         processes: Those that train together, `with Processes.joined() as processes`; all of them
             call this with the same table and settings, and get the same result.
 
@@ -94,7 +95,7 @@ def fit(
         True
     """
     settings = settings or Settings()
-    with keeping(checkpoint) as kept:
+    with keeping(checkpoint, processes) as kept:
         result = _fit(source, settings, progress, prepared, kept, processes)
         kept.end(interrupted=result.history.stop == "interrupted")
     return result
@@ -162,7 +163,7 @@ def _from_parts(
         f"{in_words(memory)} are allowed: the table is read in parts."
     )
     make = partial(prepare_parts, files, file.encoding, settings, memory, told, distribution)
-    return kept.parts(files, settings, memory, make)
+    return kept.parts(files, settings, memory, make, distribution)
 
 
 def prepare(

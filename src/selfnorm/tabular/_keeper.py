@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,22 @@ from torch import Tensor
 
 from selfnorm.tabular._about import plain
 from selfnorm.tabular._device import torch_device
+from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular.stream._stored import restored, store
-from selfnorm.training import Checkpoint
+from selfnorm.training import Checkpoint, Processes
+from selfnorm.training._processes import ALONE
 from selfnorm.training._sections import Section
-from selfnorm.training._snapshot import DamagedError, read_snapshot, write_snapshot
+from selfnorm.training._snapshot import (
+    DamagedError,
+    Snapshot,
+    read_snapshot,
+    write_snapshot,
+)
 
-_FREE = ("time_limit", "on_error", "device")  # settings that may change from one try to the next
+# Settings that may change from one try to the next. Of `distribute` counts what it leads to.
+_FREE = ("time_limit", "on_error", "device", "distribute")
 
 
 class Keeper:
@@ -43,34 +52,36 @@ class Keeper:
         settings: Settings,
         memory: float,
         make: Callable[[], Prepared],
+        distribution: Distribution,
     ) -> Prepared:
         """A table in parts made ready; where a training before has done so, as it left it.
+
+        Of several processes the first reads that, and tells the others.
 
         Args:
             files: The parts; one that was written to since is gone over again.
             settings: By which it is made ready.
             memory: Bytes that its rows may take.
             make: Goes over the parts.
+            distribution: Who does so.
         """
         if self._checkpoint is None:
             return make()
-        path = self._checkpoint.table
-        stats = [file.stat() for file in files]
+        path, processes = self._checkpoint.table, distribution.processes
         own = {
             **_asked(settings),
             "memory": memory,
-            "files": [
-                [str(file), one.st_size, one.st_mtime_ns]
-                for file, one in zip(files, stats, strict=True)
-            ],
+            "distribution": distribution.identity,
+            "files": _stamped(files) if processes.rank == 0 else None,
         }
-        with suppress(DamagedError, KeyError, TypeError, ValueError):
-            found = read_snapshot(path)
-            if found.record["identity"] == own:
-                return restored(found, files, torch_device(settings.device))
+        with suppress(KeyError, TypeError, ValueError):
+            if (found := processes.from_first(_left(path, own, processes.rank))) is not None:
+                ready = restored(found, files, torch_device(settings.device))
+                return replace(ready, distribution=distribution)
         ready = make()
         with suppress(OSError):  # a full disk is told by what is written next
-            write_snapshot(path, store(ready, own))
+            if processes.rank == 0:
+                write_snapshot(path, store(ready, own))
         return ready
 
     def section(self, name: str) -> Section | None:
@@ -84,17 +95,21 @@ class Keeper:
 
 
 @contextmanager
-def keeping(checkpoint: Checkpoint | str | Path | None) -> Generator[Keeper]:
-    """Hold a checkpoint, if there is one.
+def keeping(
+    checkpoint: Checkpoint | str | Path | None, processes: Processes = ALONE
+) -> Generator[Keeper]:
+    """Hold a checkpoint of those that train, if there is one.
 
     Raises:
         CheckpointError: another process holds it, or it holds something already.
+        ArgumentError: it is of other processes.
     """
     if checkpoint is None:
         yield Keeper(None, ours=False)
         return
     if not isinstance(checkpoint, Checkpoint):
-        checkpoint = Checkpoint(checkpoint)
+        checkpoint = Checkpoint(checkpoint, processes=processes)
+    checkpoint.require(processes)
     ours = not checkpoint.entered
     with checkpoint:
         yield Keeper(checkpoint, ours=ours)
@@ -113,6 +128,7 @@ def identity(ready: Prepared, settings: Settings) -> dict[str, Any]:
     return {
         **_asked(settings),
         "device": ready.device.type,
+        "distribution": ready.distribution.identity,
         "table": {
             "target": ready.target.name,
             "rows": ready.rows,
@@ -129,6 +145,23 @@ def _asked(settings: Settings) -> dict[str, Any]:
         "versions": {package: version(package) for package in ("selfnorm", "torch")},
         "settings": {n: plain(one) for n, one in vars(settings).items() if n not in _FREE},
     }
+
+
+def _stamped(files: Sequence[Path]) -> list[list[Any]]:
+    """Files, their sizes, and when they were written to."""
+    stats = [file.stat() for file in files]
+    return [
+        [str(file), one.st_size, one.st_mtime_ns] for file, one in zip(files, stats, strict=True)
+    ]
+
+
+def _left(path: Path, own: dict[str, Any], rank: int) -> Snapshot | None:
+    """What the first process finds of a table in parts that is the same; None if there is none."""
+    with suppress(DamagedError, KeyError, TypeError):
+        found = read_snapshot(path) if rank == 0 else None
+        if found is not None and found.record["identity"] == own:
+            return found
+    return None
 
 
 def _numbers(ready: Prepared) -> Iterator[np.ndarray]:

@@ -110,6 +110,8 @@ def train_all(
             break
         limit = max(left, _SHORTEST) if math.isfinite(left) else None
         own = None if section is None else section.section(f"network{at}")
+        if own is not None and ready.distribution.by == "members":
+            own = own.of_process()
         before = own is not None and own.found[1]
         try:
             known = (start or {}).get(settings.architecture)

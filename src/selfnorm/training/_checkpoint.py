@@ -1,6 +1,7 @@
 """Checkpoints of a training: where they are, who holds them, and what may be gone on from."""
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from selfnorm._parameters import Number, Whole
 from selfnorm.errors import ArgumentError, CheckpointError
 from selfnorm.training._folder import Folder
 from selfnorm.training._pace import Pace
+from selfnorm.training._processes import ALONE, Processes, restarted
 from selfnorm.training._sections import Kept, Section
 
 
@@ -25,14 +27,19 @@ class Checkpoint:
     enters it as a context manager around the fit, and calls `remove()`. While it is entered no
     other process may enter it.
 
+    Of several processes that train together the first alone reads and writes; each makes one, and
+    they write behind the same mini-batch. Processes that `torchrun` has started again, as one had
+    died, go on from what is there, whatever `resume` says.
+
     Args:
-        folder: Where to; it is made if needed.
+        folder: Where to; it is made if needed. Of several processes only the first needs it.
         resume: True goes on from what is there, if anything is. False discards it. None refuses to
             begin where there is something.
         every: Seconds from one write to the next. None writes as often as costs less than 1 % of
             the time, by what writes have taken, and not before 3 seconds.
         steps: Mini-batches after which one is written, too; None for never.
         about: What else has to be the same to go on, as plain JSON.
+        processes: Those that train together.
 
     Raises:
         ArgumentError: `every` or `steps` breaks its rule.
@@ -56,6 +63,7 @@ class Checkpoint:
         every: float | None = None,
         steps: int | None = None,
         about: Mapping[str, Any] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         if every is not None and not Number(0, math.inf).holds(every):
             raise ArgumentError(
@@ -65,10 +73,11 @@ class Checkpoint:
             raise ArgumentError(
                 f"steps counts mini-batches, 1 or more, or None; {steps!r} came. Try steps=1000."
             )
-        self.folder, self.resume = Path(folder), resume
+        self.folder, self.processes = Path(folder), processes
+        self.resume = True if restarted(os.environ) else resume
         self._about = dict(about or {})
         self._folder, self._pace = Folder(self.folder), Pace(every, steps)
-        self._kept = Kept(self._folder, self._pace)
+        self._kept = Kept(self._folder, self._pace, processes)
         self._entered, self._begun = 0, False
 
     def __enter__(self) -> Self:
@@ -78,7 +87,7 @@ class Checkpoint:
             CheckpointError: another process does; the folder cannot be written to; or there is
                 something, and nobody has said what to do with it.
         """
-        if not self._entered:
+        if not self._entered and self._first:
             self._folder.enter()
             if self.resume is None and self.exists:
                 self.leave()
@@ -104,6 +113,10 @@ class Checkpoint:
         if error is not None and self._kept.unwritten:  # parts that are done are worth keeping
             self._kept.write()
         self.leave()
+
+    @property
+    def _first(self) -> bool:
+        return self.processes.rank == 0
 
     @property
     def entered(self) -> bool:
@@ -159,4 +172,18 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove what is there: the result is safe, or not wanted."""
-        self._kept.forget()
+        if self._first:
+            self._kept.forget()
+
+    def require(self, processes: Processes) -> None:
+        """Raise unless it is of the processes that train.
+
+        Raises:
+            ArgumentError: it is of others.
+        """
+        if (self.processes.rank, self.processes.size) != (processes.rank, processes.size):
+            raise ArgumentError(
+                "A checkpoint is of the processes that train; it is of "
+                f"{self.processes.size}, and {processes.size} train. Make it by "
+                "Checkpoint(..., processes=processes)."
+            )

@@ -17,7 +17,8 @@ from selfnorm.training._keeping import NOTHING, Keeping, Own
 from selfnorm.training._options import Options
 from selfnorm.training._progress import SILENT, Progress
 from selfnorm.training._sections import Section
-from selfnorm.training._sharing import Sharing
+from selfnorm.training._processes import ALONE
+from selfnorm.training._sharing import SharedRows, Sharing
 from selfnorm.training._state import State
 from selfnorm.training._threads import threads_for
 
@@ -106,6 +107,7 @@ def fit(
     Raises:
         KeyboardInterrupt: Ctrl-C came before the first epoch was done, so nothing is to be kept.
         CheckpointError: the checkpoint is in use, or of another training.
+        ArgumentError: the checkpoint is of other processes than those that share.
 
     Example:
         >>> import selfnorm
@@ -122,8 +124,9 @@ def fit(
     if checkpoint is None:
         return fit_section(*how, None, sharing=sharing)
     outer = checkpoint.entered
+    checkpoint.require(ALONE if sharing is None else sharing.processes)
     with checkpoint:
-        checkpoint.begin(_identity(model, batches, how[5]))
+        checkpoint.begin(_identity(model, batches, how[5], sharing))
         history = fit_section(*how, checkpoint.section("training"), sharing=sharing)
         if not outer and history.stop != "interrupted":
             checkpoint.remove()
@@ -224,7 +227,9 @@ def _reason(state: State, options: Options) -> Stop | None:
     return None
 
 
-def _identity(model: nn.Module, batches: Batches, options: Options) -> dict[str, Any]:
+def _identity(
+    model: nn.Module, batches: Batches, options: Options, sharing: Sharing | None
+) -> dict[str, Any]:
     """What has to be the same for a training to go on."""
     shapes = {name: list(one.shape) for name, one in model.state_dict().items()}
     return {
@@ -232,4 +237,5 @@ def _identity(model: nn.Module, batches: Batches, options: Options) -> dict[str,
         "options": {**asdict(options), "time_limit": None},
         "model": shapes,
         "mini-batches": batches.steps,
+        "slices": sharing.processes.number_of_slices if isinstance(sharing, SharedRows) else None,
     }

@@ -1,5 +1,6 @@
 """How often checkpoints are written: as often as costs less than 1 % of the time."""
 
+import math
 import time
 
 # Of the time of a training: half of the 1 % that is promised, as a write may take longer than the
@@ -27,6 +28,16 @@ class Pace:
         self._cost: float | None = None
         self.spent = 0.0
 
+    @property
+    def steps(self) -> float:
+        """Mini-batches from one to the next, if their number tells."""
+        return math.inf if self._steps is None else self._steps
+
+    @property
+    def left(self) -> float:
+        """Mini-batches until their number makes one due."""
+        return self.steps - self._done
+
     def start(self) -> None:
         """The training begins."""
         self._start = self._last = time.monotonic()
@@ -34,7 +45,7 @@ class Pace:
     def step(self, size: int) -> bool:
         """A mini-batch is done; whether to write so many bytes now."""
         self._done += 1
-        return self._done == self._steps or self.due(size)
+        return self.left <= 0 or self.due(size)
 
     def due(self, size: int) -> bool:
         """Whether it is time to write so many bytes."""

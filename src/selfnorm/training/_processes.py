@@ -142,6 +142,22 @@ class Processes:
             distributed.all_gather_object(found, item)
         return found
 
+    def from_first(self, item: Item) -> Item:
+        """The first process's item, for all."""
+        held: list[Any] = [item if self.rank == 0 else None]
+        if self.several:
+            with self._told():
+                distributed.broadcast_object_list(held, src=0)
+        return held[0]
+
+    def at_first(self, item: Item) -> list[Item]:
+        """The items of all processes at the first, one sent after the other; none elsewhere."""
+        with self._told():
+            if self.rank:
+                self._send(item, 0)
+                return []
+            return [item, *(self._receive(rank) for rank in range(1, self.size))]
+
     def merged(self, item: Item, merge: Callable[[Item, Item], Item]) -> Item:
         """What the items of all processes are together, by a tree: log2(size) times two are one."""
         step = 1
@@ -153,11 +169,7 @@ class Processes:
                 if self.rank + step < self.size:
                     item = merge(item, self._receive(self.rank + step))
                 step *= 2
-            if self.several:
-                held = [item if self.rank == 0 else None]
-                distributed.broadcast_object_list(held, src=0)
-                item = held[0]  # pyright: ignore[reportAssignmentType]
-        return item
+        return self.from_first(item)
 
     def agree(self, what: object, about: str) -> None:
         """Raise unless all processes have the same.
@@ -219,6 +231,11 @@ class Processes:
 def started(environment: Mapping[str, str]) -> bool:
     """Whether `torchrun`, or what sets the same variables, has started this process."""
     return all(name in environment for name in _STARTED)
+
+
+def restarted(environment: Mapping[str, str]) -> bool:
+    """Whether `torchrun` has started this process again, after one of those before had died."""
+    return started(environment) and environment.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 def _whole(name: str, default: int | None = None) -> int:

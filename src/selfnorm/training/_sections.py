@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from selfnorm.errors import CheckpointError, SelfNormWarning
+from selfnorm.training._agreement import Agreement
 from selfnorm.training._folder import Folder
 from selfnorm.training._pace import Pace
+from selfnorm.training._processes import ALONE, Processes
 from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot
 
 FORMAT = 1
@@ -21,13 +23,16 @@ class Kept:
     Args:
         folder: Where they are written.
         pace: When.
+        processes: Who trains together; the first alone reads and writes.
 
     Attributes:
+        processes: Likewise.
         unwritten: Whether a part is done that no file has.
     """
 
-    def __init__(self, folder: Folder, pace: Pace) -> None:
-        self._folder, self._pace = folder, pace
+    def __init__(self, folder: Folder, pace: Pace, processes: Processes = ALONE) -> None:
+        self._folder, self._pace, self.processes = folder, pace, processes
+        self._agreement = Agreement(processes, pace)
         self._done: dict[str, Snapshot] = {}
         self._underway: dict[str, Snapshot] = {}
         self._identity: dict[str, Any] = {}
@@ -36,12 +41,18 @@ class Kept:
         self.unwritten = False
 
     def begin(self, identity: Mapping[str, Any]) -> None:
-        """Take what the newest file holds that is whole.
+        """Take what the newest file holds that is whole; the first process tells the others.
 
         Raises:
             CheckpointError: it is of another training.
         """
         self._identity = {"format": FORMAT, **identity}
+        if self.processes.rank == 0:
+            self._read()
+        self._done, self._underway = self.processes.from_first((self._done, self._underway))
+        self._pace.start()
+
+    def _read(self) -> None:
         for path in self._folder.newest():
             try:
                 found = read_snapshot(path)
@@ -50,14 +61,13 @@ class Kept:
                 warnings.warn(
                     f"A checkpoint is passed over, as it is damaged ({error}): '{path}'.",
                     SelfNormWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
                 continue
             _check(path, own, self._identity)
             for name, (one, done) in sections.items():
                 (self._done if done else self._underway)[name] = one
             break
-        self._pace.start()
 
     def found(self, name: str) -> tuple[Snapshot | None, bool]:
         """A part, and whether it is done."""
@@ -65,21 +75,36 @@ class Kept:
             return self._done[name], True
         return self._underway.get(name), False
 
-    def step(self, name: str, take: Callable[[], Snapshot], size: int) -> None:
+    def step(self, name: str, take: Callable[[], Snapshot], size: int, *, apart: bool) -> None:
         """A mini-batch of a part is done: write if it is time, or if the training is to end."""
-        if self._pace.step(size) or self._asked is not None:
-            self.write(lambda: {name: take()})
-        if self._asked is not None:
-            asked, self._asked = self._asked, None
-            raise asked
+        write, end = self._agreement.step(size, self._asked is not None)
+        if write:
+            begin = time.monotonic()
+            parts = self._of_all(name, take, apart)
+            if self.processes.rank == 0:
+                self.write(parts, begin)
+        if end:
+            each, self._asked = self.processes.all_of(self._asked), None
+            raise next(one for one in each if one is not None)
 
-    def finish(self, name: str, snapshot: Snapshot, size: int) -> None:
-        """A part is done: what is kept of it."""
-        self._done[name] = snapshot.cloned()
+    def finish(self, name: str, snapshot: Snapshot, size: int, *, apart: bool) -> None:
+        """A part is done: what is kept of it, by the first process."""
         self._underway.pop(name, None)
-        self.unwritten = True
-        if self._pace.due(size):
-            self.write()
+        parts = self._of_all(name, lambda: snapshot, apart)
+        if self.processes.rank == 0:
+            self._done.update({part: one.cloned() for part, one in parts.items()})
+            self.unwritten = True
+            if self._pace.due(size):
+                self.write()
+
+    def _of_all(
+        self, name: str, take: Callable[[], Snapshot], apart: bool
+    ) -> Mapping[str, Snapshot]:
+        """A part as the first process has it; or, where each has one of its own, all of them."""
+        if not apart:
+            return {} if self.processes.rank else {name: take()}
+        mine = take() if self.processes.rank == 0 else take().cloned()
+        return dict(self.processes.at_first((name, mine)))
 
     def drop(self, prefix: str) -> None:
         """Parts of a part are needed no longer."""
@@ -92,14 +117,20 @@ class Kept:
         self._folder.empty()
         self._done, self._underway, self.unwritten = {}, {}, False
 
-    def write(self, underway: Callable[[], Mapping[str, Snapshot]] = dict) -> None:
+    def write(
+        self, underway: Mapping[str, Snapshot] | None = None, begin: float | None = None
+    ) -> None:
         """Write what is done, and what is under way.
 
         A disk that is full does not end the training: it is told, and what was there stays.
+
+        Args:
+            underway: The parts under way.
+            begin: When that was begun, by `time.monotonic`.
         """
-        begin = time.monotonic()
+        begin = time.monotonic() if begin is None else begin
         try:
-            self._folder.add(_together(self._identity, self._done, underway()))
+            self._folder.add(_together(self._identity, self._done, underway or {}))
             self.unwritten = False
         except OSError as error:
             warnings.warn(
@@ -115,11 +146,12 @@ class Kept:
         """Raise an error behind the mini-batch under way, once its checkpoint is written.
 
         Returns:
-            False if none is under way, or if it is asked for again: then nothing is raised.
+            False if none is under way, or if it is asked for again: then nothing is raised. Among
+            several processes all wait for each other, however often it is asked for.
         """
-        if not self._listening or self._asked is not None:
+        if not self._listening or (self._asked is not None and not self.processes.several):
             return False
-        self._asked = error
+        self._asked = self._asked or error
         return True
 
     @contextmanager
@@ -138,10 +170,11 @@ class Section:
     Args:
         kept: All parts.
         name: This one's name.
+        apart: Whether each of several processes has one of its own.
     """
 
-    def __init__(self, kept: Kept, name: str) -> None:
-        self._kept, self._name = kept, name
+    def __init__(self, kept: Kept, name: str, *, apart: bool = False) -> None:
+        self._kept, self._name, self._apart = kept, name, apart
 
     @property
     def found(self) -> tuple[Snapshot | None, bool]:
@@ -152,14 +185,19 @@ class Section:
         """A part of this part."""
         return Section(self._kept, f"{self._name}.{name}")
 
+    def of_process(self) -> "Section":
+        """This process's own of a part that each has another of."""
+        name = f"{self._name}.process{self._kept.processes.rank}"
+        return Section(self._kept, name, apart=True)
+
     def step(self, take: Callable[[], Snapshot], size: int) -> None:
         """A mini-batch is done, and `take` tells all that is needed to go on from here."""
-        self._kept.step(self._name, take, size)
+        self._kept.step(self._name, take, size, apart=self._apart)
 
     def finish(self, snapshot: Snapshot, size: int = 0) -> None:
         """It is done; its own parts are needed no longer."""
         self._kept.drop(f"{self._name}.")
-        self._kept.finish(self._name, snapshot, size)
+        self._kept.finish(self._name, snapshot, size, apart=self._apart)
 
     @contextmanager
     def listening(self) -> Generator[None]:
