@@ -1,0 +1,1 @@
+"""A package, as others install one of this name beside themselves, which would come before ours."""
