@@ -11,6 +11,7 @@ makes the better digits. `--output FOLDER` draws what is generated.
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import torch
 from sklearn.datasets import load_digits
@@ -158,10 +159,11 @@ def main() -> None:
         ends = f"{min(run.variances):.2g} to {max(run.variances):.2g}"
         print(f"{run.name:<32}{run.score:>17.4f}{ends:>22}")
     kept, penalized = runs[:2]
-    print(f"\nAudit of the first generator: {[f.rule for f in kept.report.findings]}")
+    rules = ", ".join(f.rule for f in kept.report.findings) or "no finding"
+    print("\n" + fill(f"Audit of the first generator: {rules}", 80))
     assert min(kept.score, penalized.score) > 0
     assert max(kept.score, penalized.score) < 0.5 * untrained(asked.seed)
-    print("It learns from a critic without a penalty; untrained it is at least twice as far.")
+    print("It learns from a critic without a penalty; untrained it is twice as far or more.")
     if asked.output:
         asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)

@@ -10,6 +10,7 @@ the decoder is given more variance than the encoder was, and works it off layer 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import torch
 from sklearn.datasets import load_digits
@@ -132,7 +133,8 @@ def main() -> None:
         ends = f"{min(run.variances):.2g} to {max(run.variances):.2g}" if run.report else ""
         print(f"{run.name:<24}{run.score:>26.3f}{ends:>24}")
     kept, *others = runs
-    print(f"\nAudit of the first, trained: {[f.rule for f in kept.report.findings]}")
+    rules = ", ".join(f.rule for f in kept.report.findings) or "no finding"
+    print("\n" + fill(f"Audit of the first, trained: {rules}", 80))
     assert kept.score < min(run.score for run in others)
     print("Only the kept SELU network is better than principal components.")
     if asked.output:

