@@ -43,12 +43,6 @@ def test_what_was_cut_off_goes_on_with_the_same_bits(name: str, done: Path) -> N
     assert not (done / f"kept {name}").exists()
 
 
-def test_each_process_has_a_state_of_its_own_where_members_are_spread(done: Path) -> None:
-    """As with the masks of the one the other would go on to another model."""
-    first, second = (torch.load(done / f"members-{rank}.pt")[1] for rank in range(2))
-    assert all(torch.equal(*two) for two in zip(first, second, strict=True))
-
-
 @pytest.mark.parametrize("name", ["rows", "streamed rows"])
 def test_one_process_goes_on_with_rows_that_two_have_shared(name: str, done: Path) -> None:
     found, before = torch.load(done / f"{name}-alone.pt")

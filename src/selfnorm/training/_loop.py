@@ -15,9 +15,9 @@ from selfnorm.training._checkpoint import Checkpoint
 from selfnorm.training._history import Epoch, History, Stop
 from selfnorm.training._keeping import NOTHING, Keeping, Own
 from selfnorm.training._options import Options
+from selfnorm.training._processes import ALONE
 from selfnorm.training._progress import SILENT, Progress
 from selfnorm.training._sections import Section
-from selfnorm.training._processes import ALONE
 from selfnorm.training._sharing import SharedRows, Sharing
 from selfnorm.training._state import State
 from selfnorm.training._threads import threads_for
