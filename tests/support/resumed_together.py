@@ -29,7 +29,7 @@ CASES: dict[str, tuple[Settings, bool]] = {
         True,
     ),
 }
-AT = 11  # the mini-batch behind which all are cut off
+AT = 11  # the mini-batch behind which all are cut off, in the midst of an epoch, as is the one kept
 
 
 class At(Progress):
@@ -76,7 +76,7 @@ def go_on(folder: Path) -> None:
         for name in CASES:
             place = folder / f"kept {name}" if rank == 0 else Path("/nowhere")
             undisturbed = trained(folder, name, processes, At(), None)
-            kept = Checkpoint(place, every=1e9, steps=4, processes=processes)
+            kept = Checkpoint(place, every=1e9, steps=3, processes=processes)
             cut = At(AT, stop)
             if name.startswith("members"):  # one of them is told to end: all do
                 asked = SystemExit(128 + signal.SIGTERM)
