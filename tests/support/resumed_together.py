@@ -4,6 +4,7 @@ Each writes what it got into a folder; who started it compares.
 """
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +29,7 @@ CASES: dict[str, tuple[Settings, bool]] = {
         True,
     ),
 }
-AT = 11  # the mini-batch behind which all are cut off
+AT = 11  # the mini-batch behind which all are cut off, in the midst of an epoch, as is the one kept
 
 
 class At(Progress):
@@ -75,7 +76,7 @@ def go_on(folder: Path) -> None:
         for name in CASES:
             place = folder / f"kept {name}" if rank == 0 else Path("/nowhere")
             undisturbed = trained(folder, name, processes, At(), None)
-            kept = Checkpoint(place, every=1e9, steps=4, processes=processes)
+            kept = Checkpoint(place, every=1e9, steps=3, processes=processes)
             cut = At(AT, stop)
             if name.startswith("members"):  # one of them is told to end: all do
                 asked = SystemExit(128 + signal.SIGTERM)
@@ -86,7 +87,7 @@ def go_on(folder: Path) -> None:
             except SystemExit as end:
                 code = end.code
             if rank == 0:  # others need not see the folder
-                os.system(f"cp -r '{place}' '{folder}/left {name}'")  # noqa: S605
+                shutil.copytree(place, folder / f"left {name}")
             again = Checkpoint(place, resume=True, processes=processes)
             told = At()
             resumed = trained(folder, name, processes, told, again)
@@ -95,7 +96,9 @@ def go_on(folder: Path) -> None:
 
 
 def alone(folder: Path) -> None:
-    """One process goes on with what two have left."""
+    """A process that `torchrun` has not started goes on with what two have left."""
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        del os.environ[name]
     for name in ("rows", "streamed rows", "members"):
         try:
             kept = Checkpoint(folder / f"left {name}", resume=True)
@@ -109,12 +112,5 @@ def main(folder: Path) -> None:
     """All of it."""
     torch.set_num_threads(1)
     _stream._POOL_SHARE = 1e6  # pools of a few rows
-    codes = [forked(2, lambda: go_on(folder)), forked(1, lambda: alone_apart(folder))]
+    codes = [forked(2, lambda: go_on(folder)), forked(1, lambda: alone(folder))]
     (folder / "codes").write_text(repr(codes))
-
-
-def alone_apart(folder: Path) -> None:
-    """In a process that was not started by `torchrun`."""
-    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        del os.environ[name]
-    alone(folder)

@@ -17,6 +17,7 @@ from selfnorm.errors import ArgumentError, SelfNormError
 Item = TypeVar("Item")
 TIMEOUT = 1800.0  # seconds, as torch has it for gloo
 _STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 # A mini-batch is taken in as many slices, each with masks of its own, whether one, two or four
 # processes share them; so all give the same model.
 _SLICES = 4
@@ -187,7 +188,7 @@ class Processes:
     def is_first_to_fail(self) -> bool:
         """Whether no other process has said yet that it failed; asked once."""
         try:
-            return self._store is None or self._store.add("selfnorm/claimed", 1) == 1
+            return self._store is None or self._store.add("claimed", 1) == 1
         except RuntimeError:  # who kept the store has ended
             return True
 
@@ -207,7 +208,7 @@ class Processes:
         """Leave word for the others why this one ends."""
         if self._store is not None and not isinstance(error, ProcessEndedError):
             with suppress(RuntimeError):
-                self._store.set("selfnorm/failed", f"process {self.rank} ended: {error}")
+                self._store.set("failed", f"process {self.rank} ended: {error}")
 
     @contextmanager
     def _told(self) -> Generator[None]:
@@ -223,8 +224,8 @@ class Processes:
     def _word(self) -> str:
         """Why another process has ended."""
         with suppress(RuntimeError):
-            if self._store is not None and self._store.check(["selfnorm/failed"]):
-                return self._store.get("selfnorm/failed").decode()
+            if self._store is not None and self._store.check(["failed"]):
+                return self._store.get("failed").decode()
         return f"one ended, or was not heard of in time, as process {self.rank} found"
 
 
@@ -235,7 +236,7 @@ def started(environment: Mapping[str, str]) -> bool:
 
 def restarted(environment: Mapping[str, str]) -> bool:
     """Whether `torchrun` has started this process again, after one of those before had died."""
-    return started(environment) and environment.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    return started(environment) and environment.get(_RESTARTS, "0") != "0"
 
 
 def _whole(name: str, default: int | None = None) -> int:
@@ -253,7 +254,9 @@ def _connect(timeout: float) -> Any:
 
     limit = timedelta(seconds=timeout)
     try:
-        store, rank, size = next(rendezvous("env://", timeout=limit))
+        found, rank, size = next(rendezvous("env://", timeout=limit))
+        # torchrun's restarts find the store as those before have left it, addresses and all.
+        store = PrefixStore(f"selfnorm/{os.environ.get(_RESTARTS, '0')}", found)
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         several = gpus >= _whole("LOCAL_WORLD_SIZE", 1) and distributed.is_nccl_available()
         distributed.init_process_group(

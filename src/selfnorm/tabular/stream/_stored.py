@@ -15,6 +15,7 @@ from selfnorm.tabular._source import Source
 from selfnorm.tabular.data._layout import Layout
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._targets import target_from_dict, target_to_dict
+from selfnorm.tabular.stream._deal import Unit
 from selfnorm.tabular.stream._parts import Part
 from selfnorm.tabular.stream._reading import Reading
 from selfnorm.tabular.stream._stream import Stream
@@ -24,7 +25,7 @@ from selfnorm.training._snapshot import Snapshot
 
 _OF_SOURCE = ("name", "task", "dropped", "weightless", "notes")
 _OF_READING = ("target", "weight", "seed", "rows", "readers")
-_NO_NUMBERS = {"reading", "encoder", "target", "reader"}
+_NO_NUMBERS = {"reading", "encoder", "target", "reader", "lanes", "lane_rows"}
 _NUMBERS = [field.name for field in fields(Stream) if field.name not in _NO_NUMBERS]
 _KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (bool, int, float, str)}
 
@@ -47,6 +48,8 @@ def store(ready: Prepared, identity: Mapping[str, Any]) -> Snapshot:
         "reading": {name: getattr(stream.reading, name) for name in _OF_READING},
         "parts": [_part(part, at, tensors) for at, part in enumerate(stream.reading.parts)],
         "stream": {name: getattr(stream, name) for name in _NUMBERS},
+        "lanes": [[_unit(one) for one in lane] for lane in stream.lanes],
+        "lane_rows": list(stream.lane_rows),
     }
     if ready.judged is not None:
         record["judged"] = _array(ready.judged.values, "judged", tensors)
@@ -61,12 +64,18 @@ def restored(found: Snapshot, files: Sequence[Path], device: torch.device) -> Pr
     tensors, record = found.tensors, found.record
     encoder, target = Encoder.from_dict(record["encoder"]), target_from_dict(record["target"])
     parts = tuple(_part_of(part, at, files, tensors) for at, part in enumerate(record["parts"]))
+    by_place = {part.place: part for part in parts}
     reader: dict[str, Any] = {**record["reader"], "kind": _KINDS[record["reader"]["kind"]]}
     stream = Stream(
         reading=Reading(parts, **record["reading"]),
         encoder=encoder,
         target=target,
         reader=TargetReader(**reader),
+        lanes=tuple(
+            tuple(Unit(by_place[place], *numbers) for place, *numbers in lane)
+            for lane in record["lanes"]
+        ),
+        lane_rows=tuple(record["lane_rows"]),
         **record["stream"],
     )
     judged = None
@@ -135,6 +144,10 @@ def _part_of(
     layout = None if told["layout"] is None else Layout(**told["layout"])
     known: dict[str, Any] = {**told, "layout": layout}
     return Part(files[told["place"]], schema=schema, **known)
+
+
+def _unit(unit: Unit) -> list[int]:
+    return [unit.part.place, unit.group, unit.piece, unit.pieces]
 
 
 def _array(values: np.ndarray, name: str, tensors: dict[str, Tensor]) -> list[str] | bool:
