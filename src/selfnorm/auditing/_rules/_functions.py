@@ -15,14 +15,8 @@ _HALVES = {"float16", "bfloat16"}
 def wrong_activation(recording: Recording) -> Iterator[Finding]:
     """Another activation between two layers with weights."""
     for layer in recording.of("activation"):
-        followers = recording.followers(layer)
-        gates = followers and all(f.role in {"product", "attention"} for f in followers)
-        if not recording.hidden(layer) or gates or not followers:
-            continue
-        origin = recording.origin(layer)
-        before = origin if origin is not None and origin.role == "activation" else None
-        by_hand = layer.settings.get("by_hand") and not any(f.role in WEIGHTED for f in followers)
-        if (layer.activation == "selu" and before is None) or by_hand:
+        before = _activation_before(recording, layer)
+        if not is_wrong_activation(recording, layer):
             continue
         if before is not None:
             yield _doubled(layer, before)
@@ -40,6 +34,22 @@ def wrong_activation(recording: Recording) -> Iterator[Finding]:
             if layer.settings.get("by_hand")
             else "selfnorm.convert(model), or selfnorm.nn.SELU() in its place.",
         )
+
+
+def is_wrong_activation(recording: Recording, layer: Layer) -> bool:
+    """Whether an activation is another than SELU, or a second one, where layers have weights."""
+    followers = recording.followers(layer)
+    gates = followers and all(f.role in {"product", "attention"} for f in followers)
+    if layer.role != "activation" or not recording.hidden(layer) or gates or not followers:
+        return False
+    if layer.settings.get("by_hand") and not any(f.role in WEIGHTED for f in followers):
+        return False
+    return layer.activation != "selu" or _activation_before(recording, layer) is not None
+
+
+def _activation_before(recording: Recording, layer: Layer) -> Layer | None:
+    origin = recording.origin(layer)
+    return origin if origin is not None and origin.role == "activation" else None
 
 
 def _doubled(layer: Layer, origin: Layer) -> Finding:

@@ -9,6 +9,7 @@ import numpy as np
 from selfnorm.auditing._predict import STANDARD, predict
 from selfnorm.auditing._rules._culprits import is_one_sided
 from selfnorm.auditing._rules._data import heavy_tailed
+from selfnorm.auditing._rules._functions import is_wrong_activation
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._sizes import weighted
 from selfnorm.auditing._rules._structure import aggregation_mending, scaled
@@ -42,6 +43,12 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
             "Placed: alignment. Weights of the right size amplify the directions in which their "
             "inputs vary together (aligned-weights).",
             "Mend aligned-weights.",
+        )
+    if layer.activation != "selu" and is_wrong_activation(recording, layer):
+        yield Place(
+            f"Placed: the activation. {layer.name} is {layer.activation}, which has no fixed point "
+            "at mean 0 and variance 1 (wrong-activation).",
+            "Mend wrong-activation.",
         )
     near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
     before = sorted(recording.before(layer), key=lambda one: one.index)
