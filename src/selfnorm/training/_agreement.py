@@ -7,7 +7,7 @@ import torch
 from selfnorm.training._pace import Pace
 from selfnorm.training._processes import Processes
 
-# Seconds from one question to the next, which takes 0.2 ms (the median of two processes, by gloo, on
+# Seconds from one question to the next. It takes 0.2 ms (the median of two processes, by gloo, on
 # one busy machine). `torchrun` gives those that it ends 30 seconds.
 _APART = 1.0
 
