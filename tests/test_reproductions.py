@@ -357,3 +357,13 @@ def test_what_is_foretold_is_what_is_measured(name: str) -> None:
     bound = 4 * (2 * 4 / start.width) ** 0.5
     ratios = np.array(found["measured"][:3]) / np.array(found["foretold"][:3])
     assert abs(ratios - 1).max() < bound
+
+
+def test_an_estimator_learns_labels_of_which_some_are_unknown(data: Path) -> None:
+    tox21.table.cache_clear()
+    record = tox21.run({"preset": "fast", "seed": 0}, data)
+    assert all(0 < record[of] < 1 for of in ("tested", "left_out"))
+    [table] = tox21.tables([{"job": {"preset": "fast"}, "seconds": 90, **record}])
+    assert "the paper's best network has 84.5" in table.title
+    told = [f"**{100 * record['tested']:.1f}**", f"{100 * record['left_out']:.1f}"]
+    assert table.rows == [["fast", *told, "2"]]
