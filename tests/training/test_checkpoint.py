@@ -29,6 +29,7 @@ from selfnorm.training import (
     Streamed,
 )
 from selfnorm.training import _pace as pace
+from selfnorm.training._batches import rest_of
 from selfnorm.training._pace import Pace
 from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot, write_snapshot
 
@@ -147,7 +148,7 @@ def test_patience_goes_on(tmp_path: Path) -> None:
 
 def test_members_go_on_each_with_its_own_order(tmp_path: Path) -> None:
     def all_of(batches: Folded, steps: int) -> list[Rows]:
-        return list(batches.rest(torch.Generator().manual_seed(4), steps))
+        return list(rest_of(batches, torch.Generator().manual_seed(4), steps, None))
 
     left_out = torch.rand(70, 3, generator=torch.Generator().manual_seed(0)) < 0.3
     batches = Folded(rows(), left_out, 3, 16)

@@ -135,23 +135,9 @@ class Folded:
             return len(self.rows)
         return len(self.rows) - int(self.left_out.sum(0).max())
 
-    @property
-    def place(self) -> None:
-        """The number of mini-batches tells where they are."""
-        return
-
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
-        return self.rest(generator, 0)
-
-    def rest(
-        self,
-        generator: torch.Generator | None,
-        steps: int,
-        place: None = None,  # noqa: ARG002 - of other batches
-    ) -> Iterator[Rows]:
-        """Those behind the first so many."""
-        yield from map(self._at, self._numbers(generator)[steps:])
+        yield from map(self._at, self._numbers(generator))
 
     def slices(self, generator: torch.Generator | None, mine: range, of: int) -> Iterator[Slices]:
         """Some slices of each mini-batch."""
@@ -202,23 +188,9 @@ class Shuffled:
         """Rows of the largest mini-batch."""
         return math.ceil(len(self.rows) / self.steps)
 
-    @property
-    def place(self) -> None:
-        """The number of mini-batches tells where they are."""
-        return
-
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
-        return self.rest(generator, 0)
-
-    def rest(
-        self,
-        generator: torch.Generator | None,
-        steps: int,
-        place: None = None,  # noqa: ARG002 - of other batches
-    ) -> Iterator[Rows]:
-        """Those behind the first so many."""
-        yield from map(self._at, self._numbers(generator)[steps:])
+        yield from map(self._at, self._numbers(generator))
 
     def slices(self, generator: torch.Generator | None, mine: range, of: int) -> Iterator[Slices]:
         """Some slices of each mini-batch."""
