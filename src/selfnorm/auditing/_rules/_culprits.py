@@ -1,7 +1,9 @@
 """Which initialization gives weights of this size and shape of distribution?"""
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ _SPREAD = 6.0
 _MEANS = 0.05  # of the squares, those of the mean
 _EXACT = 1e-5
 _FREE = {"WeightNorm"}  # takes any weights
+_NORMED = {"WeightNorm", "weight_norm"}
 
 
 class Culprit(NamedTuple):
@@ -34,24 +37,76 @@ class Culprit(NamedTuple):
     shape: str
 
 
-def culprit(weights: Weights, layer: Layer) -> str | None:
-    """The name of the likeliest initialization; None if none that is known fits."""
+class Fit(NamedTuple):
+    """An initialization that could be a weight's, and how far its size is from the weight's."""
+
+    away: float
+    name: str
+
+
+def culprits(found: Sequence[tuple[Layer, Weights]]) -> list[str | None]:
+    """The likeliest initialization of each weight by its name; None where none that is known fits.
+
+    Small weights fit several. As a model is rarely initialized in many ways, of these it is the one
+    that fits most of the weights.
+    """
+    fits = [_fitting(weights, layer) for layer, weights in found]
+    votes = Counter(name for several in fits for name in {fit.name for fit in several})
+    chosen = (_choose(several, votes) for several in fits)
+    return [_told(weights, name) for (_, weights), name in zip(found, chosen, strict=True)]
+
+
+def _fitting(weights: Weights, layer: Layer) -> list[Fit]:
+    """What could have given a weight; likelier ones first."""
     if (named := _evident(weights)) is not None:
-        return named
+        return [Fit(0.0, named)]
+    if is_pruned(weights):
+        share = 1 - weights.zeros
+        weights = replace(weights, tau=weights.tau / share, kurtosis=weights.kurtosis * share)
+        allowed = max(5 * math.sqrt(2 / max(weights.count * share, 1)), 0.1)
+        if (away := abs(math.log(float(weights.tau.mean())))) < allowed:
+            return [Fit(away, "LeCun's")]
+    elif (deciding := _deciding(weights)) is not None:
+        return [Fit(0.0, deciding)]
+    fits = list(_drawn(weights, layer))
+    return [fit for fit in fits if fit.away == 0][:1] or fits
+
+
+def _drawn(weights: Weights, layer: Layer) -> Iterator[Fit]:
+    """The initializations that give weights of this size and shape of distribution."""
     tau = float(weights.tau.mean())
-    best: tuple[float, str] | None = None
     for candidate in _candidates(weights, layer):
         away = abs(math.log(tau / (candidate.variance * weights.mean_fan_in)))
-        if candidate.shape == "any":  # exact by construction
+        if candidate.shape == "any":  # of exactly this size
             if away < _EXACT:
-                return candidate.name
+                yield Fit(0.0, candidate.name)
             continue
         low, high = _KURTOSES[candidate.shape]
         fits = weights.count < 500 or math.isnan(weights.kurtosis) or low < weights.kurtosis < high
         allowed = max(5 * math.sqrt(2 / weights.count), 0.01)
-        if fits and away < allowed and (best is None or away < best[0] / 2):
-            best = (away, candidate.name)
-    return best[1] if best else None
+        if fits and away < allowed:
+            yield Fit(away, candidate.name)
+
+
+def _choose(fits: Sequence[Fit], votes: Mapping[str, int]) -> str | None:
+    """What fits most weights; of several such the first that none is twice as near as."""
+    most = max((votes[fit.name] for fit in fits), default=0)
+    best: Fit | None = None
+    for fit in fits:
+        if votes[fit.name] == most and (best is None or fit.away < best.away / 2):
+            best = fit
+    return best.name if best else None
+
+
+def _told(weights: Weights, name: str | None) -> str | None:
+    """The name, and how many of the weights were set to 0."""
+    if not is_pruned(weights) or _evident(weights) is not None:
+        return name
+    if has_empty_units(weights):
+        empty = int(np.sum(weights.tau == 0))
+        return f"{name or 'weights'}, of which those of {empty} of {len(weights.tau)} units are 0"
+    share = max(round(weights.zeros * 20), 1) * 5  # so that layers of one kind are told as one
+    return f"{name or 'weights'}, of which {share}% were set to 0 (pruned, masked, sparse)"
 
 
 def _evident(weights: Weights) -> str | None:
@@ -64,8 +119,15 @@ def _evident(weights: Weights) -> str | None:
     uniform = abs(math.log(3 * tau / weights.fan_in)) < 5 / math.sqrt(weights.count)
     if is_one_sided(weights):
         return "uniform in [0, 1]" if uniform else "a mean that is not 0"
-    if is_pruned(weights) and (pruned := _pruned(weights, tau)):
-        return pruned
+    return None
+
+
+def _deciding(weights: Weights) -> str | None:
+    """What computes a weight, if that decides its size."""
+    tau = float(weights.tau.mean())
+    if weights.computed in _NORMED and np.ptp(weights.tau) <= 1e-5 * tau:
+        norm = math.sqrt(tau * weights.terms / weights.fan_in)
+        return f"weight normalization with g = {norm:.3g}, which is each unit's norm"
     return f"{weights.computed}, which decides the size" if is_bound(weights) else None
 
 
@@ -112,13 +174,9 @@ def unknown(weights: Weights) -> str:
     )
 
 
-def _pruned(weights: Weights, tau: float) -> str | None:
-    """Weights of which some were set to 0: are the others LeCun's?"""
-    left = tau / (1 - weights.zeros) if weights.zeros < 1 else math.nan
-    allowed = 5 * math.sqrt(2 / max(weights.count * (1 - weights.zeros), 1))
-    if not abs(math.log(left)) < max(allowed, 0.1):
-        return None
-    return f"LeCun's, of which {weights.zeros:.0%} were set to 0 (pruned, masked, sparse)"
+def has_empty_units(weights: Weights) -> bool:
+    """Whether most of the weights that are 0 are all that their units have."""
+    return 2 * float(np.mean(weights.tau == 0)) > weights.zeros
 
 
 def _candidates(weights: Weights, layer: Layer) -> Iterator[Culprit]:

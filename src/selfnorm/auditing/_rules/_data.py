@@ -97,7 +97,7 @@ def heavy_tailed(recording: Recording) -> Iterator[tuple[Features, Layer, float]
     """Inputs with rows of very different size, the SELU that shows it, and what is usual."""
     for features in recording.features:
         shared = np.nan_to_num(features.correlation_size) ** 2
-        usual = float(np.sqrt(2 / len(features.means) + 2 * shared))
+        usual = float(np.sqrt(2 / _alike(features) + 2 * shared))
         layer = recording.layers[features.reader]
         first = next((r for r in recording.followers(layer) if r.activation == "selu"), None)
         if not features.row_spread > _SPREAD + 2 * usual or first is None:
@@ -229,6 +229,12 @@ def _remedy(features: Features) -> str:
         "Standardize every feature on the training data: selfnorm.nn.Standardize in front of the "
         "model, or in the data's pipeline (sklearn's StandardScaler, torchvision's Normalize)."
     )
+
+
+def _alike(features: Features) -> float:
+    """Of how many features of one size the rows' mean squares would vary as much as of these."""
+    sizes = features.variances + features.means**2
+    return max(float(sizes.sum() ** 2 / max(np.square(sizes).sum(), 1e-300)), 1.0)
 
 
 def _is_bag(layer: Layer) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._culprits import (
-    culprit,
+    culprits,
+    has_empty_units,
     is_bound,
     is_one_sided,
     is_pruned,
@@ -29,6 +30,7 @@ _SMALL = 32
 _LARGE, _TOO_LARGE = 0.1, 0.5  # biases
 _OLD = {"weight_norm": "remove_weight_norm(layer)", "spectral_norm": "remove_spectral_norm(layer)"}
 _VANISHED = 1e-6
+_NEAR = 1.5
 _vanishing = {"tau": 0.0}  # the largest tau that was seen to make the variance vanish
 
 _KEEPING = (
@@ -78,25 +80,37 @@ def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
     wrong = [(layer, w) for layer, w in wrong_sizes(recording) if recording.feeds_selu(layer)]
     if len(pairs) < 2 or 2 * len(wrong) <= len(pairs):
         return
-    tau = float(np.median([w.tau.mean() for _, w in wrong]))
+    sizes = [float(w.tau.mean()) for _, w in wrong]
     yield Finding(
         "selu-without-lecun",
         "error",
         "",
         f"{len(wrong)} of {len(pairs)} weights before a SELU have the wrong size: tau is "
-        f"{tau:.3g}{_causes(wrong)}",
+        f"{_span(sizes)}{_causes(wrong)}",
         "tau = 1: weights of mean 0 and variance 1/fan_in (LeCun)",
         "SELU's fixed point, mean 0 and variance 1, is that of weights whose squares sum to 1 "
         f"(Klambauer et al. 2017, section 3; pytorch issue 54055 on torch's gain). "
-        f"{_consequence(tau)}",
+        f"{_consequence(float(np.median(sizes))) if _is_one_size(sizes) else ''}".strip(),
         mending([w for _, w in wrong]),
         tuple(dict.fromkeys(layer.module for layer, _ in wrong)),
     )
 
 
+def _is_one_size(sizes: Sequence[float]) -> bool:
+    """Whether one of them speaks for all."""
+    return max(sizes) <= _NEAR * min(sizes)
+
+
+def _span(sizes: Sequence[float]) -> str:
+    """Their median, or from where to where they go if they differ."""
+    if _is_one_size(sizes):
+        return f"{np.median(sizes):.3g}"
+    return f"{min(sizes):.3g} to {max(sizes):.3g}"
+
+
 def _causes(wrong: Sequence[tuple[Layer, Weights]]) -> str:
     """`, as after He's (4), torch's default (2)`; what is unknown is told as that."""
-    found = Counter(culprit(w, layer) or "" for layer, w in wrong)
+    found = Counter(whose or "" for whose in culprits(wrong))
     unnamed = found.pop("", 0)
     if not found:
         return f"; {unknown(wrong[0][1])}"
@@ -110,7 +124,7 @@ def _causes(wrong: Sequence[tuple[Layer, Weights]]) -> str:
 def mending(wrong: Sequence[Weights]) -> str:
     """How to give weights LeCun's size: a line that works for these very ones."""
     first = wrong[0]
-    if is_pruned(first):
+    if is_pruned(first) and not has_empty_units(first):
         factor = float(first.tau.mean()) ** -0.5
         return f"Multiply what is left of the weights by {factor:.3g}: their squares then sum to 1."
     if first.computed in _OLD:
@@ -143,8 +157,8 @@ def _by_name(strange: Mapping[str, Weights]) -> str:
 @rule("wrong-init")
 def wrong_init(recording: Recording) -> Iterator[Finding]:
     """A weight of the size that another initialization gives."""
-    for layer, weights in wrong_sizes(recording):
-        whose = culprit(weights, layer)
+    wrong = wrong_sizes(recording)
+    for (layer, weights), whose in zip(wrong, culprits(wrong), strict=True):
         if whose is None:
             continue
         tau = float(weights.tau.mean())
@@ -164,10 +178,11 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
 @rule("weight-drift")
 def weight_drift(recording: Recording) -> Iterator[Finding]:
     """A weight of a size that no initialization gives: where units differ, training moved it."""
-    for layer, weights in wrong_sizes(recording):
-        tau = float(weights.tau.mean())
-        if culprit(weights, layer) is not None:
+    wrong = wrong_sizes(recording)
+    for (layer, weights), whose in zip(wrong, culprits(wrong), strict=True):
+        if whose is not None:
             continue
+        tau = float(weights.tau.mean())
         far = not 0.5 <= tau <= 2
         severity = _severity(recording, layer)
         if severity == "error" and not far:
