@@ -187,9 +187,9 @@ ADVISED = [
             "idle-dropout", step(alpha, "Pass training=self.training")),
     Advised("swish by hand", lambda: Net(lambda layer, x: layer(x) * layer(x).sigmoid()),
             "variance-drift", step(selu, "mul()")),
-    Advised("one feature", one_feature, "constant-output", without(3, "Take it out")),
+    Advised("one feature", one_feature, "constant-output", without(3, "Take 3 out")),
     Advised("output", lambda: nn.Sequential(Net(selu, outputs=1), nn.SELU()), "bounded-output",
-            without(1, "Take it out")),
+            without(1, "Take 1 out")),
     Advised("norms", normed, "leftover-normalization", as_written),
     Advised("relu", relus, "wrong-activation", as_written),
 ]  # fmt: skip

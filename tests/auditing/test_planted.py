@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -135,6 +136,48 @@ def one_feature() -> nn.Module:
     return initialize_(nn.Sequential(*layers, nn.Linear(1, WIDTH), nn.SELU(), nn.Linear(WIDTH, 3)))
 
 
+def holed() -> Tensor:
+    x = standard()
+    x[0, 3] = math.nan
+    return x
+
+
+def gated(layer: nn.Module, x: Tensor) -> Tensor:
+    return selu(layer, x) * torch.sigmoid(x)
+
+
+def with_length(g: float) -> Callable[[nn.Module], object]:
+    """Weight normalization with this length for all units."""
+
+    def norm(layer: nn.Module) -> None:
+        parametrizations.weight_norm(layer)
+        nn.init.constant_(layer.parametrizations.weight.original0, g)  # pyright: ignore
+
+    return norm
+
+
+def unlike() -> nn.Module:
+    widths = (WIDTH, 512, WIDTH, 512, 32)
+    layers = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.SELU())]
+    model = nn.Sequential(*layers, nn.Linear(32, 3))
+    for layer in model[::2]:
+        nn.init.xavier_uniform_(layer.weight)  # pyright: ignore
+        nn.init.zeros_(layer.bias)  # pyright: ignore
+    return model
+
+
+class Recurrent(nn.Module):
+    """What a recurrence ends at, weighed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.body = nn.LSTM(WIDTH, WIDTH, batch_first=True), Net(selu)
+        initialize_(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(self.rnn(x)[0][:, -1])
+
+
 def growing() -> nn.Module:
     layers = [m for _ in range(3) for m in (nn.ConvTranspose2d(32, 32, 3, stride=2), nn.SELU())]
     return nn.Sequential(*layers, nn.Conv2d(32, 3, 1))
@@ -207,6 +250,23 @@ PLANTED = [
             "cause is unknown: a deviation of 0.16"),
     Planted("pruned", lambda: parametrized(lambda m: prune.random_unstructured(m, "weight", 0.8)),
             "selu-without-lecun", "LeCun's, of which 80% were set to 0"),
+    Planted("units without weights", lambda: drawn(lambda w: w[: WIDTH // 2].zero_()),
+            "selu-without-lecun", "LeCun's, of which those of 32 of 64 units are 0"),
+    Planted("sparse", lambda: drawn(lambda w: nn.init.sparse_(w, 0.9, std=0.1)),
+            "selu-without-lecun", "normal of deviation 0.1, of which 90% were set to 0"),
+    Planted("weight normalization's g", lambda: parametrized(with_length(2.0)),
+            "selu-without-lecun", "weight normalization with g = 2"),
+    Planted("layers of unlike shape", unlike, "selu-without-lecun", "tau is 0.2"),
+    Planted("a small head", unlike, "wrong-init", "initialized by Xavier's, xavier_uniform_"),
+    Planted("softmax over one number", lambda: nn.Sequential(Net(selu, outputs=1), nn.Softmax(1)),
+            "constant-output", "gives its one value"),
+    Planted("nan", lambda: Net(selu), "non-finite", "nan, in 1 of 64 features (number 3)", holed),
+    Planted("a recurrence", Recurrent, "variance-drift", "rnn multiplies the second moment by 0.",
+            lambda: torch.randn(ROWS, 8, WIDTH)),
+    Planted("a gate", lambda: Net(gated), "variance-drift",
+            "mul() (use 2) multiplies the second moment by 0.2"),
+    Planted("unit length", lambda: Net(lambda layer, x: functional.normalize(selu(layer, x))),
+            "variance-drift", "normalize() multiplies the second moment"),
     Planted("spectral norm", lambda: parametrized(parametrizations.spectral_norm),
             "selu-without-lecun", "SpectralNorm, which decides the size"),
     Planted("transposed convolutions", growing, "selu-without-lecun", "torch's default",

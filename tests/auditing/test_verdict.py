@@ -231,3 +231,30 @@ def test_weights_that_make_up_for_what_they_read_are_right() -> None:
     for gain, wrong in ((5.0, []), (2.5, ["two"])):
         findings = selfnorm.audit(Quiet(gain), X).findings
         assert [f.module for f in findings if f.rule in {"weight-drift", "wrong-init"}] == wrong
+
+
+def test_what_is_to_do_is_told_once() -> None:
+    torch.manual_seed(0)
+    model = selfnorm.nn.MLP(64, 3, width=64, depth=6)
+    raw = selfnorm.audit(model, torch.randint(0, 256, (512, 64)).float())
+    assert {f.rule for f in raw.findings} >= {"input-not-standardized", "variance-drift"}
+    assert len(todo(raw)) == 1
+    assert todo(raw)[0].startswith("Subtract the mean")
+    much = selfnorm.audit(selfnorm.nn.MLP(64, 3, width=64, depth=8, dropout=0.5), X)
+    assert {f.rule for f in much.findings} >= {"dropout-budget", "gradient-drift"}
+    assert todo(much) == ["Lower p to 0.29, or use dropout in some of the layers only."]
+
+
+def test_what_is_true_of_several_modules_names_them() -> None:
+    torch.manual_seed(0)
+    layers = [m for _ in range(3) for m in (nn.Linear(64, 64), nn.SELU(), nn.SELU())]
+    model = selfnorm.init.initialize_(nn.Sequential(*layers, nn.Linear(64, 2)))
+    assert todo(selfnorm.audit(model, X)) == ["Take 2 out. Likewise 5, 8."]
+
+
+def test_a_pointer_points_at_something() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(selfnorm.nn.MLP(64, 1, width=64, depth=4), nn.Softmax(1))
+    report = selfnorm.audit(model, X)
+    pointed = {f.fix.removeprefix("Mend ").rstrip(".") for f in report.findings if "Mend" in f.fix}
+    assert pointed == {"constant-output"} <= {f.rule for f in report.findings}

@@ -1,5 +1,6 @@
 """Findings of one rule told once, with all the modules that they are about."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from selfnorm.recording import Layer, Recording
 
 _CONVERT, _INITIALIZE = "selfnorm.convert(model", "selfnorm.init.initialize_(model"
 _ONE = "selfnorm.init.lecun_normal_(model.get_parameter"
+_LISTED = 6
 _POINTING = ("See the ", "Mend ", "Look at ")  # words of a fix that is another finding's
 
 
@@ -86,14 +88,25 @@ def actions(findings: Sequence[Finding]) -> list[str]:
     for group in groups(findings):
         fix = group.first.fix
         if group.first.severity != "note":
-            fixes.setdefault(fix.split(")")[0], fix)
+            fixes.setdefault(fix.split(")")[0], _for_all(group))
     by_name = any(call.startswith(f"{_INITIALIZE}, fan_in") for call in fixes)
     if by_name or any(call.startswith(_CONVERT) and "init=None" not in call for call in fixes):
         fixes.pop(_INITIALIZE, None)
     if by_name:  # which draws each of them
         fixes = {call: fix for call, fix in fixes.items() if not call.startswith(_ONE)}
-    direct = [fix for fix in fixes.values() if not fix.startswith(_POINTING)]
+    said = list(fixes.values())
+    parts = {one for one in said for other in said if one != other and one.rstrip(".") in other}
+    direct = [fix for fix in said if not fix.startswith(_POINTING) and fix not in parts]
     return direct or list(fixes.values())
+
+
+def _for_all(group: Group) -> str:
+    """The first finding's fix, and of which others it is true, if it names the first's module."""
+    first, (_, *others) = group.first, group.modules
+    if not others or not first.module or first.module not in re.split(r"[ ,;:]", first.fix):
+        return first.fix
+    more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
+    return f"{first.fix} Likewise {', '.join(others[:_LISTED])}{more}."
 
 
 def marks(layers: Sequence[Layer], findings: Sequence[Finding]) -> dict[int, Severity]:

@@ -29,6 +29,7 @@ _WORDS = (
     ("selfnorm.convert(", "selfnorm.keras.convert("),
     ("selfnorm.nn.SELUAlphaDropout", "selfnorm.keras.SELUAlphaDropout"),
     ("selfnorm.nn.SELU() in its place", 'activation="selu" in its place'),
+    ("selfnorm.nn.SELU() in place of", 'activation="selu" in place of'),
     ("selfnorm.nn.SELU()", "a SELU"),
     ("selfnorm.nn.Standardize in front of the model does",
      "keras.layers.Normalization in front of the model does, once it is adapted"),

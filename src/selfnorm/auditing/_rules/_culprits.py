@@ -166,7 +166,7 @@ def unknown(weights: Weights) -> str:
     tau = float(weights.tau.mean())
     if is_trained(weights):
         how = "shrunk, as by weight decay" if tau < 1 else "grown, as by training"
-        return f"{how}: its units differ more than those that are drawn alike"
+        return f"{how}, if it was trained: its units differ more than those that are drawn alike"
     deviation, gain = math.sqrt(tau / weights.fan_in), math.sqrt(tau)
     return (
         f"its cause is unknown: a deviation of {deviation:.3g} that was chosen, LeCun's weights "

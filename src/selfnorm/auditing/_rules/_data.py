@@ -15,6 +15,8 @@ _SEEN = 20
 """How often a feature is to be seen before one that never changes says something."""
 _SPREAD = 0.8
 _PADDED = 0.1
+_HEAVY = 6.0  # fourth moment by squared variance, 3 if normal
+_MADE = 0.1  # of the features, those that one value may make wrong
 _EXPECTED = 0.2
 _STEEPEST = selu_constants().saturation  # lambda alpha
 
@@ -23,7 +25,7 @@ _STEEPEST = selu_constants().saturation  # lambda alpha
 def input_not_standardized(recording: Recording) -> Iterator[Finding]:
     """Features whose mean is not 0 or whose variance is not 1."""
     for features in recording.features:
-        if features.rows < 2:
+        if features.rows < 2 or not np.isfinite(features.means).all():
             continue
         moved = _moved(features)
         size = features.variance + features.mean * features.mean
@@ -41,7 +43,7 @@ def input_not_standardized(recording: Recording) -> Iterator[Finding]:
             layer.module,
             f"the input has mean {features.mean:+.3g}, variance {features.variance:.3g}, values "
             f"from {features.low:.3g} to {features.high:.3g}; {int(moved.sum())} of {many} "
-            f"features are off{_likely(features)}",
+            f"features are off{_likely(features, moved)}",
             "every feature with mean 0 and variance 1",
             "Self-normalization starts from inputs of mean 0 and variance 1, and every layer "
             "inherits what the first one gets (Klambauer et al. 2017, section 3).",
@@ -205,14 +207,15 @@ def _moved(features: Features) -> np.ndarray:
     return shifted | (variances > 2 + 4 * chance) | (variances < 0.5 / (1 + 4 * chance))
 
 
-def _likely(features: Features) -> str:
+def _likely(features: Features, moved: np.ndarray) -> str:
     low, high = features.low, features.high
     if low >= 0 and 100 < high <= 255:
         return ": bytes of images, not scaled"
     if low >= 0 and 0.5 < high <= 1:
         return ": scaled to [0, 1], not standardized"
     largest = max(abs(low), abs(high))
-    if largest * largest > 0.5 * features.rows * float(features.variances.max()):
+    alone = largest * largest > 0.5 * features.rows * float(features.variances.max())
+    if alone and moved.sum() <= max(1, _MADE * len(moved)):
         return f": one value, {high if high == largest else low:.3g}, makes it"
     if features.variances.max() > 1e3 * max(float(np.median(features.variances)), 1e-12):
         return ": columns in their own units"
@@ -232,7 +235,12 @@ def _remedy(features: Features) -> str:
 
 
 def _alike(features: Features) -> float:
-    """Of how many features of one size the rows' mean squares would vary as much as of these."""
+    """Of how many features of one size the rows' mean squares would vary as much as of these.
+
+    Where the features themselves have heavy tails, these make their sizes differ: all count.
+    """
+    if features.rarity > _HEAVY:
+        return float(len(features.means))
     sizes = features.variances + features.means**2
     return max(float(sizes.sum() ** 2 / max(np.square(sizes).sum(), 1e-300)), 1.0)
 

@@ -18,6 +18,7 @@ from selfnorm.theory import THEOREM_1, SELUForm, gradient_gain
 _JUDGED_ELSEWHERE = {"linear", "embedding", "recurrent", "attention", "pooling", "concatenation"}
 """Roles that a rule of their own judges, or that SELU follows."""
 
+_SHOWN = 5
 GRADIENT_NOISE = 2.0
 _NATURAL = 2.0
 """Deviations of the gradient's logarithm, where each layer adds 1/n; see `_rightness`."""
@@ -26,6 +27,23 @@ _NATURAL = 2.0
 @rule("non-finite")
 def non_finite(recording: Recording) -> Iterator[Finding]:
     """Infinities or nan."""
+    for features in recording.features:
+        wrong = ~np.isfinite(features.means)
+        if wrong.any():
+            yield Finding(
+                "non-finite",
+                "error",
+                recording.layers[features.reader].module,
+                f"the input holds infinities or nan, in {int(wrong.sum())} of {len(wrong)} "
+                f"features (number {', '.join(map(str, np.flatnonzero(wrong)[:5]))}"
+                + (", ...)" if wrong.sum() > _SHOWN else ")"),
+                "finite numbers",
+                "One value that is no number makes every output of its row, and every gradient, "
+                "no number.",
+                "Fill in or drop what is missing before the model: mean values, beside columns "
+                "that tell where something was missing.",
+            )
+            return
     for layer in recording.layers:
         if layer.non_finite and not _is_masked(recording, layer):
             yield Finding(

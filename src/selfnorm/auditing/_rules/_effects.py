@@ -55,31 +55,35 @@ def unread_layer(recording: Recording) -> Iterator[Finding]:
 @rule("constant-output")
 def constant_output(recording: Recording) -> Iterator[Finding]:
     """A layer that gives one value, whatever it reads."""
+    layer = next(constant(recording), None)
+    if layer is None:
+        return  # what lies behind the first follows from it
+    units = len(layer.unit_means)
+    yield Finding(
+        "constant-output",
+        "error",
+        layer.module,
+        f"{layer.name} ({layer.kind}) gives {f'each of its {units} units' if units > 1 else 'its'} "
+        f"one value in all {recording.rows} rows",
+        "values that vary with what it reads",
+        "What never changes passes no information and no gradient: a normalization or a "
+        "softmax over one number gives the same whatever that is.",
+        f"Take {layer.name} out, or let it go over more than one number.",
+    )
+
+
+def constant(recording: Recording) -> Iterator[Layer]:
+    """The layers that give one value, whatever they read, and not because it is meant."""
     for layer in recording.layers:
         sources = recording.sources(layer)
         varies = [s for s in sources if s.variance > 0] or (
             recording.reads_input(layer) and any(f.variance > 0 for f in recording.features)
         )
         by_zeros = layer.role in {*WEIGHTED, "embedding", "scale"}  # of which zeros are often meant
-        if layer.dead < 1 or not varies or by_zeros or not recording.hidden(layer):
+        if layer.dead < 1 or not varies or by_zeros or not math.isfinite(layer.variance):
             continue
-        if layer.silent or _is_of_data(recording, layer):
-            continue  # as the last normalization of a branch that starts at nothing
-        if not math.isfinite(layer.variance):
-            continue
-        units = len(layer.unit_means)
-        yield Finding(
-            "constant-output",
-            "error",
-            layer.module,
-            f"{layer.name} ({layer.kind}) gives each of its {units} units one value in all "
-            f"{recording.rows} rows",
-            "values that vary with what it reads",
-            "What never changes passes no information and no gradient: a normalization or a "
-            "softmax over one number gives the same whatever that is.",
-            "Take it out, or let it go over more than one number.",
-        )
-        return  # what lies behind follows from it
+        if not layer.silent and not _is_of_data(recording, layer):
+            yield layer  # a silent one is the last normalization of a branch that starts at nothing
 
 
 @rule("no-gradient")
@@ -87,8 +91,8 @@ def no_gradient(recording: Recording) -> Iterator[Finding]:
     """Layers that could learn, and that no gradient reaches."""
     could = [layer for layer in recording.layers if _could_learn(layer)]
     without = [layer for layer in could if math.isnan(layer.gradient)]
-    if not could or recording.failure:
-        return
+    if not could or recording.failure or any(layer.non_finite for layer in could):
+        return  # what is no number has no gradient either
     if len(without) == len(could):
         yield Finding(
             "no-gradient",
@@ -117,7 +121,8 @@ def no_gradient(recording: Recording) -> Iterator[Finding]:
         "gradients in all layers that learn",
         "Something behind it cuts the graph: detach(), torch.no_grad(), .data, argmax or a round "
         "trip through NumPy.",
-        "Take that out; or freeze these weights by requires_grad_(False), if it is meant.",
+        f"Take out what cuts it behind {last.name}; or freeze these weights by "
+        "requires_grad_(False), if it is meant.",
     )
 
 
@@ -145,7 +150,7 @@ def bounded_output(recording: Recording) -> Iterator[Finding]:
             "a linear last layer",
             f"SELU gives nothing below {_FLOOR:.4g}, so that lower targets cannot be reached "
             "(Klambauer et al. 2017, Eq. 2).",
-            "Take it out, if these are predictions.",
+            f"Take {origin.name} out, if these are predictions.",
         )
 
 

@@ -30,7 +30,7 @@ def wrong_activation(recording: Recording) -> Iterator[Finding]:
             "SELU, which has mean 0 and variance 1 as a stable fixed point",
             "Only an activation with the right slopes on both sides pulls mean and variance back "
             "to (0, 1) (Klambauer et al. 2017, section 2 and theorem 1).",
-            "selfnorm.nn.SELU() in its place."
+            f"selfnorm.nn.SELU() in place of {layer.name}."
             if layer.settings.get("by_hand")
             else "selfnorm.convert(model), or selfnorm.nn.SELU() in its place.",
         )

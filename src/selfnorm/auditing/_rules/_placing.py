@@ -1,18 +1,26 @@
 """Where a departure comes from: weights, input, or a call that changes what it reads."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from selfnorm.auditing._predict import STANDARD, predict
 from selfnorm.auditing._rules._culprits import is_one_sided
-from selfnorm.auditing._rules._data import heavy_tailed
-from selfnorm.auditing._rules._functions import is_wrong_activation
+from selfnorm.auditing._rules._data import heavy_tailed, input_not_standardized
+from selfnorm.auditing._rules._dropout import dropout_budget
+from selfnorm.auditing._rules._effects import constant
+from selfnorm.auditing._rules._functions import is_wrong_activation, wrong_activation
 from selfnorm.auditing._rules._gains import alignment
+from selfnorm.auditing._rules._registry import Rule
 from selfnorm.auditing._rules._sizes import weighted
-from selfnorm.auditing._rules._structure import aggregation_mending, scaled
+from selfnorm.auditing._rules._structure import (
+    aggregation_mending,
+    leftover_normalization,
+    pooling,
+    scaled,
+)
 from selfnorm.auditing._rules._weights import mending
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
@@ -20,6 +28,14 @@ from selfnorm.recording._recording import WEIGHTED
 from selfnorm.recording._rightness import are_copies, is_wrong
 
 _SUMS = {"addition", "aggregation"}
+_GATED = {"recurrent", "attention", "product"}
+_POINTED: Mapping[str, Rule] = {
+    "dropout-budget": dropout_budget,
+    "input-not-standardized": input_not_standardized,
+    "leftover-normalization": leftover_normalization,
+    "pooling": pooling,
+    "wrong-activation": wrong_activation,
+}
 _CHANGED = 0.15
 _PADDED = 0.1
 
@@ -53,27 +69,29 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
     near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
     before = sorted(recording.before(layer), key=lambda one: one.index)
     wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
-    used = [w for found in before for w in found.weights]
-    biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in before)
+    followed = _followed(recording, layer)
+    used = [w for found in followed for w in found.weights]
+    biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in followed)
     if near and (wrong & {w.name for w in used} or biased) and not _kept(recording, layer):
         yield Place(
             "Placed: the weights. Their omega, tau and biases alone make the theory expect this "
             "(Klambauer et al. 2017, Eq. 4 and 5).",
             mending([w for w in used if w.name in wrong] or used),
         )
-    if any(is_one_sided(w) for f in before if f.role in WEIGHTED for w in f.weights):
+    one_sided = [w for f in before if f.role in WEIGHTED for w in f.weights if is_one_sided(w)]
+    if one_sided:
         yield Place(
             "Placed: the weights. They have a mean, so that what units have in common adds up "
             "(one-sided-weights).",
-            mending([w for w in used if is_one_sided(w)]),
+            mending(one_sided),
         )
-    if (told := _told(before)) is not None:
+    if (told := _told(recording, before)) is not None:
         yield told
     if near and any(not 0.5 <= f.variance + f.mean * f.mean <= 2 for f in recording.features):
         yield Place(
             "Placed: the input. It is not standardized, and the layers carry that on "
             "(Klambauer et al. 2017, section 3).",
-            "Standardize the input.",
+            _mend(recording, "input-not-standardized") or "Standardize the input.",
         )
     if not near and any(f.correlation_size > 0.3 for f in recording.features):
         yield Place(
@@ -95,10 +113,11 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
     yield changing(recording, layer) or _unplaced(recording, layer)
 
 
-def _told(before: Sequence[Layer]) -> Place | None:
+def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
     """A cause that has a finding of its own."""
+    fixed = {layer.index for layer in constant(recording)}
     for layer in before:
-        if layer.dead == 1 and layer.role not in {*WEIGHTED, "embedding"}:
+        if layer.index in fixed:
             return Place(
                 f"Placed: {layer.name} gives one value (constant-output).", "Mend constant-output."
             )
@@ -117,14 +136,17 @@ def _told(before: Sequence[Layer]) -> Place | None:
 
 def gradient_place(recording: Recording, layer: Layer) -> Place:
     """What makes gradients grow or shrink on their way to a layer."""
-    dead = _told(recording.layers) if layer.gradient_norm == 0 else None
+    dead = _told(recording, recording.layers) if layer.gradient_norm == 0 else None
     if dead is not None:
         return dead
     hidden = [(one, w) for one, w in weighted(recording) if recording.hidden(one)]
     if wrong := [w for _, w in hidden if is_wrong(w) or is_one_sided(w)]:
         return Place("Placed: the weights, which set that factor.", mending(wrong))
     if any(one.settings.get("p") for one in recording.layers if recording.hidden(one)):
-        return Place("Placed: dropout, which makes it smaller.", "Lower p.")
+        return Place(
+            "Placed: dropout, which makes it smaller.",
+            _mend(recording, "dropout-budget") or "Lower p.",
+        )
     ends = [recording.layers[index] for index in recording.outputs]
     for end in ends:
         if (found := changing(recording, end, shrinks=None)) is not None:
@@ -166,9 +188,11 @@ def changing(recording: Recording, layer: Layer, *, shrinks: bool | None = False
 
 def _factor(recording: Recording, layer: Layer) -> float | None:
     """What a layer that neither weighs nor is SELU does to the second moment of what it reads."""
-    if layer.role in WEIGHTED or layer.activation == "selu" or layer.role == "embedding":
+    if layer.role in {"linear", "embedding"} or layer.activation == "selu":
         return None
     sources = recording.sources(layer)
+    if INPUT in layer.inputs and layer.role in _GATED:
+        return layer.second_moment or None  # of an input as it should be
     if not sources or INPUT in layer.inputs:
         return None
     followers = recording.followers(layer)
@@ -186,26 +210,61 @@ def _factor(recording: Recording, layer: Layer) -> float | None:
 
 def _mending(recording: Recording, layer: Layer, factor: float) -> str:
     number = layer.settings.get("factor")
-    before = recording.sources(layer)[0].role
+    before = next((source.role for source in recording.sources(layer)), "")
     if layer.role == "scale" and before == "addition":
         instead = "" if number is None else f", and not by {number:.3g}"
         return f"Multiply the sum by 0.5 ** 0.5{instead}: selfnorm.convert does it."
     if layer.role == "scale" and before != "aggregation":
         named = "" if number is None else f" {number:.3g}"
-        return f"Leave out the factor{named} of {layer.name}."
+        return f"Leave out the factor{named} of {layer.name}{_likewise(recording, layer)}."
     by_role = {
         "addition": "Multiply the sum by 0.5 ** 0.5; selfnorm.convert does it where it can trace "
         "it.",
-        "aggregation": aggregation_mending(factor),
-        "scale": aggregation_mending(factor),
+        "aggregation": aggregation_mending(layer, factor),
+        "scale": aggregation_mending(layer, factor),
+        "normalization": _mend(recording, "leftover-normalization"),
         "dropout": "Mend plain-dropout: selfnorm.nn.SELUAlphaDropout(p) in place of SELU and "
         "dropout.",
-        "activation": f"selfnorm.nn.SELU() in place of {layer.activation}.",
-        "pooling": "Mend pooling: a convolution with stride in its place, or fewer and smaller "
-        "windows.",
+        "activation": _mend(recording, "wrong-activation")
+        or f"selfnorm.nn.SELU() in place of {layer.activation}.",
+        "pooling": _mend(recording, "pooling"),
     }
-    otherwise = f"Take {layer.name} out, or divide what it gives by {factor**0.5:.3g}."
-    return by_role.get(layer.role, otherwise)
+    return by_role.get(layer.role) or (
+        f"Divide what {layer.name} gives by {factor**0.5:.3g}{_likewise(recording, layer)}; or "
+        "before training "
+        "selfnorm.convert(model, example=inputs), which sizes the weights behind it for that."
+    )
+
+
+def _likewise(recording: Recording, layer: Layer) -> str:
+    """How many more calls do the same."""
+    alike = [
+        one
+        for one in recording.of(layer.role)
+        if one.kind == layer.kind and one.settings.get("factor") == layer.settings.get("factor")
+    ]
+    more = len(alike) - 1
+    return f", and likewise in {more} more call{'s' if more > 1 else ''}" if more else ""
+
+
+def _mend(recording: Recording, rule: str) -> str:
+    """A pointer to the finding of another rule, if it has one."""
+    return f"Mend {rule}." if any(True for _ in _POINTED[rule](recording)) else ""
+
+
+def _followed(recording: Recording, layer: Layer) -> list[Layer]:
+    """The layers whose weights the theory's expectation of a layer comes from, itself first.
+
+    Behind one that it cannot follow, as a recurrence, it goes on from what was measured there.
+    """
+    found: dict[int, Layer] = {}
+    waiting = [layer]
+    while waiting:
+        one = waiting.pop()
+        if one.index not in found and one.predicted is not None:
+            found[one.index] = one
+            waiting += recording.sources(one)
+    return list(found.values())
 
 
 def _unplaced(recording: Recording, layer: Layer) -> Place:

@@ -27,7 +27,7 @@ def leftover_normalization(recording: Recording) -> Iterator[Finding]:
             "no normalization layer",
             "With SELU, normalization is not needed; with it the statistics of the batch, and "
             "their noise, are back (Klambauer et al. 2017, section 1).",
-            "Take it out."
+            f"Take {layer.name} out."
             if layer.kind.endswith("()")
             else "selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, "
             "or removes it, and keeps the weights.",
@@ -84,7 +84,9 @@ def pooling(recording: Recording) -> Iterator[Finding]:
             "mean 0 and variance 1 for the next layer",
             f"{effect}; the layers behind have to pull that back (order statistics; Klambauer et "
             "al. 2017, theorem 1, holds for mean in [-.1, .1], variance in [.8, 1.5]).",
-            "A convolution with stride in its place, or fewer and smaller windows.",
+            f"A convolution with stride in place of {layer.name}, or fewer and smaller windows; or "
+            "before training selfnorm.convert(model, example=inputs), which sizes the weights "
+            "behind it for that.",
         )
 
 
@@ -109,16 +111,16 @@ def aggregation(recording: Recording) -> Iterator[Finding]:
             "A sum over k independent neighbors has k times their variance and a mean 1/k of it; "
             "what neighbors have in common comes on top (Klambauer et al. 2017, Eq. 3, with the "
             "numbers of the graph in place of weights).",
-            aggregation_mending(factor),
+            aggregation_mending(layer, factor),
         )
 
 
-def aggregation_mending(factor: float) -> str:
+def aggregation_mending(layer: Layer, factor: float) -> str:
     """What to do about a sum over neighbors that multiplies the second moment."""
     return (
-        f"Multiply what it gives by {factor**-0.5:.3g}; where nodes have unlike numbers of "
-        "neighbors, divide each node's sum by a power of its number first: 1/2 if neighbors are "
-        "unrelated, 1 if they are alike."
+        f"Multiply what {layer.name} gives by {factor**-0.5:.3g}; where nodes have unlike numbers "
+        "of neighbors, divide each node's sum by a power of its number first: 1/2 if neighbors "
+        "are unrelated, 1 if they are alike."
     )
 
 
