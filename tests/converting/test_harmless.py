@@ -619,3 +619,15 @@ def test_a_difference_that_begins_at_zero_does_so_afterwards() -> None:
     converted, changes = selfnorm.convert(model, example=X)
     assert not converted[0].up.any()
     assert "taken for meant" in left(changes)["0"]
+
+
+def test_what_is_scripted_stays_and_is_named() -> None:
+    parts = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    model = nn.Sequential(
+        nn.Linear(8, 8), torch.jit.script(nn.ReLU()), torch.jit.script(parts), nn.Linear(8, 2)
+    )
+    for example in (None, X):
+        converted, changes = selfnorm.convert(model, example=example)
+        assert set(left(changes)) == {"1", "2"}
+        assert converted(X).shape == (len(X), 2)
+    assert torch.equal(selfnorm.deploy(model)(X), model(X))

@@ -69,7 +69,9 @@ def verdict(recording: Recording, findings: Sequence[Finding]) -> str:
     others = Counter(one.activation for one in recording.of("activation") if one.module in wrong)
     if others and not judged:
         kinds = ", ".join(f"{n} {name}" for name, n in others.most_common(3))
-        return f"Not a SELU network: it has {kinds}; {said}. selfnorm.convert(model) makes it one."
+        called = any(o.kind.endswith("()") for o in recording.of("activation") if o.module in wrong)
+        how = "makes it one, where it can trace the forward" if called else "makes it one"
+        return f"Not a SELU network: it has {kinds}; {said}. selfnorm.convert(model) {how}."
     if counts["error"]:
         return f"Not self-normalizing: {said}."
     if not judged:

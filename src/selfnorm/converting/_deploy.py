@@ -182,6 +182,8 @@ def _as_graphs(model: nn.Module) -> nn.Module:
         elif is_rewritten(module):
             made[module] = as_graph_module(module)
     for module in list(model.modules()):
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
         children = children_of(module)  # which a graph shares with the module that it stands for
         children.update({n: made[c] for n, c in children.items() if c is not None and c in made})
     return made.get(model, model)

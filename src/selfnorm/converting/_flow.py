@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from torch import fx, nn
 from torch.fx.immutable_collections import immutable_dict
 from torch.fx.node import map_arg
@@ -67,9 +68,16 @@ def children_of(module: nn.Module) -> dict[str, nn.Module | None]:
 
 
 def is_library(module: nn.Module) -> bool:
-    """Whether its `forward` is torch's or ours."""
+    """Whether its `forward` is torch's or ours; a scripted one is torch's altogether."""
+    return _home_of(module).startswith(("torch.", "selfnorm.nn"))
+
+
+def _home_of(module: nn.Module) -> str:
+    """Name of the Python module that its class's `forward` stands in."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return torch.jit.__name__
     home = inspect.getmodule(type(module).forward)
-    return home is not None and home.__name__.startswith(("torch.", "selfnorm.nn"))
+    return "" if home is None else home.__name__
 
 
 def is_patched(module: nn.Module) -> bool:
@@ -87,10 +95,11 @@ def is_closed(module: nn.Module) -> bool:
 
     What stands in it cannot be exchanged one by one: the `forward` counts on it.
     """
-    home = inspect.getmodule(type(module).forward)
-    if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict) or home is None:
+    if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
         return False
-    return home.__name__.startswith("torch.") and any(True for _ in module.children())
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    parts = scripted or any(True for _ in module.children())
+    return parts and _home_of(module).startswith("torch.")
 
 
 def trace(module: nn.Module, absent: Collection[str] = ()) -> Traced:

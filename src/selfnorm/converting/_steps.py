@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import torch
 from torch import fx, nn
 
 from selfnorm.converting import _functional, _norms, _probe
@@ -39,7 +40,9 @@ def name_closed(work: Work) -> None:
             continue
         work.closed.add(name)
         parts = (*_norms.NORMS, *PLAIN_DROPOUTS, *ACTIVATIONS)
-        if any(isinstance(part, parts) for part in module.modules()):
+        if isinstance(module, torch.jit.ScriptModule):
+            work.say(name, "left", kind_of(module), "", "compiled as it is: convert before that")
+        elif any(isinstance(part, parts) for part in module.modules()):
             why = "torch's own forward counts on its parts: its activations and sums stay, too"
             work.say(name, "left", f"norms and dropout in {type(module).__name__}", "", why)
 

@@ -323,7 +323,7 @@ def _normalizes(name: str, owner: nn.Module | None) -> bool:
 
 def is_library(module: nn.Module) -> bool:
     """Whether a module's `forward` is torch's or ours, so that it is one layer by its own name."""
-    home = inspect.getmodule(type(module).forward)
+    home = inspect.getmodule(getattr(type(module), "forward", None))  # of a scripted one none
     name = "" if home is None else home.__name__
     return name.startswith(("torch.nn.", "selfnorm.nn", "torch.ao.nn"))
 

@@ -17,6 +17,7 @@ from selfnorm.auditing._rules._registry import Rule
 from selfnorm.auditing._rules._sizes import weighted
 from selfnorm.auditing._rules._structure import (
     aggregation_mending,
+    by_conversion,
     leftover_normalization,
     pooling,
     scaled,
@@ -229,11 +230,8 @@ def _mending(recording: Recording, layer: Layer, factor: float) -> str:
         or f"selfnorm.nn.SELU() in place of {layer.activation}.",
         "pooling": _mend(recording, "pooling"),
     }
-    return by_role.get(layer.role) or (
-        f"Divide what {layer.name} gives by {factor**0.5:.3g}{_likewise(recording, layer)}; or "
-        "before training "
-        "selfnorm.convert(model, example=inputs), which sizes the weights behind it for that."
-    )
+    by_hand = f"Divide what {layer.name} gives by {factor**0.5:.3g}{_likewise(recording, layer)}"
+    return by_role.get(layer.role) or f"{by_hand}{by_conversion(recording, layer)}."
 
 
 def _likewise(recording: Recording, layer: Layer) -> str:

@@ -30,7 +30,7 @@ def leftover_normalization(recording: Recording) -> Iterator[Finding]:
             f"Take {layer.name} out."
             if layer.kind.endswith("()")
             else "selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, "
-            "or removes it, and keeps the weights.",
+            "or removes it, and keeps the weights; what it cannot trace, it names.",
         )
 
 
@@ -84,10 +84,20 @@ def pooling(recording: Recording) -> Iterator[Finding]:
             "mean 0 and variance 1 for the next layer",
             f"{effect}; the layers behind have to pull that back (order statistics; Klambauer et "
             "al. 2017, theorem 1, holds for mean in [-.1, .1], variance in [.8, 1.5]).",
-            f"A convolution with stride in place of {layer.name}, or fewer and smaller windows; or "
-            "before training selfnorm.convert(model, example=inputs), which sizes the weights "
-            "behind it for that.",
+            f"A convolution with stride in place of {layer.name}, or fewer and smaller windows"
+            f"{by_conversion(recording, layer)}.",
         )
+
+
+def by_conversion(recording: Recording, layer: Layer) -> str:
+    """The other way to make up for what a layer does to the variance, where there is one."""
+    sized = [f for f in recording.followers(layer) if f.weights]
+    if not sized or not all(recording.feeds_selu(f) for f in sized):
+        return ""
+    return (
+        "; or before training selfnorm.convert(model, example=inputs), which sizes the weights "
+        "behind it for that"
+    )
 
 
 @rule("aggregation")
