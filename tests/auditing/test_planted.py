@@ -146,6 +146,11 @@ def gated(layer: nn.Module, x: Tensor) -> Tensor:
     return selu(layer, x) * torch.sigmoid(x)
 
 
+def noisy(layer: nn.Module, x: Tensor) -> Tensor:
+    x = selu(layer, x)
+    return x * (1 + 0.5 * torch.randn_like(x))
+
+
 def with_length(g: float) -> Callable[[nn.Module], object]:
     """Weight normalization with this length for all units."""
 
@@ -265,6 +270,8 @@ PLANTED = [
             lambda: torch.randn(ROWS, 8, WIDTH)),
     Planted("a gate", lambda: Net(gated), "variance-drift",
             "mul() (use 2) multiplies the second moment by 0.2"),
+    Planted("noise that multiplies", lambda: Net(noisy, 8), "variance-drift",
+            "7 calls as mul() multiply the second moment, by 1.2"),
     Planted("unit length", lambda: Net(lambda layer, x: functional.normalize(selu(layer, x))),
             "variance-drift", "normalize() multiplies the second moment"),
     Planted("spectral norm", lambda: parametrized(parametrizations.spectral_norm),

@@ -69,7 +69,10 @@ def verdict(recording: Recording, findings: Sequence[Finding]) -> str:
     others = Counter(one.activation for one in recording.of("activation") if one.module in wrong)
     if others and not judged:
         kinds = ", ".join(f"{n} {name}" for name, n in others.most_common(3))
-        called = any(o.kind.endswith("()") for o in recording.of("activation") if o.module in wrong)
+        made = [o for o in recording.of("activation") if o.module in wrong]
+        if all(o.settings.get("by_hand") for o in made):
+            return f"Not a SELU network: it has {kinds}; {said}. SELU in their place makes it one."
+        called = any(o.kind.endswith("()") for o in made)
         how = "makes it one, where it can trace the forward" if called else "makes it one"
         return f"Not a SELU network: it has {kinds}; {said}. selfnorm.convert(model) {how}."
     if counts["error"]:

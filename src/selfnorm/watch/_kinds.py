@@ -8,7 +8,6 @@ ACTIVATIONS = frozenset(
         "celu",
         "elu",
         "gelu",
-        "glu",
         "hardshrink",
         "hardsigmoid",
         "hardswish",
@@ -62,6 +61,7 @@ _ROLES = {
     "sum": "add radd iadd sub rsub isub subtract",
     "times": "mul rmul imul div truediv itruediv rtruediv multiply divide true_divide",
     "concatenation": "cat concat concatenate stack hstack vstack dstack",
+    "product": "glu",  # of its halves
     "padding": "pad",
     # What moves, copies, picks or casts values keeps their moments, and is passed over.
     "": (
@@ -89,7 +89,7 @@ PREPARING = frozenset({"addition", "scale", "product", "concatenation", "linear"
 CHANNELS_SECOND = ("conv", "batch_norm", "group_norm", "instance_norm", "pool", "feature_alpha")
 """Parts of names of functions whose units lie along dimension 1."""
 
-_NOT_POINTWISE = {"softmax", "log_softmax", "softmin", "gumbel_softmax", "glu", "rrelu"}
+_NOT_POINTWISE = {"softmax", "log_softmax", "softmin", "gumbel_softmax", "rrelu"}
 _FURTHER = (
     "abs absolute asinh atan arctan bfloat16 clamp clamp_max clamp_min clip clone contiguous cos "
     "cosh detach double eq erf exp exp2 expit expm1 float floor ge gt half heaviside le log log1p "

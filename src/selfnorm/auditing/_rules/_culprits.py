@@ -25,6 +25,8 @@ _COPIES = 0.1  # of LeCun's deviation of omega
 _SPREAD = 6.0
 _MEANS = 0.05  # of the squares, those of the mean
 _EXACT = 1e-5
+_FEW = 400
+_TORCH = "torch's default"
 _FREE = {"WeightNorm"}  # takes any weights
 _NORMED = {"WeightNorm", "weight_norm"}
 
@@ -52,7 +54,10 @@ def culprits(found: Sequence[tuple[Layer, Weights]]) -> list[str | None]:
     """
     fits = [_fitting(weights, layer) for layer, weights in found]
     votes = Counter(name for several in fits for name in {fit.name for fit in several})
-    chosen = (_choose(several, votes) for several in fits)
+    chosen = [
+        _choose(several, votes, few=weights.count < _FEW)
+        for (_, weights), several in zip(found, fits, strict=True)
+    ]
     return [_told(weights, name) for (_, weights), name in zip(found, chosen, strict=True)]
 
 
@@ -88,8 +93,14 @@ def _drawn(weights: Weights, layer: Layer) -> Iterator[Fit]:
             yield Fit(away, candidate.name)
 
 
-def _choose(fits: Sequence[Fit], votes: Mapping[str, int]) -> str | None:
-    """What fits most weights; of several such the first that none is twice as near as."""
+def _choose(fits: Sequence[Fit], votes: Mapping[str, int], *, few: bool) -> str | None:
+    """What fits most weights; of several such the first that none is twice as near as.
+
+    A few weights have a size that fits something by chance: they alone are no evidence, but for
+    what is exact and what torch does if nobody says otherwise.
+    """
+    if few:
+        fits = [f for f in fits if f.away == 0 or votes[f.name] > 1 or f.name.startswith(_TORCH)]
     most = max((votes[fit.name] for fit in fits), default=0)
     best: Fit | None = None
     for fit in fits:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
-from selfnorm.auditing._rules._placing import gradient_place, place
+from selfnorm.auditing._rules._placing import gradient_place, mending_of, place
 from selfnorm.auditing._rules._registry import rule
+from selfnorm.auditing._rules._repeated import repeated
 from selfnorm.auditing._rules._sizes import weighted
+from selfnorm.auditing._rules._weights import consequence
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import WEIGHTED
@@ -64,6 +66,7 @@ def variance_drift(recording: Recording) -> Iterator[Finding]:
     received = list(_received(recording))
     wrong = [layer for layer in received if _off(layer, recording.rows)]
     if not wrong:
+        yield from _slow_drift(recording)
         return
     first = wrong[0]
     worst = max(wrong, key=_distance)
@@ -80,6 +83,26 @@ def variance_drift(recording: Recording) -> Iterator[Finding]:
         _expectation(first),
         found.why,
         found.fix,
+    )
+
+
+def _slow_drift(recording: Recording) -> Iterator[Finding]:
+    """The same where calls between the layers move the variance a little each."""
+    found = repeated(recording)
+    if found is None:
+        return
+    name = found.first.name
+    calls = f"{found.calls} calls as {name} multiply" if found.calls > 1 else f"{name} multiplies"
+    yield Finding(
+        "variance-drift",
+        "warning",
+        found.first.module,
+        f"{calls} the second moment, by {found.factor:.3g} a layer; variance "
+        f"{found.last.variance:.3g} behind the last SELU",
+        "mean 0, variance 1",
+        "Placed: the structure. A factor between the layers counts as tau does, and with the "
+        f"weights' it is {found.total:.3g}. {consequence(found.total)}",
+        mending_of(recording, found.first, found.factor),
     )
 
 

@@ -80,7 +80,7 @@ def constant(recording: Recording) -> Iterator[Layer]:
             recording.reads_input(layer) and any(f.variance > 0 for f in recording.features)
         )
         by_zeros = layer.role in {*WEIGHTED, "embedding", "scale"}  # of which zeros are often meant
-        if layer.dead < 1 or not varies or by_zeros or not math.isfinite(layer.variance):
+        if not layer.dead >= 1 or not varies or by_zeros or not math.isfinite(layer.variance):
             continue
         if not layer.silent and not _is_of_data(recording, layer):
             yield layer  # a silent one is the last normalization of a branch that starts at nothing

@@ -22,8 +22,8 @@ from selfnorm.auditing._rules._structure import (
     pooling,
     scaled,
 )
-from selfnorm.auditing._rules._weights import mending
-from selfnorm.recording import Layer, Recording
+from selfnorm.auditing._rules._weights import mending, selu_without_lecun
+from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import WEIGHTED
 from selfnorm.recording._rightness import are_copies, is_wrong
@@ -35,6 +35,7 @@ _POINTED: Mapping[str, Rule] = {
     "input-not-standardized": input_not_standardized,
     "leftover-normalization": leftover_normalization,
     "pooling": pooling,
+    "selu-without-lecun": selu_without_lecun,
     "wrong-activation": wrong_activation,
 }
 _CHANGED = 0.15
@@ -77,7 +78,7 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
         yield Place(
             "Placed: the weights. Their omega, tau and biases alone make the theory expect this "
             "(Klambauer et al. 2017, Eq. 4 and 5).",
-            mending([w for w in used if w.name in wrong] or used),
+            _mending_weights(recording, [w for w in used if w.name in wrong] or used),
         )
     one_sided = [w for f in before if f.role in WEIGHTED for w in f.weights if is_one_sided(w)]
     if one_sided:
@@ -142,7 +143,8 @@ def gradient_place(recording: Recording, layer: Layer) -> Place:
         return dead
     hidden = [(one, w) for one, w in weighted(recording) if recording.hidden(one)]
     if wrong := [w for _, w in hidden if is_wrong(w) or is_one_sided(w)]:
-        return Place("Placed: the weights, which set that factor.", mending(wrong))
+        fix = _mending_weights(recording, wrong)
+        return Place("Placed: the weights, which set that factor.", fix)
     if any(one.settings.get("p") for one in recording.layers if recording.hidden(one)):
         return Place(
             "Placed: dropout, which makes it smaller.",
@@ -183,7 +185,7 @@ def changing(recording: Recording, layer: Layer, *, shrinks: bool | None = False
     more = f", and so do{'' if alike > 2 else 'es'} {others}" if alike > 1 else ""
     return Place(
         f"Placed: the structure. {worst.name} multiplies the second moment by {factor:.3g}{more}.",
-        _mending(recording, worst, factor),
+        mending_of(recording, worst, factor),
     )
 
 
@@ -209,7 +211,8 @@ def _factor(recording: Recording, layer: Layer) -> float | None:
     return factor if 0 < factor < math.inf else None
 
 
-def _mending(recording: Recording, layer: Layer, factor: float) -> str:
+def mending_of(recording: Recording, layer: Layer, factor: float) -> str:
+    """What to do about a call that multiplies the second moment."""
     number = layer.settings.get("factor")
     before = next((source.role for source in recording.sources(layer)), "")
     if layer.role == "scale" and before == "addition":
@@ -232,6 +235,13 @@ def _mending(recording: Recording, layer: Layer, factor: float) -> str:
     }
     by_hand = f"Divide what {layer.name} gives by {factor**0.5:.3g}{_likewise(recording, layer)}"
     return by_role.get(layer.role) or f"{by_hand}{by_conversion(recording, layer)}."
+
+
+def _mending_weights(recording: Recording, wrong: Sequence[Weights]) -> str:
+    """How to give them their size; by another finding's words where no one line does it for all."""
+    fix = mending(wrong)
+    by_line = fix.startswith("selfnorm.init.initialize_(model")
+    return fix if by_line else _mend(recording, "selu-without-lecun") or fix
 
 
 def _likewise(recording: Recording, layer: Layer) -> str:

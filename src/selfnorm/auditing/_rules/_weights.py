@@ -48,7 +48,7 @@ def _expected(weights: Weights) -> str:
     return f"tau = 1, by chance in [{low:.3g}, {high:.3g}]: weights of variance 1/{weights.fan_in}"
 
 
-def _consequence(tau: float) -> str:
+def consequence(tau: float) -> str:
     """Where the variance goes in a deep network of such layers."""
     return _ends_at(float(f"{tau:.3g}"))
 
@@ -90,7 +90,7 @@ def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
         "tau = 1: weights of mean 0 and variance 1/fan_in (LeCun)",
         "SELU's fixed point, mean 0 and variance 1, is that of weights whose squares sum to 1 "
         f"(Klambauer et al. 2017, section 3; pytorch issue 54055 on torch's gain). "
-        f"{_consequence(float(np.median(sizes))) if _is_one_size(sizes) else ''}".strip(),
+        f"{consequence(float(np.median(sizes))) if _is_one_size(sizes) else ''}".strip(),
         mending([w for _, w in wrong]),
         tuple(dict.fromkeys(layer.module for layer, _ in wrong)),
     )
@@ -131,9 +131,11 @@ def mending(wrong: Sequence[Weights]) -> str:
         return f"torch.nn.utils.{_OLD[first.computed]}, then selfnorm.init.initialize_(model)."
     if first.computed == FORWARD:
         factor = float(first.tau.mean()) ** -0.5
+        more = len({w.name for w in wrong}) - 1
+        others = f", and of {more} more likewise" if more else ""
         return (
-            f"Multiply by {factor:.3g} what the forward makes of {first.name}: its squares then "
-            "sum to 1."
+            f"Multiply by {factor:.3g} what the forward makes of {first.name}{others}: its squares "
+            "then sum to 1."
         )
     if is_bound(first):
         return f"Take {first.computed} off these layers, then selfnorm.init.initialize_(model)."
@@ -162,7 +164,7 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
         if whose is None:
             continue
         tau = float(weights.tau.mean())
-        after = f" {_consequence(tau)}" if recording.feeds_selu(layer) else ""
+        after = f" {consequence(tau)}" if recording.feeds_selu(layer) else ""
         yield Finding(
             "wrong-init",
             _severity(recording, layer),
@@ -192,11 +194,10 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
             "weight-drift",
             severity,
             layer.module,
-            f"{weights.name} has tau = {tau:.3g}, which no known initialization gives: "
-            f"{unknown(weights)}",
+            f"{weights.name} has tau = {tau:.3g}: {unknown(weights)}",
             _expected(weights),
             "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
-            f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {_consequence(tau)}".strip(),
+            f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {consequence(tau)}".strip(),
             _after_training(weights, trained=trained),
         )
 
@@ -317,7 +318,7 @@ def nonzero_bias(recording: Recording) -> Iterator[Finding]:
         if layer.role not in WEIGHTED or layer.module in seen or not size >= _LARGE:
             continue
         seen.add(layer.module)
-        if not recording.hidden(layer):
+        if not recording.hidden(layer) or _is_gate(recording, layer):
             continue
         yield Finding(
             "nonzero-bias",
@@ -356,6 +357,13 @@ def small_fan_in(recording: Recording) -> Iterator[Finding]:
         "sums of few terms are not normal (Klambauer et al. 2017, section 2).",
         "Widen the layer before it, or initialize_(model, exact=True) for tau = 1 in each unit.",
     )
+
+
+def _is_gate(recording: Recording, layer: Layer) -> bool:
+    """Whether what it gives says how much of something else goes on, as a highway's gate does."""
+    bends = [f for f in recording.followers(layer) if f.role == "activation"]
+    let = [f for bend in bends for f in recording.followers(bend)]
+    return bool(let) and all(f.role in {"product", "addition"} for f in let)
 
 
 def _rms(values: FloatArray) -> float:

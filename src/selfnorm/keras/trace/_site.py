@@ -174,9 +174,10 @@ def _of_operation(call: Call) -> Site:
     product = _product(call, kind, name)
     if product is not None:
         return product
-    if kind in {"Softmax", "LogSoftmax"} or function in {"softmax", "log_softmax", "glu"}:
+    if kind in {"Softmax", "LogSoftmax"} or function in {"softmax", "log_softmax"}:
         return Site("activation", f"{function}()", name, function)
-    return Site(_ROLE_BY_OPERATION.get(kind, "unknown"), f"{function}()", name)
+    role = "product" if function == "glu" else _ROLE_BY_OPERATION.get(kind, "unknown")
+    return Site(role, f"{function}()", name)
 
 
 def _snake(name: str) -> str:
