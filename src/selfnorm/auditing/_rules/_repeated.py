@@ -36,7 +36,7 @@ def repeated(recording: Recording) -> Repeated | None:
     Chance has a hand in the size of what weights give, and none in what a call does to what it
     reads: of many layers even a small factor is certain.
     """
-    found = [(layer, *between) for layer, *between in _between(recording)]
+    found = list(_between(recording))
     last = next((s for s in reversed(recording.selus) if recording.hidden(s)), None)
     moved = [(call, factor) for _, call, factor in found if call is not None]
     if len(found) < _LEAST or last is None or not moved:
