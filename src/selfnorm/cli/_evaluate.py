@@ -28,7 +28,7 @@ def evaluate(
     for note in found.notes:
         tell(note)
     output.print(_show.metrics(found, f"rows of {table}"))
-    for one in _show.by_class(found):
+    for one in (*_show.by_class(found), *_show.by_output(found)):
         output.print(one)
     if json:
         tell_json(_show.evaluation_as_json(found))

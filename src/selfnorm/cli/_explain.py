@@ -16,6 +16,12 @@ def explain(
         int | None,
         typer.Option(help="What the columns of this row add; from 1.", show_default=False),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", "-t", help="Which of several targets. Default: all.", show_default=False
+        ),
+    ] = None,
     encoding: Encoding = None,
     html: Annotated[
         Path | None, typer.Option(help="Write it as a page, too.", show_default=False)
@@ -34,7 +40,7 @@ def explain(
     from selfnorm.cli import _show_explained
     from selfnorm.tabular.explaining import _explain
 
-    found = _explain.explain(tabular.load_model(model), source(table, encoding), row)
+    found = _explain.explain(tabular.load_model(model), source(table, encoding), row, target)
     for note in found.notes:
         tell(note)
     for one in _show_explained.explained(found):

@@ -54,8 +54,8 @@ def fit(
         list[str] | None, typer.Argument(metavar="TABLE", help=_HELP_TABLE, show_default=False)
     ] = None,
     target: Annotated[
-        str | None, _option("target", "--target", "-t", show_default=False)
-    ] = Settings.target,
+        list[str] | None, _option("target", "--target", "-t", show_default=False)
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -180,7 +180,7 @@ def fit(
     if not table:
         fail("A training needs a table; none came. Name it: selfnorm fit TABLE --target COLUMN.")
     settings = Settings(
-        target=target,
+        target=tuple(target) if target else None,
         task=task,
         preset=preset,
         width=width,
@@ -316,12 +316,13 @@ def _trained(asked: _Asked) -> _Trained:
                 )
             if tune is not None:
                 from selfnorm.tabular._search import search
+                from selfnorm.tabular.explaining._said import loss_name
 
                 counting = Counted("settings tried", tune)
                 with counting as counted, on_cluster(asked.scheduler):
                     part = asked.section("tuned")
                     how, found["tried"] = search(ready, how, tune, counted, part, asked.jobs)
-                output.print(_show.tried(found["tried"], ready.target.task))
+                output.print(_show.tried(found["tried"], loss_name(ready.target)))
             found["settings"] = how
             if cv is not None:
                 from selfnorm.tabular._validate import cross_validate
@@ -332,7 +333,7 @@ def _trained(asked: _Asked) -> _Trained:
                         ready.source, how, cv, counted, part, asked.jobs
                     )
                 output.print(_show.folds(found["validated"]))
-            bar.score_name = ready.target.score_name
+            bar.score_name = ready.target.score_name.split()[0]  # a terminal has 80 columns
             bar.show(how.sized(ready.rows))
             stack.enter_context(bar)
             return how
@@ -376,6 +377,8 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...], *, kept: boo
     history = result.history
     if result.metrics:
         output.print(_show.metrics(result.evaluation, "rows that training never saw"))
+    for one in _show.by_output(result.evaluation):
+        output.print(one)
     if (networks := _show.networks(result.model)) is not None:
         output.print(networks)
     output.print(_show.layers(result.before, result.after))

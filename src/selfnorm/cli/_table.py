@@ -81,6 +81,7 @@ def check_columns(tables: list[str], encoding: str | None, settings: "Settings")
     names = column_names(tables[0], encoding)  # all parts of a table have the same
     if names is None:
         return
-    named = (settings.target, settings.sample_weight, settings.group, settings.split_by_time)
-    for name in (*filter(None, named), *settings.categories, *settings.ignore):
+    named = (settings.sample_weight, settings.group, settings.split_by_time)
+    columns = (*settings.targets, *filter(None, named), *settings.categories, *settings.ignore)
+    for name in columns:
         require_column(name, names)

@@ -38,7 +38,7 @@ def fit_target(
     if several.kind == "shares":
         return ClassTarget.of_shares(name, several.names, values, weights)
     if several.kind == "labels":
-        return LabelsTarget.fit(name, several.names, values, weights)
+        return LabelsTarget.fit(name, several.names, values, weights, several.words)
     each = [_number(*one, weights) for one in zip(several.names, values.T, strict=True)]
     ends = tuple(cast("tuple[float, float]", one.ends) for one in each)
     means, deviations = zip(*((one.mean, one.deviation) for one in each), strict=True)
