@@ -56,6 +56,11 @@ def _number(name: str, values: np.ndarray, weights: np.ndarray | None) -> Number
     return NumberTarget.fit(name, values[known], None if weights is None else weights[known])
 
 
+def columns_of(target: Target) -> tuple[str, ...]:
+    """The columns of a table that hold a target."""
+    return target.names if isinstance(target, NumbersTarget | LabelsTarget) else (target.name,)
+
+
 def widened(target: Target, values: np.ndarray) -> Target:
     """The same target, whose predictions may also be as small and as large as these values."""
     if isinstance(target, NumberTarget) and target.ends is not None:

@@ -14,6 +14,7 @@ from selfnorm.tabular._output import prediction_table
 from selfnorm.tabular._truths import read_truth
 from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
+from selfnorm.tabular.encoding._targets import columns_of
 from selfnorm.tabular.explaining._contributions import Contributions, contributions
 from selfnorm.tabular.explaining._dependence import Dependence, cell, dependence
 from selfnorm.tabular.explaining._importance import Importance, features_of, importances
@@ -183,7 +184,7 @@ def _places(target: Target, output: str | None) -> list[int]:
     if output is None:
         return every
     several = isinstance(target, NumbersTarget | LabelsTarget)
-    names = target.names if several else (target.name,)
+    names = columns_of(target)
     if output not in names:
         more = ", ..." if len(names) > _NAMED else ""
         raise ArgumentError(
@@ -195,9 +196,9 @@ def _places(target: Target, output: str | None) -> list[int]:
 
 def _has_target(table: pa.Table, target: Target) -> bool:
     """Whether a table tells what is true of some rows."""
-    names = target.names if isinstance(target, NumbersTarget | LabelsTarget) else (target.name,)
-    there = all(name in table.column_names for name in names)
-    return there and any(table[name].null_count < table.num_rows for name in names)
+    columns = columns_of(target)
+    there = all(name in table.column_names for name in columns)
+    return there and any(table[name].null_count < table.num_rows for name in columns)
 
 
 def _loss(
