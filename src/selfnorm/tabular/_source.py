@@ -272,14 +272,14 @@ def check_classes(validation: Source, target: Target) -> None:
 
 def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
     """Read a table for a model: what the model takes as text is read as text of a file, too."""
-    return _read(source, _texts(target, encoder))
+    return _read(source, _texts(target, encoder), empty=True)
 
 
 def blocks_for(source: Any, target: Target, encoder: Encoder) -> Iterator[pa.Table]:
     """The same, some of the rows at a time, those of one file after those of another."""
     file, texts = file_of(source), _texts(target, encoder)
     if file is None:
-        yield as_table(source)
+        yield as_table(source, empty=True)
         return
     for one in files_of(file.path) or (file.path,):
         yield from read_blocks(TableFile(one, file.encoding), text_columns=texts)
@@ -296,14 +296,20 @@ def _texts(target: Target, encoder: Encoder) -> list[str]:
     return names
 
 
-def _read(source: Any, text_columns: Collection[str], on_error: OnError = "stop") -> pa.Table:
-    """A file, several, a built-in data set, or a table in memory."""
+def _read(
+    source: Any,
+    text_columns: Collection[str],
+    on_error: OnError = "stop",
+    *,
+    empty: bool = False,
+) -> pa.Table:
+    """A file, several, a built-in data set, or a table in memory; whether it may have no rows."""
     file = file_of(source)
     if file is None:
-        return as_table(source)
+        return as_table(source, empty=empty)
     if (files := files_of(file.path)) is not None:
-        return read_together(files, file.encoding, text_columns, on_error)
-    return read_table(file, text_columns=text_columns)
+        return read_together(files, file.encoding, text_columns, on_error, empty=empty)
+    return read_table(file, text_columns=text_columns, empty=empty)
 
 
 def _counting(table: pa.Table, column: str, targets: Collection[str]) -> pa.Table:
@@ -334,10 +340,11 @@ def _check_target(table: pa.Table, name: str) -> None:
 
 def unknown_target(purpose: str, name: str, known: int, rows: int) -> TableError:
     """What to raise where too few rows have a target, or there are too few rows at all."""
-    if known and known == rows:
+    if known == rows:
+        least = f"{_FEWEST} rows or more" if rows else "rows"
         return TableError(
-            f"{purpose} needs {_FEWEST} rows or more with a known target; there is "
-            f"{rows}. Add rows."
+            f"{purpose} needs {least} with a known target; there {'is 1' if rows else 'are none'}. "
+            "Add rows."
         )
     where = "missing in the only row" if rows == 1 else f"known in {known} of {rows} rows"
     return TableError(f"{purpose} needs rows with a known target; '{name}' is {where}. Fill it in.")

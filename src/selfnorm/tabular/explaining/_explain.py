@@ -12,6 +12,7 @@ from selfnorm.report._numbers import digits
 from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._output import prediction_table
 from selfnorm.tabular._truths import read_truth
+from selfnorm.tabular.data._table import require_rows
 from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 from selfnorm.tabular.encoding._targets import columns_of
@@ -118,6 +119,7 @@ def explain(
         TableError: as `TabularModel.predict`.
     """
     table = model.read(source)
+    require_rows(table, "the table")
     if row is not None and not 1 <= row <= table.num_rows:
         raise ArgumentError(
             f"A row is one of the table's, from 1 to {table.num_rows:,}; {row} came. Name another."
