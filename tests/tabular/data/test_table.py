@@ -362,3 +362,23 @@ def test_a_table_without_rows_is_one_only_where_it_may_be() -> None:
     assert as_table(frame, empty=True).num_rows == 0
     with pytest.raises(TableError, match="the table has 1 columns and none"):
         as_table(frame)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_names_that_stand_again_are_passed_over(tmp_path: Path, end: str) -> None:
+    one = end.join(["id, size,kind", *(f"{at},{at}.5,{'ab'[at % 2]}" for at in range(20))])
+    path = tmp_path / "together.csv"
+    path.write_text(end.join([one, one, "id, size,kind"]), newline="")
+    table = read_table(path)
+    assert table.num_rows == 40
+    assert table["size"].to_pylist() == [at + 0.5 for at in range(20)] * 2
+    [note] = provenance_of(table).notes
+    assert "2 rows hold the names again" in note
+
+
+def test_text_that_is_the_name_of_its_column_stays(tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("word,kind\nword,noun\nkind,noun\nrun,verb\n")
+    table = read_table(path)
+    assert table["word"].to_pylist() == ["word", "kind", "run"]
+    assert not provenance_of(table).notes

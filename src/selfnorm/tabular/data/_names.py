@@ -36,7 +36,7 @@ def column_names(path: str, encoding: str | None, *, stop: bool = True) -> list[
         if kind == "Parquet":
             return clean_names(pq.read_schema(pa.BufferReader(content)).names)
         if kind != "text" or bytes(content[:2]) in (b"\x1f\x8b", b"BZ", b"\xfd7"):
-            return None
+            return read_table(TableFile(path, encoding)).column_names if whole else None
         start = content
         if content.size > _BEGINNING:
             lines = content.slice(0, _BEGINNING).to_pybytes()
