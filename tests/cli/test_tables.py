@@ -209,6 +209,11 @@ def test_tables_in_other_encodings_and_from_standard_input(model: Path) -> None:
     assert (told.code, "such as 'Ösló'" in told.errors) == (0, True)
     outcome = CliRunner().invoke(app, ["predict", str(model), "-"], input=content)
     assert (outcome.exit_code, outcome.stdout) == (0, expected)
+    told = CliRunner().invoke(app, ["evaluate", str(model), "-"], input=content)
+    assert "On 120 rows of standard input" in told.stdout
+    more = ["-t", "label", "-o", "piped", *QUICK]
+    told = CliRunner().invoke(app, ["fit", "-", *more], input=content)
+    assert "Table    standard input: 120 rows" in told.stdout
 
 
 def test_predictions_are_not_written_over_their_table(model: Path) -> None:

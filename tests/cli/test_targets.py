@@ -143,10 +143,13 @@ def test_folds_trials_and_files_for_elsewhere_take_several_targets(tmp_path: Pat
     told = run("fit", "t.csv", *named, *more, "-o", str(tmp_path / "m")).stdout
     assert "Cross-validation, 2 folds" in told
     assert "trial  RMSE in deviations  settings" in told
+    onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     for name in ("numbers", "labels"):
         file = str(tmp_path / f"{name}.onnx")
         assert "answers on 120 rows" in run("export", name, file, "--table", "t.csv").stdout
+    about = json.loads(onnx.load(file).doc_string)
+    assert about["target"] == ["cold", "label=small"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def source(table: str | list[str], encoding: str | None) -> "str | TableFile":
 
 def named(tables: list[str]) -> str:
     """What to call one table or its parts."""
+    if tables == ["-"]:
+        return "standard input"
     return tables[0] if len(tables) == 1 else f"{tables[0]} and {len(tables) - 1} more"
 
 
@@ -102,7 +104,10 @@ def names_of(tables: list[str], encoding: str | None, *, stop: bool = True) -> l
     with _extras.told():
         from selfnorm.tabular.data._files import files_of
         from selfnorm.tabular.data._names import column_names
+        from selfnorm.tabular.data._remote import is_uri
 
+    if any(map(is_uri, tables)):  # which takes long to look at, and is looked at once
+        return None
     parts = [part for one in tables for part in (files_of(one) or (one,))]
     return column_names(str(parts[0]), encoding, stop=stop and len(parts) == 1)
 
