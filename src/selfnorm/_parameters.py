@@ -170,6 +170,11 @@ def text_of(holder: type, name: str) -> str:
     return _field(holder, name).metadata["text"]
 
 
+def rule_of(holder: type, name: str) -> Rule:
+    """What a parameter has to be."""
+    return _field(holder, name).metadata["rule"]
+
+
 def check(holder: Any) -> None:
     """Raise for the first parameter that breaks its rule.
 

@@ -41,6 +41,16 @@ def test_a_command_without_anything_behind_it_shows_its_help() -> None:
     assert CliRunner().invoke(app, ["fit", "--help"]).exit_code == 0
 
 
+def test_the_help_of_fit_leaves_room_for_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = CliRunner().invoke(app, ["fit", "--help"]).output.splitlines()
+    assert max(map(len, lines)) <= 80
+    told = " ".join(" ".join(lines).replace("│", " ").split())
+    for words in ("classification or regression.", "fast, default or best.", "N Hidden layers."):
+        assert words in told
+    assert len(lines) < 140
+
+
 @pytest.mark.parametrize(
     ("typed", "told"),
     [

@@ -147,7 +147,7 @@ class Settings:
     target: str | Collection[str] | None = parameter(
         None,
         OrNone(TextOrNames(), "that of a built-in data set"),
-        "Column to predict (repeatable: several numbers, or several of yes and no).",
+        "Column to predict (repeatable).",
         try_="y",
     )
     task: Task | None = parameter(
