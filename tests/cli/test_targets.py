@@ -104,6 +104,13 @@ def test_explain_tells_each_target_or_the_one_that_is_named() -> None:
     assert "label" not in told
     wrong = run("explain", "labels", "t.csv", "--target", "warm", code=2)
     assert "one that the model predicts, cold, label; 'warm' came" in wrong.stderr
+    of_one, of_all = (
+        json.loads(run("explain", "numbers", "t.csv", *more, "--json").stdout)["importances"]
+        for more in (["--target", "amount"], [])
+    )
+    assert {each["column"]: each["loss"] for each in of_one} != {
+        each["column"]: each["loss"] for each in of_all
+    }
     one = json.loads(run("explain", "numbers", "t.csv", "--row", "1", "--json").stdout)
     assert [own["output"] for own in one["row"]] == ["amount", "weight, net"]
 
