@@ -117,6 +117,21 @@ class Names:
 
 
 @dataclass(frozen=True)
+class TextOrNames:
+    """Text that is not empty, or a list of such texts, each once."""
+
+    def holds(self, value: object) -> bool:
+        """Whether it is."""
+        if isinstance(value, str) or not isinstance(value, Collection):
+            return Text().holds(value)
+        names = list(cast("Collection[object]", value))
+        return bool(names) and all(map(Text().holds, names)) and len(set(names)) == len(names)
+
+    def __str__(self) -> str:
+        return "text, or a list of different ones"
+
+
+@dataclass(frozen=True)
 class OrNone:
     """As another rule says, or None, which stands for something."""
 
@@ -153,6 +168,11 @@ def same(holder: type, name: str) -> Any:
 def text_of(holder: type, name: str) -> str:
     """What a parameter is."""
     return _field(holder, name).metadata["text"]
+
+
+def rule_of(holder: type, name: str) -> Rule:
+    """What a parameter has to be."""
+    return _field(holder, name).metadata["rule"]
 
 
 def check(holder: Any) -> None:

@@ -209,6 +209,11 @@ def test_tables_in_other_encodings_and_from_standard_input(model: Path) -> None:
     assert (told.code, "such as 'Ösló'" in told.errors) == (0, True)
     outcome = CliRunner().invoke(app, ["predict", str(model), "-"], input=content)
     assert (outcome.exit_code, outcome.stdout) == (0, expected)
+    told = CliRunner().invoke(app, ["evaluate", str(model), "-"], input=content)
+    assert "On 120 rows of standard input" in told.stdout
+    more = ["-t", "label", "-o", "piped", *QUICK]
+    told = CliRunner().invoke(app, ["fit", "-", *more], input=content)
+    assert "Table    standard input: 120 rows" in told.stdout
 
 
 def test_predictions_are_not_written_over_their_table(model: Path) -> None:
@@ -369,12 +374,24 @@ def test_a_table_that_does_not_fit_the_model_is_refused(model: Path) -> None:
     Path("text.csv").write_text("size,city,day\nbig,Oslo,2024-01-01\n")
     assert "row 1 holds 'big'" in refused("predict", str(model), "text.csv")
     Path("empty.csv").write_text("size,city,day\n")
-    assert "3 columns and none" in refused("predict", str(model), "empty.csv")
+    assert "there is no 'label'" in refused("evaluate", str(model), "empty.csv")
+    assert "3 columns and none" in refused("explain", str(model), "empty.csv")
     Path("other.csv").write_text(
         "size,city,day,label\n1,Oslo,2024-01-01,huge\n2,Rome,2024-01-01,x\n"
     )
     assert "no known one" in refused("evaluate", str(model), "other.csv")
     assert "there is no 'label'" in refused("evaluate", str(model), "few.csv")
+
+
+def test_a_table_without_rows_has_no_predictions_but_their_header(model: Path) -> None:
+    header = '"label","probability_big","probability_small"\n'
+    Path("empty.csv").write_text("size,city,day\n")
+    assert Result("predict", str(model), "empty.csv").output == header
+    assert Result("predict", str(model), "empty.csv", "-o", "none.csv").code == 0
+    assert Path("none.csv").read_text() == header
+    assert "3 columns and none" in refused("fit", "empty.csv", "-t", "size", "-o", "other")
+    Path("empty.csv").write_text("size,city,day,label\n")
+    assert "there are none. Add rows" in refused("evaluate", str(model), "empty.csv")
 
 
 def test_nothing_is_written_over_unasked(model: Path) -> None:
@@ -388,6 +405,31 @@ def test_nothing_is_written_over_unasked(model: Path) -> None:
     assert Path("out.csv").read_text() == "mine"
     assert "ends in '.doc'" in refused("predict", str(model), "t.csv", "-o", "out.doc")
     assert "no folder" in refused("predict", str(model), "t.csv", "-o", "no/out.csv")
+
+
+def test_predictions_are_not_written_over_what_they_are_of(model: Path) -> None:
+    Path("parts").mkdir()
+    for name in ("a", "b"):
+        Path(f"parts/{name}.csv").write_bytes(Path("t.csv").read_bytes())
+    Path("link.csv").symlink_to("parts/a.csv")
+    for tables in (["parts"], ["parts/*.csv"], ["parts/b.csv", "parts/a.csv"]):
+        told = refused("predict", str(model), *tables, "-o", "parts/a.csv", "--force")
+        assert "'parts/a.csv' is a part of the table" in told
+    told = refused("predict", str(model), "parts/a.csv", "-o", "link.csv", "--force")
+    assert "'link.csv' is the table" in told
+    assert Path("parts/a.csv").read_bytes() == Path("t.csv").read_bytes()
+
+
+def test_several_files_are_one_table_wherever_one_is_read(model: Path) -> None:
+    Path("u.csv").write_bytes(Path("t.csv").read_bytes())
+    one = Result("predict", str(model), "t.csv").output.splitlines()
+    both = Result("predict", str(model), "t.csv", "u.csv").output.splitlines()
+    assert [line.split(",")[0] for line in both] == [
+        line.split(",")[0] for line in (*one, *one[1:])
+    ]
+    told = Result("evaluate", str(model), "t.csv", "u.csv").output
+    assert "On 240 rows of t.csv and 1 more" in told
+    assert Result("explain", str(model), "t.csv", "u.csv").code == 0
 
 
 def test_a_damaged_model_is_one_line_and_exit_code_2(model: Path) -> None:

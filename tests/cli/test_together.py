@@ -33,7 +33,7 @@ def table(tmp_path: Path) -> str:
     ("arguments", "words"),
     [
         (["--jobs", "0"], "as many as --jobs says; 0 came"),
-        (["--distribute", "columns"], "'columns' is not one of 'members', 'rows'"),
+        (["--distribute", "columns"], "--distribute is one of members, rows; 'columns' came"),
         (["--tune", "2", "--scheduler", "nowhere"], "--scheduler is the address|sent by Dask"),
     ],
 )

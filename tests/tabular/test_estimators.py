@@ -103,6 +103,19 @@ def test_a_loaded_estimator_is_the_one_that_was_saved(named: bool, tmp_path: Pat
         SelfNormRegressor.load(tmp_path / "model")
 
 
+def test_columns_without_names_are_known_by_their_order() -> None:
+    size = np.random.default_rng(0).normal(size=60)
+    frame = pd.DataFrame({"size": size, "city": ["x", "y", "z"] * 20})
+    y = np.where(size + np.random.default_rng(1).normal(size=60) > 0, "big", "small")
+    model = SelfNormClassifier(**QUICK | {"epochs": 1}).fit(frame, y)
+    told = model.predict_proba(frame)
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        np.testing.assert_array_equal(model.predict_proba(frame.to_numpy()), told)
+    model = SelfNormClassifier(**QUICK | {"epochs": 1}).fit(frame.to_numpy(), y)
+    with pytest.warns(UserWarning, match="fitted without feature names"):
+        np.testing.assert_array_equal(model.predict_proba(frame), told)
+
+
 def test_the_layers_and_the_history_are_there() -> None:
     X, y = load_iris(return_X_y=True)
     model = SelfNormClassifier(**QUICK).fit(X, y)

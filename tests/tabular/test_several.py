@@ -18,7 +18,7 @@ from selfnorm import SelfNormClassifier, SelfNormRegressor, tabular
 from selfnorm.errors import ArgumentError, TableError
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._infinite import fit_infinite
-from selfnorm.tabular._metrics_of_several import measure_several
+from selfnorm.tabular._metrics_of_several import measure_each, measure_several
 from selfnorm.tabular._predictor import Predictions
 from selfnorm.tabular.encoding._prediction import Prediction
 from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget, Several
@@ -39,6 +39,13 @@ def numbers_target() -> NumbersTarget:
 
 def labels_target() -> LabelsTarget:
     target = fit_target("y", LABELS, "classification", None, Several("labels", ("a", "b")))
+    assert isinstance(target, LabelsTarget)
+    return target
+
+
+def worded_target() -> LabelsTarget:
+    words = (("no", "yes"), (False, True))
+    target = fit_target("y", LABELS, "classification", None, Several("labels", ("a", "b"), words))
     assert isinstance(target, LabelsTarget)
     return target
 
@@ -94,7 +101,7 @@ def test_arrays_are_blended_as_tensors_are() -> None:
         torch.testing.assert_close(torch.from_numpy(found), blend(target, outputs))
 
 
-@pytest.mark.parametrize("make", [numbers_target, labels_target])
+@pytest.mark.parametrize("make", [numbers_target, labels_target, worded_target])
 def test_targets_come_back_from_json(make: Any) -> None:
     target = make()
     again = target_from_dict(json.loads(json.dumps(target_to_dict(target))))
@@ -138,6 +145,24 @@ def test_metrics_leave_out_what_is_missing() -> None:
     found = measure_several(labels_target(), LABELS, told)
     assert found["accuracy of labels"] == found["AUC"] == 1
     assert found["log loss"] == pytest.approx(-(4 * np.log(0.9) + 2 * np.log(0.8)) / 6)
+
+
+def test_each_output_is_measured_by_the_rows_in_which_it_is_known() -> None:
+    told = Prediction(np.array([[1.0, 12], [2, 20], [5, 30], [2, 24]]))
+    a, b = measure_each(numbers_target(), NUMBERS, told)
+    assert (a.name, a.rows, b.rows) == ("a", 3, 3)
+    assert a.metrics == pytest.approx({"RMSE": (4 / 3) ** 0.5, "MAE": 2 / 3, "R2": 1 - 12 / 14})
+    assert b.metrics["MAE"] == pytest.approx(2)
+    assert b.baseline["R2"] == pytest.approx(0)
+    said = np.array([[0.8, 0.4], [0.6, 0.9], [0.1, 0.9], [0.3, 0.2]])
+    told = Prediction((said > 0.5).astype(int), said)
+    a, b = measure_each(labels_target(), LABELS, told, np.array([1.0, 1, 1, 2]))
+    assert a.metrics["accuracy"] == pytest.approx(1 / 4)
+    assert a.metrics["recall"] == pytest.approx(1 / 3)
+    assert a.metrics["precision"] == pytest.approx(1 / 2)
+    assert b.metrics["recall"] == pytest.approx(1 / 3)
+    assert b.metrics["log loss"] == pytest.approx(-np.log([0.6, 0.9, 0.2, 0.2]).mean())
+    assert measure_each(NumberTarget("y", 0.0, 1.0), NUMBERS[:, 0], told) == ()
 
 
 def test_missing_outputs_teach_an_infinite_network_as_if_each_were_alone() -> None:

@@ -92,9 +92,9 @@ def test_a_column_says_how_much_rows_count_and_is_not_learned_from(tmp_path: Pat
 )
 def test_one_row_is_enough_to_measure_on(target: Target, value: object, tmp_path: Path) -> None:
     assert read_truth(csv(tmp_path, value), target, ENCODER).values.tolist() == [value]
-    with pytest.raises(TableError, match=r"Measuring needs .* known in 0 of 1 rows"):
+    with pytest.raises(TableError, match=r"Measuring needs .* missing in the only row"):
         read_truth(csv(tmp_path, ""), target, ENCODER)
-    with pytest.raises(TableError, match=r"Learning needs .* known in 1 of 1 rows"):
+    with pytest.raises(TableError, match=r"Learning needs 2 rows or more .* there is 1"):
         read_source(csv(tmp_path, value), "y")
 
 

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -21,11 +22,30 @@ from selfnorm.cli._fit import fit
 from selfnorm.cli._info import info
 from selfnorm.cli._predict import predict
 from selfnorm.cli._solve import solve
+from selfnorm.cli._together import mute_but_first
+from selfnorm.cli._usage import TypedError, is_help, usage_line
 from selfnorm.errors import SelfNormError, SelfNormWarning, TableError
 
 
 class _Commands(TyperGroup):
     """The commands; a user's mistake is one line on stderr and exit code 2, never a traceback."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        *more: Any,
+        standalone_mode: bool = True,
+        **others: Any,
+    ) -> Any:
+        try:
+            code = super().main(args, *more, standalone_mode=False, **others)
+        except TypedError as error:
+            sys.exit(_refuse(error, sys.argv[1:] if args is None else args, self.commands))
+        except typer.Abort:
+            code = 1
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
 
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():
@@ -69,6 +89,17 @@ def run() -> None:
     sys.stdout = sys.stdout or io.StringIO()
     sys.stderr = sys.stderr or io.StringIO()
     app()
+
+
+def _refuse(error: Any, arguments: Sequence[str], commands: Collection[str]) -> int:
+    """Say what is wrong with what was typed, or show the help; the exit code."""
+    mute_but_first()
+    if is_help(error):
+        error.show()
+    else:
+        with contextlib.suppress(typer.Exit):
+            fail(usage_line(error, arguments, tuple(commands)))
+    return 2
 
 
 def _drop_output() -> None:

@@ -38,6 +38,8 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
             f"A config holds options of `selfnorm fit`; '{path}' holds {strange[0]!r}. Take it "
             "out, or mend its name."
         )
+    several = [one.name for one in context.command.params if getattr(one, "multiple", False)]
+    found |= {n: [found[n]] for n in several if isinstance(found.get(n), str)}
     context.default_map = {**(context.default_map or {}), **found}
     return path
 

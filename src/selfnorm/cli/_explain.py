@@ -6,15 +6,21 @@ from typing import Annotated
 import typer
 
 from selfnorm.cli._console import hush, output, tell, tell_json
-from selfnorm.cli._table import HELP_TABLE, Encoding, Json, source
+from selfnorm.cli._table import HELP_TABLE, Encoding, Json, check_known, named, source
 
 
 def explain(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `fit` wrote.")],
-    table: Annotated[str, typer.Argument(metavar="TABLE", help=HELP_TABLE)],
+    table: Annotated[list[str], typer.Argument(metavar="TABLE", help=HELP_TABLE)],
     row: Annotated[
         int | None,
         typer.Option(help="What the columns of this row add; from 1.", show_default=False),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", "-t", help="Which of several targets. Default: all.", show_default=False
+        ),
     ] = None,
     encoding: Encoding = None,
     html: Annotated[
@@ -29,12 +35,17 @@ def explain(
         selfnorm explain patients-model patients.csv --row 1
     """
     hush(json=json)
-    from selfnorm import _extras, tabular
+    from selfnorm import _extras
     from selfnorm._files import write_file
+    from selfnorm.tabular._model_file import read_model
+
+    saved = read_model(model)
+    check_known(saved, table, encoding)  # before what is slow to import
     from selfnorm.cli import _show_explained
+    from selfnorm.tabular._storage import model_of
     from selfnorm.tabular.explaining import _explain
 
-    found = _explain.explain(tabular.load_model(model), source(table, encoding), row)
+    found = _explain.explain(model_of(saved), source(table, encoding), row, target)
     for note in found.notes:
         tell(note)
     for one in _show_explained.explained(found):
@@ -44,5 +55,5 @@ def explain(
     if html is not None:
         with _extras.told():
             from selfnorm.tabular.explaining._explained import explained_page
-        write_file(html, explained_page(Path(table).name, found).encode())
+        write_file(html, explained_page(Path(named(table)).name, found).encode())
         tell(f"Wrote {html}.")

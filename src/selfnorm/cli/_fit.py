@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfnorm._files import write_file
-from selfnorm._parameters import text_of
 from selfnorm.cli._checkpointed import checkpointed
 from selfnorm.cli._cluster import on_cluster
 from selfnorm.cli._config import configured_table, read_config, seconds, write_config
 from selfnorm.cli._console import fail, hush, output, tell, tell_json
 from selfnorm.cli._interrupt import asking, undisturbed
+from selfnorm.cli._option import option
 from selfnorm.cli._table import (
     Encoding,
     Json,
@@ -44,64 +44,59 @@ _HELP_TABLE = (
 )
 
 
-def _option(name: str, *flags: str, **more: Any) -> Any:
-    """The option of one of the settings, with the sentence that it was declared with."""
-    return typer.Option(*flags, help=text_of(Settings, name), **more)
-
-
 def fit(
     table: Annotated[
         list[str] | None, typer.Argument(metavar="TABLE", help=_HELP_TABLE, show_default=False)
     ] = None,
     target: Annotated[
-        str | None, _option("target", "--target", "-t", show_default=False)
-    ] = Settings.target,
+        list[str] | None, option("target", "--target", "-t", metavar="COLUMN", show_default=False)
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", metavar="MODEL", help="Folder to write. Default: TABLE's name-model."
         ),
     ] = None,
-    task: Annotated[Task | None, _option("task", show_default=False)] = Settings.task,
-    preset: Annotated[Preset, _option("preset")] = Settings.preset,
-    depth: Annotated[int | None, _option("depth", show_default=False)] = Settings.depth,
-    width: Annotated[int | None, _option("width", show_default=False)] = Settings.width,
-    shape: Annotated[Shape, _option("shape")] = Settings.shape,
-    dropout: Annotated[float | None, _option("dropout", show_default=False)] = Settings.dropout,
-    weights: Annotated[Weights | None, _option("weights", show_default=False)] = Settings.weights,
+    task: Annotated[Task | None, option("task", show_default=False)] = Settings.task,
+    preset: Annotated[Preset, option("preset")] = Settings.preset,
+    depth: Annotated[int | None, option("depth", show_default=False)] = Settings.depth,
+    width: Annotated[int | None, option("width", show_default=False)] = Settings.width,
+    shape: Annotated[Shape, option("shape")] = Settings.shape,
+    dropout: Annotated[float | None, option("dropout", show_default=False)] = Settings.dropout,
+    weights: Annotated[Weights | None, option("weights", show_default=False)] = Settings.weights,
     n_estimators: Annotated[
-        int | None, _option("n_estimators", show_default=False)
+        int | None, option("n_estimators", show_default=False)
     ] = Settings.n_estimators,
     infinite: Annotated[
-        bool | None, _option("infinite", "--infinite/--no-infinite", show_default=False)
+        bool | None, option("infinite", "--infinite/--no-infinite", show_default=False)
     ] = Settings.infinite,
-    epochs: Annotated[int | None, _option("epochs", show_default=False)] = Settings.epochs,
-    patience: Annotated[int, _option("patience")] = Settings.patience,
+    epochs: Annotated[int | None, option("epochs", show_default=False)] = Settings.epochs,
+    patience: Annotated[int, option("patience")] = Settings.patience,
     time_limit: Annotated[
         str | None,
         typer.Option(
             metavar="TIME", help="After which no epoch begins: 90, 10m, 2h.", show_default=False
         ),
     ] = None,
-    batch_size: Annotated[int | None, _option("batch_size")] = Settings.batch_size,
+    batch_size: Annotated[int | None, option("batch_size")] = Settings.batch_size,
     learning_rate: Annotated[
-        float | None, _option("learning_rate", show_default=False)
+        float | None, option("learning_rate", show_default=False)
     ] = Settings.learning_rate,
-    weight_decay: Annotated[float, _option("weight_decay")] = Settings.weight_decay,
-    validation: Annotated[float, _option("validation")] = Settings.validation,
-    test: Annotated[float | None, _option("test", show_default=False)] = Settings.test,
-    category: Annotated[list[str] | None, _option("categories")] = None,
-    ignore: Annotated[list[str] | None, _option("ignore")] = None,
+    weight_decay: Annotated[float, option("weight_decay")] = Settings.weight_decay,
+    validation: Annotated[float, option("validation")] = Settings.validation,
+    test: Annotated[float | None, option("test", show_default=False)] = Settings.test,
+    category: Annotated[list[str] | None, option("categories", metavar="COLUMN")] = None,
+    ignore: Annotated[list[str] | None, option("ignore", metavar="COLUMN")] = None,
     sample_weight: Annotated[
-        str | None, _option("sample_weight", metavar="COLUMN", show_default=False)
+        str | None, option("sample_weight", metavar="COLUMN", show_default=False)
     ] = Settings.sample_weight,
-    memory: Annotated[str | None, _option("memory", metavar="SIZE", show_default=False)] = None,
-    on_error: Annotated[OnError, _option("on_error")] = Settings.on_error,
+    memory: Annotated[str | None, option("memory", metavar="SIZE", show_default=False)] = None,
+    on_error: Annotated[OnError, option("on_error")] = Settings.on_error,
     group: Annotated[
-        str | None, _option("group", metavar="COLUMN", show_default=False)
+        str | None, option("group", metavar="COLUMN", show_default=False)
     ] = Settings.group,
     split_by_time: Annotated[
-        str | None, _option("split_by_time", metavar="COLUMN", show_default=False)
+        str | None, option("split_by_time", metavar="COLUMN", show_default=False)
     ] = Settings.split_by_time,
     cv: Annotated[
         int | None,
@@ -129,10 +124,10 @@ def fit(
         ),
     ] = None,
     distribute: Annotated[
-        Distribute | None, _option("distribute", show_default=False)
+        Distribute | None, option("distribute", show_default=False)
     ] = Settings.distribute,
-    seed: Annotated[int, _option("seed")] = Settings.seed,
-    device: Annotated[str, _option("device")] = Settings.device,
+    seed: Annotated[int, option("seed")] = Settings.seed,
+    device: Annotated[str, option("device", metavar="NAME")] = Settings.device,
     encoding: Encoding = None,
     monitor: Annotated[
         bool,
@@ -168,8 +163,9 @@ def fit(
 ) -> None:
     """Train a deep self-normalizing network on a table and save it.
 
-    It tells classification from regression, standardizes numbers, one-hot encodes categories,
-    handles missing values, holds out rows, trains, and shows what every layer does.
+    It tells classification from regression, standardizes numbers, one-hot
+    encodes categories, handles missing values, holds out rows, trains, and
+    shows what every layer does.
 
         selfnorm fit patients.csv --target outcome
     """
@@ -180,7 +176,7 @@ def fit(
     if not table:
         fail("A training needs a table; none came. Name it: selfnorm fit TABLE --target COLUMN.")
     settings = Settings(
-        target=target,
+        target=tuple(target) if target else None,
         task=task,
         preset=preset,
         width=width,
@@ -316,12 +312,13 @@ def _trained(asked: _Asked) -> _Trained:
                 )
             if tune is not None:
                 from selfnorm.tabular._search import search
+                from selfnorm.tabular.explaining._said import loss_name
 
                 counting = Counted("settings tried", tune)
                 with counting as counted, on_cluster(asked.scheduler):
                     part = asked.section("tuned")
                     how, found["tried"] = search(ready, how, tune, counted, part, asked.jobs)
-                output.print(_show.tried(found["tried"], ready.target.task))
+                output.print(_show.tried(found["tried"], loss_name(ready.target)))
             found["settings"] = how
             if cv is not None:
                 from selfnorm.tabular._validate import cross_validate
@@ -332,7 +329,7 @@ def _trained(asked: _Asked) -> _Trained:
                         ready.source, how, cv, counted, part, asked.jobs
                     )
                 output.print(_show.folds(found["validated"]))
-            bar.score_name = ready.target.score_name
+            bar.score_name = ready.target.score_name.split()[0]  # a terminal has 80 columns
             bar.show(how.sized(ready.rows))
             stack.enter_context(bar)
             return how
@@ -376,6 +373,8 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...], *, kept: boo
     history = result.history
     if result.metrics:
         output.print(_show.metrics(result.evaluation, "rows that training never saw"))
+    for one in _show.by_output(result.evaluation):
+        output.print(one)
     if (networks := _show.networks(result.model)) is not None:
         output.print(networks)
     output.print(_show.layers(result.before, result.after))

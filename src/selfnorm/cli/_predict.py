@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from selfnorm.cli._console import fail, hush, problems, tell
+from selfnorm.cli._console import hush, problems, tell
 from selfnorm.cli._interrupt import interruptible
-from selfnorm.cli._table import HELP_TABLE, Encoding, Quiet, source
+from selfnorm.cli._table import HELP_TABLE, Encoding, Quiet, check_apart, source
 
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="What `fit` wrote.")],
-    table: Annotated[str, typer.Argument(metavar="TABLE", help=HELP_TABLE)],
+    table: Annotated[list[str], typer.Argument(metavar="TABLE", help=HELP_TABLE)],
     out: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="OUT.csv", help="File to write. Default: stdout."),
@@ -32,9 +32,8 @@ def predict(
     from selfnorm.tabular._output import check_prediction_file, csv_bytes, write_predictions
     from selfnorm.tabular._predictor import Predictions
 
-    if out and out.exists() and Path(table).exists() and out.samefile(table):
-        fail(f"Predictions are written beside a table; '{out}' is the table. Name another file.")
     if out:
+        check_apart(out, table)
         check_prediction_file(out, force=force)
     predictions = Predictions(model, source(table, encoding))
     if out:

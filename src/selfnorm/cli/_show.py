@@ -18,6 +18,7 @@ from selfnorm.tabular import Evaluation, TabularModel
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import Prepared
 from selfnorm.tabular._kernel import DEPTH
+from selfnorm.tabular._metrics_of_several import OfOutput
 from selfnorm.tabular._search import Trial
 from selfnorm.tabular._validate import CrossValidation
 from selfnorm.tabular.explaining._understood import understood as what_was_understood
@@ -27,6 +28,9 @@ _SHOWN_LAYERS = 40
 _SHOWN_CLASSES = 20
 _SHOWN_CONFUSED = 8  # classes of a confusion matrix
 _SHOWN_TRIALS = 5
+_SHOWN_OUTPUTS = 20
+_OF_LABELS = ("log loss", "accuracy", "AUC", "recall", "precision")
+_OF_NUMBERS = ("RMSE", "MAE", "R2")
 _WEIGHTS: dict[Weights, str] = {"lecun": "LeCun", "orthogonal": "kept orthogonal"}
 
 
@@ -85,6 +89,38 @@ def by_class(found: Evaluation) -> list[Group]:
     return tables
 
 
+def by_output(found: Evaluation) -> list[Group]:
+    """Metrics of each of several targets beside the trivial baseline's, of many the worst."""
+    each = found.by_output
+    if not each:
+        return []
+    labels = any("accuracy" in one.metrics for one in each)
+    names = _OF_LABELS if labels else _OF_NUMBERS
+    shown = each
+    if len(each) > _SHOWN_OUTPUTS:
+        shown = sorted(each, key=_gain)[:_SHOWN_OUTPUTS]
+    table = plain_table("target", ">rows")
+    for at, name in enumerate(names):
+        table.add_column(name, justify="right", style="" if at else "bold")
+        if not at:
+            table.add_column("trivial", justify="right")
+    for one in shown:
+        figures = [digits(one.metrics.get(name, math.nan), 3) for name in names]
+        beside = digits(one.baseline.get(names[0], math.nan), 3)
+        table.add_row(one.called, f"{one.rows:,}", figures[0], beside, *figures[1:])
+    title = "Target by target"
+    if len(shown) < len(each):
+        title = f"The {len(shown)} of {len(each)} targets that gain least on the trivial baseline"
+    return [titled(title, table)]
+
+
+def _gain(one: OfOutput) -> float:
+    """How much less is lost than by the trivial baseline, as a share."""
+    name = "log loss" if "log loss" in one.metrics else "RMSE"
+    lost, beside = one.metrics.get(name, math.nan), one.baseline.get(name, math.nan)
+    return 1 - lost / beside if beside else -math.inf
+
+
 def folds(found: CrossValidation) -> Group:
     """Metrics of each fold, their mean, and how far they are apart."""
     table = plain_table()
@@ -102,11 +138,11 @@ def folds(found: CrossValidation) -> Group:
     return titled(f"Cross-validation, {len(found.folds)} folds", table)
 
 
-def tried(trials: Sequence[Trial], task: str) -> Group:
-    """The best settings that were tried, and those that would be taken without."""
+def tried(trials: Sequence[Trial], loss: str) -> Group:
+    """The best settings that were tried by a loss, and those that would be taken without."""
     table = plain_table()
     table.add_column("trial", justify="right")
-    table.add_column("RMSE" if task == "regression" else "log loss", justify="right")
+    table.add_column(loss, justify="right")
     table.add_column("settings")
     order = sorted(range(len(trials)), key=lambda at: trials[at].loss)
     for at in dict.fromkeys((*order[:_SHOWN_TRIALS], 0)):
@@ -136,6 +172,16 @@ def evaluation_as_json(found: Evaluation) -> dict[str, Any]:
             for one, (rows, recall, precision) in zip(each.classes, figures, strict=True)
         ]
         content["confusion"] = each.counts.tolist()
+    if found.by_output:
+        content["targets"] = [
+            {
+                "target": one.name,
+                "rows": one.rows,
+                "metrics": dict(one.metrics),
+                "baseline": dict(one.baseline),
+            }
+            for one in found.by_output
+        ]
     return content
 
 

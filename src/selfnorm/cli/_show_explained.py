@@ -13,7 +13,7 @@ _BAR = 20  # characters
 
 def explained(found: Explanation) -> list[Group]:
     """Contributions of a row if there is one, importances, and dependences."""
-    parts = [] if found.row is None else [_row(found.row)]
+    parts = [_row(one, several=len(found.own) > 1) for one in found.own]
     table = plain_table("column", ">importance", ">deviation", "")
     most = max((one.loss for one in found.importances), default=0.0) or 1.0
     for one in found.importances[:_SHOWN]:
@@ -35,7 +35,7 @@ def explained(found: Explanation) -> list[Group]:
     return parts
 
 
-def _row(own: OfRow) -> Group:
+def _row(own: OfRow, *, several: bool) -> Group:
     table = plain_table("column", "value", ">adds", ">standard error")
     found = own.contributions
     order = sorted(found.added, key=lambda name: -abs(found.added[name]))
@@ -49,4 +49,5 @@ def _row(own: OfRow) -> Group:
         f"Predicted: {own.told}. {own.output}: {digits(found.end, 4)}, "
         f"{digits(found.start, 4)} in the mean over rows."
     )
-    return titled(f"Row {own.row}", Text(said), table)
+    title = f"Row {own.row}" + (f", {own.output}" if several else "")
+    return titled(title, Text(said), table)

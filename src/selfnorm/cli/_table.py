@@ -11,9 +11,10 @@ from selfnorm.errors import ArgumentError
 
 if TYPE_CHECKING:
     from selfnorm.tabular import TableFile
+    from selfnorm.tabular._model_file import Saved
     from selfnorm.tabular._settings import Settings
 
-HELP_TABLE = "CSV or Parquet file, a folder or pattern of such; - for standard input."
+HELP_TABLE = "CSV or Parquet file, several, a folder, a 'pattern*'; - for standard input."
 Encoding = Annotated[
     str | None,
     typer.Option(
@@ -37,6 +38,8 @@ def source(table: str | list[str], encoding: str | None) -> "str | TableFile":
 
 def named(tables: list[str]) -> str:
     """What to call one table or its parts."""
+    if tables == ["-"]:
+        return "standard input"
     return tables[0] if len(tables) == 1 else f"{tables[0]} and {len(tables) - 1} more"
 
 
@@ -66,21 +69,88 @@ def bytes_of(size: str) -> float:
     return float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " ")
 
 
-def check_columns(tables: list[str], encoding: str | None, settings: "Settings") -> None:
-    """Refuse columns that a table lacks before anything slow is imported, where that can be told.
+def check_apart(out: Path, tables: list[str]) -> None:
+    """Raise if a file to write is one that is to be read.
 
     Raises:
-        TableError: a column that is named is not in the table.
+        TableError: it is.
+    """
+    from selfnorm.errors import TableError
+    from selfnorm.tabular.data._files import files_of
+
+    if not out.exists():
+        return
+    parts = [Path(part) for one in tables for part in (files_of(one) or (one,))]
+    if any(part.exists() and out.samefile(part) for part in parts):
+        what = "the table" if len(parts) == 1 else "a part of the table"
+        raise TableError(
+            f"Predictions are written beside a table; '{out}' is {what}. Name another file."
+        )
+
+
+def names_of(tables: list[str], encoding: str | None, *, stop: bool = True) -> list[str] | None:
+    """The columns of a table before anything slow is imported; None where that cannot be told.
+
+    Args:
+        tables: The files.
+        encoding: Of a text.
+        stop: Whether a first part that cannot be read ends it.
+
+    Raises:
+        TableError: there is no such file, or it is small and cannot be read.
     """
     from selfnorm import _extras
 
     with _extras.told():
+        from selfnorm.tabular.data._files import files_of
         from selfnorm.tabular.data._names import column_names
-        from selfnorm.tabular.data._table import require_column
+        from selfnorm.tabular.data._remote import is_uri
 
-    names = column_names(tables[0], encoding)  # all parts of a table have the same
+    if any(map(is_uri, tables)):  # which takes long to look at, and is looked at once
+        return None
+    parts = [part for one in tables for part in (files_of(one) or (one,))]
+    return column_names(str(parts[0]), encoding, stop=stop and len(parts) == 1)
+
+
+def check_known(
+    saved: "Saved", tables: list[str], encoding: str | None, *, target: bool = False
+) -> None:
+    """Refuse a table that lacks a model's columns, before anything slow is imported.
+
+    Args:
+        saved: The model.
+        tables: The table's files.
+        encoding: Of a text.
+        target: Whether it has to hold the target, too.
+
+    Raises:
+        TableError: it lacks one, or there is no such file.
+    """
+    names = names_of(tables, encoding)
     if names is None:
         return
-    named = (settings.target, settings.sample_weight, settings.group, settings.split_by_time)
-    for name in (*filter(None, named), *settings.categories, *settings.ignore):
+    import pyarrow as pa
+
+    from selfnorm.tabular.data._table import require_column
+    from selfnorm.tabular.encoding._targets import columns_of
+
+    for name in columns_of(saved.target) if target else ():
+        require_column(name, names)
+    saved.encoder.check(pa.table({name: pa.nulls(0) for name in names}))
+
+
+def check_columns(tables: list[str], encoding: str | None, settings: "Settings") -> None:
+    """Refuse columns that a table lacks before anything slow is imported, where that can be told.
+
+    Raises:
+        TableError: a column that is named is not in the table, or there is no such file.
+    """
+    names = names_of(tables, encoding, stop=settings.on_error == "stop")
+    if names is None:
+        return
+    from selfnorm.tabular.data._table import require_column
+
+    named = (settings.sample_weight, settings.group, settings.split_by_time)
+    columns = (*settings.targets, *filter(None, named), *settings.categories, *settings.ignore)
+    for name in columns:
         require_column(name, names)

@@ -356,6 +356,9 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         """X as a table to predict, with a warning of what training had not."""
         check_is_fitted(self, "model_")
         table = self._table(X, reset=False)
+        named, learned = hasattr(self, "feature_names_in_"), self.model_.about["columns"]
+        if not (named and hasattr(X, "columns")) and table.num_columns == len(learned):
+            table = table.rename_columns(learned)  # their order tells, as in all of scikit-learn
         for note in self.model_.encoder.notes(table):
             warnings.warn(note, SelfNormWarning, stacklevel=4)
         return table

@@ -21,6 +21,7 @@ from selfnorm.tabular._forward import BLOCK
 from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._measuring import Measuring
 from selfnorm.tabular._metrics import left_out_metrics, measure
+from selfnorm.tabular._metrics_of_several import OfOutput, measure_each
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._settings import Architecture
@@ -46,6 +47,7 @@ class Evaluation:
         rows: How many there were.
         notes: What a user should know of the table.
         by_class: What the rows of each class are taken for; None of numbers.
+        by_output: How good each of several outputs is; none where there is one.
         cross_fitted: Whether the figures are of what each row is told by those of its networks
             that did not learn from it. The same rows chose how much each network counts.
     """
@@ -56,6 +58,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     cross_fitted: bool = False
     by_class: ByClass | None = None
+    by_output: tuple[OfOutput, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -302,6 +305,7 @@ class TabularModel:
             len(values),
             (*found.notes, *left_out_metrics(self.target, values)),
             by_class=_by_class(self.target, values, told),
+            by_output=measure_each(self.target, values, told, weights),
         )
 
 
@@ -328,6 +332,7 @@ def cross_fitted(
         len(values),
         cross_fitted=True,
         by_class=_by_class(target, values, told),
+        by_output=measure_each(target, values, told, weights),
     )
 
 

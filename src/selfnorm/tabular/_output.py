@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,24 +21,36 @@ from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 
 
 def prediction_table(target: Target, prediction: Prediction) -> pa.Table:
-    """A row for every row: the target's name, and for classes `probability_CLASS` of each."""
+    """A row for every row: the target's name, and for classes `probability_CLASS` of each.
+
+    Of several outputs a column for each, and of labels `probability_LABEL` behind them.
+    """
     if isinstance(target, NumbersTarget | LabelsTarget):
         return _several_table(target, prediction)
     columns = {target.name: prediction.values}
     if isinstance(target, ClassTarget) and prediction.probabilities is not None:
-        for at, one in enumerate(target.classes):
-            name = f"probability_{one}"
-            columns[name if name != target.name else f"{name}_"] = prediction.probabilities[:, at]
+        _add_probabilities(columns, target.classes, prediction.probabilities)
     return pa.table({name: pa.array(values) for name, values in columns.items()})
 
 
 def _several_table(target: NumbersTarget | LabelsTarget, prediction: Prediction) -> pa.Table:
-    """A column for each output; of labels `probability_LABEL` besides."""
-    columns = dict(zip(target.names, prediction.values.T, strict=True))
-    if prediction.probabilities is not None:
-        named = zip(target.names, prediction.probabilities.T, strict=True)
-        columns |= {f"probability_{name}": each for name, each in named}
+    labels = isinstance(target, LabelsTarget)
+    each = target.in_words(prediction.values) if labels else prediction.values.T
+    columns = dict(zip(target.names, each, strict=True))
+    if labels and prediction.probabilities is not None:
+        _add_probabilities(columns, target.called, prediction.probabilities)
     return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def _add_probabilities(
+    columns: dict[str, np.ndarray], called: Sequence[Any], probabilities: np.ndarray
+) -> None:
+    """Add a column for each, under a name that no other has."""
+    for one, values in zip(called, probabilities.T, strict=True):
+        name = f"probability_{one}"
+        while name in columns:
+            name += "_"
+        columns[name] = values
 
 
 def check_finite(prediction: Prediction) -> None:

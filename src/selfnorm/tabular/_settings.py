@@ -12,6 +12,7 @@ from selfnorm._parameters import (
     Number,
     OrNone,
     Text,
+    TextOrNames,
     Whole,
     check,
     parameter,
@@ -73,7 +74,9 @@ class Settings:
     """What to learn from a table, and how.
 
     Attributes:
-        target: The column to predict; None for that of a built-in data set.
+        target: The column to predict; None for that of a built-in data set. Several columns are
+            learned together: all numbers, or all labels of two values such as yes and no; some of
+            a row's may be missing.
         task: `classification` or `regression`; None decides by the target's values.
         preset: How much is spent where nothing else is said. `default`: eight networks, joined by
             infinitely wide ones. `fast`: four networks and half the steps, joined by none. `best`:
@@ -141,8 +144,11 @@ class Settings:
         selfnorm.errors.ArgumentError: depth must be a whole number, 1 or more, or None ...
     """
 
-    target: str | None = parameter(
-        None, OrNone(Text(), "that of a built-in data set"), "Column to predict."
+    target: str | Collection[str] | None = parameter(
+        None,
+        OrNone(TextOrNames(), "that of a built-in data set"),
+        "Column to predict (repeatable).",
+        try_="y",
     )
     task: Task | None = parameter(
         None,
@@ -255,11 +261,21 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
+        if isinstance(self.target, Collection) and not isinstance(self.target, str):
+            names = tuple(self.target)
+            object.__setattr__(self, "target", names[0] if len(names) == 1 else names)
         if self.group is not None and self.split_by_time is not None:
             raise ArgumentError(
                 "Rows are split by group or by time; group and split_by_time came both. Leave one "
                 "out."
             )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict, as far as they are named."""
+        if self.target is None or isinstance(self.target, str):
+            return () if self.target is None else (self.target,)
+        return tuple(self.target)
 
     @property
     def members(self) -> int:

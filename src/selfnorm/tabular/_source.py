@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import ArgumentError, TableError
+from selfnorm.tabular._read_targets import target_columns, target_numbers
 from selfnorm.tabular._settings import OnError, Task
 from selfnorm.tabular._together import labels_of, times_of
 from selfnorm.tabular._weights import counting, row_weights
-from selfnorm.tabular.data._cells import is_text, numbers, plain_numbers, text
+from selfnorm.tabular.data._cells import is_text, numbers, text
 from selfnorm.tabular.data._datasets import target_of
 from selfnorm.tabular.data._files import files_of
 from selfnorm.tabular.data._provenance import provenance_of
@@ -28,16 +29,16 @@ from selfnorm.tabular.data._table import (
 )
 from selfnorm.tabular.data._together import read_together
 from selfnorm.tabular.encoding._encode import Encoder
-from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget, Several
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget, Several, listed
 from selfnorm.tabular.encoding._target import (
     ClassTarget,
     Target,
     plain,
     target_values,
 )
-from selfnorm.tabular.encoding._understand import understand
 
-_FEW = 20  # different values, which can be classes
+_FEWEST = 2  # rows to learn from
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,15 @@ class Source:
             hard = np.asarray(self.several.names)[self.values.argmax(1)]
             yield replace(self, values=hard, several=None)
             return
-        for name, values in zip(self.several.names, self.values.T, strict=True):
+        words = self.several.words or (None,) * len(self.several.names)
+        each = zip(self.several.names, self.values.T, words, strict=True)
+        for name, values, both in each:
             known = np.flatnonzero(~np.isnan(values))
             alone = replace(self, values=values, name=name, several=None)
-            yield alone if len(known) == len(values) else alone.take(known)
+            alone = alone if len(known) == len(values) else alone.take(known)
+            if both is not None:
+                alone = replace(alone, values=np.asarray(both)[alone.values.astype(np.int64)])
+            yield alone
 
     def take(self, rows: np.ndarray) -> "Source":
         """The same with some of the rows."""
@@ -109,7 +115,7 @@ class Source:
 
 def read_source(
     source: Any,
-    target: str | None,
+    target: str | Collection[str] | None,
     *,
     task: Task | None = None,
     categories: Collection[str] = (),
@@ -122,7 +128,7 @@ def read_source(
 
     Args:
         source: A CSV or Parquet file, the name of a built-in data set, or a table in memory.
-        target: The target column; a built-in data set has one of its own.
+        target: The target column, or several; a built-in data set has one of its own.
         task: `classification` or `regression`; None decides by the values.
         categories: Columns that are categories although they look like numbers. If the target is
             among them, its values are classes, told apart by their text.
@@ -135,16 +141,43 @@ def read_source(
         TableError: the table cannot be read, or has no such target, or none that can be learned.
     """
     table = _read(source, categories, on_error)
-    name = target or target_of(str(source)) if isinstance(source, str | Path) else target
-    if name is None:
+    names = (target,) if isinstance(target, str) else tuple(target or ())
+    if not names and isinstance(source, str | Path):
+        names = tuple(filter(None, [target_of(str(source))]))
+    if not names:
         listed = ", ".join(table.column_names[-8:])
         raise TableError(
             f"Training needs to know which column to predict; name it as the target. The last "
             f"columns of {name_of(source, quoted=True)} are: {listed}.",
             options=("--target",),
         )
-    counts = table if sample_weight is None else _counting(table, sample_weight, name)
-    known, dropped = with_target(counts, name, least=2, purpose="Learning")
+    counts = table if sample_weight is None else _counting(table, sample_weight, names)
+    known = (
+        _with_one(counts, names[0], task, categories)
+        if len(names) == 1
+        else _with_several(counts, names, task, categories)
+    )
+    left, weights = known.table, None
+    if sample_weight is not None:
+        weights = numbers(sample_weight, left[sample_weight])
+        left = left.drop_columns([sample_weight])
+    left = left.drop_columns(list(names))
+    times = None if split_by_time is None else times_of(split_by_time, left)
+    together = None if group is None else labels_of(group, left)
+    left = left if group is None else left.drop_columns([group])
+    return replace(
+        known,
+        table=left,
+        weights=weights,
+        weightless=table.num_rows - counts.num_rows,
+        times=times,
+        together=together,
+    ).counting()
+
+
+def _with_one(table: pa.Table, name: str, task: Task | None, categories: Collection[str]) -> Source:
+    """The rows whose target is known, all columns still among theirs."""
+    known, dropped = with_target(table, name, least=_FEWEST, purpose="Learning")
     column, notes = plain(name, known[name]), ()
     if name in categories:
         column, task = text(column), task or "classification"
@@ -154,41 +187,26 @@ def read_source(
             amounts, written, notes = told
             task = task or ("regression" if written else None)
             known, column = known.filter(pc.is_valid(amounts)), amounts.drop_null()
-            dropped = counts.num_rows - known.num_rows
+            dropped = table.num_rows - known.num_rows
     values, found = target_values(name, column, task)
-    weights = None
-    if sample_weight is not None:
-        weights = numbers(sample_weight, known[sample_weight])
-        known = known.drop_columns([sample_weight])
-    gone = table.num_rows - counts.num_rows
-    known = known.drop_columns([name])
-    times = None if split_by_time is None else times_of(split_by_time, known)
-    together = None if group is None else labels_of(group, known)
-    left = known if group is None else known.drop_columns([group])
-    return Source(
-        left, values, name, found, dropped, weights, gone, notes, together, times
-    ).counting()
+    return Source(known, values, name, found, dropped, notes=notes)
 
 
-def target_numbers(
-    name: str, column: pa.ChunkedArray, *, guessed: bool
-) -> tuple[pa.ChunkedArray, str | None, tuple[str, ...]] | None:
-    """The numbers of a target that is text, how it writes them, and what a user should know.
-
-    None if it holds classes.
-
-    Raises:
-        TableError: some cells are no numbers where all others are.
-    """
-    found, distinct = understand(name, column, guessed=guessed), pc.count_distinct(column).as_py()
-    if guessed and found.holds is None and distinct > len(column) / 2:
-        as_numbers = plain_numbers(text(column))  # too many for codes, though one begins with 0
-        return None if as_numbers.null_count else (as_numbers, None, ())
-    if found.holds != "numbers" or (found.slip is not None and distinct <= _FEW):
-        return None
-    values = pa.array(numbers(name, column, "numbers", found.written), from_pandas=True)
-    told = tuple(remark.text for remark in found.remarks)
-    return pa.chunked_array([values]), found.written, told
+def _with_several(
+    table: pa.Table, names: Sequence[str], task: Task | None, categories: Collection[str]
+) -> Source:
+    """The same of several targets: rows in which one or more are known."""
+    for name in names:
+        _check_target(table, name)
+    values, several, notes = target_columns(table, names, task, categories)
+    rows = np.flatnonzero(~np.isnan(values).all(1))
+    called = listed(names, _NAMED)
+    if len(rows) < _FEWEST:
+        raise unknown_target("Learning", called, len(rows), table.num_rows)
+    found = "regression" if several.kind == "numbers" else "classification"
+    known = table if len(rows) == table.num_rows else table.take(rows)
+    dropped = table.num_rows - len(rows)
+    return Source(known, values[rows], called, found, dropped, notes=notes, several=several)
 
 
 def name_of(source: Any, *, quoted: bool = False) -> str:
@@ -254,14 +272,14 @@ def check_classes(validation: Source, target: Target) -> None:
 
 def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
     """Read a table for a model: what the model takes as text is read as text of a file, too."""
-    return _read(source, _texts(target, encoder))
+    return _read(source, _texts(target, encoder), empty=True)
 
 
 def blocks_for(source: Any, target: Target, encoder: Encoder) -> Iterator[pa.Table]:
     """The same, some of the rows at a time, those of one file after those of another."""
     file, texts = file_of(source), _texts(target, encoder)
     if file is None:
-        yield as_table(source)
+        yield as_table(source, empty=True)
         return
     for one in files_of(file.path) or (file.path,):
         yield from read_blocks(TableFile(one, file.encoding), text_columns=texts)
@@ -272,34 +290,38 @@ def _texts(target: Target, encoder: Encoder) -> list[str]:
     names = [column.name for column in encoder.columns if column.reads_text]
     if isinstance(target, ClassTarget) and isinstance(target.classes[0], str):
         names.append(target.name)
+    if isinstance(target, LabelsTarget):
+        pairs = zip(target.names, target.words or (), strict=False)
+        names += [name for name, both in pairs if isinstance(both[0], str)]
     return names
 
 
-def _read(source: Any, text_columns: Collection[str], on_error: OnError = "stop") -> pa.Table:
-    """A file, several, a built-in data set, or a table in memory."""
+def _read(
+    source: Any,
+    text_columns: Collection[str],
+    on_error: OnError = "stop",
+    *,
+    empty: bool = False,
+) -> pa.Table:
+    """A file, several, a built-in data set, or a table in memory; whether it may have no rows."""
     file = file_of(source)
     if file is None:
-        return as_table(source)
+        return as_table(source, empty=empty)
     if (files := files_of(file.path)) is not None:
-        return read_together(files, file.encoding, text_columns, on_error)
-    return read_table(file, text_columns=text_columns)
+        return read_together(files, file.encoding, text_columns, on_error, empty=empty)
+    return read_table(file, text_columns=text_columns, empty=empty)
 
 
-def _counting(table: pa.Table, column: str, target: str) -> pa.Table:
+def _counting(table: pa.Table, column: str, targets: Collection[str]) -> pa.Table:
     """The rows that count for something by a column of weights."""
-    require_column(column, [name for name in table.column_names if name != target])
+    require_column(column, [name for name in table.column_names if name not in targets])
     weights = numbers(column, table[column], "numbers")
     return table.take(counting(row_weights(weights, table.num_rows, f"'{column}'")))
 
 
 def with_target(table: pa.Table, name: str, *, least: int, purpose: str) -> tuple[pa.Table, int]:
     """The rows whose target is known, and how many are not."""
-    if (reason := provenance_of(table).left_out.get(name)) is not None:
-        raise TableError(
-            f"A target is a column of its own, of numbers or classes; '{name}' is left out: "
-            f"{reason}. Rename or convert it."
-        )
-    require_column(name, table.column_names)
+    _check_target(table, name)
     column = table[name]
     known = table.filter(pc.is_valid(column)) if column.null_count else table
     if known.num_rows < least:
@@ -307,8 +329,22 @@ def with_target(table: pa.Table, name: str, *, least: int, purpose: str) -> tupl
     return known, table.num_rows - known.num_rows
 
 
+def _check_target(table: pa.Table, name: str) -> None:
+    if (reason := provenance_of(table).left_out.get(name)) is not None:
+        raise TableError(
+            f"A target is a column of its own, of numbers or classes; '{name}' is left out: "
+            f"{reason}. Rename or convert it."
+        )
+    require_column(name, table.column_names)
+
+
 def unknown_target(purpose: str, name: str, known: int, rows: int) -> TableError:
-    return TableError(
-        f"{purpose} needs rows with a known target; '{name}' is known in {known} of {rows} rows. "
-        "Fill it in."
-    )
+    """What to raise where too few rows have a target, or there are too few rows at all."""
+    if known == rows:
+        least = f"{_FEWEST} rows or more" if rows else "rows"
+        return TableError(
+            f"{purpose} needs {least} with a known target; there {'is 1' if rows else 'are none'}. "
+            "Add rows."
+        )
+    where = "missing in the only row" if rows == 1 else f"known in {known} of {rows} rows"
+    return TableError(f"{purpose} needs rows with a known target; '{name}' is {where}. Fill it in.")

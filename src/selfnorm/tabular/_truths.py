@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from selfnorm.errors import TableError
+from selfnorm.tabular._read_targets import label_values, target_numbers
 from selfnorm.tabular._source import (
     Source,
     blocks_for,
     read_for,
-    target_numbers,
     unknown_target,
     with_target,
 )
@@ -101,7 +101,7 @@ def _truth_of_several(table: pa.Table, target: NumbersTarget | LabelsTarget) -> 
     """The same of several outputs: rows in which one or more are known."""
     for name in target.names:
         require_column(name, table.column_names)
-    values = np.column_stack([numbers(name, table[name]) for name in target.names])
+    values = np.column_stack([_output(name, table[name], target) for name in target.names])
     kind = "labels" if isinstance(target, LabelsTarget) else "numbers"
     if kind == "labels" and not np.isin(values[~np.isnan(values)], (0, 1)).all():
         raise TableError(
@@ -115,8 +115,20 @@ def _truth_of_several(table: pa.Table, target: NumbersTarget | LabelsTarget) -> 
             f"in all {table.num_rows:,} rows. Fill them in."
         )
     left = table.drop_columns(list(target.names)).take(rows)
-    gone, several = table.num_rows - len(rows), Several(kind, target.names)
+    words = target.words if isinstance(target, LabelsTarget) else None
+    gone, several = table.num_rows - len(rows), Several(kind, target.names, words)
     return Source(left, values[rows], target.name, target.task, gone, several=several)
+
+
+def _output(name: str, cells: pa.ChunkedArray, target: NumbersTarget | LabelsTarget) -> np.ndarray:
+    """One of several outputs, nan where it is missing; a label is 1 or 0."""
+    column = plain(name, cells)
+    if isinstance(target, LabelsTarget) and target.words is not None:
+        return label_values(name, column, target.words[target.names.index(name)])
+    told = None
+    if isinstance(target, NumbersTarget) and is_text(column.type):
+        told = target_numbers(name, column, guessed=True)
+    return squarable(name, numbers(name, told[0] if told else column))
 
 
 def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:

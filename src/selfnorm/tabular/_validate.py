@@ -63,8 +63,9 @@ def cross_validate(
         TableError, SelfNormError: as `selfnorm.tabular.fit`.
     """
     each = list(_folds(source, folds, settings.seed))
+    one_of_classes = source.task == "classification" and source.several is None
     for number, (train, _) in enumerate(each, 1):
-        if source.task == "classification" and len(np.unique(source.values[train])) < 2:
+        if one_of_classes and len(np.unique(source.values[train])) < 2:
             raise ArgumentError(
                 f"Each fold has to leave two classes; fold {number} of {folds} leaves one. "
                 "Take fewer folds, or add rows."
@@ -111,7 +112,7 @@ def _folds(source: Source, folds: int, seed: int) -> Iterator[tuple[np.ndarray, 
         for train, test in TimeSeriesSplit(folds).split(order):
             yield order[train], order[test]
         return
-    values = source.values if source.task == "classification" else np.zeros(rows)
+    values = source.strata if source.task == "classification" else np.zeros(rows)
     if np.unique(values, return_counts=True)[1].max() < folds:
         values = np.zeros(rows)
     if source.together is not None:

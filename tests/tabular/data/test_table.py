@@ -339,3 +339,46 @@ def test_bytes_of_a_file_that_are_not_utf8_are_told(tmp_path: Path) -> None:
     pq.write_table(arrow_bytes(), tmp_path / "bytes.parquet")
     with pytest.raises(TableError, match="column 'kind' has some"):
         read_table(tmp_path / "bytes.parquet")
+
+
+def test_types_of_pandas_alone_are_dates_and_categories() -> None:
+    days = pd.period_range("2020-01-30", periods=3, freq="D")
+    cut = pd.Series(pd.cut([1.0, 5.0, np.nan], [0, 2, 6]))
+    frame = pd.DataFrame({"day": days, "cut": cut, "same": cut.astype(object)})
+    frame["wide"] = pd.array(cut, dtype=pd.IntervalDtype("float64"))
+    table = as_table(frame)
+    assert pa.types.is_timestamp(table["day"].type)
+    assert str(table["day"][0].as_py().date()) == "2020-01-30"
+    for name in ("cut", "wide"):
+        assert pa.types.is_dictionary(table[name].type)
+        assert [one and one[0] for one in table[name].to_pylist()] == ["(", "(", None]
+        assert len(set(table[name].to_pylist())) == 3
+    assert provenance_of(table).left_out == {"same": "its values are of type Interval"}
+    assert list(frame.columns) == ["day", "cut", "same", "wide"]
+
+
+def test_a_table_without_rows_is_one_only_where_it_may_be() -> None:
+    frame = pd.DataFrame({"a": [1.0]}).head(0)
+    assert as_table(frame, empty=True).num_rows == 0
+    with pytest.raises(TableError, match="the table has 1 columns and none"):
+        as_table(frame)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_names_that_stand_again_are_passed_over(tmp_path: Path, end: str) -> None:
+    one = end.join(["id, size,kind", *(f"{at},{at}.5,{'ab'[at % 2]}" for at in range(20))])
+    path = tmp_path / "together.csv"
+    path.write_text(end.join([one, one, "id, size,kind"]), newline="")
+    table = read_table(path)
+    assert table.num_rows == 40
+    assert table["size"].to_pylist() == [at + 0.5 for at in range(20)] * 2
+    [note] = provenance_of(table).notes
+    assert "2 rows hold the names again" in note
+
+
+def test_text_that_is_the_name_of_its_column_stays(tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("word,kind\nword,noun\nkind,noun\nrun,verb\n")
+    table = read_table(path)
+    assert table["word"].to_pylist() == ["word", "kind", "run"]
+    assert not provenance_of(table).notes

@@ -11,7 +11,9 @@ import pytest
 from selfnorm.errors import TableError
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._source import Source
-from selfnorm.tabular.encoding._encode import Encoder
+from selfnorm.tabular.encoding._at_once import distinct
+from selfnorm.tabular.encoding._category import CategoryColumn
+from selfnorm.tabular.encoding._encode import Encoder, rare_count
 from support.tables import settings, small_source
 from support.tolerances import MATRIX_MOMENTS
 
@@ -371,3 +373,38 @@ def test_bytes_and_extension_types_are_ignored() -> None:
     uuid = pa.ExtensionArray.from_storage(pa.uuid(), identity)
     for column in (identity, uuid):
         assert fitted_alone(column).ignored["bad"].startswith("its values are of type")
+
+
+def test_features_have_a_name_each() -> None:
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=60) for name in ("a=b", "a=(missing)", "a=b (2)")}
+    level = np.where(rng.random(60) < 0.3, None, rng.choice(["b", "c"], 60))
+    encoder = Encoder.fit(pa.table({"a": level.tolist(), **values}))
+    features = encoder.features
+    assert len(set(features)) == len(features)
+    assert features[:3] == ["a=b", "a=c", "a=(missing)"]
+    assert {"a=b (2)", "a=b (3)", "a=(missing) (2)"} <= set(features)
+    assert distinct(["x", "y"]) == ["x", "y"]
+
+
+def test_what_is_wrong_with_columns_is_told_at_once() -> None:
+    rng = np.random.default_rng(0)
+    names = ("a", "b", "c", "d", "e")
+    encoder = Encoder.fit(pa.table({name: rng.normal(size=60) for name in names}))
+    cells = {name: ["1.5", f"not {name}"] for name in names}
+    words = r"'a' must .* row 2 holds 'not a'.*'b' must .*'c' must .* 2 more columns are so"
+    with pytest.raises(TableError, match=words):
+        encoder.transform(pa.table(cells))
+    with pytest.raises(TableError, match=r"^Column 'b' must .* unknown\.$"):
+        encoder.transform(pa.table({name: [1.0, 2.0] for name in names} | {"b": cells["b"]}))
+
+
+def test_rare_values_are_told_where_they_are_more_than_in_training() -> None:
+    column = pa.chunked_array([["one"] + ["x", "y"] * 59])
+    learned = CategoryColumn.fit("c", column, np.arange(119), rare_count(119))
+    assert learned is not None
+    assert learned.levels == ("x", "y")
+    assert learned.note(learned.strange(column)) is None
+    assert learned.note(learned.strange(column[:50])) is not None
+    more = pa.chunked_array([["one", "two"] + ["x", "y"] * 58])
+    assert "in 2 of 118 rows" in (learned.note(learned.strange(more)) or "")

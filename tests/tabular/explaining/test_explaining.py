@@ -90,11 +90,11 @@ def test_a_model_is_explained_with_and_without_the_target(result: Result) -> Non
     found = explain(result.model, table, row=7)
     assert (found.rows, found.measure) == (120, "log loss")
     assert {one.column for one in found.importances[:2]} == {"size", "city"}
-    assert found.row is not None
+    [own] = found.own
     told = result.model.predict(table)
     assert told.probabilities is not None
-    assert found.row.contributions.end == pytest.approx(told.probabilities[6].max(), rel=1e-5)
-    assert set(found.row.cells) == {"size", "city", "day"}
+    assert own.contributions.end == pytest.approx(told.probabilities[6].max(), rel=1e-5)
+    assert set(own.cells) == {"size", "city", "day"}
     blind = explain(result.model, table.drop_columns(["label"]))
     assert "as the target is not known" in blind.measure
     assert {one.column for one in blind.importances[:2]} == {"size", "city"}

@@ -54,6 +54,9 @@ def _typed(
     """The table of a text that begins with its names."""
     as_text = {name: pa.string() for name in names if name in wanted}
     table = _read(content, layout, names, as_text)
+    if again := _count_names(table, layout.names):
+        content = _without_names(content)
+        table = _read(content, layout, names, as_text)
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise not_in_utf8(where)
     if _has_open_quote(content, table):
@@ -82,6 +85,9 @@ def _typed(
     lines = "line is" if layout.begin == 1 else f"{layout.begin} lines are"
     passed = f"{where}: the first {lines} passed over, as the names stand below."
     notes = (passed,) if layout.begin else ()
+    if again:
+        rows = "a row holds" if again == 1 else f"{again:,} rows hold"
+        notes += (f"{where}: {rows} the names again, as in files put together; passed over.",)
     return with_provenance(table, Provenance(guessed=tuple(guessed), notes=notes))
 
 
@@ -181,6 +187,26 @@ def _read(
     except pa.ArrowInvalid:  # only a reader without threads can tell the row
         one = pacsv.ReadOptions(**read, use_threads=False)
         return pacsv.read_csv(pa.BufferReader(content), one, parse, convert)
+
+
+def _count_names(table: pa.Table, names: Sequence[str]) -> int:
+    """How many rows hold the names of the columns, as where files were put behind each other."""
+    if len(names) < 2 or not all(map(pa.types.is_string, table.schema.types)):
+        return 0
+    again: Any = None
+    for column, name in zip(table.columns, names, strict=True):
+        same = pc.equal(pc.utf8_trim_whitespace(column), name.strip()).fill_null(not name.strip())
+        again = same if again is None else pc.and_(again, same)
+        if not pc.any(again).as_py():
+            return 0
+    return pc.sum(again).as_py()
+
+
+def _without_names(content: pa.Buffer) -> pa.Buffer:
+    """The text without lines that are its first line again."""
+    first, end, rest = content.to_pybytes().partition(b"\n")
+    again = re.compile(rb"(?m)^" + re.escape(first.rstrip(b"\r")) + rb"\r?(\n|\Z)")
+    return pa.py_buffer(first + end + again.sub(b"", rest))
 
 
 def _mark(layout: Layout) -> str:

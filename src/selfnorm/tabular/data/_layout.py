@@ -153,7 +153,8 @@ def _are_values(names: Sequence[str], rows: Sequence[list[str]]) -> bool:
     numbers = _numbers(cells)
     if len(numbers) == len(cells) or (numbers and not _can_name(numbers)):
         return True
-    columns = list(zip(*(row for row in rows if len(row) == len(cells)), strict=True))
+    others = (row for row in rows if len(row) == len(cells) and row != list(names))
+    columns = list(zip(*others, strict=True))  # files put together have their names again
     below = [{value.strip() for value in column} for column in columns]
     again = sum(cell in values for cell, values in zip(cells, below, strict=False))
     return len(cells) > 1 and again * 2 > len(cells)

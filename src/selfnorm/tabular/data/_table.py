@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from numbers import Number
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,7 +30,8 @@ from selfnorm.tabular.data._bytes import (
 from selfnorm.tabular.data._cells import is_text, not_utf8
 from selfnorm.tabular.data._csv import clean_names, read_csv, read_csv_blocks
 from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
-from selfnorm.tabular.data._provenance import Provenance, provenance_of, with_provenance
+from selfnorm.tabular.data._frames import array_column, as_array, of_pandas
+from selfnorm.tabular.data._provenance import provenance_of, with_provenance
 from selfnorm.tabular.data._remote import path_of
 from selfnorm.tabular.data._workbook import WORKBOOKS, as_text
 
@@ -61,7 +60,9 @@ class TableFile:
     encoding: str | None = None
 
 
-def read_table(source: str | Path | TableFile, *, text_columns: Iterable[str] = ()) -> pa.Table:
+def read_table(
+    source: str | Path | TableFile, *, text_columns: Iterable[str] = (), empty: bool = False
+) -> pa.Table:
     """Read a table with named columns from a file, or a built-in data set by its name.
 
     What a file is, is told by how it begins and not by its name: Parquet, Arrow, or text that may
@@ -78,12 +79,15 @@ def read_table(source: str | Path | TableFile, *, text_columns: Iterable[str] = 
             `diabetes`; a file of that name comes first.
         text_columns: Columns to read as text even where they look like numbers, so that the
             category `007` stays `007`.
+        empty: Whether it may have no rows.
 
     Raises:
         TableError: the file is missing, empty, ragged, not in the encoding or of an unknown format;
             it has no rows, or no usable column names.
     """
     blocks = list(_read(source, tuple(text_columns), blockwise=False))
+    if not empty:
+        require_rows(blocks[0], _where(source))
     return blocks[0]
 
 
@@ -93,7 +97,8 @@ def read_blocks(
     """The same for a model, some of the rows at a time, so that a file may exceed the memory.
 
     What is packed or comes from standard input is in memory as it is. A block's columns may hold
-    numbers where another's hold text: a model knows what they are.
+    numbers where another's hold text: a model knows what they are. A table without rows is one
+    block without rows.
 
     Raises:
         TableError: as `read_table`; rows are counted from the beginning of a block, which is told.
@@ -118,8 +123,7 @@ def _read(
     source: str | Path | TableFile, text_columns: tuple[str, ...], *, blockwise: bool
 ) -> Iterator[pa.Table]:
     file = source if isinstance(source, TableFile) else TableFile(source)
-    path = path_of(str(file.path))
-    where = "standard input" if str(path) == STDIN else f"'{path}'"
+    path, where = path_of(str(file.path)), _where(source)
     try:
         if str(path) != STDIN and not path.exists() and str(path) in _datasets.NAMES:
             yield _datasets.load(str(path))
@@ -134,30 +138,55 @@ def _read(
         raise TableError(f"{where} cannot be read: {reason(error)}") from error
 
 
-def as_table(data: Any, *, names: Sequence[str] | None = None) -> pa.Table:
+def _where(source: str | Path | TableFile) -> str:
+    path = path_of(str(source.path if isinstance(source, TableFile) else source))
+    return "standard input" if str(path) == STDIN else f"'{path}'"
+
+
+def require_rows(table: pa.Table, where: str) -> None:
+    """Raise if a table has no rows.
+
+    Raises:
+        TableError: it has none.
+    """
+    if table.num_rows == 0:
+        raise TableError(
+            f"A table needs rows; {where} has {table.num_columns} columns and none. Add rows."
+        )
+
+
+def as_table(data: Any, *, names: Sequence[str] | None = None, empty: bool = False) -> pa.Table:
     """A pandas, polars or Arrow table, or a 2-D array, as `pyarrow.Table`.
 
     Args:
         data: An Arrow table, a pandas DataFrame, anything with the Arrow PyCapsule interface
             (polars, DuckDB, ...), or an array of shape (rows, columns).
         names: Column names for an array; by default `x0`, `x1`, ...
+        empty: Whether it may have no rows.
 
     Raises:
         UnsupportedError: `data` is none of these.
-        TableError: one column name stands twice, a column mixes kinds of values, or text cannot be
-            written in UTF-8.
+        TableError: there are no rows, one column name stands twice, a column mixes kinds of
+            values, or text cannot be written in UTF-8.
     """
+    table = _as_table(data, names)
+    if not empty:
+        require_rows(table, "the table")
+    return table
+
+
+def _as_table(data: Any, names: Sequence[str] | None) -> pa.Table:
     try:
         if isinstance(data, pa.Table):
             return _with_names(data, "the table")
         if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas: names may be integers
-            return _with_names(_of_pandas(data), "the table")
+            return _with_names(of_pandas(data), "the table")
         if hasattr(data, "__arrow_c_stream__"):
             return _with_names(pa.table(data), "the table")
-        array = _as_array(data)
+        array = as_array(data)
         if array.ndim == 2:
             names = names or [f"x{number}" for number in range(array.shape[1])]
-            columns = [_arrow(*named) for named in zip(names, array.T, strict=True)]
+            columns = [array_column(*named) for named in zip(names, array.T, strict=True)]
             return _with_names(pa.table(columns, names=list(names)), "the array")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise TableError(f"Each column holds values of one kind: {reason(error)}") from error
@@ -182,69 +211,6 @@ def require_column(name: str, names: Collection[str]) -> None:
     raise TableError(
         f"The table must have every column that is named; there is no '{name}'. {hint}"
     )
-
-
-def _as_array(data: Any) -> np.ndarray:
-    try:
-        return np.asarray(data)
-    except ValueError as error:
-        raise TableError(
-            f"Every row needs a cell for each column; the rows are of different length ({error}). "
-            "Fill them up."
-        ) from error
-
-
-def _of_pandas(data: Any) -> pa.Table:
-    """A data frame's columns as Arrow has them; those that it cannot hold are left out.
-
-    Numbers and text in one column are text whose type nobody chose.
-    """
-    names = [str(name) for name in data.columns]
-    try:
-        return pa.Table.from_pandas(data.set_axis(names, axis=1), preserve_index=False)
-    except UnicodeError:
-        for name, values in data.items():
-            _encoded(str(name), values)
-        raise
-    except (pa.ArrowException, TypeError):
-        columns = [_of_series(data.iloc[:, at]) for at in range(len(names))]
-    guessed = tuple(n for n, (_, kind) in zip(names, columns, strict=True) if kind == "mixed")
-    lost = {n: kind for n, (kept, kind) in zip(names, columns, strict=True) if kept is None}
-    kept = {n: column for n, (column, _) in zip(names, columns, strict=True) if column is not None}
-    table = pa.table(list(kept.values()), names=list(kept))
-    return with_provenance(table, Provenance(guessed=guessed, left_out=lost))
-
-
-def _of_series(series: Any) -> tuple[pa.Array | None, str]:
-    """A column, and how it was come by; or None, and why there is none."""
-    try:
-        return pa.Array.from_pandas(series), "typed"
-    except (pa.ArrowException, TypeError):
-        found = {type(value) for value in series[series.notna()]}
-    if all(issubclass(one, str | Number) for one in found):
-        cells = series.map(str, na_action="ignore")
-        return pa.Array.from_pandas(cells, type=pa.string()), "mixed"
-    return None, f"its values are of type {', '.join(sorted(one.__name__ for one in found))}"
-
-
-def _arrow(name: str, values: np.ndarray) -> pa.Array:
-    if values.dtype == object and not any(isinstance(value, str) for value in values):
-        try:
-            values = values.astype(float)
-        except (TypeError, ValueError) as error:
-            raise TableError(
-                f"Columns of an array hold numbers or text; one holds something else ({error}). "
-                "Convert it, or leave it out."
-            ) from error
-    return _encoded(name, values)
-
-
-def _encoded(name: str, values: Any) -> pa.Array:
-    try:
-        name.encode()
-        return pa.array(values, from_pandas=True)
-    except UnicodeError as error:
-        raise not_utf8(name) from error
 
 
 def _read_file(
@@ -294,7 +260,7 @@ def _check_file(path: Path) -> None:
 
 
 def _with_names(table: pa.Table, where: str) -> pa.Table:
-    """The table, tidied, with each column under a name of its own, once there is a row.
+    """The table, tidied, with each column under a name of its own.
 
     Columns that share a name are left out: nothing tells which is meant.
     """
@@ -306,8 +272,6 @@ def _with_names(table: pa.Table, where: str) -> pa.Table:
             f"Each column needs a name of its own; in {where} '{name}' stands {count} times. "
             "Rename all but one."
         )
-    if table.num_rows == 0:
-        raise TableError(f"A table needs rows; {where} has {table.num_columns} columns and none.")
     kept = [at for at, name in enumerate(names) if name not in twice]
     columns = [table.column(at) for at in kept]
     names = [names[at] for at in kept]

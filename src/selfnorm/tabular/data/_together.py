@@ -18,16 +18,25 @@ def read_together(
     encoding: str | None,
     text_columns: Collection[str],
     on_error: OnError = "stop",
+    *,
+    empty: bool = False,
 ) -> pa.Table:
     """Read the parts of a table into memory, in their order.
 
     A column that is text in one file of delimited text is text in all, as nobody chose its type.
 
+    Args:
+        files: The parts.
+        encoding: Of texts.
+        text_columns: Columns to read as text.
+        on_error: What is done about a part that cannot be read.
+        empty: Whether a part may have no rows.
+
     Raises:
         TableError: a part cannot be read and `on_error` is `stop`, or none can; or columns or their
             types differ.
     """
-    tables = _readable(files, encoding, text_columns, on_error)
+    tables = _readable(files, encoding, text_columns, on_error, empty=empty)
     first, *others = tables
     guessed = {name for table in tables.values() for name in provenance_of(table).guessed}
     worded = {
@@ -38,7 +47,8 @@ def read_together(
         )
     }
     if worded and len(tables) > 1:
-        tables = _readable(tuple(tables), encoding, {*text_columns, *worded}, on_error)
+        wanted = {*text_columns, *worded}
+        tables = _readable(tuple(tables), encoding, wanted, on_error, empty=empty)
     for part in others:
         check_alike(tables[first].schema, first, tables[part].schema, part)
     known = provenance_of(tables[first])
@@ -81,14 +91,20 @@ def skipped(error: Exception) -> None:
 
 
 def _readable(
-    files: Sequence[Path], encoding: str | None, text_columns: Collection[str], on_error: OnError
+    files: Sequence[Path],
+    encoding: str | None,
+    text_columns: Collection[str],
+    on_error: OnError,
+    *,
+    empty: bool,
 ) -> Mapping[Path, pa.Table]:
     """The table of each part that can be read; an empty one has none."""
     found: dict[Path, pa.Table] = {}
     failed: TableError | None = None
     for path in files:
         try:
-            found[path] = read_table(TableFile(path, encoding), text_columns=text_columns)
+            one = TableFile(path, encoding)
+            found[path] = read_table(one, text_columns=text_columns, empty=empty)
         except TableError as error:
             if on_error == "stop":
                 raise TableError(

@@ -26,6 +26,7 @@ from selfnorm.tabular.encoding._strange import Strange
 OTHER = "(other)"
 _MOST_LEVELS = 100  # a feature each; the rarer ones share `(other)`
 _FEW = 10
+_ROUNDING = 1e-6  # of the known share, in cells
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,8 @@ class CategoryColumn:
         return Strange(len(lost), int(lost.sum()), example)
 
     def note(self, strange: Strange) -> str | None:
-        """A sentence on them; None if there are none."""
-        if not strange.cells:
+        """A sentence on them; None if there are no more than among the training rows."""
+        if strange.cells <= (1 - self.known) * strange.rows + _ROUNDING:
             return None
         return (
             f"Column '{self.name}' holds values that training had too seldom or never, such as "

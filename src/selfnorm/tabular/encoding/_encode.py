@@ -16,6 +16,7 @@ from selfnorm.tabular.data._dates import look_like_dates
 from selfnorm.tabular.data._provenance import provenance_of
 from selfnorm.tabular.data._table import require_column
 from selfnorm.tabular.data._words import without_nulls, without_words
+from selfnorm.tabular.encoding._at_once import distinct, encode_each
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._columns import KINDS, Column
 from selfnorm.tabular.encoding._number import NumberColumn
@@ -125,8 +126,8 @@ class Encoder:
 
     @property
     def features(self) -> list[str]:
-        """Names of the matrix's columns."""
-        return [feature for column in self.columns for feature in column.features]
+        """Names of the matrix's columns, each once."""
+        return distinct([feature for column in self.columns for feature in column.features])
 
     @property
     def views(self) -> tuple[np.ndarray, ...]:
@@ -157,12 +158,7 @@ class Encoder:
         self.check(table)
         shape = table.num_rows if rows is None else len(rows), len(self.features)
         matrix = np.empty(shape, np.float32)
-        at = 0
-        for column in self.columns:
-            cells, width = table[column.name], len(column.features)
-            taken = cells if rows is None else cells.take(rows)
-            column.encode(taken, matrix[:, at : at + width])
-            at += width
+        encode_each(self.columns, table, rows, matrix)
         return matrix
 
     def blocks(self, table: pa.Table, rows: int) -> Iterator[np.ndarray]:

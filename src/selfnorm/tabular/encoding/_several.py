@@ -3,7 +3,7 @@
 What is missing is nan, and counts in no loss: a row teaches by those of its outputs that are known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -19,6 +19,30 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Words = tuple[Any, Any]
+"""What a table has for a label that a row has not, and for one that it has."""
+_WORDS = (
+    *(("0", "1"), ("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("off", "on")),
+    *(("absent", "present"), ("negative", "positive"), ("nein", "ja"), ("non", "oui")),
+)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names, in quotes where one holds a comma."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"'{name}'" if "," in name else name for name in names[:most]) + more
+
+
+def in_order(values: Sequence[Any]) -> Words:
+    """Two values of a label in their order: no before yes, and what says neither as it sorts."""
+    first, second = sorted(values)
+    return (second, first) if _is_yes(second, first) else (first, second)
+
+
+def _is_yes(negative: Any, positive: Any) -> bool:
+    return (str(negative).casefold(), str(positive).casefold()) in _WORDS
+
+
 class Several(NamedTuple):
     """What several columns of a target are.
 
@@ -26,10 +50,12 @@ class Several(NamedTuple):
         kind: `numbers`; `labels`, each 1 or 0; or `shares`, probabilities of the classes of one
             target, which sum to 1 in each row.
         names: A name for each; of shares the classes, sorted.
+        words: Of each label, what stands in the table; None for 0 and 1.
     """
 
     kind: Literal["numbers", "labels", "shares"]
     names: tuple[Any, ...]
+    words: tuple[Words, ...] | None = None
 
     def strata(self, values: np.ndarray) -> np.ndarray:
         """A number for each row, by which rows are dealt evenly.
@@ -131,11 +157,15 @@ class NumbersTarget:
 
 @dataclass(frozen=True)
 class LabelsTarget:
-    """Labels that each row has or has not, and the share of rows that have each."""
+    """Labels that each row has or has not, and the share of rows that have each.
+
+    `words` are those of a table, where it has others than 0 and 1.
+    """
 
     name: str
     names: tuple[str, ...]
     shares: tuple[float, ...]
+    words: tuple[Words, ...] | None = None
     task: ClassVar[Task] = "classification"
     score_name: ClassVar[str] = "accuracy of labels"
 
@@ -143,6 +173,9 @@ class LabelsTarget:
         _check_names(self.name, self.names)
         require(len(self.shares) == len(self.names), "each label has its share")
         require(all(is_finite(one) and 0 <= one <= 1 for one in self.shares), "shares are of 1")
+        if self.words is not None:
+            require(len(self.words) == len(self.names), "each label has its words")
+            require(all(map(_are_words, self.words)), "words are two values of one kind")
 
     @classmethod
     def fit(
@@ -151,6 +184,7 @@ class LabelsTarget:
         names: tuple[str, ...],
         values: np.ndarray,
         weights: np.ndarray | None = None,
+        words: tuple[Words, ...] | None = None,
     ) -> "LabelsTarget":
         """Learn the shares from the rows to train and to validate with, where they are known."""
         counts = np.ones(len(values)) if weights is None else weights
@@ -158,12 +192,31 @@ class LabelsTarget:
         total = counts @ known
         has = counts @ np.where(known, values, 0)
         shares = np.divide(has, total, out=np.zeros(len(names)), where=total > 0)
-        return cls(name, names, tuple(np.clip(shares, 0, 1).tolist()))
+        return cls(name, names, tuple(np.clip(shares, 0, 1).tolist()), words)
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "LabelsTarget":
         """From what a model file tells."""
-        return cls(saved["name"], tuple(saved["names"]), tuple(saved["shares"]))
+        words = saved["words"]
+        if words is not None:
+            require(isinstance(words, list | tuple), "words are a list")
+            words = tuple(tuple(one) for one in words)
+        return cls(saved["name"], tuple(saved["names"]), tuple(saved["shares"]), words)
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What each probability is of: the label, or `LABEL=WORD` where neither word says yes."""
+        if self.words is None:
+            return self.names
+        pairs = zip(self.names, self.words, strict=True)
+        return tuple(name if _is_yes(*both) else f"{name}={both[1]}" for name, both in pairs)
+
+    def in_words(self, values: np.ndarray) -> list[np.ndarray]:
+        """Labels of 0 and 1, (rows, labels), as the table has them: (rows,) of each."""
+        if self.words is None:
+            return list(values.T)
+        pairs = zip(values.T, self.words, strict=True)
+        return [np.asarray(both)[each.astype(np.int64)] for each, both in pairs]
 
     @property
     def outputs(self) -> int:
@@ -223,6 +276,14 @@ class LabelsTarget:
 def _sigmoid(outputs: np.ndarray) -> np.ndarray:
     powers = np.exp(-np.abs(outputs))
     return np.where(outputs < 0, powers, 1) / (1 + powers)
+
+
+def _are_words(both: Any) -> bool:
+    if not isinstance(both, tuple) or len(both) != 2 or both[0] == both[1]:
+        return False
+    if are_text(*both):
+        return True
+    return all(map(is_finite, both)) or all(isinstance(one, bool) for one in both)
 
 
 def _check_names(name: str, names: tuple[str, ...]) -> None:

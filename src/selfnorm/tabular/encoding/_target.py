@@ -316,7 +316,8 @@ def plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if not is_text(kind) and holds(kind) not in ("numbers", "booleans"):
         raise TableError(
-            f"A target holds classes or numbers; '{name}' holds {kind}. Name another column."
+            f"A target holds classes or numbers; '{name}' holds {holds(kind) or kind}. "
+            "Name another column."
         )
     return pc.cast(column, pa.float64(), safe=False) if pa.types.is_decimal(kind) else column
 

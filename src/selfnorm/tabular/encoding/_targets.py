@@ -38,7 +38,7 @@ def fit_target(
     if several.kind == "shares":
         return ClassTarget.of_shares(name, several.names, values, weights)
     if several.kind == "labels":
-        return LabelsTarget.fit(name, several.names, values, weights)
+        return LabelsTarget.fit(name, several.names, values, weights, several.words)
     each = [_number(*one, weights) for one in zip(several.names, values.T, strict=True)]
     ends = tuple(cast("tuple[float, float]", one.ends) for one in each)
     means, deviations = zip(*((one.mean, one.deviation) for one in each), strict=True)
@@ -54,6 +54,11 @@ def _number(name: str, values: np.ndarray, weights: np.ndarray | None) -> Number
             "it out."
         )
     return NumberTarget.fit(name, values[known], None if weights is None else weights[known])
+
+
+def columns_of(target: Target) -> tuple[str, ...]:
+    """The columns of a table that hold a target."""
+    return target.names if isinstance(target, NumbersTarget | LabelsTarget) else (target.name,)
 
 
 def widened(target: Target, values: np.ndarray) -> Target:

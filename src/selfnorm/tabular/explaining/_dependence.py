@@ -27,17 +27,20 @@ class Dependence:
         cells: The values, as text.
         at: The values as numbers; None of a category.
         means: The mean prediction at each, (values, outputs).
+        units: What differences of each output are counted in, (outputs,); None if all alike.
     """
 
     column: str
     cells: tuple[str, ...]
     at: tuple[float, ...] | None
     means: np.ndarray
+    units: np.ndarray | None = None
 
     @property
     def output(self) -> int:
         """The output that goes with the column most."""
-        return int(np.ptp(self.means, axis=0).round(9).argmax())
+        units = 1.0 if self.units is None else self.units
+        return int((np.ptp(self.means, axis=0) / units).round(9).argmax())
 
 
 def dependence(
@@ -46,6 +49,7 @@ def dependence(
     table: pa.Table,
     column: Column,
     features: slice,
+    units: np.ndarray | None = None,
 ) -> Dependence | None:
     """How predictions go with a column; None if no two values are known.
 
@@ -58,6 +62,7 @@ def dependence(
         table: The same rows, as they came.
         column: The column.
         features: Its features in the matrix.
+        units: What differences of each output are counted in, (outputs,); None if all alike.
     """
     rows, at, cells = _places(table, column)
     if len(rows) < 2:
@@ -67,7 +72,7 @@ def dependence(
     for row in rows:
         changed[:, features] = matrix[row, features]
         means.append(say(changed).mean(0))
-    return Dependence(column.name, cells, at, np.stack(means))
+    return Dependence(column.name, cells, at, np.stack(means), units)
 
 
 def cell(table: pa.Table, name: str, row: int) -> str:

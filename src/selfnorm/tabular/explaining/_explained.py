@@ -52,8 +52,7 @@ def explained_page(name: str, found: Explanation) -> str:
             for one in found.dependences
             if one.at is None
         ],
-        row=found.row,
-        added=[] if found.row is None else _added(found.row),
+        own=[(one, _added(one)) for one in found.own],
     )
 
 

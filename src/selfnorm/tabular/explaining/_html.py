@@ -15,16 +15,19 @@ from selfnorm.report._page import Row, render
 from selfnorm.report._right import calibration_chart, confusion_chart, residual_charts
 from selfnorm.report._svg import bar, figure, sparkline
 from selfnorm.tabular._by_class import ByClass
-from selfnorm.tabular._interval import errors_of
+from selfnorm.tabular._interval import Errors, errors_of
 from selfnorm.tabular._model import Evaluation, TabularModel
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular.encoding._target import ClassTarget
+from selfnorm.tabular.explaining._html_of_several import charts_of, rows_of
 from selfnorm.tabular.explaining._importance import Importance
+from selfnorm.tabular.explaining._said import loss_name
 from selfnorm.tabular.explaining._seen import Seen
 from selfnorm.training import History
 
 _ROOM, _PAGE = "tabular.explaining", "fit.html.jinja"
 _MATRIX = 12  # classes that a table of numbers shows
+_FEWEST_ERRORS = 19
 _WORST = 20  # classes, and confusions, that are listed of more
 _PACKAGES = ("selfnorm", "torch", "numpy", "scikit-learn", "pyarrow")
 
@@ -64,11 +67,12 @@ def page(
         metrics=_metrics(evaluation),
         whose=seen.whose,
         right=_drawn(_right(seen, model)),
+        targets=rows_of(evaluation.by_output),
         classes=_classes(seen, model),
         matrix=_matrix(seen, model),
         confusions=_confusions(seen, model),
         columns=_columns(seen, seen.importances(model)),
-        loss="log loss" if isinstance(model.target, ClassTarget) else "RMSE",
+        loss=loss_name(model.target),
         learning=_drawn(
             [
                 loss_chart(
@@ -115,11 +119,11 @@ def _metrics(found: Evaluation) -> list[Row]:
 def _right(seen: Seen, model: TabularModel) -> list[Chart]:
     """The charts of predictions beside what is true."""
     target, told = model.target, seen.told
+    halves = [_within(errors) for errors in errors_of(model.about)]
+    if seen.truth.ndim == 2:
+        return charts_of(model, seen.truth, told, halves)
     if not isinstance(target, ClassTarget) or told.probabilities is None:
-        errors = next(iter(errors_of(model.about)), None)
-        half = (
-            None if errors is None or errors.levels < 19 else _within(errors.sizes, errors.levels)
-        )
+        half = next(iter(halves), None)
         return list(residual_charts(seen.truth.astype(float), told.values, target.name, half))
     right = (told.values == seen.truth).astype(float)
     if target.outputs == 2:
@@ -136,9 +140,12 @@ def _right(seen: Seen, model: TabularModel) -> list[Chart]:
     return [chart, confusion_chart([str(one) for one in by_class.classes], by_class.counts)]
 
 
-def _within(sizes: Sequence[float], levels: int) -> float | None:
-    level = math.ceil(0.9 * (levels + 1) - 1e-9)
-    return sizes[level - 1] if level <= len(sizes) else None
+def _within(errors: Errors | None) -> float | None:
+    """What nine in ten errors do not exceed; None of too few."""
+    if errors is None or errors.levels < _FEWEST_ERRORS:
+        return None
+    level = math.ceil(0.9 * (errors.levels + 1) - 1e-9)
+    return errors.sizes[level - 1] if level <= len(errors.sizes) else None
 
 
 def _by_class(seen: Seen, target: ClassTarget) -> ByClass:

@@ -1,6 +1,6 @@
 """What a model says of rows that are encoded already, and how far it is from what is true."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -34,14 +34,21 @@ def outputs_of(target: Target) -> tuple[str, ...]:
     if isinstance(target, ClassTarget):
         return tuple(f"probability of {one}" for one in target.classes)
     if isinstance(target, LabelsTarget):
-        return tuple(f"probability of {one}" for one in target.names)
+        return tuple(f"probability of {one}" for one in target.called)
     return target.names if isinstance(target, NumbersTarget) else (target.name,)
+
+
+def loss_name(target: Target) -> str:
+    """What the loss of `from_truth` is called."""
+    if isinstance(target, NumbersTarget):
+        return target.score_name
+    return "log loss" if target.task == "classification" else "RMSE"
 
 
 def from_truth(target: Target, truth: np.ndarray, weights: np.ndarray | None = None) -> Loss:
     """The log loss in nats, or the root mean squared error, of rows of known classes."""
     if isinstance(target, NumbersTarget | LabelsTarget):
-        name = "log loss" if isinstance(target, LabelsTarget) else target.score_name
+        name = loss_name(target)
         return lambda told: measure_several(target, truth, told, weights)[name]
     if not isinstance(target, ClassTarget):
         return lambda told: float(np.average((told.values - truth) ** 2, weights=weights) ** 0.5)
@@ -56,16 +63,26 @@ def from_truth(target: Target, truth: np.ndarray, weights: np.ndarray | None = N
     return loss
 
 
-def from_itself(target: Target, told: Prediction) -> Loss:
+def from_itself(target: Target, told: Prediction, places: Sequence[int] | None = None) -> Loss:
     """How far others are from a prediction, where nothing is known that is true.
 
     Half the sum of the probabilities' differences, or the root mean square of the number's; of
-    several numbers in each one's deviations.
+    several numbers in each one's deviations. Of labels the mean difference.
+
+    Args:
+        target: The model's target.
+        told: The prediction.
+        places: Which outputs count; None for all.
     """
-    first = numbers_of(told)
-    if isinstance(target, NumbersTarget):
-        unit = np.asarray(target.deviations)
-        return lambda other: float(np.square((other.values - first) / unit).mean() ** 0.5)
+    some = slice(None) if places is None else list(places)
+    first = numbers_of(told)[:, some]
+    unit = np.asarray(target.deviations)[some] if isinstance(target, NumbersTarget) else 1.0
+
+    def far(other: Prediction) -> np.ndarray:
+        return (numbers_of(other)[:, some] - first) / unit
+
+    if isinstance(target, LabelsTarget):
+        return lambda other: float(np.abs(far(other)).mean())
     if told.probabilities is not None:
-        return lambda other: float(np.abs(numbers_of(other) - first).sum(1).mean() / 2)
-    return lambda other: float(np.square(numbers_of(other) - first).mean() ** 0.5)
+        return lambda other: float(np.abs(far(other)).sum(1).mean() / 2)
+    return lambda other: float(np.square(far(other)).mean() ** 0.5)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from selfnorm.tabular._ensemble import Ensemble, told
 from selfnorm.tabular._model import TabularModel
+from selfnorm.tabular.encoding._several import NumbersTarget
 from selfnorm.tabular.encoding._target import ClassTarget, NumberTarget, Prediction, Target
 from selfnorm.tabular.explaining._importance import Importance, features_of, importances
 from selfnorm.tabular.explaining._said import from_truth, said
@@ -163,7 +164,9 @@ def _truth(target: Target, rows: Rows, some: Tensor) -> np.ndarray:
         return np.asarray(target.classes)[encoded]
     if isinstance(target, NumberTarget):
         return encoded[:, 0].astype(float) * target.deviation + target.mean
-    return encoded.astype(float)  # of several outputs, which no page is about
+    if isinstance(target, NumbersTarget):
+        return encoded.astype(float) * np.asarray(target.deviations) + np.asarray(target.means)
+    return encoded.astype(float)  # labels
 
 
 def _weight(model: TabularModel, features: slice) -> float:

@@ -5,7 +5,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from selfnorm.tabular.data._dates import example
 from selfnorm.tabular.encoding._columns import Column
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._number import NumberColumn
-from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
+from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget, listed
 from selfnorm.tabular.encoding._target import ClassTarget, Target
 from selfnorm.tabular.stream._stream import Stream
 from selfnorm.training import Rows
@@ -146,8 +146,8 @@ def doubts(ready: Ready, *, shown: bool, copies: bool = True) -> list[str]:
     found = [*streamed, *source.notes, *remarks]
     for one in islice(source.single(), _OUTPUTS):
         found += filter(None, (leaks(one, ready.encoder.ignored), heavy_tail(one)))
-    if ready.streamed is None and source.several is None:
-        found += filter(None, [rare_classes(source)])
+        if ready.streamed is None and (source.several is None or source.several.words):
+            found += filter(None, [rare_classes(one)])
     equal = equal_rows(ready.training) if copies or ready.together is None else 0.0
     if equal > _DUPLICATED:
         alike = f"{equal:.0%} of the rows equal another in all columns and the target."
@@ -239,20 +239,35 @@ def _more(names: Sequence[str]) -> str:
 def _target(source: Source, target: Target, rows: int) -> str:
     """What the target is; of more rows than are in memory, by what all of them told."""
     if isinstance(target, NumbersTarget | LabelsTarget):
-        return f"{target.outputs} of {', '.join(target.names[:5])}"
+        return _targets(source, target)
     some = rows > len(source.values)
     if isinstance(target, ClassTarget):
         _, counts = np.unique(source.values, return_counts=True)
         if some:
             counts = np.round(np.array(target.shares) * rows).astype(int)
         named = ", ".join(map(str, target.classes[:5])) + (", ..." if target.outputs > 5 else "")
-        return (
-            f"{target.name}: {target.outputs} classes ({named}), {'about ' if some else ''}"
-            f"{counts.min():,} to {counts.max():,} rows each"
-        )
+        ends = dict.fromkeys(f"{count:,}" for count in (counts.min(), counts.max()))
+        each = f"{' to '.join(ends)} row{'' if counts.max() == 1 else 's'} each"
+        about = "about " if some else ""
+        return f"{target.name}: {target.outputs} classes ({named}), {about}{each}"
     ends = (source.values.min(), source.values.max()) if target.ends is None else target.ends
     low, high = ends if some else (source.values.min(), source.values.max())
     return (
         f"{target.name}: a number, from {digits(low, 4)} to {digits(high, 4)}, "
         f"mean {digits(target.mean, 4)}"
     )
+
+
+def _targets(source: Source, target: NumbersTarget | LabelsTarget) -> str:
+    """What several targets are, and how many of their cells are empty."""
+    words: Sequence[Any] = getattr(target, "words", None) or ()
+    pairs = {" or ".join(map(_word, both)) for both in words}
+    told = f" ({pairs.pop()})" if len(pairs) == 1 else ""
+    kind = f"labels{told}" if isinstance(target, LabelsTarget) else "numbers"
+    empty = float(np.isnan(source.values).mean())
+    lacking = f"; {empty:.1%} of their cells are empty" if empty else ""
+    return f"{target.outputs} {kind}: {listed(target.names, 5)}{lacking}"
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,6 +15,7 @@ from selfnorm.tabular._forward import Networks
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._source import read_for
 from selfnorm.tabular.data._cells import numbers, text
+from selfnorm.tabular.data._table import require_rows
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
@@ -138,13 +139,16 @@ def _some(table: Any, saved: Saved) -> pa.Table:
     """Rows of a table to compare on, from all parts of it."""
     rows = read_for(table, saved.target, saved.encoder)
     saved.encoder.check(rows)
+    require_rows(rows, "the table")
     some = np.unique(np.linspace(0, rows.num_rows - 1, _MOST_ROWS).astype(np.int64))
     return rows.take(some)
 
 
 def _named(target: Target) -> str | tuple[str, ...]:
-    """The target's name, or those of several outputs."""
-    return target.names if isinstance(target, NumbersTarget | LabelsTarget) else target.name
+    """The target's name, or what each of several outputs is of."""
+    if isinstance(target, LabelsTarget):
+        return target.called
+    return target.names if isinstance(target, NumbersTarget) else target.name
 
 
 def _units(target: Target) -> np.ndarray:

@@ -197,6 +197,11 @@ def _target_of(parts: Sequence[Part], settings: Settings) -> str:
             f"columns are: {', '.join(names[-8:])}.",
             options=("--target",),
         )
+    if not isinstance(settings.target, str):
+        raise ArgumentError(
+            f"Several targets are learned from a table in memory; {len(settings.targets)} came for "
+            "one that is read in parts. Allow more memory, or fit one target at a time."
+        )
     require_column(settings.target, names)
     if settings.sample_weight is not None:
         others = [name for name in names if name != settings.target]
