@@ -3,8 +3,6 @@
 import ast
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -12,7 +10,7 @@ from selfnorm.errors import ArgumentError
 from selfnorm.tabular._distribution import Distribution
 from selfnorm.training import Processes
 from support.fresh import run_fresh
-from support.tables import settings, small_table
+from support.tables import settings, small_parts
 from support.together import PAIRS
 from support.tolerances import PROCESSES
 
@@ -24,10 +22,7 @@ JOB += "from support import together; together.main(Path(sys.argv[1]))"
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which processes left what they got."""
     folder = tmp_path_factory.mktemp("together")
-    (folder / "parts").mkdir()
-    for number, rows in enumerate(np.array_split(np.arange(240), 3)):
-        part = small_table(240).take(rows)
-        pq.write_table(part, folder / f"parts/{number}.parquet", row_group_size=40)
+    small_parts(folder, 240, groups=40)
     run_fresh(JOB, folder, OMP_NUM_THREADS="1")
     return folder
 

@@ -13,7 +13,7 @@ from selfnorm.errors import CheckpointError
 from selfnorm.tabular import Result, SelfNormRegressor, Settings, fit
 from selfnorm.tabular import _join as join
 from selfnorm.tabular._fit import prepare
-from selfnorm.tabular._keeper import identity
+from selfnorm.tabular._fit_checkpoint import identity
 from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular._search import search
 from selfnorm.tabular._storage import save_model

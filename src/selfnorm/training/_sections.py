@@ -17,7 +17,7 @@ from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot
 FORMAT = 1
 
 
-class Kept:
+class CheckpointStore:
     """All parts of a training, by their names, in memory and in a folder.
 
     Args:
@@ -168,41 +168,41 @@ class Section:
     """A part of a training in its checkpoint, such as one of several networks.
 
     Args:
-        kept: All parts.
+        store: All parts.
         name: This one's name.
         apart: Whether each of several processes has one of its own.
     """
 
-    def __init__(self, kept: Kept, name: str, *, apart: bool = False) -> None:
-        self._kept, self._name, self._apart = kept, name, apart
+    def __init__(self, store: CheckpointStore, name: str, *, apart: bool = False) -> None:
+        self._store, self._name, self._apart = store, name, apart
 
     @property
     def found(self) -> tuple[Snapshot | None, bool]:
         """What is left of it from before, and whether it is done."""
-        return self._kept.found(self._name)
+        return self._store.found(self._name)
 
     def section(self, name: str) -> "Section":
         """A part of this part."""
-        return Section(self._kept, f"{self._name}.{name}")
+        return Section(self._store, f"{self._name}.{name}")
 
     def of_process(self) -> "Section":
         """This process's own of a part that each has another of."""
-        name = f"{self._name}.process{self._kept.processes.rank}"
-        return Section(self._kept, name, apart=True)
+        name = f"{self._name}.process{self._store.processes.rank}"
+        return Section(self._store, name, apart=True)
 
     def step(self, take: Callable[[], Snapshot], size: int) -> None:
         """A mini-batch is done, and `take` tells all that is needed to go on from here."""
-        self._kept.step(self._name, take, size, apart=self._apart)
+        self._store.step(self._name, take, size, apart=self._apart)
 
     def finish(self, snapshot: Snapshot, size: int = 0) -> None:
         """It is done; its own parts are needed no longer."""
-        self._kept.drop(f"{self._name}.")
-        self._kept.finish(self._name, snapshot, size, apart=self._apart)
+        self._store.drop(f"{self._name}.")
+        self._store.finish(self._name, snapshot, size, apart=self._apart)
 
     @contextmanager
     def listening(self) -> Generator[None]:
         """Inside, `step` is called after each mini-batch."""
-        with self._kept.listening():
+        with self._store.listening():
             yield
 
 

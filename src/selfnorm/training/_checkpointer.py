@@ -34,7 +34,7 @@ class Own(NamedTuple):
 NOTHING = Own(lambda: None, lambda _: None)
 
 
-class Keeping:
+class Checkpointer:
     """Who keeps the state of a training.
 
     Args:
