@@ -10,6 +10,7 @@ from typing import Any
 from selfnorm.errors import CheckpointError, SelfNormWarning
 from selfnorm.training._agreement import Agreement
 from selfnorm.training._folder import Folder
+from selfnorm.training._identity import differences
 from selfnorm.training._pace import Pace
 from selfnorm.training._processes import ALONE, Processes
 from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot
@@ -236,30 +237,9 @@ def _check(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: what differs.
     """
-    before, after = _flat(was), _flat(now)
-    differ = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
-    if differ:
-        told = "; ".join(
-            f"{name} was {_short(before.get(name))} and is {_short(after.get(name))}"
-            for name in differ[:3]
-        )
+    if told := differences(was, now):
         raise CheckpointError(
             f"A training goes on from a checkpoint of the same table, settings and versions; "
             f"'{path}' is of others: {told}. Train as before; or discard it with --no-resume (in "
             "Python resume=False)."
         )
-
-
-def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{name}."))
-        else:
-            found[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
-    return found
-
-
-def _short(value: object) -> str:
-    told = repr(value)
-    return told if len(told) <= 60 else f"{told[:57]}..."
