@@ -101,9 +101,13 @@ class CheckpointStore:
     def _of_all(
         self, name: str, take: Callable[[], Snapshot], apart: bool
     ) -> Mapping[str, Snapshot]:
-        """A part as the first process has it; or, where each has one of its own, all of them."""
+        """A part as the first process has it; or, where each has one of its own, all of them.
+
+        All take theirs, as what is shared is gathered for that.
+        """
         if not apart:
-            return {} if self.processes.rank else {name: take()}
+            own = take()
+            return {} if self.processes.rank else {name: own}
         mine = take() if self.processes.rank == 0 else take().cloned()
         return dict(self.processes.at_first((name, mine)))
 

@@ -88,9 +88,11 @@ class Stream:
         seed = self.reading.seed
         return deal_by_hash(numbers, members, rows=self.judged, seed=seed)
 
-    def _read_lane(self, lane: int, members: int | None, seed: int) -> Iterator[Placed]:
+    def _read_lane(
+        self, lane: int, members: int | None, seed: int, place: Place | None = None
+    ) -> Iterator[Placed]:
         """The rows of an epoch that one slice of each mini-batch is made of."""
-        return self._read(members, seed + lane, units=self.lanes[lane])
+        return self._read(members, seed + lane, place, self.lanes[lane])
 
     def _read(
         self,
