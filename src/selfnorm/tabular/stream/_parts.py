@@ -26,6 +26,7 @@ from selfnorm.tabular.data._words import NULLS
 _START = 1 << 18  # bytes that show what a file is, and its layout
 _BUFFER = 1 << 18  # bytes of a column that are read at once
 _TEXT_BLOCK = 1 << 20
+_CHECKED: Any = {"pre_buffer": False, "page_checksum_verification": True}
 MOST_ROWS = 2**40  # of a part
 
 
@@ -135,7 +136,7 @@ class Part:
             # A data set decodes whole row groups, which can be as large as a table.
             with (
                 _unmapped(self.path) as source,
-                pq.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False) as file,
+                pq.ParquetFile(source, buffer_size=_BUFFER, **_CHECKED) as file,
             ):
                 own = [file.schema_arrow.names[at] for at in places]
                 for batch in file.iter_batches(rows, row_groups=[group], columns=own):
