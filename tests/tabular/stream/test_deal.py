@@ -12,7 +12,7 @@ from selfnorm.errors import ArgumentError, SelfNormWarning, TableError
 from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular.data._files import files_of
-from selfnorm.tabular.stream import _prepare, _stream
+from selfnorm.tabular.stream import _budget, _stream
 from selfnorm.tabular.stream._prepare import prepare_parts
 from selfnorm.tabular.stream._reading import Reading
 from selfnorm.training import Processes
@@ -83,8 +83,8 @@ def test_an_epoch_goes_on_where_it_was_and_reads_nothing_before(
     members: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes leave their places at the first; one, or two, go on from there."""
-    monkeypatch.setattr(_prepare, "_MOST_ROWS", 10)
-    monkeypatch.setattr(_stream, "_POOL_SHARE", 10**9)  # pools as small as they may be
+    monkeypatch.setattr(_budget, "_MOST_ROWS", 10)
+    monkeypatch.setattr(_stream, "POOL_SHARE", 10**9)  # pools as small as they may be
     alone = Processes()
     how = {"validation": 0.2, "n_estimators": members, "infinite": False, "batch_size": 8}
     ready = prepared(written(tmp_path, 12), alone, **how)
