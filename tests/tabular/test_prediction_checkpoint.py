@@ -1,6 +1,7 @@
 """Predictions that are cut off and gone on with: the same file, and no row lost or doubled."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -272,6 +273,13 @@ def test_standard_input_and_tables_in_memory_are_refused(model: Path, tmp_path: 
     for source, came in (("-", "standard input"), (small_table(), "a table in memory")):
         with pytest.raises(TableError, match=f"{came} came"):
             PredictionCheckpoint(tmp_path / "out.csv", model, source)
+    (tmp_path / "two").mkdir()
+    wide = small_table(40).set_column(0, "size", pa.array(["wide"] * 40))
+    for number, table in enumerate((small_table(40), wide)):
+        pq.write_table(table, tmp_path / f"two/{number}.parquet")
+    with pytest.raises(TableError, match=r"rows from 41 on, .*'.*two/1\.parquet': .*'wide'"):
+        list(Predictions(model, str(tmp_path / "two")))
+    shutil.rmtree(tmp_path / "two")
     path = tmp_path / "t.csv"
     pacsv.write_csv(small_table().drop_columns(["city"]), path)
     with pytest.raises(TableError, match="'city' is missing"):

@@ -12,7 +12,7 @@ from selfnorm.errors import TableError
 from selfnorm.tabular._forward import BLOCK, Networks
 from selfnorm.tabular._model_file import Saved, read_model
 from selfnorm.tabular._output import check_finite, prediction_table
-from selfnorm.tabular._source import BEGIN, BlockPlace, placed_blocks_for
+from selfnorm.tabular._source import BEGIN, BlockPlace, in_its_file, placed_blocks_for
 from selfnorm.tabular.data._table import behind
 from selfnorm.tabular.encoding._prediction import Prediction
 from selfnorm.tabular.encoding._strange import Strange
@@ -55,7 +55,8 @@ class Predictions:
     """
 
     def __init__(self, model: str | Path, source: Any, done: Done = NONE) -> None:
-        self._saved = saved = read_model(model)
+        self._saved, self._source = read_model(model), source
+        saved = self._saved
         blocks = placed_blocks_for(source, saved.target, saved.encoder, done.place)
         head = list(islice(blocks, 2))
         few = not done.rows and len(head) < 2 and head[0][1].num_rows <= BLOCK
@@ -69,7 +70,8 @@ class Predictions:
             try:
                 prediction = self._predicted(block)
             except TableError as error:
-                raise behind(self.rows, error) from error
+                told = in_its_file(self._source, place, error)
+                raise behind(self.rows, told) from error
             found = zip(self.done.strange, self._saved.encoder.strange(block), strict=True)
             strange = [one + more for one, more in found]
             self.done = Done(place, self.rows + block.num_rows, strange)

@@ -297,6 +297,15 @@ def placed_blocks_for(
             yield BlockPlace(number, count), block
 
 
+def in_its_file(source: Any, place: BlockPlace, error: TableError) -> TableError:
+    """An error in a block of a table, with the name of its file where there are several."""
+    file = file_of(source)
+    files = None if file is None else files_of(file.path)
+    if files is None or len(files) < 2:
+        return error
+    return TableError(f"'{files[place.file]}': {error}")
+
+
 def _texts(target: Target, encoder: Encoder) -> list[str]:
     """Columns that a model takes as text."""
     names = [column.name for column in encoder.columns if column.reads_text]

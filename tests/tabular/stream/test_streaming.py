@@ -280,11 +280,26 @@ def test_a_damaged_part_is_named_or_left_out(read: bool, kind: str, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("read")
-def test_a_part_without_rows_is_none_where_parts_without_rows_may_be(tmp_path: Path) -> None:
-    folder = written(tmp_path, small_table(), ".csv")
-    (folder / "part9.csv").write_text("size,city\n1,2,3\n")
-    with pytest.raises(TableError, match=r"part9\.csv"):
-        fit(folder, settings(target="label"))
+@pytest.mark.parametrize("ending", [".parquet", ".arrow", ".csv"])
+def test_a_part_without_rows_and_a_ragged_one_are_named(ending: str, tmp_path: Path) -> None:
+    folder, how = written(tmp_path, small_table(), ending), settings(target="label", epochs=1)
+    writers = {".parquet": pq.write_table, ".arrow": feather.write_feather, ".csv": pacsv.write_csv}
+    writers[ending](small_table().slice(0, 0), folder / f"part9{ending}")
+    with pytest.raises(TableError, match=rf"needs rows; '.*part9\{ending}' has 5 columns and none"):
+        fit(folder, how)
+    if ending == ".csv":
+        (folder / "part9.csv").write_text("size,city\n1,2,3\n")
+        with pytest.raises(TableError, match=r"part9\.csv"):
+            fit(folder, how)
+
+
+@pytest.mark.usefixtures("read")
+def test_a_link_that_leads_nowhere_is_missed(tmp_path: Path) -> None:
+    folder = written(tmp_path / "parts", small_table(), ".parquet")
+    (folder / "part9.parquet").symlink_to(tmp_path / "gone.parquet")
+    for source in (folder, f"{folder}/*.parquet"):
+        with pytest.raises(TableError, match=r"part9\.parquet"):
+            fit(source, settings(target="label"))
 
 
 @pytest.mark.usefixtures("read")

@@ -167,7 +167,7 @@ def open_parts(
     failed: TableError | None = None
     for place, path in enumerate(files):
         try:
-            part = _opened(path, place, encoding)
+            part = _with_rows(_opened(path, place, encoding))
         except TableError as error:
             if on_error == "stop":
                 raise TableError(str(error), options=("--on-error",)) from error
@@ -181,6 +181,19 @@ def open_parts(
             f"A table needs a part that can be read; none of {len(files)} can. The last: {failed}"
         )
     return tuple(found)
+
+
+def _with_rows(part: Part) -> Part:
+    """A part, if it has rows, as is known of all but long texts.
+
+    Raises:
+        TableError: it has none.
+    """
+    if part.rows == 0:
+        raise TableError(
+            f"A table needs rows; '{part.path}' has {len(part.schema.names)} columns and none."
+        )
+    return part
 
 
 def _opened(path: Path, place: int, encoding: str | None) -> Part:
@@ -234,12 +247,14 @@ def _held(metadata: Any) -> int:
 def _of_text(path: Path, place: int, encoding: str, where: str) -> Part:
     with streamed(path) as file:
         start = file.read(_START)
-    lines = max(1, start.count(b"\n"))
+    whole, lines = len(start) < _START, max(1, start.count(b"\n"))
     rows = lines * max(1, path.stat().st_size // len(start))
     if start[:3] == codecs.BOM_UTF8:
         start = start[3:]
-    end = len(start) if len(start) < _START else start.rfind(b"\n") + 1 or len(start)
+    end = len(start) if whole else start.rfind(b"\n") + 1 or len(start)
     layout = layout_of(start[:end].decode(encoding), where)
+    if whole and not any(map(str.strip, start.decode(encoding).splitlines()[layout.begin + 1 :])):
+        rows = 0
     if layout.delimiter == " ":
         raise TableError(
             f"A text that is read in blocks has its cells parted by comma, semicolon, tab or bar; "
