@@ -156,7 +156,7 @@ def test_two_fits_into_one_folder_are_told() -> None:
         code, _, errors = run("--force")
     assert code == 2
     here = f"process {os.getpid()} on {socket.gethostname()}"
-    assert f"Error: One training at a time writes into a folder; {here} trains with" in errors
+    assert f"Error: One program at a time writes into a folder; {here} writes into" in errors
     assert not Path("t-model").exists()
     Path("t-model/checkpoint").mkdir(parents=True)
     told = json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()})

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 import selfnorm
 from selfnorm.errors import ArgumentError
-from selfnorm.nn import MLP, MemberLinear
+from selfnorm.nn import MLP, MemberLinear, SELUAlphaDropout
 from selfnorm.optim import keep_orthogonal
+from selfnorm.tabular._distribution import _part
 from support.compare import assert_close
 from support.require import require
-from support.tolerances import EXPORTED, ORTHOGONAL, SAME_UP_TO_ROUNDING
+from support.tolerances import EXPORTED, ORTHOGONAL, PROCESSES, SAME_UP_TO_ROUNDING
 
 ROUNDED = SAME_UP_TO_ROUNDING[torch.float32]
 
@@ -193,3 +194,42 @@ def test_what_is_wrong_is_told() -> None:
     assert (
         str(model.linear1) == "MemberLinear(members=4, in_features=6, out_features=32, bias=True)"
     )
+
+
+@pytest.mark.parametrize("weights", ["lecun", "orthogonal"])
+@pytest.mark.parametrize(("rows", "width"), [(32, 16), (7, 12)], ids=["blocks", "within blocks"])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("twice", [False, True])
+def test_some_members_draw_the_masks_that_they_have_among_all(
+    weights: str, rows: int, width: int, fused: bool, twice: bool
+) -> None:
+    """As processes do that spread them; gradients too, and those of gradients."""
+
+    def gradients(mine: range) -> list[torch.Tensor]:
+        seeds = torch.Generator().manual_seed(0)
+        sizes = {"width": width, "depth": 3, "members": 5, "dropout": 0.2, "weights": weights}
+        whole = MLP(6, 2, generator=seeds, dtype=torch.float64, **sizes)
+        masks = torch.Generator().manual_seed(1)
+        for module in whole.modules():
+            if isinstance(module, SELUAlphaDropout):
+                module.generator = masks
+        some = _part(whole, mine).train()
+        if not fused:
+            some[0].register_forward_hook(lambda *_: None)
+        inputs = torch.randn(rows, 5, 6, generator=seeds, dtype=torch.float64).transpose(0, 1)
+        targets = torch.randn(5, rows, 2, generator=seeds, dtype=torch.float64)
+        losses = []
+        for _ in range(2):  # the generator goes on alike
+            apart = some(inputs[mine.start : mine.stop]) - targets[mine.start : mine.stop]
+            losses.append(apart.square().sum())
+        parameters = list(some.parameters())
+        first = torch.autograd.grad(sum(losses), parameters, create_graph=twice)
+        if not twice:
+            return list(first)
+        return list(torch.autograd.grad(sum(one.square().sum() for one in first), parameters))
+
+    every = gradients(range(5))
+    for mine in (range(2), range(1, 3), range(3, 5)):
+        for own, all_of_them in zip(gradients(mine), every, strict=True):
+            expected = all_of_them[mine.start : mine.stop]
+            torch.testing.assert_close(own, expected, rtol=PROCESSES, atol=PROCESSES)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.init import initialize_, orthogonal_convolution_
 from selfnorm.init._matrices import Kernels
-from selfnorm.optim import Kept, keep_orthogonal
+from selfnorm.optim import OrthogonalHandle, keep_orthogonal
 from selfnorm.optim._correct import gram_error
 from selfnorm.optim._frequency import corrected_kernels, sizes_of, spectrum
 from selfnorm.optim._stack import stacked
@@ -46,7 +46,7 @@ def train(
         after()
 
 
-def started(**options: object) -> tuple[nn.Sequential, torch.optim.Optimizer, Kept]:
+def started(**options: object) -> tuple[nn.Sequential, torch.optim.Optimizer, OrthogonalHandle]:
     model = plain()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     kept = keep_orthogonal(optimizer, model, convolutions="operators", **options)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from selfnorm.errors import ArgumentError, SelfNormWarning, UnsupportedError
 from selfnorm.init import initialize_
-from selfnorm.optim import Kept, keep_orthogonal
+from selfnorm.optim import OrthogonalHandle, keep_orthogonal
 from support.tolerances import ORTHOGONAL
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -51,7 +51,7 @@ def train(
         after()
 
 
-def quietly(*arguments: object, **options: object) -> Kept:
+def quietly(*arguments: object, **options: object) -> OrthogonalHandle:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SelfNormWarning)
         return keep_orthogonal(*arguments, **options)  # pyright: ignore[reportArgumentType]
@@ -206,7 +206,7 @@ def test_a_step_that_a_scaler_skips_moves_nothing(fused: bool) -> None:
 def test_a_training_goes_on_after_a_checkpoint() -> None:
     """The interval and the steps since the last correction are in the optimizer's state."""
 
-    def made() -> tuple[nn.Sequential, torch.optim.Optimizer, Kept]:
+    def made() -> tuple[nn.Sequential, torch.optim.Optimizer, OrthogonalHandle]:
         model = plain()
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         return model, optimizer, keep_orthogonal(optimizer, model, tolerance=0.05)

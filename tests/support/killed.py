@@ -21,7 +21,7 @@ import torch
 from selfnorm.tabular import Settings, fit
 from selfnorm.tabular import _fit as fitting
 from selfnorm.tabular._storage import save_model
-from selfnorm.tabular.stream import _prepare, _stream
+from selfnorm.tabular.stream import _budget, _stream
 from selfnorm.training import Checkpoint, Progress
 from support.tables import small_table
 
@@ -59,7 +59,7 @@ def survive(kills: int, seed: int) -> None:
         streamed = Settings(epochs=3, n_estimators=2, memory=1e7, **_QUICK)
         _kill(kills, drawn, folder, lambda: (folder / "0.parquet", in_memory))
         fitting.needed = lambda _: 10**15
-        _prepare._MOST_ROWS, _stream._POOL_SHARE = 7, 10**6  # many blocks and pools
+        _budget._MOST_ROWS, _stream.POOL_SHARE = 7, 10**6  # many blocks and pools
         _kill(kills, drawn, folder, lambda: (f"{folder}/*.parquet", streamed))
     sys.stdout.write(f"{kills} kills in memory, {kills} streamed: the same bytes\n")
 

@@ -111,6 +111,6 @@ def alone(folder: Path) -> None:
 def main(folder: Path) -> None:
     """All of it."""
     torch.set_num_threads(1)
-    _stream._POOL_SHARE = 1e6  # pools of a few rows
+    _stream.POOL_SHARE = 1e6  # pools of a few rows
     codes = [forked(2, lambda: go_on(folder)), forked(1, lambda: alone(folder))]
     (folder / "codes").write_text(repr(codes))

@@ -1,9 +1,11 @@
 """Small tables with every kind of column, and models that train on them in a moment."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from selfnorm.tabular import Result, Settings
 from selfnorm.tabular._fit import fit_prepared, prepare
@@ -27,6 +29,15 @@ def small_table(rows: int = ROWS, seed: int = 0) -> pa.Table:
             "amount": amount,
         }
     )
+
+
+def small_parts(folder: Path, rows: int, groups: int) -> Path:
+    """A folder in which the small table is in three files of row groups of so many rows."""
+    (parts := folder / "parts").mkdir()
+    for number, part in enumerate(np.array_split(np.arange(rows), 3)):
+        table = small_table(rows).take(part)
+        pq.write_table(table, parts / f"{number}.parquet", row_group_size=groups)
+    return parts
 
 
 def small_source(task: str) -> Source:

@@ -23,7 +23,7 @@ SPREAD = replace(settings(), target="amount", ignore=("label",), epochs=2, n_est
 CASES: dict[str, Settings] = {
     "one network": ROWS,
     "members": replace(SPREAD, distribute="rows", weights="orthogonal", infinite=False),
-    "spread": replace(SPREAD, distribute="members", dropout=0.0, infinite=True),
+    "spread": replace(SPREAD, distribute="members", dropout=0.1, infinite=True),
 }
 # Of each, whether in parts: both ways of the one, and one of the others.
 PAIRS = (("one network", False), ("one network", True), ("members", True), ("spread", False))
@@ -119,7 +119,7 @@ def main(folder: Path) -> None:
     train(folder, list(CASES))
     codes = {
         "train 2": forked(2, lambda: train(folder, list(CASES))),
-        "train 4": forked(4, lambda: train(folder, ["one network"])),
+        "train 4": forked(4, lambda: train(folder, ["one network", "spread"])),
         "fail": forked(2, lambda: fail(folder)),
         "vanish": forked(2, lambda: vanish(folder)),
         "command": forked(2, lambda: command(folder)),

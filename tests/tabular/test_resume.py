@@ -13,7 +13,7 @@ from selfnorm.errors import CheckpointError
 from selfnorm.tabular import Result, SelfNormRegressor, Settings, fit
 from selfnorm.tabular import _join as join
 from selfnorm.tabular._fit import prepare
-from selfnorm.tabular._keeper import identity
+from selfnorm.tabular._fit_checkpoint import identity
 from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular._search import search
 from selfnorm.tabular._storage import save_model
@@ -133,8 +133,8 @@ def test_a_streamed_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: int, at: int
 ) -> None:
     monkeypatch.setattr("selfnorm.tabular._fit.needed", lambda _: 1e15)
-    monkeypatch.setattr("selfnorm.tabular.stream._prepare._MOST_ROWS", 7)  # of a block
-    monkeypatch.setattr("selfnorm.tabular.stream._stream._POOL_SHARE", 1e6)  # pools of 16 to 128
+    monkeypatch.setattr("selfnorm.tabular.stream._budget._MOST_ROWS", 7)  # of a block
+    monkeypatch.setattr("selfnorm.tabular.stream._stream.POOL_SHARE", 1e6)  # pools of 16 to 128
     how = settings(target="label", ignore=("amount",), memory=1e7, n_estimators=members)
     assert goes_on(tmp_path, in_parts(tmp_path), how, at=at, steps=2).before == at - at % 2 - (
         0 if at % 2 else 2

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -12,7 +10,7 @@ from selfnorm.tabular import fit
 from selfnorm.training import Checkpoint, Processes
 from support.fresh import run_fresh
 from support.resumed_together import AT, CASES
-from support.tables import small_table
+from support.tables import small_parts, small_table
 from support.tolerances import PROCESSES
 
 JOB = "import sys, warnings; warnings.simplefilter('ignore'); from pathlib import Path\n"
@@ -23,10 +21,7 @@ JOB += "from support import resumed_together; resumed_together.main(Path(sys.arg
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which processes left what they got."""
     folder = tmp_path_factory.mktemp("resumed")
-    (folder / "parts").mkdir()
-    for number, rows in enumerate(np.array_split(np.arange(240), 3)):
-        part = small_table(240).take(rows)
-        pq.write_table(part, folder / f"parts/{number}.parquet", row_group_size=20)
+    small_parts(folder, 240, groups=20)
     run_fresh(JOB, folder, OMP_NUM_THREADS="1")
     assert (folder / "codes").read_text() == "[[0, 0], [0]]"
     return folder

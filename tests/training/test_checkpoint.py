@@ -343,8 +343,8 @@ def test_two_are_kept_and_no_other_process_enters(tmp_path: Path) -> None:
         def step(self) -> None:
             super().step()
             assert len(files(tmp_path)) <= 2
-            told = f"process {os.getpid()} on {socket.gethostname()} trains with"
-            with pytest.raises(CheckpointError, match=rf"One training at a time.*{told}"):
+            told = f"process {os.getpid()} on {socket.gethostname()} writes into"
+            with pytest.raises(CheckpointError, match=rf"One program at a time.*{told}"):
                 Checkpoint(tmp_path, resume=True).__enter__()
 
     train(by_steps(tmp_path, 1), Looks())

@@ -8,6 +8,7 @@ from torch.jit import is_scripting  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional
 
 from selfnorm import ops
+from selfnorm.ops._chain import behind
 from selfnorm.theory._dropout import check_probability
 from selfnorm.theory._shaped import GROWTH, form_of
 
@@ -136,6 +137,11 @@ class SELUAlphaDropout(torch.nn.Module):
             output = functional.selu(input, self.inplace)
             # Not in place: it would overwrite what selu_ keeps for the backward pass.
             return functional.alpha_dropout(output, float(self.p), self.training)
+        before = vars(self).get("members_before", 0) if self.training else 0
+        if before:  # of more members than are here, as processes that spread them have
+            x = behind(input, before)
+            form, generator = self.form, self.generator
+            return ops.selu_alpha_dropout(x, self.p, True, form=form, generator=generator)[before:]
         return ops.selu_alpha_dropout(
             input, self.p, self.training, self.inplace, form=self.form, generator=self.generator
         )

@@ -113,7 +113,8 @@ def _fact(own: dict[str, Any]) -> tuple[Any, ...]:
     parameters = own["_parameters"]
     if parameters:
         return id(parameters.get("weight")), id(parameters.get("bias"))
-    return own.get("p"), own["training"], own.get("form"), id(own.get("generator"))
+    known = own.get("p"), own["training"], own.get("form"), own.get("members_before")
+    return *known, id(own.get("generator"))
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -180,7 +181,9 @@ def _activation(modules: Sequence[nn.Module], at: int) -> tuple[Activation | Non
         p = module.p if module.training else 0.0
         if not _is_probability(p):
             return None, begin  # the module itself says what is wrong
-        return Activation(module.form, p, module.generator), _after_identities(modules, at + 1)
+        before = vars(module).get("members_before", 0)
+        link = Activation(module.form, p, module.generator, before)
+        return link, _after_identities(modules, at + 1)
     if type(module) is SELU:
         form = module.form
     elif type(module) is nn.SELU:

@@ -38,6 +38,8 @@ class Activation(NamedTuple):
     p: float = 0.0
     """Probability that a unit is dropped in this call."""
     generator: torch.Generator | None = None
+    before: int = 0
+    """Members, of more than these, whose masks come before."""
 
 
 class Link(NamedTuple):
@@ -61,6 +63,11 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
 
+def behind(x: Tensor, members: int) -> Tensor:
+    """A tensor of members behind as many of zeros, so that its masks are those of later ones."""
+    return torch.cat((x.new_zeros(members, *x.shape[1:]), x)) if members else x
+
+
 class Chain:
     """Links, the one reading what the one before gives; all of them of members, or none.
 
@@ -79,6 +86,11 @@ class Chain:
             link.activation.generator for link in links if link.activation and link.activation.p
         ]
         self._drawn, self._generators = len(dropping), dropping if any(dropping) else None
+        before = {link.activation.before for link in links if link.activation and link.activation.p}
+        self._before = before.pop() if before else 0
+        last = links[-1].activation
+        if before or (self._before and (not self._several or (last is not None and last.p))):
+            self._layers = None
         self._shapes: dict[torch.Size, Shape] = {}
 
     def _read(self, links: Sequence[Link]) -> tuple[Layer, ...] | None:
@@ -155,7 +167,7 @@ class Chain:
         fits = not self._several or shared or size[:-2] == (self._members,)
         if not fits or not rows or size[-1] != self._inputs or self._layers is None:
             return None
-        return Shape(rows, self._dtype, self._layers, self._members, shared)
+        return Shape(rows, self._dtype, self._layers, self._members, shared, self._before)
 
     def __call__(self, x: Tensor, shape: Shape) -> Tensor:
         """Run the links in turn.
@@ -329,10 +341,13 @@ def _again(grad: Tensor, how: How, saved: _Saved, wanted: tuple[bool, ...]) -> l
             if not layer.selu:
                 continue
             seed = next(seeds) if layer.p else None
+            skipped = how[0].before if layer.p else 0
+            x = behind(x, skipped)
             if layer.form is None:
                 x = OPS.selu_alpha_dropout.default(x, seed, layer.p)
             else:
                 x = OPS.shaped_selu.default(x, seed, layer.p, *layer.form)
+            x = x[skipped:]
         asked = [one for one, want in zip(given, wanted, strict=True) if want]
         grads = iter(torch.autograd.grad(x, asked, grad, create_graph=graph))
     return [next(grads) if want else None for want in wanted]

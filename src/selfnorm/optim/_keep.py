@@ -28,7 +28,9 @@ _SHALLOW = 16  # weights
 _ROUNDINGS = 8  # of the dtype, which the tolerance must exceed
 
 # Neither holds the other, so that both go when their owner lets them go.
-_keepers: "WeakKeyDictionary[torch.optim.Optimizer, WeakSet[Kept]]" = WeakKeyDictionary()
+_handles: "WeakKeyDictionary[torch.optim.Optimizer, WeakSet[OrthogonalHandle]]" = (
+    WeakKeyDictionary()
+)
 
 
 def keep_orthogonal(
@@ -40,7 +42,7 @@ def keep_orthogonal(
     tolerance: Tolerance = "auto",
     every: Every = "auto",
     convolutions: Convolutions = "matrices",
-) -> "Kept":
+) -> "OrthogonalHandle":
     r"""Keep the weights of a model's hidden layers orthogonal while an optimizer trains it.
 
     A layer whose weights are orthogonal keeps the mean square of *every* input, whatever the
@@ -87,7 +89,7 @@ def keep_orthogonal(
         convolutions: Keep those of stride 1, and not transposed, as "matrices" or "operators".
 
     Returns:
-        A `Kept`: `error` is how far each weight is, `remove()` ends it.
+        An `OrthogonalHandle`: `error` is how far each weight is, `remove()` ends it.
 
     Raises:
         ArgumentError: Nothing is left to keep, a name is none of the model's, a weight is kept
@@ -121,7 +123,7 @@ def keep_orthogonal(
     if tolerance == "auto":
         tolerance = _tolerance_for(choice.weights)
     _check_weights(optimizer, choice.weights, tolerance)
-    kept = Kept(optimizer, choice.weights, tolerance, every)
+    kept = OrthogonalHandle(optimizer, choice.weights, tolerance, every)
     if choice.left:
         warnings.warn(
             f"keep_orthogonal leaves weights as they are: {choice}. Name them in exclude if this "
@@ -140,7 +142,7 @@ def keep_orthogonal(
     return kept
 
 
-class Kept:
+class OrthogonalHandle:
     """Weights that are kept orthogonal, until `remove()`; a context manager, too.
 
     Attributes:
@@ -175,7 +177,7 @@ class Kept:
             optimizer.register_state_dict_post_hook(self._save),
             optimizer.register_load_state_dict_pre_hook(self._load),
         ]
-        _keepers.setdefault(optimizer, WeakSet()).add(self)
+        _handles.setdefault(optimizer, WeakSet()).add(self)
 
     @property
     def error(self) -> dict[str, float]:
@@ -200,7 +202,7 @@ class Kept:
         """Keep them no longer; they stay as they are."""
         for hook in self._hooks:
             hook.remove()
-        _keepers.get(self._optimizer, WeakSet[Kept]()).discard(self)
+        _handles.get(self._optimizer, WeakSet[OrthogonalHandle]()).discard(self)
 
     def decayed(self) -> list[str]:
         """Weights to which the optimizer applies weight decay."""
@@ -255,7 +257,7 @@ class Kept:
             if self._adapts:
                 self.interval = int(saved["interval"])
 
-    def __enter__(self) -> "Kept":
+    def __enter__(self) -> "OrthogonalHandle":
         return self
 
     def __exit__(
@@ -268,7 +270,7 @@ class Kept:
 
     def __repr__(self) -> str:
         return (
-            f"Kept({len(self.names)} weights, tolerance={self.tolerance}, "
+            f"OrthogonalHandle({len(self.names)} weights, tolerance={self.tolerance}, "
             f"interval={self.interval}, corrections={self.corrections})"
         )
 
@@ -315,7 +317,7 @@ def _check_weights(
     optimizer: torch.optim.Optimizer, weights: Sequence[Chosen], tolerance: float
 ) -> None:
     """Raise for what cannot be kept so, before anything is written."""
-    before = list(_keepers.get(optimizer, ()))
+    before = list(_handles.get(optimizer, ()))
     for weight in weights:
         if any(kept.holds(weight.parameter) for kept in before):
             raise ArgumentError(

@@ -7,7 +7,7 @@ from torch import nn
 from selfnorm._lightning import callback_class
 from selfnorm.optim._choose import Names
 from selfnorm.optim._convolutions import Convolutions
-from selfnorm.optim._keep import Every, Kept, Tolerance, keep_orthogonal
+from selfnorm.optim._keep import Every, OrthogonalHandle, Tolerance, keep_orthogonal
 
 
 def lightning_callback(
@@ -21,8 +21,9 @@ def lightning_callback(
 ) -> Any:
     """A Lightning callback that keeps the weights of the hidden layers orthogonal.
 
-    Works with `lightning` and with `pytorch_lightning`, whichever is installed. Its `kept` holds a
-    `Kept` for each optimizer that trains a part of the model, as soon as the training has begun.
+    Works with `lightning` and with `pytorch_lightning`, whichever is installed. Its `kept` holds an
+    `OrthogonalHandle` for each optimizer that trains a part of the model, as soon as the training
+    has begun.
 
     Args:
         include: As for `keep_orthogonal`.
@@ -51,7 +52,7 @@ class _Keeping:
 
     def __init__(self, options: dict[str, Any], module: str) -> None:
         super().__init__()
-        self.kept: list[Kept] = []
+        self.kept: list[OrthogonalHandle] = []
         self._options, self._module = options, module
 
     def on_fit_start(self, trainer: Any, pl_module: nn.Module) -> None:

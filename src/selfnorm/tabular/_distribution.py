@@ -98,7 +98,7 @@ class Distribution:
             yield network, rows if self.by == "rows" else NotShared(self.processes)
             return
         part = _part(network, mine)
-        masks.manual_seed(seed + self.processes.rank)
+        masks.manual_seed(seed)  # each has the masks that it has among all members
         yield part, SharedMembers(self.processes, mine, network.members or 1)
         with torch.no_grad():
             for whole, own in zip(network.parameters(), part.parameters(), strict=True):
@@ -111,6 +111,8 @@ def _part(network: MLP, mine: range) -> MLP:
     shared = {id(one.generator): one.generator for one in _dropouts(network)}  # has no copy
     part = copy.deepcopy(network, shared)
     part.members = len(mine)
+    for dropout in _dropouts(part):
+        vars(dropout)["members_before"] = mine.start
     for layer in part.modules():
         if isinstance(layer, MemberLinear):
             layer.members = len(mine)

@@ -29,8 +29,8 @@ from selfnorm.tabular._about import (
 from selfnorm.tabular._callbacks import FRAMES, CallbackSupport, Told
 from selfnorm.tabular._chosen_columns import chosen_columns
 from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
+from selfnorm.tabular._fit_checkpoint import fit_checkpoint
 from selfnorm.tabular._increments import Increments
-from selfnorm.tabular._keeper import keeping
 from selfnorm.tabular._model import TabularModel, fitted_attributes
 from selfnorm.tabular._scoring import Scoring
 from selfnorm.tabular._settings import Preset, Settings, Task
@@ -147,7 +147,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         if self._has_callbacks:
             rows = {"X": X, "y": y}
             told = progress = Told(self, progress, ready, settings, rows, fitted_attributes)
-        with keeping(checkpoint) as kept:
+        with fit_checkpoint(checkpoint) as kept:
             kept.begin(ready, settings)
             result = fit_prepared(ready, settings, progress, kept.section("fit"), known)
             kept.end(interrupted=result.history.stop == "interrupted")

@@ -14,10 +14,10 @@ from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._distribution import Distribution
+from selfnorm.tabular._fit_checkpoint import FitCheckpoint, fit_checkpoint
 from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._interval import errors_by_output
 from selfnorm.tabular._join import joined
-from selfnorm.tabular._keeper import Keeper, keeping
 from selfnorm.tabular._memory import enough_memory, give_back
 from selfnorm.tabular._model import TabularModel, cross_fitted
 from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
@@ -95,7 +95,7 @@ def fit(
         True
     """
     settings = settings or Settings()
-    with keeping(checkpoint, processes) as kept:
+    with fit_checkpoint(checkpoint, processes) as kept:
         result = _fit(source, settings, progress, prepared, kept, processes)
         kept.end(interrupted=result.history.stop == "interrupted")
     return result
@@ -106,7 +106,7 @@ def _fit(
     settings: Settings,
     progress: Progress,
     prepared: Callable[[Prepared], Settings | None] | None,
-    kept: Keeper,
+    kept: FitCheckpoint,
     processes: Processes,
 ) -> Result:
     """As `fit`, with a checkpoint that is held."""
@@ -146,7 +146,7 @@ def _from_memory(source: Any, settings: Settings) -> Prepared:
 
 
 def _from_parts(
-    source: Any, settings: Settings, kept: Keeper, distribution: Distribution
+    source: Any, settings: Settings, kept: FitCheckpoint, distribution: Distribution
 ) -> Prepared | None:
     """A table in files that is larger than the memory it may take; None of any other."""
     file = file_of(source)

@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from selfnorm.errors import ArgumentError, SelfNormError
 from selfnorm.tabular._fit import Prepared, fit_prepared
 from selfnorm.tabular._settings import Settings
-from selfnorm.tabular._side_by_side import Keep, side_by_side
+from selfnorm.tabular._side_by_side import ResultStore, side_by_side
 from selfnorm.tabular.explaining._said import from_truth
 from selfnorm.training._sections import Section
 
@@ -112,8 +112,8 @@ def search(
         share = zip(free, place, strict=True) if place is not None else ()
         each.append({name: SPACE[name].at(float(one)) for name, one in share})
     found: list[Trial] = []
-    kept = Keep(section, "trial", _as_record, _from_record)
-    losses = side_by_side(partial(_loss_with, ready, settings), each, jobs, kept)
+    results = ResultStore(section, "trial", _as_record, _from_record)
+    losses = side_by_side(partial(_loss_with, ready, settings), each, jobs, results)
     for changes, loss in zip(each, losses, strict=True):
         found.append(Trial(changes, loss))
         done(len(found), found[-1])

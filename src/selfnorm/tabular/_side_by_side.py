@@ -14,7 +14,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
-class Keep(Generic[Found]):
+class ResultStore(Generic[Found]):
     """Where a checkpoint keeps what is found, and how.
 
     Attributes:
@@ -38,7 +38,7 @@ def side_by_side(
     function: Callable[[Given, Section | None], Found],
     items: Sequence[Given],
     jobs: int | None,
-    keep: Keep[Found],
+    results: ResultStore[Found],
 ) -> Iterator[Found]:
     """What a function makes of items, in their order; each at once, where the backend can that.
 
@@ -49,9 +49,9 @@ def side_by_side(
         items: What it is called with.
         jobs: How many work at a time, -1 for as many as there are processors; None for what
             `joblib.parallel_config` says: one, where nobody has said anything.
-        keep: Where what is found is kept; what is there is not made again.
+        results: Where what is found is kept; what is there is not made again.
     """
-    sections = [keep.at(number) for number in range(1, len(items) + 1)]
+    sections = [results.at(number) for number in range(1, len(items) + 1)]
     before = [_done(section) for section in sections]
     wanted = [at for at, one in enumerate(before) if one is None]
     if effective_n_jobs(cast("int", jobs)) == 1:  # it takes None, too
@@ -64,9 +64,9 @@ def side_by_side(
         calls = (delayed(function)(items[at], None) for at in wanted)
         made = iter(cast("Iterable[Found]", parallel(calls)))
     for section, record in zip(sections, before, strict=True):
-        found = next(made) if record is None else keep.give(record)
+        found = next(made) if record is None else results.give(record)
         if record is None and section is not None:
-            section.finish(Snapshot({}, dict(keep.take(found))))
+            section.finish(Snapshot({}, dict(results.take(found))))
         yield found
 
 

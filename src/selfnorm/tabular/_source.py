@@ -4,8 +4,9 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -277,12 +278,50 @@ def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
 
 def blocks_for(source: Any, target: Target, encoder: Encoder) -> Iterator[pa.Table]:
     """The same, some of the rows at a time, those of one file after those of another."""
+    return (table for _, table in placed_blocks_for(source, target, encoder))
+
+
+class BlockPlace(NamedTuple):
+    """How far a table was read.
+
+    Attributes:
+        file: Which of its files was read last, from 0.
+        block: How many blocks of it.
+    """
+
+    file: int = 0
+    block: int = 0
+
+
+BEGIN = BlockPlace()
+
+
+def placed_blocks_for(
+    source: Any, target: Target, encoder: Encoder, done: BlockPlace = BEGIN
+) -> Iterator[tuple[BlockPlace, pa.Table]]:
+    """The same behind what was read before, and how far each block brings it.
+
+    Files before that place are not opened; of its file the blocks before it are passed over.
+    """
     file, texts = file_of(source), _texts(target, encoder)
     if file is None:
-        yield as_table(source, empty=True)
+        yield BlockPlace(0, 1), as_table(source, empty=True)
         return
-    for one in files_of(file.path) or (file.path,):
-        yield from read_blocks(TableFile(one, file.encoding), text_columns=texts)
+    files = files_of(file.path) or (file.path,)
+    for number, one in enumerate(files[done.file :], done.file):
+        before = done.block if number == done.file else 0
+        blocks = read_blocks(TableFile(one, file.encoding), text_columns=texts)
+        for count, block in enumerate(islice(blocks, before, None), before + 1):
+            yield BlockPlace(number, count), block
+
+
+def in_its_file(source: Any, place: BlockPlace, error: TableError) -> TableError:
+    """An error in a block of a table, with the name of its file where there are several."""
+    file = file_of(source)
+    files = None if file is None else files_of(file.path)
+    if files is None or len(files) < 2:
+        return error
+    return TableError(f"'{files[place.file]}': {error}")
 
 
 def _texts(target: Target, encoder: Encoder) -> list[str]:

@@ -21,7 +21,7 @@ from selfnorm.tabular._settings import Architecture, Settings
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Batches, History, Options, Progress, Rows
-from selfnorm.training._keeping import Own
+from selfnorm.training._checkpointer import Own
 from selfnorm.training._loop import fit_section as train
 from selfnorm.training._sections import Section
 from selfnorm.watch import Monitor, monitor, observe

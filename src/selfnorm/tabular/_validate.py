@@ -14,7 +14,7 @@ from selfnorm.errors import ArgumentError
 from selfnorm.tabular._fit import fit_prepared, prepare
 from selfnorm.tabular._model import Evaluation
 from selfnorm.tabular._settings import Settings
-from selfnorm.tabular._side_by_side import Keep, side_by_side
+from selfnorm.tabular._side_by_side import ResultStore, side_by_side
 from selfnorm.tabular._source import Source
 from selfnorm.training._sections import Section
 
@@ -71,8 +71,8 @@ def cross_validate(
                 "Take fewer folds, or add rows."
             )
     found: list[Evaluation] = []
-    kept = Keep(section, "fold", _as_record, _from_record)
-    for one in side_by_side(partial(_measured, source, settings), each, jobs, kept):
+    results = ResultStore(section, "fold", _as_record, _from_record)
+    for one in side_by_side(partial(_measured, source, settings), each, jobs, results):
         found.append(one)
         done(len(found), one)
     return CrossValidation(tuple(found))

@@ -89,6 +89,11 @@ class Resumable(Batches, Protocol):
         ...
 
 
+def place_of(batches: Batches) -> Any:
+    """Where batches are, as plain JSON; None of those that do not tell."""
+    return batches.place if isinstance(batches, Resumable) else None
+
+
 def rest_of(
     batches: Batches, generator: torch.Generator | None, steps: int, place: Any
 ) -> Iterator[Rows]:

@@ -12,7 +12,7 @@ from selfnorm.errors import ArgumentError, CheckpointError
 from selfnorm.training._folder import Folder
 from selfnorm.training._pace import Pace
 from selfnorm.training._processes import ALONE, Processes, restarted
-from selfnorm.training._sections import Kept, Section
+from selfnorm.training._sections import CheckpointStore, Section
 
 
 class Checkpoint:
@@ -77,7 +77,7 @@ class Checkpoint:
         self.resume = True if restarted(os.environ) else resume
         self._about = dict(about or {})
         self._folder, self._pace = Folder(self.folder), Pace(every, steps)
-        self._kept = Kept(self._folder, self._pace, processes)
+        self._store = CheckpointStore(self._folder, self._pace, processes)
         self._entered, self._begun = 0, False
 
     def __enter__(self) -> Self:
@@ -110,8 +110,8 @@ class Checkpoint:
         self._entered -= 1
         if self._entered:
             return
-        if error is not None and self._kept.unwritten:  # parts that are done are worth keeping
-            self._kept.write()
+        if error is not None and self._store.unwritten:  # parts that are done are worth keeping
+            self._store.write()
         self.leave()
 
     @property
@@ -152,12 +152,12 @@ class Checkpoint:
             CheckpointError: what is there is of another training.
         """
         if not self._begun:
-            self._kept.begin({**identity, **self._about})
+            self._store.begin({**identity, **self._about})
             self._begun = True
 
     def section(self, name: str) -> Section:
         """A part of the training, such as one of several networks, by its name."""
-        return Section(self._kept, name)
+        return Section(self._store, name)
 
     def ask(self, error: BaseException) -> bool:
         """Let a training raise an error as soon as its mini-batch is done and kept.
@@ -168,12 +168,12 @@ class Checkpoint:
         Returns:
             False if no mini-batch is under way, or if it is asked for again.
         """
-        return self._kept.ask(error)
+        return self._store.ask(error)
 
     def remove(self) -> None:
         """Remove what is there: the result is safe, or not wanted."""
         if self._first:
-            self._kept.forget()
+            self._store.forget()
 
     def require(self, processes: Processes) -> None:
         """Raise unless it is of the processes that train.

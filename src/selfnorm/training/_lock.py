@@ -96,8 +96,8 @@ class Lock:
         pid, host = self._holder()
         who = "another process" if pid is None else f"process {pid} on {host}"
         return CheckpointError(
-            f"One training at a time writes into a folder; {who} trains with '{self._path.parent}'."
-            " Wait for it, or name another folder."
+            f"One program at a time writes into a folder; {who} writes into '{self._path.parent}'. "
+            "Wait for it, or name another folder."
         )
 
 

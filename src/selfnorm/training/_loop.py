@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from selfnorm.training._batches import Batches, Rows, Slices
 from selfnorm.training._checkpoint import Checkpoint
+from selfnorm.training._checkpointer import NOTHING, Checkpointer, Own
 from selfnorm.training._history import Epoch, History, Stop
-from selfnorm.training._keeping import NOTHING, Keeping, Own
 from selfnorm.training._options import Options
 from selfnorm.training._processes import ALONE
 from selfnorm.training._progress import SILENT, Progress
@@ -164,17 +164,17 @@ def fit_section(
     steps = options.epochs * batches.steps
     state = State.start(model, options, steps, generator, sharing)
     progress.start(steps)
-    keeping = Keeping(state, batches, section, own)
-    if (stop := keeping.resume(progress)) is not None:
+    checkpointer = Checkpointer(state, batches, section, own)
+    if (stop := checkpointer.resume(progress)) is not None:
         return state.finish(stop)
     try:
-        with keeping.listening:
-            stop = _train(state, batches, validation, loss, score, options, progress, keeping)
+        with checkpointer.listening:
+            stop = _train(state, batches, validation, loss, score, options, progress, checkpointer)
     except KeyboardInterrupt:
         if state.best is None:
             raise
         return state.finish("interrupted")
-    keeping.finish(stop)
+    checkpointer.finish(stop)
     return state.finish(stop)
 
 
@@ -186,13 +186,13 @@ def _train(
     score: Score | None,
     options: Options,
     progress: Progress,
-    keeping: Keeping,
+    checkpointer: Checkpointer,
 ) -> Stop:
     """Epoch after epoch, until there is a reason to stop."""
     while len(state.epochs) < options.epochs:
         if not state.steps:
             state.begun = time.perf_counter()
-        mean = train_epoch(state, batches, loss, progress, keeping.step)
+        mean = train_epoch(state, batches, loss, progress, checkpointer.step)
         figures = _validate(state, validation, loss, score)
         seconds = time.perf_counter() - state.begun
         epoch = Epoch(len(state.epochs) + 1, mean, *figures, seconds)

@@ -10,6 +10,7 @@ from typing import Any
 from selfnorm.errors import CheckpointError, SelfNormWarning
 from selfnorm.training._agreement import Agreement
 from selfnorm.training._folder import Folder
+from selfnorm.training._identity import differences
 from selfnorm.training._pace import Pace
 from selfnorm.training._processes import ALONE, Processes
 from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot
@@ -17,7 +18,7 @@ from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot
 FORMAT = 1
 
 
-class Kept:
+class CheckpointStore:
     """All parts of a training, by their names, in memory and in a folder.
 
     Args:
@@ -100,9 +101,13 @@ class Kept:
     def _of_all(
         self, name: str, take: Callable[[], Snapshot], apart: bool
     ) -> Mapping[str, Snapshot]:
-        """A part as the first process has it; or, where each has one of its own, all of them."""
+        """A part as the first process has it; or, where each has one of its own, all of them.
+
+        All take theirs, as what is shared is gathered for that.
+        """
         if not apart:
-            return {} if self.processes.rank else {name: take()}
+            own = take()
+            return {} if self.processes.rank else {name: own}
         mine = take() if self.processes.rank == 0 else take().cloned()
         return dict(self.processes.at_first((name, mine)))
 
@@ -168,41 +173,41 @@ class Section:
     """A part of a training in its checkpoint, such as one of several networks.
 
     Args:
-        kept: All parts.
+        store: All parts.
         name: This one's name.
         apart: Whether each of several processes has one of its own.
     """
 
-    def __init__(self, kept: Kept, name: str, *, apart: bool = False) -> None:
-        self._kept, self._name, self._apart = kept, name, apart
+    def __init__(self, store: CheckpointStore, name: str, *, apart: bool = False) -> None:
+        self._store, self._name, self._apart = store, name, apart
 
     @property
     def found(self) -> tuple[Snapshot | None, bool]:
         """What is left of it from before, and whether it is done."""
-        return self._kept.found(self._name)
+        return self._store.found(self._name)
 
     def section(self, name: str) -> "Section":
         """A part of this part."""
-        return Section(self._kept, f"{self._name}.{name}")
+        return Section(self._store, f"{self._name}.{name}")
 
     def of_process(self) -> "Section":
         """This process's own of a part that each has another of."""
-        name = f"{self._name}.process{self._kept.processes.rank}"
-        return Section(self._kept, name, apart=True)
+        name = f"{self._name}.process{self._store.processes.rank}"
+        return Section(self._store, name, apart=True)
 
     def step(self, take: Callable[[], Snapshot], size: int) -> None:
         """A mini-batch is done, and `take` tells all that is needed to go on from here."""
-        self._kept.step(self._name, take, size, apart=self._apart)
+        self._store.step(self._name, take, size, apart=self._apart)
 
     def finish(self, snapshot: Snapshot, size: int = 0) -> None:
         """It is done; its own parts are needed no longer."""
-        self._kept.drop(f"{self._name}.")
-        self._kept.finish(self._name, snapshot, size, apart=self._apart)
+        self._store.drop(f"{self._name}.")
+        self._store.finish(self._name, snapshot, size, apart=self._apart)
 
     @contextmanager
     def listening(self) -> Generator[None]:
         """Inside, `step` is called after each mini-batch."""
-        with self._kept.listening():
+        with self._store.listening():
             yield
 
 
@@ -236,30 +241,9 @@ def _check(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: what differs.
     """
-    before, after = _flat(was), _flat(now)
-    differ = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
-    if differ:
-        told = "; ".join(
-            f"{name} was {_short(before.get(name))} and is {_short(after.get(name))}"
-            for name in differ[:3]
-        )
+    if told := differences(was, now):
         raise CheckpointError(
             f"A training goes on from a checkpoint of the same table, settings and versions; "
             f"'{path}' is of others: {told}. Train as before; or discard it with --no-resume (in "
             "Python resume=False)."
         )
-
-
-def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{name}."))
-        else:
-            found[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
-    return found
-
-
-def _short(value: object) -> str:
-    told = repr(value)
-    return told if len(told) <= 60 else f"{told[:57]}..."

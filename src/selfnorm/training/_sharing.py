@@ -8,7 +8,8 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from selfnorm.training._batches import Batches, Rows, Slices, rest_of
+from selfnorm.training._batches import Batches, Rows, Slices, place_of, rest_of
+from selfnorm.training._dealt import Dealt
 from selfnorm.training._predict import predict
 from selfnorm.training._processes import ALONE, Processes
 
@@ -30,6 +31,10 @@ class Sharing(Protocol):
         self, batches: Batches, generator: torch.Generator | None, done: int = 0, place: Any = None
     ) -> Iterator[Any]:
         """The mini-batches of an epoch behind those done, or this process's part of each."""
+        ...
+
+    def place(self, batches: Batches) -> Any:
+        """Where batches are, as plain JSON: what the first process needs to go on from there."""
         ...
 
     def learn(self, model: nn.Module, batch: Any, loss: Loss) -> Tensor:
@@ -56,6 +61,10 @@ class NotShared:
     ) -> Iterator[Rows]:
         """The mini-batches of an epoch behind those done."""
         return rest_of(batches, generator, done, place)
+
+    def place(self, batches: Batches) -> Any:
+        """Where batches are."""
+        return place_of(batches)
 
     def learn(self, model: nn.Module, batch: Rows, loss: Loss) -> Tensor:
         """Give parameters the gradients of a mini-batch; its loss."""
@@ -106,7 +115,7 @@ class SharedRows:
         batches: Batches,
         generator: torch.Generator | None,
         done: int = 0,
-        place: Any = None,  # noqa: ARG002 - of other sharings
+        place: Any = None,
     ) -> Iterator[Slices]:
         """This process's slices of each mini-batch behind those done.
 
@@ -121,8 +130,18 @@ class SharedRows:
         ahead.set_state(generator.get_state())
         self._seed = int(torch.randint(_SEEDS - 1, (), generator=ahead, device="cpu"))
         self._step = done
-        each = cast("Any", batches).slices(generator, shared.slices, shared.number_of_slices)
-        return islice(each, done, None)
+        how = generator, shared.slices, shared.number_of_slices
+        if isinstance(batches, Dealt) and place is not None:
+            return batches.rest_of_slices(*how, done, place)
+        return islice(cast("Any", batches).slices(*how), done, None)
+
+    def place(self, batches: Batches) -> Any:
+        """Where all slices are, by their numbers, at the first process; None if one cannot tell."""
+        if not isinstance(batches, Dealt):
+            return None
+        each = self.processes.at_first(batches.places)
+        found = {number: place for places in each for number, place in places.items()}
+        return None if None in found.values() else found
 
     def learn(self, model: nn.Module, batch: Slices, loss: Loss) -> Tensor:
         """Give parameters the gradients of the whole mini-batch; its loss."""
@@ -200,6 +219,10 @@ class SharedMembers:
     ) -> Iterator[Rows]:
         """The mini-batches of an epoch behind those done, for these members."""
         return rest_of(batches, generator, done, place)
+
+    def place(self, batches: Batches) -> Any:
+        """Where batches are."""
+        return place_of(batches)
 
     def learn(self, model: nn.Module, batch: Rows, loss: Loss) -> Tensor:
         """Give parameters the gradients that the mean over all members has; the loss of these."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from selfnorm.optim import AdamW, Kept, keep_orthogonal
+from selfnorm.optim import AdamW, OrthogonalHandle, keep_orthogonal
 from selfnorm.optim._choose import hidden_weights
 from selfnorm.training._batches import Batches
 from selfnorm.training._history import Epoch, History, Stop
@@ -55,7 +55,7 @@ class State:
     epochs: list[Epoch] = field(default_factory=list[Epoch])
     best: Epoch | None = None
     least: float = math.inf
-    kept: Kept | None = None
+    kept: OrthogonalHandle | None = None
     steps: int = 0
     rows: int = 0
     total: Tensor | float = 0.0

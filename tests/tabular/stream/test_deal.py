@@ -12,7 +12,9 @@ from selfnorm.errors import ArgumentError, SelfNormWarning, TableError
 from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular.data._files import files_of
+from selfnorm.tabular.stream import _budget, _stream
 from selfnorm.tabular.stream._prepare import prepare_parts
+from selfnorm.tabular.stream._reading import Reading
 from selfnorm.training import Processes
 from selfnorm.training._dealt import Dealt
 from support.tables import settings
@@ -74,6 +76,51 @@ def test_each_row_is_in_one_slice_of_an_epoch(
     for rank in range(2):  # who has half of the slices reads the same rows for them
         two = Processes(rank, 2)
         assert learned(ready, two) == slices[2 * rank : 2 * rank + 2]
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_an_epoch_goes_on_where_it_was_and_reads_nothing_before(
+    members: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes leave their places at the first; one, or two, go on from there."""
+    monkeypatch.setattr(_budget, "_MOST_ROWS", 10)
+    monkeypatch.setattr(_stream, "POOL_SHARE", 10**9)  # pools as small as they may be
+    alone = Processes()
+    how = {"validation": 0.2, "n_estimators": members, "infinite": False, "batch_size": 8}
+    ready = prepared(written(tmp_path, 12), alone, **how)
+    options = settings(**how).options
+    read, count = Reading._known, list[int]()
+    monkeypatch.setattr(Reading, "_known", lambda *given: (count.append(1), read(*given))[1])
+
+    def rest(steps: int, places: dict[str, object], processes: Processes) -> list[torch.Tensor]:
+        batches, order = ready.batches(options), torch.Generator().manual_seed(0)
+        assert isinstance(batches, Dealt)
+        count.clear()
+        mine = processes.slices
+        each = batches.rest_of_slices(order, mine, 4, steps, places)
+        return [part.targets for batch in each for part in batch.parts]
+
+    each, places = [], dict[str, object]()
+    for at in (0, 1, 9, 30, 60):
+        each = [ready.batches(options) for _ in range(2)]
+        places.clear()
+        for rank, batches in enumerate(each):
+            assert isinstance(batches, Dealt)
+            order = torch.Generator().manual_seed(0)
+            began = batches.slices(order, Processes(rank, 2).slices, 4)
+            for _ in zip(range(at), began, strict=False):
+                pass
+            began.close()
+            places.update(batches.places)
+        whole = rest(0, {}, alone)
+        blocks = len(count)
+        found = rest(at, places, alone)
+        assert all(torch.equal(*two) for two in zip(found, whole[4 * at :], strict=True))
+        assert len(count) <= blocks * (1 - at / batches.steps) + 4 * 6
+        second = rest(at, places, Processes(1, 2))
+        both = [whole[4 * step + part] for step in range(at, batches.steps) for part in (2, 3)]
+        assert all(torch.equal(*two) for two in zip(second, both, strict=True))
+    assert batches.steps >= 60
 
 
 def test_fewer_rows_than_slices_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A table read in parts teaches what it teaches in memory; and what is wrong with parts is told."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._prepared import Prepared
 from selfnorm.tabular._source import read_source
 from selfnorm.tabular.data._files import files_of
+from selfnorm.tabular.data._table import read_blocks
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._targets import fit_target
 from selfnorm.tabular.stream._prepare import prepare_parts
@@ -278,11 +280,26 @@ def test_a_damaged_part_is_named_or_left_out(read: bool, kind: str, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("read")
-def test_a_part_without_rows_is_none_where_parts_without_rows_may_be(tmp_path: Path) -> None:
-    folder = written(tmp_path, small_table(), ".csv")
-    (folder / "part9.csv").write_text("size,city\n1,2,3\n")
-    with pytest.raises(TableError, match=r"part9\.csv"):
-        fit(folder, settings(target="label"))
+@pytest.mark.parametrize("ending", [".parquet", ".arrow", ".csv"])
+def test_a_part_without_rows_and_a_ragged_one_are_named(ending: str, tmp_path: Path) -> None:
+    folder, how = written(tmp_path, small_table(), ending), settings(target="label", epochs=1)
+    writers = {".parquet": pq.write_table, ".arrow": feather.write_feather, ".csv": pacsv.write_csv}
+    writers[ending](small_table().slice(0, 0), folder / f"part9{ending}")
+    with pytest.raises(TableError, match=rf"needs rows; '.*part9\{ending}' has 5 columns and none"):
+        fit(folder, how)
+    if ending == ".csv":
+        (folder / "part9.csv").write_text("size,city\n1,2,3\n")
+        with pytest.raises(TableError, match=r"part9\.csv"):
+            fit(folder, how)
+
+
+@pytest.mark.usefixtures("read")
+def test_a_link_that_leads_nowhere_is_missed(tmp_path: Path) -> None:
+    folder = written(tmp_path / "parts", small_table(), ".parquet")
+    (folder / "part9.parquet").symlink_to(tmp_path / "gone.parquet")
+    for source in (folder, f"{folder}/*.parquet"):
+        with pytest.raises(TableError, match=r"part9\.parquet"):
+            fit(source, settings(target="label"))
 
 
 @pytest.mark.usefixtures("read")
@@ -331,3 +348,25 @@ def test_an_encoding_is_said_for_all_parts(tmp_path: Path) -> None:
     assert files is not None
     ready = prepare_parts(files, "cp1252", settings(target="y"), 1e8, "")
     assert "city=ö" in ready.encoder.features
+
+
+@pytest.mark.parametrize("read", ["in parts", "in memory", "in blocks"])
+def test_a_flipped_bit_of_a_page_with_a_checksum_is_told(read: str, tmp_path: Path) -> None:
+    """Without it the number would be another one, and nobody would know."""
+    table = small_table(200)
+    good, path = tmp_path / "good.parquet", tmp_path / "flipped.parquet"
+    how = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(table, good, row_group_size=100, **how)
+    content = bytearray(good.read_bytes())
+    at = content.index(np.float64(table["amount"][150].as_py()).tobytes())
+    content[at + 5] ^= 1
+    path.write_bytes(content)
+    assert pq.read_table(path)["amount"][150] != table["amount"][150]
+    wanted = settings(target="amount", ignore=["label"])
+    reads: dict[str, Callable[[], object]] = {
+        "in parts": lambda: prepare_parts([path], None, wanted, 1e8, "told"),
+        "in memory": lambda: read_source(path, "amount"),
+        "in blocks": lambda: list(read_blocks(path)),
+    }
+    with pytest.raises(TableError, match=r"flipped\.parquet' cannot be read: .*[Cc][Rr][Cc]"):
+        reads[read]()

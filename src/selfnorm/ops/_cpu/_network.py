@@ -46,6 +46,8 @@ class Shape(NamedTuple):
     members: int = 1
     shared: bool = False
     """Whether all members read one input."""
+    before: int = 0
+    """Members whose masks come before these ones'."""
 
 
 class Forward(NamedTuple):
@@ -119,12 +121,12 @@ def backward(shape: Shape, wanted: tuple[bool, ...]) -> Backward:
         reads.append(slab.take(layer) if layer.form is not None else None)
     gradients, sizes = _lie_behind(own, wanted)
     widest = max(layer.outputs for layer in layers)
-    room = own.padded(shape.rows * widest * shape.members)
+    room = own.front + own.padded(shape.rows * widest * shape.members)
     turn, first, grad = 0, wanted.index(True), own.whole(_GRAD, layers[-1].outputs)
     for number in range(len(layers) - 1, -1, -1):
         layer = layers[number]
         if layer.selu:
-            into = own.whole(_ROOM, layer.outputs, turn * room)
+            into = own.whole(_ROOM, layer.outputs, turn * room + own.front)
             own.activate(number, (reads[number] or inputs[number + 1], grad, into), back=True)
             grad = into
         own.differentiate(number, inputs[number], grad, gradients[2 * number : 2 * number + 2])
@@ -132,7 +134,11 @@ def backward(shape: Shape, wanted: tuple[bool, ...]) -> Backward:
             break
         turn = 1 - turn
         of_x = own.whole(
-            *((_ROOM, layer.inputs, turn * room) if number else (_GRAD_OF_X, layer.inputs))
+            *(
+                (_ROOM, layer.inputs, turn * room + own.front)
+                if number
+                else (_GRAD_OF_X, layer.inputs)
+            )
         )
         own.multiply_back(number, _ROOM + 1 + number, grad, of_x)
         grad = of_x
@@ -173,6 +179,8 @@ class _Network:
             not layer.p or shape.rows * layer.outputs % BLOCK == 0 for layer in shape.layers
         )
         self._runs = shape.members if in_blocks else 1
+        # Masks that begin within a block: what it holds before them is written, too.
+        self.front = 0 if in_blocks or not shape.before else BLOCK
         self.program = Program(shape.dtype, self._runs)
 
     def whole(self, register: int, width: int, offset: int = 0) -> Place:
@@ -265,9 +273,15 @@ class _Network:
             units = elements if alone else count
             self.program.kernel(plan, (units, 0), ELEMENTS, (x, grad, out, NOWHERE))
             return
-        # A mask goes by the position among all members' elements, so each has its blocks.
-        blocks = -(-elements // BLOCK) // self._runs
-        x, grad, out = (place._replace(step=0) for place in places)
+        # A mask goes by the position among all members' elements, those before as well, so each
+        # has its blocks. Places are those that the first of all would have.
+        skipped = shape.before * count
+        first, elements = skipped // BLOCK, skipped + elements
+        blocks = (-(-elements // BLOCK) - first) // self._runs
+        x, grad, out = (
+            place if place == NOWHERE else Place(place.register, place.offset - skipped * self.size)
+            for place in places
+        )
         drawn = sum(bool(before.p) for before in shape.layers[:number])
         self.program.kernel(
             plan,
@@ -276,6 +290,7 @@ class _Network:
             (x, grad, out, Place(_SEEDS, 8 * drawn)),
             count=elements,
             inner=1,
+            begin=first,
         )
 
 
@@ -312,7 +327,7 @@ class _Slab:
     def __init__(self, own: _Network, keep: bool) -> None:
         self._own, self._keep = own, keep
         layers = own.shape.layers[:-1]
-        self._part = max((self._size(layer) for layer in layers), default=0)
+        self._part = own.front + max((self._size(layer) for layer in layers), default=0)
         self._turn = 0
         self.elements = 0 if keep else 2 * self._part
 
@@ -320,10 +335,10 @@ class _Slab:
         """Room for what a layer gives."""
         if self._keep:
             at = self.elements
-            self.elements += self._size(layer)
+            self.elements += self._own.front + self._size(layer)
         else:
             at, self._turn = self._turn * self._part, 1 - self._turn
-        return self._own.whole(_SLAB, layer.outputs, at)
+        return self._own.whole(_SLAB, layer.outputs, at + self._own.front)
 
     def _size(self, layer: Layer) -> int:
         shape = self._own.shape

@@ -81,6 +81,7 @@ class Program:
         places: tuple[Place, Place, Place, Place] = _NO_PLACES,
         count: int = 0,
         inner: int = 0,
+        begin: int = 0,
     ) -> None:
         """Run a kernel.
 
@@ -92,14 +93,15 @@ class Program:
             places: x, gradient, output and seeds.
             count: What the kernel takes it for.
             inner: The same.
+            begin: The first unit.
         """
         constants = np.frombuffer(plan.constants, np.int64).tolist()
         context = [*places, *map(_number, (count, inner, plan.cut, *constants))]
-        begin, step = 0, units[1]
+        step = units[1]
         call = [
             _number(self._for_all),
             Place(_NOTHING, begin, step),
-            Place(_NOTHING, units[0], step),
+            Place(_NOTHING, begin + units[0], step),
             *(_number(grain), _number(plan.code or 0)),
             Place(_OWN, len(self._contexts)),  # a number until it is known where they begin
         ]

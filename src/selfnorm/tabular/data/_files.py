@@ -17,8 +17,8 @@ def files_of(path: Any) -> tuple[Path, ...] | None:
     """The files of a table that may be in parts, in the order of their names; None for one file.
 
     A folder stands for the files with the ending of a table in it and in its folders, but for those
-    whose names begin with `.` or `_`. What names no file and holds `*`, `?` or `[` is a pattern; of
-    a URI it is `*`.
+    whose names begin with `.` or `_`. A link that leads nowhere is one of them, and so
+    is missed. What names no file and holds `*`, `?` or `[` is a pattern; of a URI it is `*`.
 
     Args:
         path: A path, or several.
@@ -33,7 +33,7 @@ def files_of(path: Any) -> tuple[Path, ...] | None:
         return _of_uri(path)
     path = Path(path)
     if path.is_dir():
-        inside = (one for one in path.rglob("*") if one.is_file() and _is_part(one, path))
+        inside = (one for one in path.rglob("*") if not one.is_dir() and _is_part(one, path))
         if not (files := tuple(sorted(inside))):
             raise TableError(
                 f"A folder of a table holds .parquet or .csv files; '{path}' holds none. Name "
@@ -43,7 +43,7 @@ def files_of(path: Any) -> tuple[Path, ...] | None:
     if path.exists() or not glob.has_magic(str(path)):
         return None
     matching = glob.glob(str(path), recursive=True)  # noqa: PTH207 - a Path's takes no absolute one
-    files = tuple(sorted(one for one in map(Path, matching) if one.is_file()))
+    files = tuple(sorted(one for one in map(Path, matching) if not one.is_dir()))
     if not files:
         raise TableError(
             f"A pattern has to match a file; '{path}' matches none. Check the path, and quote it."

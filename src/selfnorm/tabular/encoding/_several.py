@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from selfnorm.tabular._settings import Task
-from selfnorm.tabular.encoding._prediction import TINY, Prediction, as_array
+from selfnorm.tabular.encoding._prediction import TINY, Prediction, as_array, as_told
 from selfnorm.tabular.encoding._records import are_text, is_finite, require
 
 # Torch is imported where it learns, as in `_target`.
@@ -128,21 +128,7 @@ class NumbersTarget:
         """Root mean squared error, in each output's deviations."""
         return float(self.loss(outputs, targets, weights)) ** 0.5
 
-    def said(self, outputs: "Tensor") -> "Tensor":
-        """What several networks can be averaged by: the outputs."""
-        return outputs
-
-    def heard(self, said: "Tensor") -> "Tensor":
-        """Outputs that say the same."""
-        return said
-
-    def said_array(self, outputs: np.ndarray) -> np.ndarray:
-        """`said` of arrays."""
-        return outputs
-
-    def heard_array(self, said: np.ndarray) -> np.ndarray:
-        """`heard` of arrays."""
-        return said
+    said = heard = said_array = heard_array = as_told
 
     def decode(self, outputs: "np.ndarray | Tensor") -> Prediction:
         """The numbers of each row, (rows, outputs), in their own units."""

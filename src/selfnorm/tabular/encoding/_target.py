@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from selfnorm.errors import TableError
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular.data._cells import decoded, holds, is_text, is_usable, not_utf8, numbers, text
-from selfnorm.tabular.encoding._prediction import TINY, Prediction, as_array, softmax
+from selfnorm.tabular.encoding._prediction import TINY, Prediction, as_array, as_told, softmax
 from selfnorm.tabular.encoding._records import are_text, are_whole, is_finite, moments, require
 from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 
@@ -217,21 +217,7 @@ class NumberTarget:
         """Root mean squared error, in the target's own unit."""
         return float(self.loss(outputs, targets, weights)) ** 0.5 * self.deviation
 
-    def said(self, outputs: "Tensor") -> "Tensor":
-        """What several networks can be averaged by: the outputs."""
-        return outputs
-
-    def heard(self, said: "Tensor") -> "Tensor":
-        """Outputs that say the same."""
-        return said
-
-    def said_array(self, outputs: np.ndarray) -> np.ndarray:
-        """`said` of arrays."""
-        return outputs
-
-    def heard_array(self, said: np.ndarray) -> np.ndarray:
-        """`heard` of arrays."""
-        return said
+    said = heard = said_array = heard_array = as_told
 
     def decode(self, outputs: "np.ndarray | Tensor") -> Prediction:
         """The number of each row, in the target's own unit."""

@@ -18,6 +18,7 @@ from selfnorm.tabular._weights import of_mean_1
 from selfnorm.tabular.data._table import require_column
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
+from selfnorm.tabular.stream._budget import SAMPLE_SHARE, Budget
 from selfnorm.tabular.stream._deal import Key, deal_to_learn, without
 from selfnorm.tabular.stream._learn import learn_encoder
 from selfnorm.tabular.stream._parts import Part, open_parts
@@ -30,14 +31,7 @@ from selfnorm.tabular.stream._target import learn_target
 from selfnorm.training import Rows
 
 _KEPT_ROWS = 1 << 16  # in memory, to judge networks by; and as many to measure with
-_SAMPLE_SHARE = 12  # of the memory: the rows to judge by, those to measure with, either encoded
-_BLOCK_SHARE = 128
-_MOST_ROWS, _FEWEST_ROWS = 8192, 256  # of a block
-_CELL = 8  # bytes
-_READERS_SHARE, _MOST_READERS = 3, 8
-# Bytes of a column while a row group of Parquet is read: its dictionary, and pages unpacked.
-# Measured on 50 columns of a million float32 each.
-_COLUMN = 2.5e6
+_MOST_ROWS = 8192  # that are encoded at once
 
 
 def prepare_parts(
@@ -56,7 +50,8 @@ def prepare_parts(
         files: The parts.
         encoding: That of text; None for UTF-8.
         settings: As for a table in memory.
-        memory: Bytes that the rows may take.
+        memory: Bytes that rows and who reads them may take; where that is less than they take at
+            the least, so much.
         told: Why the table is read in parts.
         distribution: Who shares the pass, and the rows of each mini-batch.
 
@@ -76,11 +71,14 @@ def prepare_parts(
     test = settings.held_out(sum(part.rows for part in parts))
     if settings.test is None:
         test = min(test, _KEPT_ROWS / max(1, sum(part.rows for part in parts)))
-    block = memory / _BLOCK_SHARE / _CELL / len(names)
-    rows = int(min(_MOST_ROWS, max(_FEWEST_ROWS, block)))
-    readers = min(_MOST_READERS, max(1, int(memory / _READERS_SHARE / _COLUMN / len(names))))
-    reading = Reading(parts, target, settings.sample_weight, settings.seed, rows, readers)
-    size = int(memory / _SAMPLE_SHARE)
+    shared = distribution.processes.number_of_slices if distribution.by == "rows" else 1
+    features = 1 + _pieces(len(names), sum(part.rows for part in parts))
+    budget = Budget.of(parts, settings, memory, features, shared)
+    told += budget.told(memory)
+    reading = Reading(
+        parts, target, settings.sample_weight, settings.seed, budget.rows, budget.readers
+    )
+    size = int(budget.rest / SAMPLE_SHARE)
     going = Pass(reading, test, settings.categories, settings.ignore, _KEPT_ROWS, size)
     counts = None
     if distribution.by is None and settings.distribute is None:
@@ -89,8 +87,8 @@ def prepare_parts(
         found, read, counts = shared_pass(going, settings.on_error, distribution.processes)
     pa.default_memory_pool().release_unused()
     reading = replace(reading, parts=read)
-    shared = counts if distribution.by == "rows" else None
-    ready = _prepared(found, reading, settings, device, memory, test, told, shared)
+    dealt = counts if distribution.by == "rows" else None
+    ready = _prepared(found, reading, settings, device, budget.rest, test, told, dealt)
     return replace(ready, distribution=distribution)
 
 
@@ -124,7 +122,7 @@ def _prepared(
         categories=[one for one in settings.categories if one != name],
         ignore=settings.ignore,
         used=[name, *([weight] if weight else [])],
-        pieces=PIECES if columns * rows <= MOST_NUMBERS else 0,
+        pieces=_pieces(columns, rows),
     )
     low, high, total = found.weights
     stream = Stream(
@@ -157,7 +155,6 @@ def _prepared(
         stream = replace(stream, rows=rows - len(judges))
     if counts is not None:
         stream = _dealt(stream, counts, numbers[judges] if not several else judges[:0])
-    training = np.arange(len(keys)) if several else np.setdiff1d(np.arange(len(keys)), judges)
     validation, judged, left_out = None, None, None
     if len(judges):
         by = source.take(judges)
@@ -167,12 +164,18 @@ def _prepared(
             dealt = stream.left_out(numbers[judges], settings.members)
             share = float(dealt.mean()) * len(judges) / rows
             left_out, stream = torch.from_numpy(dealt), replace(stream, share=share)
+    if several and validation is not None:
+        training = replace(validation)  # the same rows, of the same memory, that judge as well
+    else:
+        others = np.setdiff1d(np.arange(len(keys)), judges)
+        some = np.sort(others[np.argsort(keys[others], kind="stable")[: _most(stream, settings)]])
+        training = _rows(source.take(some), encoder, target, device)
     measured = _measured(found.test, stream, source)
     return Prepared(
         source=replace(source, dropped=stream.dropped, weightless=stream.weightless),
         encoder=encoder,
         target=target,
-        training=_rows(source.take(training), encoder, target, device),
+        training=training,
         validation=validation,
         judged=judged,
         test=measured,
@@ -216,11 +219,20 @@ def _judges(keys: np.ndarray, stream: Stream, settings: Settings) -> np.ndarray:
     """
     if not settings.validation:
         return np.empty(0, np.int64)
-    row = 4 * (len(stream.encoder.features) + settings.members * stream.target.outputs)
-    most = min(len(keys), max(1, int(stream.memory / _SAMPLE_SHARE / row)))
+    most = min(len(keys), _most(stream, settings))
     if settings.members == 1:
         most = min(most, max(1, round(settings.validation * stream.rows)), len(keys) // 2)
     return np.sort(np.argsort(keys, kind="stable")[:most])
+
+
+def _pieces(columns: int, rows: int) -> int:
+    return PIECES if columns * rows <= MOST_NUMBERS else 0
+
+
+def _most(stream: Stream, settings: Settings) -> int:
+    """How many rows may be in memory, encoded, and with what all networks say of them."""
+    row = 4 * (len(stream.encoder.features) + settings.members * stream.target.outputs)
+    return max(1, int(stream.memory / SAMPLE_SHARE / row))
 
 
 def _source(table: pa.Table, stream: Stream, notes: tuple[str, ...] = ()) -> Source:

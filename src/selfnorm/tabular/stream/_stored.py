@@ -1,7 +1,7 @@
 """A table in parts that was made ready, as a file: who goes on needs no other pass over it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def store(ready: Prepared, identity: Mapping[str, Any]) -> Snapshot:
         "target": target_to_dict(ready.target),
         "source": _source(ready.source, "source", tensors),
         "test": _source(ready.test, "test", tensors),
-        "training": _rows(ready.training, "training", tensors),
+        "training": not _judge(ready) and _rows(ready.training, "training", tensors),
         "validation": ready.validation and _rows(ready.validation, "validation", tensors),
         "judged": None,
         "reader": {**asdict(stream.reader), "kind": stream.reader.kind.__name__},
@@ -83,17 +83,27 @@ def restored(found: Snapshot, files: Sequence[Path], device: torch.device) -> Pr
         weights = tensors.get("judged/weights")
         values = _array_of(record["judged"], "judged", tensors)
         judged = Truth(values, None if weights is None else weights.numpy())
+    validation = _rows_of("validation", tensors, device) if record["validation"] else None
+    if record["training"] or validation is None:
+        training = _rows_of("training", tensors, device)
+    else:
+        training = replace(validation)
     return Prepared(
         source=_source_of(record["source"], "source", tensors),
         encoder=encoder,
         target=target,
-        training=_rows_of("training", tensors, device),
-        validation=_rows_of("validation", tensors, device) if record["validation"] else None,
+        training=training,
+        validation=validation,
         judged=judged,
         test=_source_of(record["test"], "test", tensors),
         left_out=tensors.get("left_out"),
         streamed=stream,
     )
+
+
+def _judge(ready: Prepared) -> bool:
+    """Whether the rows that are looked at in place of all are those that judge, in one memory."""
+    return ready.validation is not None and ready.training.inputs is ready.validation.inputs
 
 
 def _source(source: Source, name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -133,7 +143,7 @@ def _rows_of(name: str, tensors: Mapping[str, Tensor], device: torch.device) -> 
 def _part(part: Part, at: int, tensors: dict[str, Tensor]) -> dict[str, Any]:
     tensors[f"parts/{at}"] = _bytes(part.schema.serialize())
     layout = None if part.layout is None else asdict(part.layout)
-    names = ("place", "kind", "groups", "rows", "encoding")
+    names = ("place", "kind", "groups", "rows", "encoding", "held")
     return {**{name: getattr(part, name) for name in names}, "layout": layout}
 
 

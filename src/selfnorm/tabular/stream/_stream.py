@@ -11,6 +11,7 @@ from selfnorm.errors import TableError
 from selfnorm.tabular.data._split import deal_by_hash
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
+from selfnorm.tabular.stream._budget import FEWEST_BATCHES, POOL_SHARE
 from selfnorm.tabular.stream._deal import Unit
 from selfnorm.tabular.stream._parts import MOST_ROWS
 from selfnorm.tabular.stream._reading import Known, Place, Reading
@@ -18,9 +19,7 @@ from selfnorm.tabular.stream._target import TargetReader
 from selfnorm.training import Options, Placed, Rows, Streamed
 from selfnorm.training._dealt import Dealt
 
-_POOL_SHARE = 10  # of the memory: two pools, and what one is made of
 _LARGEST_POOL = 1 << 18  # rows, beyond which rows mix no better that matters
-_BATCHES = 8  # in a pool, at least
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Stream:
             several those that leave a row out.
         share: Of all pairs of a row and one of several networks, those that are left out.
         weight: The mean of the weights of rows; None if all count the same.
-        memory: Bytes that all may take.
+        memory: Bytes that rows may take, besides what readers hold.
         told: Why it is read in parts.
         lanes: What each slice of a mini-batch is read from; none if rows are not shared.
         lane_rows: How many rows to train with these have.
@@ -75,8 +74,8 @@ class Stream:
         members = options.members if options.members > 1 else None
         size = options.batch_rows(self.rows)
         row = 4 * (len(self.encoder.features) + 2 + (members or 0))
-        pool = min(_LARGEST_POOL, int(self.memory / _POOL_SHARE / row))
-        pool = max(pool, _BATCHES * size)
+        pool = min(_LARGEST_POOL, int(self.memory / POOL_SHARE / row))
+        pool = max(pool, FEWEST_BATCHES * size)
         if self.lanes:
             reads = [partial(self._read_lane, at, members) for at in range(len(self.lanes))]
             return Dealt(reads, self.lane_rows, size, pool, members, device)
@@ -88,9 +87,11 @@ class Stream:
         seed = self.reading.seed
         return deal_by_hash(numbers, members, rows=self.judged, seed=seed)
 
-    def _read_lane(self, lane: int, members: int | None, seed: int) -> Iterator[Placed]:
+    def _read_lane(
+        self, lane: int, members: int | None, seed: int, place: Place | None = None
+    ) -> Iterator[Placed]:
         """The rows of an epoch that one slice of each mini-batch is made of."""
-        return self._read(members, seed + lane, units=self.lanes[lane])
+        return self._read(members, seed + lane, place, self.lanes[lane])
 
     def _read(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
-from selfnorm.training._batches import Batches, Resumable
+from selfnorm.training._batches import Batches
 from selfnorm.training._history import Stop
 from selfnorm.training._progress import Progress
 from selfnorm.training._resume import (
@@ -34,7 +34,7 @@ class Own(NamedTuple):
 NOTHING = Own(lambda: None, lambda _: None)
 
 
-class Keeping:
+class Checkpointer:
     """Who keeps the state of a training.
 
     Args:
@@ -86,6 +86,5 @@ class Keeping:
             self._section.finish(finished(self._state, stop, self._own.take()), self._size)
 
     def _take(self) -> Snapshot:
-        if isinstance(self._batches, Resumable):
-            self._state.place = self._batches.place
+        self._state.place = self._state.sharing.place(self._batches)
         return snapshot_of(self._state, self._own.take())

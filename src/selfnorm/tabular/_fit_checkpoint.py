@@ -31,7 +31,7 @@ from selfnorm.training._snapshot import (
 _FREE = ("time_limit", "on_error", "device", "distribute")
 
 
-class Keeper:
+class FitCheckpoint:
     """A checkpoint that is held, if there is one."""
 
     def __init__(self, checkpoint: Checkpoint | None, *, ours: bool) -> None:
@@ -95,9 +95,9 @@ class Keeper:
 
 
 @contextmanager
-def keeping(
+def fit_checkpoint(
     checkpoint: Checkpoint | str | Path | None, processes: Processes = ALONE
-) -> Generator[Keeper]:
+) -> Generator[FitCheckpoint]:
     """Hold a checkpoint of those that train, if there is one.
 
     Raises:
@@ -105,14 +105,14 @@ def keeping(
         ArgumentError: it is of other processes.
     """
     if checkpoint is None:
-        yield Keeper(None, ours=False)
+        yield FitCheckpoint(None, ours=False)
         return
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint, processes=processes)
     checkpoint.require(processes)
     ours = not checkpoint.entered
     with checkpoint:
-        yield Keeper(checkpoint, ours=ours)
+        yield FitCheckpoint(checkpoint, ours=ours)
 
 
 def identity(ready: Prepared, settings: Settings) -> dict[str, Any]:

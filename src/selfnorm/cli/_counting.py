@@ -1,0 +1,31 @@
+"""A live count of rows on a terminal, without torch."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from rich.progress import Progress, Task, TextColumn
+
+from selfnorm.cli._console import problems
+
+
+class _Rate(TextColumn):
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Rows a second of late."""
+        return f"{task.speed:,.0f} a second" if task.speed else ""
+
+
+@contextmanager
+def counting_rows(before: int = 0) -> Generator[Callable[[int], None]]:
+    """Inside, whoever tells how many rows are done so far shows it; nothing of it stays.
+
+    Args:
+        before: How many were done already.
+    """
+    columns = TextColumn("{task.completed:,} rows predicted"), _Rate()
+    hidden = not problems.is_terminal
+    with Progress(*columns, console=problems, transient=True, disable=hidden) as shown:
+        task = shown.add_task("", total=None, completed=before)
+        yield lambda rows: shown.update(task, completed=rows)
