@@ -49,7 +49,7 @@ class Advice:
     inputs: Any
     report: Report
     done: int = 0
-    _audits: dict[str, tuple[Report, Done] | str] = field(default_factory=dict[str, Any])
+    _audits: dict[str, dict[int, "_After"]] = field(default_factory=dict[str, Any])
 
     def failing(self) -> Iterator[str]:
         """Fixes of errors and warnings that do not mend what they are about."""
@@ -78,32 +78,38 @@ class Advice:
                 return any(name and name in left for name in about for left in done.left)
         return True
 
-    def _after(self, finding: Finding) -> tuple[Report, Done] | str | None:
-        if finding.fix.startswith(_POINTING):
+    def _after(self, finding: Finding) -> "_After | None":
+        """What an audit says after a fix; None if only a person can follow it."""
+        way = _way(finding)
+        if way is None:
             return None
-        general = _CALL.search(finding.fix) or "tandardize" in finding.fix
-        key = (
-            finding.fix
-            if general and "get_parameter" not in finding.fix
-            else f"{finding.fix} {finding.module}"
-        )
+        if way in _EACH:  # a report tells it once, for all modules
+            key = f"{finding.rule}: {way.__name__}"
+            alike = [f for f in self.report.findings if f.rule == finding.rule and _way(f) is way]
+        else:
+            one = "get_parameter" in finding.fix or way is Advice._old
+            key, alike = f"{finding.fix} {finding.module if one else ''}", [finding]
         if key not in self._audits:
-            torch.manual_seed(0)
-            try:
-                done = self._follow(finding)
-                if done is None:
-                    return None
-                self._audits[key] = (selfnorm.audit(done.model, done.inputs), done)
-            except Exception as error:
-                self._audits[key] = f"{type(error).__name__}: {str(error)[:120]}"
-        return self._audits[key]
+            self._audits[key] = self._audited(way, alike)
+        return self._audits[key].get(alike.index(finding))
 
-    def _follow(self, finding: Finding) -> Done | None:
-        """The network after a fix; None if only a person can follow it."""
-        for pattern, follow in _WAYS.items():
-            if found := re.search(pattern, finding.fix):
-                return follow(self, copied(self.model), finding, found)
-        return None
+    def _audited(self, way: "_Way", alike: list[Finding]) -> dict[int, "_After"]:
+        """The same, once all of some findings were mended in one copy; by their numbers."""
+        torch.manual_seed(0)
+        model, done = copied(self.model), dict[int, Done]()
+        try:
+            for number, finding in enumerate(alike):
+                made = way(self, model, finding, _match(finding))
+                if made is not None:
+                    done[number] = made
+            if not done:
+                return {}
+            last = next(reversed(done.values()))
+            report = selfnorm.audit(last.model, last.inputs)
+        except Exception as error:
+            told = f"{type(error).__name__}: {str(error)[:120]}"
+            return dict.fromkeys(range(len(alike)), told)
+        return {number: (report, made) for number, made in done.items()}
 
     def _by_hand(self, _model: nn.Module, _finding: Finding, _found: Match) -> Done | None:
         """What a person has to do."""
@@ -207,7 +213,9 @@ class Advice:
         return Done(model, self.inputs)
 
 
-_WAYS: dict[str, Callable[[Advice, nn.Module, Finding, Match], Done | None]] = {
+_After = tuple[Report, Done] | str
+_Way = Callable[[Advice, nn.Module, Finding, Match], Done | None]
+_WAYS: dict[str, _Way] = {
     r"^Subtract the mean|^Standardize (?:every|the)": Advice._standardized,
     r"^torch\.nn\.utils\.(remove_\w+)\(layer\), then": Advice._old,
     r"^Multiply by [\d.e+-]+ what the forward makes|^Take .* off these": Advice._by_hand,
@@ -222,6 +230,23 @@ _WAYS: dict[str, Callable[[Advice, nn.Module, Finding, Match], Done | None]] = {
     _CALL.pattern: Advice._as_written,
 }
 """By the words of a fix, how a machine follows it; the first counts."""
+
+
+_EACH = {
+    Advice._scaled, Advice._selu, Advice._alpha, Advice._without, Advice._between,
+    Advice._reflected,
+}  # fmt: skip
+"""Those that are done to one module."""
+
+
+def _way(finding: Finding) -> _Way | None:
+    if finding.fix.startswith(_POINTING):
+        return None
+    return next((way for words, way in _WAYS.items() if re.search(words, finding.fix)), None)
+
+
+def _match(finding: Finding) -> Match:
+    return next(found for words in _WAYS if (found := re.search(words, finding.fix)))
 
 
 def _is_leaf(model: nn.Module, name: str) -> bool:
