@@ -225,7 +225,7 @@ _WAYS: dict[str, _Way] = {
     r"^Take (\S+) out": Advice._without,
     r"^Put selfnorm.nn.SELU\(\) between (\S+) and": Advice._between,
     r"^Lower p to ([\d.]+),": Advice._lowered,
-    r"^padding_mode='reflect'": Advice._reflected,
+    r"^padding_mode='circular'": Advice._reflected,
     r"^(?:Drop|Leave|Begin)": Advice._by_hand,
     _CALL.pattern: Advice._as_written,
 }

@@ -69,7 +69,7 @@ class Statements:
                 if int(count) > 2 * len(self.seen.functions(name)) and not self._by_hand(name):
                     yield f"{part}, and {len(self.seen.functions(name))} were called"
         selus = self._selus()
-        if said.startswith("Self-normalizing") and self.report.rows >= 16:
+        if said.startswith("Self-normalizing") and self.report.recording.rows >= 16:
             seen = [(event.path, event.made.variance) for event in selus if event.made]
             for path, variance in [pair for pair in seen if not 0.25 < pair[1] < 4][:1]:
                 yield f"self-normalizing, and a SELU of {path} has {variance:.3g}"
@@ -186,9 +186,25 @@ def _weights(of: Statements, finding: Finding) -> Iterator[str]:
         yield f"{found[1]} has {size * fan_in:.3g} for tau = {tau:.3g}"
     if claim := re.search("initialized by (.*)$", finding.seen):
         owner = of.model.get_submodule(found[1].rpartition(".")[0])
-        if not is_so(claim[1], weight, fan_in, of.origins.get(found[1]), owner):
-            origin = of.origins.get(found[1])
+        origin = of.origins.get(found[1])
+        claims = claim[1].split(", or by ")
+        if claims[0].startswith("the forward that computes it"):
+            if not _computes(of, finding.module, weight):
+                yield f"{found[1]} is used as it is"
+        elif not any(is_so(one, weight, fan_in, origin, owner) for one in claims):
             yield f"{found[1]} is not {claim[1]}: deviation {size**0.5:.4g}, {origin}"
+
+
+def _computes(of: Statements, path: str, weight: Tensor) -> bool:
+    """Whether a function there was given a tensor of a weight's shape, and of another size."""
+    size = float(weight.detach().double().square().mean())
+    return any(
+        values.shape == tuple(weight.shape)
+        and not math.isclose(values.second_moment, size, rel_tol=0.01)
+        for event in of.seen.at(path)
+        if event.name
+        for values in event.given
+    )
 
 
 def _selu_weights(of: Statements, finding: Finding) -> Iterator[str]:

@@ -167,12 +167,18 @@ def _starts_at_zero(recording: Recording, dead: list[Layer]) -> bool:
         if recording.silenced(layer):
             continue
         followers = recording.followers(layer)
-        zero = [f for f in followers if f.silent]
+        zero = [f for f in followers if f.silent or _multiplies_nothing(recording, f)]
         arrives = [f for f in followers if f not in zero and f not in dead]
         behind = all(f in dead or not f.gradient_norm > 0 for f in arrives)
         if not zero and not (followers and behind):
             return False
     return any(layer.silent for layer in recording.layers)
+
+
+def _multiplies_nothing(recording: Recording, layer: Layer) -> bool:
+    """Whether a factor of a product is zero, so that no gradient comes to the others."""
+    sources = recording.sources(layer)
+    return layer.role == "product" and any(one.second_moment == 0 for one in sources)
 
 
 def _is_masked(recording: Recording, layer: Layer) -> bool:

@@ -55,18 +55,7 @@ def unread_layer(recording: Recording) -> Iterator[Finding]:
 @rule("constant-output")
 def constant_output(recording: Recording) -> Iterator[Finding]:
     """A layer that gives one value, whatever it reads."""
-    for layer in recording.layers:
-        sources = recording.sources(layer)
-        varies = [s for s in sources if s.variance > 0] or (
-            recording.reads_input(layer) and any(f.variance > 0 for f in recording.features)
-        )
-        by_zeros = layer.role in {*WEIGHTED, "embedding", "scale"}  # of which zeros are often meant
-        if layer.dead < 1 or not varies or by_zeros or not recording.hidden(layer):
-            continue
-        if layer.silent or _is_of_data(recording, layer):
-            continue  # as the last normalization of a branch that starts at nothing
-        if not math.isfinite(layer.variance):
-            continue
+    for layer in constants(recording):
         units = len(layer.unit_means)
         yield Finding(
             "constant-output",
@@ -80,6 +69,23 @@ def constant_output(recording: Recording) -> Iterator[Finding]:
             "Take it out, or let it go over more than one number.",
         )
         return  # what lies behind follows from it
+
+
+def constants(recording: Recording) -> Iterator[Layer]:
+    """Layers that give one value, though what they read varies, and that are not meant to."""
+    for layer in recording.layers:
+        sources = recording.sources(layer)
+        varies = [s for s in sources if s.variance > 0] or (
+            recording.reads_input(layer) and any(f.variance > 0 for f in recording.features)
+        )
+        by_zeros = layer.role in {*WEIGHTED, "embedding", "scale"}  # of which zeros are often meant
+        if layer.dead < 1 or not varies or by_zeros or not recording.hidden(layer):
+            continue
+        if layer.silent or _is_of_data(recording, layer):
+            continue  # as the last normalization of a branch that starts at nothing
+        if not math.isfinite(layer.variance):
+            continue
+        yield layer
 
 
 @rule("no-gradient")

@@ -9,6 +9,7 @@ import numpy as np
 from selfnorm.auditing._predict import STANDARD, predict
 from selfnorm.auditing._rules._culprits import is_one_sided
 from selfnorm.auditing._rules._data import heavy_tailed
+from selfnorm.auditing._rules._effects import constants
 from selfnorm.auditing._rules._functions import is_wrong_activation
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._sizes import weighted
@@ -16,7 +17,7 @@ from selfnorm.auditing._rules._structure import aggregation_mending, scaled
 from selfnorm.auditing._rules._weights import mending
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
-from selfnorm.recording._recording import WEIGHTED
+from selfnorm.recording._recording import PASSING, WEIGHTED
 from selfnorm.recording._rightness import are_copies, is_wrong
 
 _SUMS = {"addition", "aggregation"}
@@ -45,11 +46,7 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
             "Mend aligned-weights.",
         )
     if layer.activation != "selu" and is_wrong_activation(recording, layer):
-        yield Place(
-            f"Placed: the activation. {layer.name} is {layer.activation}, which has no fixed point "
-            "at mean 0 and variance 1 (wrong-activation).",
-            "Mend wrong-activation.",
-        )
+        yield _by_activation(layer)
     near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
     before = sorted(recording.before(layer), key=lambda one: one.index)
     wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
@@ -67,7 +64,7 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
             "(one-sided-weights).",
             mending([w for w in used if is_one_sided(w)]),
         )
-    if (told := _told(before)) is not None:
+    if (told := _told(recording, before)) is not None:
         yield told
     if near and any(not 0.5 <= f.variance + f.mean * f.mean <= 2 for f in recording.features):
         yield Place(
@@ -95,10 +92,27 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
     yield changing(recording, layer) or _unplaced(recording, layer)
 
 
-def _told(before: Sequence[Layer]) -> Place | None:
+def _by_activation(layer: Layer) -> Place:
+    return Place(
+        f"Placed: the activation. {layer.name} is {layer.activation}, which has no fixed point "
+        "at mean 0 and variance 1 (wrong-activation).",
+        "Mend wrong-activation.",
+    )
+
+
+def _is_normalized(recording: Recording, layer: Layer) -> bool:
+    """Whether a normalization reads what a layer gives, before anything weighs or bends it."""
+    return any(
+        one.role == "normalization" or (one.role in PASSING and _is_normalized(recording, one))
+        for one in recording.readers(layer)
+    )
+
+
+def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
     """A cause that has a finding of its own."""
+    constant = next(constants(recording), None)
     for layer in before:
-        if layer.dead == 1 and layer.role not in {*WEIGHTED, "embedding"}:
+        if layer is constant:
             return Place(
                 f"Placed: {layer.name} gives one value (constant-output).", "Mend constant-output."
             )
@@ -117,23 +131,36 @@ def _told(before: Sequence[Layer]) -> Place | None:
 
 def gradient_place(recording: Recording, layer: Layer) -> Place:
     """What makes gradients grow or shrink on their way to a layer."""
-    dead = _told(recording.layers) if layer.gradient_norm == 0 else None
+    return next(_gradient_places(recording, layer))
+
+
+def _gradient_places(recording: Recording, layer: Layer) -> Iterator[Place]:
+    dead = _told(recording, recording.layers) if layer.gradient_norm == 0 else None
     if dead is not None:
-        return dead
+        yield dead
+    for one in recording.of("activation"):
+        if one.activation != "selu" and is_wrong_activation(recording, one):
+            yield _by_activation(one)
     hidden = [(one, w) for one, w in weighted(recording) if recording.hidden(one)]
-    if wrong := [w for _, w in hidden if is_wrong(w) or is_one_sided(w)]:
-        return Place("Placed: the weights, which set that factor.", mending(wrong))
+    wrong = [(one, w) for one, w in hidden if is_wrong(w) or is_one_sided(w)]
+    if shown := [w for one, w in wrong if not _is_normalized(recording, one)]:
+        yield Place("Placed: the weights, which set that factor.", mending(shown))
+    if wrong:
+        yield Place(
+            "Placed: normalization. What comes out of the weights has one size whatever theirs is, "
+            "and the gradient is divided by it (leftover-normalization).",
+            "Mend leftover-normalization.",
+        )
     if any(one.settings.get("p") for one in recording.layers if recording.hidden(one)):
-        return Place("Placed: dropout, which makes it smaller.", "Lower p.")
-    ends = [recording.layers[index] for index in recording.outputs]
-    for end in ends:
+        yield Place("Placed: dropout, which makes it smaller.", "Lower p.")
+    for end in [recording.layers[index] for index in recording.outputs]:
         if (found := changing(recording, end, shrinks=None)) is not None:
-            return found
+            yield found
     if any(float(e.settings.get("zeros", 0)) > _PADDED for e in recording.of("embedding")):
-        return Place(
+        yield Place(
             "Placed: rows of zeros, where SELU is steepest (padded-rows).", "Mend padded-rows."
         )
-    return Place(
+    yield Place(
         f"Not placed: weights, dropout and factors are right behind {layer.name}.",
         "Look at the column `gradient` of the table: where it changes, the cause lies.",
     )
@@ -198,11 +225,9 @@ def _mending(recording: Recording, layer: Layer, factor: float) -> str:
         "it.",
         "aggregation": aggregation_mending(factor),
         "scale": aggregation_mending(factor),
-        "dropout": "Mend plain-dropout: selfnorm.nn.SELUAlphaDropout(p) in place of SELU and "
-        "dropout.",
+        "dropout": "selfnorm.nn.SELUAlphaDropout(p) in place of SELU and dropout.",
         "activation": f"selfnorm.nn.SELU() in place of {layer.activation}.",
-        "pooling": "Mend pooling: a convolution with stride in its place, or fewer and smaller "
-        "windows.",
+        "pooling": "A convolution with stride in its place, or fewer and smaller windows.",
     }
     otherwise = f"Take {layer.name} out, or divide what it gives by {factor**0.5:.3g}."
     return by_role.get(layer.role, otherwise)

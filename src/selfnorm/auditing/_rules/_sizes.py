@@ -51,9 +51,18 @@ def _starts_silent(recording: Recording, layer: Layer, weights: Weights) -> bool
     """Whether a branch starts at zero: its last weight, or what only that one reads."""
     followers = recording.followers(layer)
     if not weights.tau.any():
-        return bool(followers) and all(f.role in {"addition", "product"} for f in followers)
+        ends = [f for f in followers if f.role in {"addition", "product"}]
+        return bool(ends) and all(f in ends or _is_gate(recording, f, ends) for f in followers)
     zero = [f for f in followers if f.weights and f.silent]
     return bool(zero) and all(_starts_silent(recording, f, f.weights[0]) for f in zero)
+
+
+def _is_gate(recording: Recording, layer: Layer, ends: list[Layer]) -> bool:
+    """Whether a layer's one way out is a factor of some products, as of squeeze-and-excite."""
+    followers = recording.followers(layer)
+    return bool(followers) and all(
+        f in ends if f.role == "product" else _is_gate(recording, f, ends) for f in followers
+    )
 
 
 def _makes_up(recording: Recording, layer: Layer, weights: Weights) -> bool:

@@ -137,10 +137,20 @@ def zero_padding(recording: Recording) -> Iterator[Finding]:
             "a small share: large maps, or no padding",
             f"A sum with {share:.0%} zeros has {1 - share:.0%} of the variance, least at the "
             "border (counted; Klambauer et al. 2017, Eq. 3).",
-            "Begin with a larger map: a Linear layer and Unflatten, or a smaller kernel."
-            if "ransp" in layer.kind
-            else "padding_mode='reflect' or 'circular', less padding, or fewer strides before it.",
+            _padding_mending(layer),
         )
+
+
+def _padding_mending(layer: Layer) -> str:
+    """What to do about zeros; a function's padding is that of whoever calls it."""
+    if "ransp" in layer.kind:
+        return "Begin with a larger map: a Linear layer and Unflatten, or a smaller kernel."
+    circular = (
+        "padding_mode='circular', or 'reflect' on maps larger than the padding"
+        if layer.name == layer.module
+        else "torch.nn.functional.pad(x, ..., mode='circular') before it"
+    )
+    return f"{circular}; less padding, or fewer strides before it."
 
 
 @rule("concatenation")

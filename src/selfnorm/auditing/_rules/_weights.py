@@ -13,6 +13,7 @@ from selfnorm.auditing._rules._culprits import (
     is_one_sided,
     is_pruned,
     is_trained,
+    suspects,
     unknown,
 )
 from selfnorm.auditing._rules._gains import alignment
@@ -95,14 +96,23 @@ def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
 
 
 def _causes(wrong: Sequence[tuple[Layer, Weights]]) -> str:
-    """`, as after He's (4), torch's default (2)`; what is unknown is told as that."""
-    found = Counter(culprit(w, layer) or "" for layer, w in wrong)
-    unnamed = found.pop("", 0)
+    """`, as after He's (4), torch's default (2)`; what is unknown is told as that.
+
+    Where several may have drawn a weight, that which may have drawn most of the others is named.
+    """
+    left = [suspects(w, layer) for layer, w in wrong]
+    found: dict[str, int] = {}
+    while any(left):
+        votes = Counter(name for names in left for name in names)
+        name, count = votes.most_common(1)[0]
+        found[name] = count
+        left = [names for names in left if name not in names]
+    unnamed = len(left)
     if not found:
         return f"; {unknown(wrong[0][1])}"
     if len(found) == 1 and not unnamed:
         return f", as after {next(iter(found))}"
-    named = [f"{name} ({n})" for name, n in found.most_common(3)]
+    named = [f"{name} ({n})" for name, n in [*found.items()][:3]]
     rest = [f"unknown ({unnamed})"] if unnamed else []
     return f", as after {', '.join([*named, *rest])}"
 
