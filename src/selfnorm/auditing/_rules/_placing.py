@@ -103,7 +103,8 @@ def _by_activation(layer: Layer) -> Place:
 def _is_normalized(recording: Recording, layer: Layer) -> bool:
     """Whether a normalization reads what a layer gives, before anything weighs or bends it."""
     return any(
-        one.role == "normalization" or (one.role in PASSING and _is_normalized(recording, one))
+        (one.role == "normalization" and recording.hidden(one))
+        or (one.role in PASSING and _is_normalized(recording, one))
         for one in recording.readers(layer)
     )
 
