@@ -1,15 +1,16 @@
 """Which initialization gives weights of this size and shape of distribution?"""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from selfnorm.auditing._rules._candidates import Culprit, candidates
+from selfnorm.auditing._rules._candidates import candidates
 from selfnorm.recording import Layer, Weights
 
 _SHAPES = {"uniform": (1.8, 1.31, 0.81), "cut": (2.366, 3.74, 1.36), "normal": (3.0, 24.0, 2.0)}
 """Kurtosis; and the variances of it and of log tau, times the count. By simulation, 2,000 each."""
-_SAMPLE = 4096  # what kurtosis is taken over
+_SAMPLE = 1 << 16  # what kurtosis is taken over, at most
 _ALLOWED = 5.0  # deviations
 _ROUGH = 0.002, 0.05  # deviations of log tau and of kurtosis, at least
 _LIKELY = 6.0  # in squares of deviations: a likelihood of 1/20 of the best
@@ -22,26 +23,29 @@ _EXACT = 1e-5
 _FREE = {"WeightNorm"}  # takes any weights
 
 
-def culprit(weights: Weights, layer: Layer) -> str | None:
-    """The likeliest initialization, or those that are as likely; None if none that is known fits.
-
-    Sizes of few weights scatter, so that several may have drawn them; then each is named.
-    """
-    names = suspects(weights, layer)
-    more = len(names) - _NAMED
+def named(suspects: Sequence[str]) -> str:
+    """Initializations in words: at most three, and how many more."""
+    more = len(suspects) - _NAMED
     others = [f"one of {more} more"] if more > 0 else []
-    return ", or by ".join([*names[:_NAMED], *others]) or None
+    return ", or by ".join([*suspects[:_NAMED], *others])
 
 
 def suspects(weights: Weights, layer: Layer) -> tuple[str, ...]:
-    """Names of the initializations that may have given weights their size, likeliest first."""
-    if (named := _evident(weights)) is not None:
-        return (named,)
-    found: dict[str, float] = {}
+    """Names of the initializations that may have given weights their size, likeliest first.
+
+    Sizes of few weights scatter, so that several may have drawn them. None is known of some.
+    """
+    if (evident := _evident(weights)) is not None:
+        return (evident,)
+    size = math.log(float(weights.tau.mean()) / weights.mean_fan_in)
+    count, found = weights.count, dict[str, float]()
     for candidate in candidates(weights, layer):
-        away = _away(weights, candidate)
-        if away is not None and candidate.shape == "any":  # exact by construction
-            return (candidate.name,)
+        apart = abs(size - math.log(candidate.variance))
+        if candidate.shape == "any":  # exact by construction
+            if apart < _EXACT:
+                return (candidate.name,)
+            continue
+        away = _away(apart, weights.kurtosis, count, candidate.shape)
         if away is not None:
             found.setdefault(candidate.name, away)
     best = min(found.values(), default=0.0)
@@ -49,22 +53,26 @@ def suspects(weights: Weights, layer: Layer) -> tuple[str, ...]:
     return tuple(sorted(likely, key=found.__getitem__))
 
 
-def _away(weights: Weights, candidate: Culprit) -> float | None:
-    """How far size and kurtosis are from what it gives, in squares of deviations; None if too far.
+def _away(size: float, kurtosis: float, count: int, kind: str) -> float | None:
+    """How far from what is drawn so, in squares of deviations; None if that is no chance.
 
     Tails heavier than normal ones count as normal: parts of a weight may have several sizes.
+
+    Args:
+        size: By how much log tau is off.
+        kurtosis: Of the weights.
+        count: How many there are.
+        kind: Of the distribution.
     """
-    tau = float(weights.tau.mean())
-    size = abs(math.log(tau / (candidate.variance * weights.mean_fan_in)))
-    if candidate.shape == "any":
-        return 0.0 if size < _EXACT else None
-    expected, of_kurtosis, of_size = _SHAPES[candidate.shape]
-    size /= max(math.sqrt(of_size / weights.count), _ROUGH[0])
-    shape = weights.kurtosis - expected
-    if math.isnan(shape) or (candidate.shape == "normal" and shape > 0):
+    expected, of_kurtosis, of_size = _SHAPES[kind]
+    size /= max(math.sqrt(of_size / count), _ROUGH[0])
+    if size >= _ALLOWED:
+        return None
+    shape = kurtosis - expected
+    if math.isnan(shape) or (kind == "normal" and shape > 0):
         shape = 0.0
-    shape /= max(math.sqrt(of_kurtosis / min(weights.count, _SAMPLE)), _ROUGH[1])
-    return size**2 + shape**2 if max(size, abs(shape)) < _ALLOWED else None
+    shape /= max(math.sqrt(of_kurtosis / min(count, _SAMPLE)), _ROUGH[1])
+    return size**2 + shape**2 if abs(shape) < _ALLOWED else None
 
 
 def _evident(weights: Weights) -> str | None:

@@ -8,15 +8,16 @@ import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._culprits import (
-    culprit,
     is_bound,
     is_one_sided,
     is_pruned,
     is_trained,
+    named,
     suspects,
     unknown,
 )
 from selfnorm.auditing._rules._gains import alignment
+from selfnorm.auditing._rules._once import once
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.auditing._rules._sizes import uses, weighted, wrong_sizes
 from selfnorm.recording import Layer, Recording, Weights
@@ -85,7 +86,7 @@ def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
         "error",
         "",
         f"{len(wrong)} of {len(pairs)} weights before a SELU have the wrong size: tau is "
-        f"{tau:.3g}{_causes(wrong)}",
+        f"{tau:.3g}{_causes(recording, wrong)}",
         "tau = 1: weights of mean 0 and variance 1/fan_in (LeCun)",
         "SELU's fixed point, mean 0 and variance 1, is that of weights whose squares sum to 1 "
         f"(Klambauer et al. 2017, section 3; pytorch issue 54055 on torch's gain). "
@@ -95,12 +96,18 @@ def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
     )
 
 
-def _causes(wrong: Sequence[tuple[Layer, Weights]]) -> str:
+@once
+def _suspected(recording: Recording) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Who may have drawn each weight of a wrong size, by its name and fan-in."""
+    return {(w.name, w.fan_in): suspects(w, layer) for layer, w in wrong_sizes(recording)}
+
+
+def _causes(recording: Recording, wrong: Sequence[tuple[Layer, Weights]]) -> str:
     """`, as after He's (4), torch's default (2)`; what is unknown is told as that.
 
     Where several may have drawn a weight, that which may have drawn most of the others is named.
     """
-    left = [suspects(w, layer) for layer, w in wrong]
+    left = [_suspected(recording)[w.name, w.fan_in] for _, w in wrong]
     found: dict[str, int] = {}
     while any(left):
         votes = Counter(name for names in left for name in names)
@@ -112,9 +119,9 @@ def _causes(wrong: Sequence[tuple[Layer, Weights]]) -> str:
         return f"; {unknown(wrong[0][1])}"
     if len(found) == 1 and not unnamed:
         return f", as after {next(iter(found))}"
-    named = [f"{name} ({n})" for name, n in [*found.items()][:3]]
+    told = [f"{name} ({n})" for name, n in [*found.items()][:3]]
     rest = [f"unknown ({unnamed})"] if unnamed else []
-    return f", as after {', '.join([*named, *rest])}"
+    return f", as after {', '.join([*told, *rest])}"
 
 
 def mending(wrong: Sequence[Weights]) -> str:
@@ -154,8 +161,8 @@ def _by_name(strange: Mapping[str, Weights]) -> str:
 def wrong_init(recording: Recording) -> Iterator[Finding]:
     """A weight of the size that another initialization gives."""
     for layer, weights in wrong_sizes(recording):
-        whose = culprit(weights, layer)
-        if whose is None:
+        whose = _suspected(recording)[weights.name, weights.fan_in]
+        if not whose:
             continue
         tau = float(weights.tau.mean())
         after = f" {_consequence(tau)}" if recording.feeds_selu(layer) else ""
@@ -163,7 +170,7 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
             "wrong-init",
             _severity(recording, layer),
             layer.module,
-            f"{weights.name} has tau = {tau:.3g}: initialized by {whose}",
+            f"{weights.name} has tau = {tau:.3g}: initialized by {named(whose)}",
             _expected(weights),
             "tau, the sum of squares of a unit's weights, is the factor on the variance "
             f"(Klambauer et al. 2017, Eq. 3; pytorch issue 54055 on torch's gain).{after}",
@@ -176,7 +183,7 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
     """A weight of a size that no initialization gives: where units differ, training moved it."""
     for layer, weights in wrong_sizes(recording):
         tau = float(weights.tau.mean())
-        if culprit(weights, layer) is not None:
+        if _suspected(recording)[weights.name, weights.fan_in]:
             continue
         far = not 0.5 <= tau <= 2
         severity = _severity(recording, layer)
