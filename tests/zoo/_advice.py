@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from tests.zoo._run import copied
+from tests.zoo._run import copied, run
 from torch import Tensor, nn
 
 import selfnorm
@@ -75,7 +75,7 @@ class Advice:
         for one in report.findings:
             same = one.rule == finding.rule and one.severity != "note"
             if same and (about & set(one.covers or (one.module,))) and not about & done.left:
-                return any(name and name in left for name in about for left in done.left)
+                return any(name and name in left for name in about for left in done.left if left)
         return True
 
     def _after(self, finding: Finding) -> "_After | None":
@@ -126,7 +126,7 @@ class Advice:
         if isinstance(made, tuple):
             new, changes = made
             left = {change.module for change in changes if change.kind in {"left", "note"}}
-            return Done(new, self.inputs, frozenset(left - {""}))
+            return Done(new, self.inputs, frozenset(left))
         return Done(model, self.inputs)
 
     def _old(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
@@ -157,6 +157,20 @@ class Advice:
             return layer.fit(value)(value)
 
         return Done(copied(self.model), standard(self.inputs)) if reads else None
+
+    def _standardized_inside(self, model: nn.Module, _f: Finding, found: Match) -> Done | None:
+        if not _is_leaf(model, found[1]):
+            return None
+        read: list[Tensor] = []
+        module = model.get_submodule(found[1])
+        seen = module.register_forward_pre_hook(lambda _m, given: read.append(given[0]))
+        with torch.no_grad():
+            run(model, self.inputs)
+        seen.remove()
+        dim = 1 if "Conv" in type(module).__name__ else read[0].ndim - 1
+        layer = selfnorm.nn.Standardize(read[0].shape[dim], dim=dim).fit(read[0].detach())
+        module.register_forward_pre_hook(lambda _m, given: (layer(given[0]), *given[1:]))
+        return Done(model, self.inputs)
 
     def _selu(self, model: nn.Module, finding: Finding, _found: Match) -> Done | None:
         return self._exchanged(model, finding.module, selfnorm.nn.SELU())
@@ -217,6 +231,7 @@ _After = tuple[Report, Done] | str
 _Way = Callable[[Advice, nn.Module, Finding, Match], Done | None]
 _WAYS: dict[str, _Way] = {
     r"^Subtract the mean|^Standardize (?:every|the)": Advice._standardized,
+    r"^selfnorm\.nn\.Standardize in front of (\S+):": Advice._standardized_inside,
     r"^torch\.nn\.utils\.(remove_\w+)\(layer\), then": Advice._old,
     r"^Multiply by [\d.e+-]+ what the forward makes|^Take .* off these": Advice._by_hand,
     r"^Multiply (?:it|what it gives) by ([\d.e+-]+)": Advice._scaled,
@@ -234,7 +249,7 @@ _WAYS: dict[str, _Way] = {
 
 _EACH = {
     Advice._scaled, Advice._selu, Advice._alpha, Advice._without, Advice._between,
-    Advice._reflected,
+    Advice._reflected, Advice._standardized_inside,
 }  # fmt: skip
 """Those that are done to one module."""
 

@@ -227,6 +227,7 @@ def _activation(of: Statements, finding: Finding) -> Iterator[str]:
     ):
         yield f"no {name} was called there"
     own = [e for e in of.seen.at(finding.module) if e.node is not None]
+    own = [e for e in own if name in {e.kind, e.name}] or own
     last = own[-1] if own else None
     weighing = [e for e in of.seen.events if _WEIGHS.search(e.name) and e is not last]
     known = [] if last is None else [reaches(event, last) for event in weighing]

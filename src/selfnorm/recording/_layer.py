@@ -233,6 +233,7 @@ class Features:
             normal features; nan of images.
         rarity: Fourth moment by squared variance, the median over the features: 3 if normal, some
             1/p of a feature that is there with probability p.
+        computed: Whether the model made it of what it is given, as an encoding of a time.
     """
 
     reader: int
@@ -247,6 +248,7 @@ class Features:
     correlation_size: float
     row_spread: float = np.nan
     rarity: float = np.nan
+    computed: bool = False
 
 
 def is_strange(weights: Weights) -> bool:

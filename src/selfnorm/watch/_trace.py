@@ -93,9 +93,9 @@ class Trace(TorchFunctionMode):
         self.flow.clear()
         self._uses.clear()
         self.anchors = []
-        for value in leaves(values):
-            if isinstance(value, Tensor):
-                self.flow.remember(value, (INPUT,), None)
+        self.readings.given = [value for value in leaves(values) if isinstance(value, Tensor)]
+        for value in self.readings.given:
+            self.flow.remember(value, (INPUT,), None)
 
     @contextmanager
     def watching(self, *, root: bool = True) -> Generator[None]:

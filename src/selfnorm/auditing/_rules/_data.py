@@ -45,7 +45,7 @@ def input_not_standardized(recording: Recording) -> Iterator[Finding]:
             "every feature with mean 0 and variance 1",
             "Self-normalization starts from inputs of mean 0 and variance 1, and every layer "
             "inherits what the first one gets (Klambauer et al. 2017, section 3).",
-            _remedy(features),
+            _remedy(features, layer),
         )
 
 
@@ -130,8 +130,7 @@ def correlated_inputs(recording: Recording) -> Iterator[Finding]:
 def embedding_variance(recording: Recording) -> Iterator[Finding]:
     """Embeddings that are not of variance 1."""
     for layer in recording.of("embedding"):
-        readers = recording.readers(layer)
-        end = readers[0] if len(readers) == 1 and readers[0].role == "scale" else layer
+        end = _multiplied(recording, layer)
         zeros = float(layer.settings.get("zeros", 0.0))
         size, tau = end.second_moment, layer.tau
         of_rows = tau * size / layer.second_moment if layer.second_moment else tau
@@ -219,7 +218,12 @@ def _likely(features: Features) -> str:
     return ""
 
 
-def _remedy(features: Features) -> str:
+def _remedy(features: Features, layer: Layer) -> str:
+    if features.computed:
+        return (
+            f"selfnorm.nn.Standardize in front of {layer.name}: the model makes what it reads, so "
+            "nothing in front of the model standardizes that."
+        )
     if features.low >= 0 and (100 < features.high <= 255 or 0.5 < features.high <= 1):
         return (
             "Subtract the mean and divide by the deviation, taken over the training data: "
@@ -229,6 +233,14 @@ def _remedy(features: Features) -> str:
         "Standardize every feature on the training data: selfnorm.nn.Standardize in front of the "
         "model, or in the data's pipeline (sklearn's StandardScaler, torchvision's Normalize)."
     )
+
+
+def _multiplied(recording: Recording, layer: Layer) -> Layer:
+    """What multiplies all that an embedding gives, as by the root of its size; else itself."""
+    readers = recording.readers(layer)
+    alone = len(readers) == 1 and readers[0].role == "scale"
+    sums = alone and readers[0].kind.startswith(("add", "sub"))  # with a place's embedding, say
+    return readers[0] if alone and not sums else layer
 
 
 def _is_bag(layer: Layer) -> bool:
