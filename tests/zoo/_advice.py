@@ -71,9 +71,9 @@ class Advice:
                 yield f"{finding.rule} in {finding.module}: {finding.fix} It stays"
 
     def _is_gone(self, finding: Finding, report: Report, done: Done) -> bool:
-        about = set(finding.covers or (finding.module,))
+        about, whats = set(finding.covers or (finding.module,)), {"", _what(finding)}
         for one in report.findings:
-            same = one.rule == finding.rule and one.severity != "note"
+            same = one.rule == finding.rule and one.severity != "note" and _what(one) in whats
             if same and (about & set(one.covers or (one.module,))) and not about & done.left:
                 return any(name and name in left for name in about for left in done.left if left)
         return True
@@ -262,6 +262,12 @@ def _way(finding: Finding) -> _Way | None:
 
 def _match(finding: Finding) -> Match:
     return next(found for words in _WAYS if (found := re.search(words, finding.fix)))
+
+
+def _what(finding: Finding) -> str:
+    """The weight that a finding is about; a module may have several."""
+    found = re.match(r"(\S+) has tau", finding.seen)
+    return found[1] if found else ""
 
 
 def _is_leaf(model: nn.Module, name: str) -> bool:

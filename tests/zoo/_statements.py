@@ -178,6 +178,8 @@ def _weights(of: Statements, finding: Finding) -> Iterator[str]:
         return
     size = float(weight.detach().double().square().mean())
     tau, fan_in = _number(found[2]), int(fan[1])
+    if behind := re.search(rf"with the factor {_N} behind it", finding.seen):
+        tau /= _number(behind[1]) ** 2
     computed = "forward" in finding.fix or not isinstance(weight, nn.Parameter)
     phases = isinstance(
         of.model.get_submodule(found[1].rpartition(".")[0]), nn.modules.conv._ConvTransposeNd
@@ -334,6 +336,8 @@ def _constant(of: Statements, finding: Finding) -> Iterator[str]:
 
 def _dead(of: Statements, finding: Finding) -> Iterator[str]:
     share = int(re.match(r"(\d+)%", finding.seen)[1]) / 100  # pyright: ignore
+    if all(one.name != finding.module for one in of.report.layers):
+        return  # a function in a module's forward
     for event in of.seen.at(finding.module):
         if (one := event.output) is None or one.ndim < 2:
             continue

@@ -64,6 +64,8 @@ class Weights:
             or of what older hooks left, or `FORWARD`; "" for a parameter.
         fan_ins: Of each phase, where they differ.
         drawn: Whether `selfnorm.init.initialize_` draws it.
+        factor: What its product is multiplied by, if that counts as a part of it, as `1/sqrt(n)`
+            of weights of variance 1; omega and tau have it.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Weights:
     computed: str = ""
     fan_ins: tuple[int, ...] = ()
     drawn: bool = True
+    factor: float = 1.0
 
     @property
     def mean_fan_in(self) -> float:

@@ -37,7 +37,7 @@ def suspects(weights: Weights, layer: Layer) -> tuple[str, ...]:
     """
     if (evident := _evident(weights)) is not None:
         return (evident,)
-    size = math.log(float(weights.tau.mean()) / weights.mean_fan_in)
+    size = math.log(float(weights.tau.mean()) / weights.factor**2 / weights.mean_fan_in)
     count, found = weights.count, dict[str, float]()
     for candidate in candidates(weights, layer):
         apart = abs(size - math.log(candidate.variance))
@@ -81,8 +81,9 @@ def _evident(weights: Weights) -> str | None:
     if tau == 0:
         return "zeros"
     if np.isnan(weights.kurtosis) and weights.count > 1 and np.ptp(weights.tau) <= 1e-6 * tau:
-        return f"one value for all, {float(weights.omega[0]) / weights.fan_in:.3g}"
-    uniform = abs(math.log(3 * tau / weights.fan_in)) < 5 / math.sqrt(weights.count)
+        return f"one value for all, {float(weights.omega[0]) / weights.factor / weights.fan_in:.3g}"
+    square = 3 * tau / weights.factor**2 / weights.fan_in
+    uniform = abs(math.log(square)) < 5 / math.sqrt(weights.count)
     if is_one_sided(weights):
         return "uniform in [0, 1]" if uniform else "a mean that is not 0"
     if is_pruned(weights) and (pruned := _pruned(weights, tau)):
@@ -126,7 +127,7 @@ def unknown(weights: Weights) -> str:
     if is_trained(weights):
         how = "shrunk, as by weight decay" if tau < 1 else "grown, as by training"
         return f"{how}: its units differ more than those that are drawn alike"
-    deviation, gain = math.sqrt(tau / weights.fan_in), math.sqrt(tau)
+    deviation, gain = math.sqrt(tau / weights.fan_in) / abs(weights.factor), math.sqrt(tau)
     return (
         f"its cause is unknown: a deviation of {deviation:.3g} that was chosen, LeCun's weights "
         f"with a gain of {gain:.3g}, weight decay or training"

@@ -1,12 +1,14 @@
 """What the model is given: standardized features, embeddings of variance 1, enough rows."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._registry import rule
-from selfnorm.recording import Features, Layer, Recording
+from selfnorm.recording import Features, Layer, Recording, Weights
+from selfnorm.recording._recording import WEIGHTED
 from selfnorm.theory import THEOREM_1, selu_constants
 
 _FEW = 32
@@ -27,9 +29,11 @@ def input_not_standardized(recording: Recording) -> Iterator[Finding]:
             continue
         moved = _moved(features)
         size = features.variance + features.mean * features.mean
-        off = not 0.5 <= size <= 2
         constant = features.variances <= 1e-12 * max(size, 1e-30)
         varying = moved[~constant]
+        if features.computed and len(varying):  # beside zeros of a first state, say
+            size = float((features.variances + features.means**2)[~constant].mean())
+        off = not 0.5 <= size <= 2
         if not off and len(varying) and varying.mean() <= 0.1:
             continue
         layer = recording.layers[features.reader]
@@ -56,7 +60,7 @@ def constant_feature(recording: Recording) -> Iterator[Finding]:
         size = features.variance + features.mean * features.mean
         constant = features.variances <= 1e-12 * max(size, 1e-30)
         rare = features.rows < _SEEN * features.rarity  # more rows would show them change
-        if features.rows < _FEW or not constant.any() or rare:
+        if features.rows < _FEW or not constant.any() or rare or features.computed:
             continue
         layer = recording.layers[features.reader]
         share = float(constant.mean())
@@ -153,8 +157,7 @@ def embedding_variance(recording: Recording) -> Iterator[Finding]:
             f"Multiply it by {size**-0.5:.3g}, or sum each bag and divide by the square root of "
             "its length."
             if summed
-            else "selfnorm.init.initialize_(model), or multiply by sqrt(embedding_dim) if its "
-            "weights are tied to a decoder.",
+            else _embedding_mending(recording, layer, size),
         )
 
 
@@ -233,6 +236,24 @@ def _remedy(features: Features, layer: Layer) -> str:
         "Standardize every feature on the training data: selfnorm.nn.Standardize in front of the "
         "model, or in the data's pipeline (sklearn's StandardScaler, torchvision's Normalize)."
     )
+
+
+def _embedding_mending(recording: Recording, layer: Layer, size: float) -> str:
+    """What to do about rows of a wrong size, which may be a decoder's weights as well."""
+    for one in recording.layers:
+        pairs = itertools.product(layer.weights, one.weights if one.role in WEIGHTED else ())
+        if any(_are_one(rows, weights) for rows, weights in pairs):
+            return (
+                f"Multiply what it gives by {size**-0.5:.3g}: its weights are those of {one.name}, "
+                "too, which sums as many terms as a row has numbers."
+            )
+    return "selfnorm.init.initialize_(model), before training."
+
+
+def _are_one(rows: Weights, weights: Weights) -> bool:
+    """Whether an embedding's rows are the units of a layer: each has another name for them."""
+    same = rows.shape == weights.shape and len(rows.tau) == len(weights.tau)
+    return same and bool(np.allclose(rows.tau * weights.fan_in, weights.tau, rtol=1e-4))
 
 
 def _multiplied(recording: Recording, layer: Layer) -> Layer:

@@ -121,6 +121,9 @@ def dead_units(recording: Recording) -> Iterator[Finding]:
     for layer in recording.of("activation"):
         if recording.rows < 16 or not layer.dead > 0.05 or not recording.hidden(layer):
             continue
+        sources = recording.sources(layer)
+        if sources and all(one.silent for one in sources):
+            continue  # zeros to begin with
         yield Finding(
             "dead-units",
             "error" if layer.dead > 0.5 else "warning",

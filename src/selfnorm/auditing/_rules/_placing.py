@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._sizes import weighted
 from selfnorm.auditing._rules._structure import aggregation_mending, scaled
 from selfnorm.auditing._rules._weights import mending
-from selfnorm.recording import Layer, Recording
+from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import PASSING, WEIGHTED
 from selfnorm.recording._rightness import are_copies, is_wrong
@@ -52,7 +53,8 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
     wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
     used = [w for found in before for w in found.weights]
     biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in before)
-    if near and (wrong & {w.name for w in used} or biased) and not _kept(recording, layer):
+    suspected = near and (wrong & {w.name for w in used} or biased)
+    if suspected and not _kept(recording, layer) and _would_be_right(recording, layer):
         yield Place(
             "Placed: the weights. Their omega, tau and biases alone make the theory expect this "
             "(Klambauer et al. 2017, Eq. 4 and 5).",
@@ -252,7 +254,27 @@ def _unplaced(recording: Recording, layer: Layer) -> Place:
 
 def _kept(recording: Recording, layer: Layer) -> bool:
     """Whether the theory expects a right variance there if the input were right."""
-    found = predict(recording.layers, STANDARD)[layer.index].predicted
+    return _is_right(predict(recording.layers, STANDARD)[layer.index])
+
+
+def _would_be_right(recording: Recording, layer: Layer) -> bool:
+    """The same if all weights were LeCun's, too; if not, something else is at work."""
+    mended = [
+        replace(one, weights=tuple(map(_lecuns, one.weights)), bias=0 * one.bias)
+        if one.role == "linear"
+        else one
+        for one in recording.layers
+    ]
+    return _is_right(predict(mended, STANDARD)[layer.index])
+
+
+def _lecuns(weights: Weights) -> Weights:
+    units = len(weights.tau)
+    return replace(weights, omega=np.zeros(units), tau=np.ones(units))
+
+
+def _is_right(layer: Layer) -> bool:
+    found = layer.predicted
     return found is not None and abs(math.log(max(float(found.variance), 1e-30))) < math.log(2)
 
 

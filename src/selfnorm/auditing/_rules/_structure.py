@@ -27,7 +27,8 @@ def leftover_normalization(recording: Recording) -> Iterator[Finding]:
             "no normalization layer",
             "With SELU, normalization is not needed; with it the statistics of the batch, and "
             "their noise, are back (Klambauer et al. 2017, section 1).",
-            "Take it out."
+            "selfnorm.convert(model, norms='remove', init=None) takes it out where a module does "
+            f"no more; else leave out the call in the forward of {layer.module or 'the model'}."
             if layer.kind.endswith("()")
             else "selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, "
             "or removes it, and keeps the weights.",

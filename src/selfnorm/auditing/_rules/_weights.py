@@ -152,7 +152,11 @@ def _by_name(strange: Mapping[str, Weights]) -> str:
             "what the audit gives, and knows the weights of layers that are none of torch's."
         )
     one = next(iter(strange.values()))
-    line = f"selfnorm.init.lecun_normal_(model.get_parameter({one.name!r}), fan_in={one.fan_in})"
+    as_matrix = ".data[None]" if len(one.shape) == 1 else ""
+    line = (
+        f"selfnorm.init.lecun_normal_(model.get_parameter({one.name!r}){as_matrix}, "
+        f"fan_in={one.fan_in})"
+    )
     more = f", and likewise {', '.join([*strange][1:])}" if strange.keys() - {one.name} else ""
     return f"{line}{more}: initialize_ does not know {'them' if more else 'it'}."
 
@@ -170,12 +174,17 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
             "wrong-init",
             _severity(recording, layer),
             layer.module,
-            f"{weights.name} has tau = {tau:.3g}: initialized by {named(whose)}",
+            f"{_told(weights)}: initialized by {named(whose)}",
             _expected(weights),
             "tau, the sum of squares of a unit's weights, is the factor on the variance "
             f"(Klambauer et al. 2017, Eq. 3; pytorch issue 54055 on torch's gain).{after}",
             mending([weights]),
         )
+
+
+def _told(weights: Weights) -> str:
+    behind = "" if weights.factor == 1 else f" with the factor {weights.factor:.3g} behind it"
+    return f"{weights.name} has tau = {float(weights.tau.mean()):.3g}{behind}"
 
 
 @rule("weight-drift")
@@ -194,8 +203,7 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
             "weight-drift",
             severity,
             layer.module,
-            f"{weights.name} has tau = {tau:.3g}, which no known initialization gives: "
-            f"{unknown(weights)}",
+            f"{_told(weights)}, which no known initialization gives: {unknown(weights)}",
             _expected(weights),
             "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
             f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {_consequence(tau)}".strip(),
