@@ -211,7 +211,9 @@ class Advice:
 
     def _scaled(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
         factor = float(found[1].rstrip(".,"))
-        known = finding.rule in {"embedding-variance", "aggregation"}
+        alike = [f for f in self.report.findings if f.rule == finding.rule]
+        once = sum(f.module == finding.module for f in alike) == 1  # else each use has its factor
+        known = once and finding.rule in {"embedding-variance", "aggregation"}
         if not known or not _is_leaf(model, finding.module):
             return None
         model.get_submodule(finding.module).register_forward_hook(

@@ -11,9 +11,10 @@ from selfnorm.recording import Layer, Weights
 _SHAPES = {"uniform": (1.8, 1.31, 0.81), "cut": (2.366, 3.74, 1.36), "normal": (3.0, 24.0, 2.0)}
 """Kurtosis; and the variances of it and of log tau, times the count. By simulation, 2,000 each."""
 _SAMPLE = 1 << 16  # what kurtosis is taken over, at most
-_ALLOWED = 5.0  # deviations
+_ALLOWED = 3.5  # deviations
 _ROUGH = 0.002, 0.05  # deviations of log tau and of kurtosis, at least
 _LIKELY = 6.0  # in squares of deviations: a likelihood of 1/20 of the best
+_FEW = 200  # numbers, of which any deviation that is allowed is as likely
 _NAMED = 3
 _PRUNED = 0.02
 _COPIES = 0.1  # of LeCun's deviation of omega
@@ -24,10 +25,9 @@ _FREE = {"WeightNorm"}  # takes any weights
 
 
 def named(suspects: Sequence[str]) -> str:
-    """Initializations in words: at most three, and how many more."""
-    more = len(suspects) - _NAMED
-    others = [f"one of {more} more"] if more > 0 else []
-    return ", or by ".join([*suspects[:_NAMED], *others])
+    """Initializations in words: at most three; where there are more, none is known."""
+    more = ["another: its numbers are too few to tell"] if len(suspects) > _NAMED else []
+    return ", or by ".join([*suspects[:_NAMED], *more])
 
 
 def suspects(weights: Weights, layer: Layer) -> tuple[str, ...]:
@@ -37,20 +37,23 @@ def suspects(weights: Weights, layer: Layer) -> tuple[str, ...]:
     """
     if (evident := _evident(weights)) is not None:
         return (evident,)
-    size = math.log(float(weights.tau.mean()) / weights.factor**2 / weights.mean_fan_in)
-    count, found = weights.count, dict[str, float]()
+    left = 1 - weights.zeros if is_pruned(weights) else 1.0
+    size = math.log(float(weights.tau.mean()) / weights.factor**2 / weights.mean_fan_in / left)
+    count, found = max(int(weights.count * left), 1), dict[str, float]()
+    kurtosis = weights.kurtosis if left == 1 else math.nan
     for candidate in candidates(weights, layer):
         apart = abs(size - math.log(candidate.variance))
         if candidate.shape == "any":  # exact by construction
             if apart < _EXACT:
                 return (candidate.name,)
             continue
-        away = _away(apart, weights.kurtosis, count, candidate.shape)
+        away = _away(apart, kurtosis, count, candidate.shape)
         if away is not None:
             found.setdefault(candidate.name, away)
     best = min(found.values(), default=0.0)
-    likely = [name for name, away in found.items() if away < best + _LIKELY]
-    return tuple(sorted(likely, key=found.__getitem__))
+    likely = [n for n, away in found.items() if away < best + _LIKELY or count < _FEW]
+    names = sorted(likely, key=found.__getitem__)
+    return tuple(names if left == 1 else (f"{name}, {_cut_out(weights)}" for name in names))
 
 
 def _away(size: float, kurtosis: float, count: int, kind: str) -> float | None:
@@ -113,7 +116,8 @@ def is_trained(weights: Weights) -> bool:
     """Whether units differ more in size than those that are drawn alike: training moved them."""
     terms, units = weights.terms, len(weights.tau)
     tau = float(weights.tau.mean())
-    alike = weights.mean_fan_in == weights.fan_in  # else phases differ
+    # Phases differ, and so do units of which a mask leaves more or less.
+    alike = weights.mean_fan_in == weights.fan_in and not is_pruned(weights)
     if not alike or units < 8 or terms < 2 or tau <= 0 or not math.isfinite(weights.kurtosis):
         return False
     drawn = max(weights.kurtosis - 1, 0.0) / terms  # variance of a unit's tau by its square
@@ -140,4 +144,8 @@ def _pruned(weights: Weights, tau: float) -> str | None:
     allowed = 5 * math.sqrt(2 / max(weights.count * (1 - weights.zeros), 1))
     if not abs(math.log(left)) < max(allowed, 0.1):
         return None
-    return f"LeCun's, of which {weights.zeros:.0%} were set to 0 (pruned, masked, sparse)"
+    return f"LeCun's, {_cut_out(weights)}"
+
+
+def _cut_out(weights: Weights) -> str:
+    return f"of which {weights.zeros:.0%} were set to 0 (pruned, masked, sparse)"

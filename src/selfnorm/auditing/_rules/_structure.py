@@ -222,7 +222,12 @@ def scaled(recording: Recording, layer: Layer) -> Layer:
         return layer
     others = [one for one in recording.sources(readers[0]) if one is not layer]
     learned = any(one.weights for other in others for one in recording.before(other))
-    return layer if learned else readers[0]
+    if learned:
+        return layer
+    end = readers[0]
+    while len(more := recording.readers(end)) == 1 and more[0].settings.get("by") == "number":
+        end = more[0]  # a mean, and a factor of it
+    return end
 
 
 def _unscaled(recording: Recording, layer: Layer) -> Layer:
