@@ -126,16 +126,133 @@ def test_zeros_of_a_function_are_its_callers() -> None:
     assert fix(Own).startswith("torch.nn.functional.pad(x, ..., mode='circular') before it")
 
 
-def test_what_is_pointed_to_is_there() -> None:
-    """A pool alone is not told of where there is no SELU, so a drift behind it tells what to do."""
+class TwoHeads(nn.Module):
+    """A policy beside a value: what gradients one head gets says nothing of the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = (selfnorm.nn.MLP(WIDTH, 4, width=WIDTH, depth=2) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.one(x) + 1e4 * self.two(x)
+
+
+def test_gradients_are_compared_along_a_way() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(3, 32, 3), nn.MaxPool2d(4), nn.ReLU(), nn.Conv2d(32, 8, 1), nn.ReLU(),
-        nn.Conv2d(8, 2, 1),
-    )  # fmt: skip
-    initialize_(model)
-    report = selfnorm.audit(model, 4 * torch.randn(32, 3, 18, 18))
-    rules = {found.rule for found in report.findings}
-    for found in report.findings:
-        if found.fix.startswith("Mend "):
-            assert found.fix.split()[1].rstrip(".:") in rules
+    assert not of_rule(TwoHeads(), torch.randn(ROWS, WIDTH), "gradient-drift")
+
+
+class Encoded(nn.Module):
+    """Encodes a time, as diffusion models do: numbers that nobody standardizes outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = selfnorm.nn.MLP(8, 2, width=WIDTH, depth=2)
+
+    def forward(self, time: Tensor) -> Tensor:
+        return self.body(torch.cat([(time * 0.01 * k).cos() for k in range(1, 9)], 1))
+
+
+def test_what_the_model_makes_of_its_input_is_mended_behind_that() -> None:
+    (found,) = of_rule(Encoded(), torch.rand(ROWS, 1), "input-not-standardized")
+    assert found.fix.startswith("selfnorm.nn.Standardize in front of body.linear1: the model makes")
+    model = initialize_(nn.Sequential(nn.Flatten(), nn.Linear(WIDTH, WIDTH), nn.SELU()))
+    model.append(nn.Linear(WIDTH, 2))
+    (found,) = of_rule(
+        model, 5 * torch.randn(ROWS, 8, 8).double().float(), "input-not-standardized"
+    )
+    assert found.fix.startswith("Standardize every feature")
+
+
+class Started(nn.Module):
+    """A cell that joins its input with a state, which is zeros at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.Linear(2 * WIDTH, WIDTH), nn.Linear(WIDTH, 2)
+        initialize_(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = x.new_zeros(len(x), WIDTH)
+        for _ in range(3):
+            state = functional.selu(self.cell(torch.cat([x, state], 1)))
+        return self.head(state)
+
+
+def test_a_first_state_of_zeros_is_no_input() -> None:
+    torch.manual_seed(0)
+    rules = {f.rule for f in selfnorm.audit(Started(), torch.randn(ROWS, WIDTH)).findings}
+    assert not rules & {"constant-feature", "input-not-standardized"}
+
+
+class Masked(nn.Linear):
+    """Torch's default, of which a mask leaves half: units differ, and nothing was trained."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = torch.arange(WIDTH)
+        return functional.linear(x, self.weight * (places[:, None] >= places), self.bias)
+
+
+def test_a_mask_is_no_training() -> None:
+    torch.manual_seed(0)
+    layers = [m for _ in range(3) for m in (Masked(WIDTH, WIDTH), nn.SELU())]
+    (found,) = of_rule(
+        nn.Sequential(*layers, nn.Linear(WIDTH, 2)), torch.randn(ROWS, WIDTH), "selu-without-lecun"
+    )
+    assert "kaiming_uniform_(a=sqrt(5)), of which 49% were set to 0" in found.seen
+    assert "shrunk" not in str(found)
+
+
+class Decoding(nn.Module):
+    """Its decoder's weights are the embedding's rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.body = nn.Embedding(50, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.decode = nn.Linear(WIDTH, 50, bias=False)
+        initialize_(self)
+        self.decode.weight = self.embed.weight
+        nn.init.normal_(self.embed.weight, std=WIDTH**-0.5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.decode(functional.selu(self.body(self.embed(tokens))))
+
+
+def test_an_embedding_that_decodes_is_multiplied() -> None:
+    torch.manual_seed(0)
+    (found,) = of_rule(Decoding(), torch.randint(50, (ROWS,)), "embedding-variance")
+    assert found.fix.startswith("Multiply what it gives by 8")
+    assert "its weights are those of decode, too" in found.fix
+
+
+class Positioned(Decoding):
+    """Adds a place's embedding, so that the sum has variance 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(1, WIDTH))
+        nn.init.normal_(self.embed.weight)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.body(self.embed(tokens) + 3 * self.places).sum(1, keepdim=True)
+
+
+def test_what_is_added_to_an_embedding_is_not_its_own() -> None:
+    torch.manual_seed(0)
+    assert not of_rule(Positioned(), torch.randint(50, (ROWS,)), "embedding-variance")
+
+
+def test_weights_that_cannot_be_the_cause_are_not_blamed() -> None:
+    """A factor makes values small behind a normalization, whatever the weights before it are."""
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.norm = nn.Linear(64, 64), nn.Linear(64, 2), nn.LayerNorm(64)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(functional.selu(self.norm(self.one(x))) * 0.1)
+
+    torch.manual_seed(0)
+    (found,) = of_rule(Small(), torch.randn(ROWS, WIDTH), "variance-drift")
+    assert "Placed: the structure. mul() multiplies the second moment by 0.01" in found.why
