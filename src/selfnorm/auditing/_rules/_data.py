@@ -259,6 +259,8 @@ def _are_one(rows: Weights, weights: Weights) -> bool:
 def _multiplied(recording: Recording, layer: Layer) -> Layer:
     """What multiplies all that an embedding gives, as by the root of its size; else itself."""
     readers = recording.readers(layer)
+    # A normalization by hand is taken as one of what the factor multiplies.
+    readers = [r for r in readers if not r.settings.get("by_hand")] or readers
     alone = len(readers) == 1 and readers[0].role == "scale"
     sums = alone and readers[0].kind.startswith(("add", "sub"))  # with a place's embedding, say
     return readers[0] if alone and not sums else layer

@@ -254,7 +254,7 @@ def _expectation(layer: Layer) -> str:
 
 
 def _gradient_finding(recording: Recording, layer: Layer, ratio: float, depth: int) -> Finding:
-    found = gradient_place(recording, layer)
+    found = gradient_place(recording, layer, ratio)
     natural = gradient_gain() ** (depth / 2)
     grows = f"; SELU alone makes it {natural:.3g} times as large" if natural > _NATURAL else ""
     return Finding(

@@ -24,6 +24,7 @@ from selfnorm.recording._rightness import are_copies, is_wrong
 _SUMS = {"addition", "aggregation"}
 _CHANGED = 0.15
 _PADDED = 0.1
+_SHARE = 0.4
 
 
 class Place(NamedTuple):
@@ -132,12 +133,12 @@ def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
     return None
 
 
-def gradient_place(recording: Recording, layer: Layer) -> Place:
-    """What makes gradients grow or shrink on their way to a layer."""
-    return next(_gradient_places(recording, layer))
+def gradient_place(recording: Recording, layer: Layer, ratio: float) -> Place:
+    """What makes gradients grow or shrink on their way to a layer, by this ratio."""
+    return next(_gradient_places(recording, layer, ratio))
 
 
-def _gradient_places(recording: Recording, layer: Layer) -> Iterator[Place]:
+def _gradient_places(recording: Recording, layer: Layer, ratio: float) -> Iterator[Place]:
     dead = _told(recording, recording.layers) if layer.gradient_norm == 0 else None
     if dead is not None:
         yield dead
@@ -146,9 +147,10 @@ def _gradient_places(recording: Recording, layer: Layer) -> Iterator[Place]:
             yield _by_activation(one)
     hidden = [(one, w) for one, w in weighted(recording) if recording.hidden(one)]
     wrong = [(one, w) for one, w in hidden if is_wrong(w) or is_one_sided(w)]
-    if shown := [w for one, w in wrong if not _is_normalized(recording, one)]:
+    shown = [w for one, w in wrong if not _is_normalized(recording, one)]
+    if shown and _explain(shown, ratio):
         yield Place("Placed: the weights, which set that factor.", mending(shown))
-    if wrong:
+    if len(shown) < len(wrong):
         yield Place(
             "Placed: normalization. What comes out of the weights has one size whatever theirs is, "
             "and the gradient is divided by it (leftover-normalization).",
@@ -167,6 +169,15 @@ def _gradient_places(recording: Recording, layer: Layer) -> Iterator[Place]:
         f"Not placed: weights, dropout and factors are right behind {layer.name}.",
         "Look at the column `gradient` of the table: where it changes, the cause lies.",
     )
+
+
+def _explain(wrong: Sequence[Weights], ratio: float) -> bool:
+    """Whether sizes of weights may make gradients grow or shrink so much, were they in a row."""
+    if ratio <= 0 or any(map(is_one_sided, wrong)):
+        return True
+    taus = [float(w.tau.mean()) for w in wrong]
+    factors = [math.log(tau) / 2 for tau in taus if tau > 0 and (tau > 1) is (ratio > 1)]
+    return abs(sum(factors)) > _SHARE * abs(math.log(ratio))
 
 
 def changing(recording: Recording, layer: Layer, *, shrinks: bool | None = False) -> Place | None:
