@@ -69,8 +69,19 @@ def test_one_finding_speaks_for_its_rule(report: Report) -> None:
 
 def test_long_networks_are_thinned() -> None:
     report = selfnorm.audit(plain(30), torch.randn(64, 64))
-    assert "40 of 61 layers" in str(report)
+    assert "24 of 61 layers" in str(report)
     assert len(report.to_frame()) == 61
+
+
+def test_it_is_one_screen_and_shows_what_findings_are_about() -> None:
+    layers = [m for _ in range(40) for m in (nn.Linear(64, 64), nn.BatchNorm1d(64), nn.SELU())]
+    model = selfnorm.init.initialize_(nn.Sequential(*layers, nn.Linear(64, 4)))
+    nn.init.constant_(model[60].weight, 0.5)
+    lines = str(selfnorm.audit(model, torch.rand(64, 64))).splitlines()
+    assert len(lines) <= 48
+    assert max(map(len, lines)) <= 80
+    table = [line.split() for line in lines[lines.index(next(x for x in lines if "───" in x)) :]]
+    assert {row[-1] for row in table[2:5]} <= {"!", "!!"}
 
 
 def test_names_are_shown_as_they_are(evil: Report) -> None:

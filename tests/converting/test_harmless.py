@@ -631,3 +631,25 @@ def test_what_is_scripted_stays_and_is_named() -> None:
         assert set(left(changes)) == {"1", "2"}
         assert converted(X).shape == (len(X), 2)
     assert torch.equal(selfnorm.deploy(model)(X), model(X))
+
+
+class LayerScale(nn.Module):
+    """A block whose branch a layer scale makes small at first, and a pool in place of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool, self.conv, self.act = nn.AvgPool2d(3, 1, 1), nn.Conv2d(8, 8, 1), nn.ReLU()
+        self.scales = nn.Parameter(1e-5 * torch.ones(2, 8, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.scales[0] * (self.pool(x) - x)
+        return x + self.scales[1] * self.conv(self.act(self.conv(x)))
+
+
+def test_a_layer_scale_near_zero_stays_and_its_sum_is_no_residual() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), LayerScale(), LayerScale(), nn.Conv2d(8, 2, 1))
+    x = torch.randn(64, 3, 6, 6)
+    new, changes = selfnorm.convert(model, example=x)
+    assert torch.equal(new[1].scales, model[1].scales)
+    sums = [one for one in selfnorm.audit(new, x).layers if one.role == "addition"]
+    assert all(0.8 < one.variance < 1.25 for one in sums), str(changes)

@@ -1,11 +1,23 @@
 """Layers as an audit records them, from the few figures that a test is about."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from selfnorm.recording import Histogram, Layer, Weights
 from selfnorm.theory import Moments
+
+
+class Told(NamedTuple):
+    """A theory that expects mean 0 and one variance."""
+
+    variance: float
+
+    def predicted(self, _index: int) -> Moments:
+        return Moments(np.array(0.0), np.array(self.variance))
+
+    def local(self, _index: int) -> None:
+        return None
 
 
 def layer(index: int, *, predicted: float | None = None, **more: Any) -> Layer:
@@ -20,7 +32,7 @@ def layer(index: int, *, predicted: float | None = None, **more: Any) -> Layer:
         "dtype": "float32", "mean": 0.0, "variance": 1.0, "unit_means": np.zeros(4),
         "unit_variances": np.ones(4), "kurtosis": 3.0, "non_finite": False, "gradient": 1.0,
         "histogram": Histogram(np.linspace(-1, 3, 5), np.array([1.0, 4.0, 0.0, 16.0])),
-        "predicted": None if predicted is None else Moments(np.array(0.0), np.array(predicted)),
+        "theory": None if predicted is None else Told(predicted),
     }  # fmt: skip
     return Layer(index=index, **(figures | given | more))
 

@@ -153,6 +153,28 @@ def test_writing_embeddings_and_own_generators() -> None:
     assert torch.equal(model.generator.get_state(), noise)
 
 
+class Spiking(nn.Module):
+    """Puts another tensor in a registered buffer's place, as spiking layers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 4)
+        self.register_buffer("state", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.state = self.body(x) + self.state.mean()
+        return self.state
+
+
+def test_a_buffer_that_a_forward_exchanges_is_the_old_one_again() -> None:
+    model, x = Spiking(), torch.randn(32, 4)
+    model(x)
+    state = model.state
+    first, second = selfnorm.audit(model, x), selfnorm.audit(model, x)
+    assert model.state is state
+    assert [one.variance for one in first.layers] == [one.variance for one in second.layers]
+
+
 def test_a_model_that_writes_into_its_input() -> None:
     class Writing(nn.Module):
         def __init__(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from tests.zoo._run import copied
+from tests.zoo._run import copied, run
 from torch import Tensor, nn
 
 import selfnorm
@@ -49,7 +49,7 @@ class Advice:
     inputs: Any
     report: Report
     done: int = 0
-    _audits: dict[str, tuple[Report, Done] | str] = field(default_factory=dict[str, Any])
+    _audits: dict[str, dict[int, "_After"]] = field(default_factory=dict[str, Any])
 
     def failing(self) -> Iterator[str]:
         """Fixes of errors and warnings that do not mend what they are about."""
@@ -71,39 +71,45 @@ class Advice:
                 yield f"{finding.rule} in {finding.module}: {finding.fix} It stays"
 
     def _is_gone(self, finding: Finding, report: Report, done: Done) -> bool:
-        about = set(finding.covers or (finding.module,))
+        about, whats = set(finding.covers or (finding.module,)), {"", _what(finding)}
         for one in report.findings:
-            same = one.rule == finding.rule and one.severity != "note"
+            same = one.rule == finding.rule and one.severity != "note" and _what(one) in whats
             if same and (about & set(one.covers or (one.module,))) and not about & done.left:
-                return any(name and name in left for name in about for left in done.left)
+                return any(name and name in left for name in about for left in done.left if left)
         return True
 
-    def _after(self, finding: Finding) -> tuple[Report, Done] | str | None:
-        if finding.fix.startswith(_POINTING):
+    def _after(self, finding: Finding) -> "_After | None":
+        """What an audit says after a fix; None if only a person can follow it."""
+        way = _way(finding)
+        if way is None:
             return None
-        general = _CALL.search(finding.fix) or "tandardize" in finding.fix
-        key = (
-            finding.fix
-            if general and "get_parameter" not in finding.fix
-            else f"{finding.fix} {finding.module}"
-        )
+        if way in _EACH:  # a report tells it once, for all modules
+            key = f"{finding.rule}: {way.__name__}"
+            alike = [f for f in self.report.findings if f.rule == finding.rule and _way(f) is way]
+        else:
+            one = "get_parameter" in finding.fix or way is Advice._old
+            key, alike = f"{finding.fix} {finding.module if one else ''}", [finding]
         if key not in self._audits:
-            torch.manual_seed(0)
-            try:
-                done = self._follow(finding)
-                if done is None:
-                    return None
-                self._audits[key] = (selfnorm.audit(done.model, done.inputs), done)
-            except Exception as error:
-                self._audits[key] = f"{type(error).__name__}: {str(error)[:120]}"
-        return self._audits[key]
+            self._audits[key] = self._audited(way, alike)
+        return self._audits[key].get(alike.index(finding))
 
-    def _follow(self, finding: Finding) -> Done | None:
-        """The network after a fix; None if only a person can follow it."""
-        for pattern, follow in _WAYS.items():
-            if found := re.search(pattern, finding.fix):
-                return follow(self, copied(self.model), finding, found)
-        return None
+    def _audited(self, way: "_Way", alike: list[Finding]) -> dict[int, "_After"]:
+        """The same, once all of some findings were mended in one copy; by their numbers."""
+        torch.manual_seed(0)
+        model, done = copied(self.model), dict[int, Done]()
+        try:
+            for number, finding in enumerate(alike):
+                made = way(self, model, finding, _match(finding))
+                if made is not None:
+                    done[number] = made
+            if not done:
+                return {}
+            last = next(reversed(done.values()))
+            report = selfnorm.audit(last.model, last.inputs)
+        except Exception as error:
+            told = f"{type(error).__name__}: {str(error)[:120]}"
+            return dict.fromkeys(range(len(alike)), told)
+        return {number: (report, made) for number, made in done.items()}
 
     def _by_hand(self, _model: nn.Module, _finding: Finding, _found: Match) -> Done | None:
         """What a person has to do."""
@@ -120,7 +126,7 @@ class Advice:
         if isinstance(made, tuple):
             new, changes = made
             left = {change.module for change in changes if change.kind in {"left", "note"}}
-            return Done(new, self.inputs, frozenset(left - {""}))
+            return Done(new, self.inputs, frozenset(left))
         return Done(model, self.inputs)
 
     def _old(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
@@ -151,6 +157,20 @@ class Advice:
             return layer.fit(value)(value)
 
         return Done(copied(self.model), standard(self.inputs)) if reads else None
+
+    def _standardized_inside(self, model: nn.Module, _f: Finding, found: Match) -> Done | None:
+        if not _is_leaf(model, found[1]):
+            return None
+        read: list[Tensor] = []
+        module = model.get_submodule(found[1])
+        seen = module.register_forward_pre_hook(lambda _m, given: read.append(given[0]))
+        with torch.no_grad():
+            run(model, self.inputs)
+        seen.remove()
+        dim = 1 if "Conv" in type(module).__name__ else read[0].ndim - 1
+        layer = selfnorm.nn.Standardize(read[0].shape[dim], dim=dim).fit(read[0].detach())
+        module.register_forward_pre_hook(lambda _m, given: (layer(given[0]), *given[1:]))
+        return Done(model, self.inputs)
 
     def _selu(self, model: nn.Module, finding: Finding, _found: Match) -> Done | None:
         return self._exchanged(model, finding.module, selfnorm.nn.SELU())
@@ -191,7 +211,9 @@ class Advice:
 
     def _scaled(self, model: nn.Module, finding: Finding, found: Match) -> Done | None:
         factor = float(found[1].rstrip(".,"))
-        known = finding.rule in {"embedding-variance", "aggregation"}
+        alike = [f for f in self.report.findings if f.rule == finding.rule]
+        once = sum(f.module == finding.module for f in alike) == 1  # else each use has its factor
+        known = once and finding.rule in {"embedding-variance", "aggregation"}
         if not known or not _is_leaf(model, finding.module):
             return None
         model.get_submodule(finding.module).register_forward_hook(
@@ -207,8 +229,11 @@ class Advice:
         return Done(model, self.inputs)
 
 
-_WAYS: dict[str, Callable[[Advice, nn.Module, Finding, Match], Done | None]] = {
+_After = tuple[Report, Done] | str
+_Way = Callable[[Advice, nn.Module, Finding, Match], Done | None]
+_WAYS: dict[str, _Way] = {
     r"^Subtract the mean|^Standardize (?:every|the)": Advice._standardized,
+    r"^selfnorm\.nn\.Standardize in front of (\S+):": Advice._standardized_inside,
     r"^torch\.nn\.utils\.(remove_\w+)\(layer\), then": Advice._old,
     r"^Multiply by [\d.e+-]+ what the forward makes|^Take .* off these": Advice._by_hand,
     r"^Multiply (?:it|what \S+ gives) by ([\d.e+-]+)": Advice._scaled,
@@ -217,11 +242,34 @@ _WAYS: dict[str, Callable[[Advice, nn.Module, Finding, Match], Done | None]] = {
     r"^Take (\S+) out": Advice._without,
     r"^Put selfnorm.nn.SELU\(\) between (\S+) and": Advice._between,
     r"^Lower p to ([\d.]+),": Advice._lowered,
-    r"^padding_mode='reflect'": Advice._reflected,
+    r"^padding_mode='circular'": Advice._reflected,
     r"^(?:Drop|Leave|Begin)": Advice._by_hand,
     _CALL.pattern: Advice._as_written,
 }
 """By the words of a fix, how a machine follows it; the first counts."""
+
+
+_EACH = {
+    Advice._scaled, Advice._selu, Advice._alpha, Advice._without, Advice._between,
+    Advice._reflected, Advice._standardized_inside,
+}  # fmt: skip
+"""Those that are done to one module."""
+
+
+def _way(finding: Finding) -> _Way | None:
+    if finding.fix.startswith(_POINTING):
+        return None
+    return next((way for words, way in _WAYS.items() if re.search(words, finding.fix)), None)
+
+
+def _match(finding: Finding) -> Match:
+    return next(found for words in _WAYS if (found := re.search(words, finding.fix)))
+
+
+def _what(finding: Finding) -> str:
+    """The weight that a finding is about; a module may have several."""
+    found = re.match(r"(\S+) has tau", finding.seen)
+    return found[1] if found else ""
 
 
 def _is_leaf(model: nn.Module, name: str) -> bool:

@@ -45,6 +45,7 @@ def statement_counts(judged: list[Judged]) -> dict[str, Any]:
     return {
         "networks": len(ran),
         "packages": len({one.package for one in ran}),
+        "crashed": sum(bool(one.crashed) for one in ran),
         "reports": reports,
         "findings": sum(sum(one.findings.values()) for one in ran),
         "findings that no check knows": sum(one.unheld for one in ran),
@@ -62,6 +63,8 @@ def told(one: Judged) -> str:
     if one.skipped:
         return f"{name:<55} skipped: {one.skipped}"
     lines = [f"{name:<55} {len(one.wrong)}/{len(one.findings)} {one.seconds:5.0f} s"]
+    if one.crashed:
+        lines.append(f"    CRASHED {one.crashed}")
     for what, found in (("FALSE", one.false), ("FAILS", one.failing)):
         lines += [f"    {what} {when}: {text}" for when in found for text in found[when][:6]]
     return "\n".join(lines)

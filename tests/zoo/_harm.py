@@ -27,12 +27,14 @@ _ROUNDING = 1e-3  # of float32, through a hundred layers
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    """Tensors of the state dict; a part may put other things there as well."""
+    state = model.state_dict().items()
+    return {name: held.detach().clone() for name, held in state if isinstance(held, Tensor)}
 
 
 def touched(before: dict[str, Tensor], model: nn.Module) -> list[str]:
     """Names of tensors of a model that are not as they were."""
-    after = model.state_dict()
+    after = state_of(model)
     names = [n for n, t in before.items() if n not in after or not _equal(t, after[n])]
     return names + [n for n in after if n not in before]
 

@@ -31,6 +31,7 @@ class Judged:
         followed: How many of their fixes could be followed by a machine.
         unheld: How many findings no check knows.
         texts: The reports.
+        crashed: What an audit, a conversion or a check raised.
         seconds: What all took.
     """
 
@@ -43,6 +44,7 @@ class Judged:
     followed: int = 0
     unheld: int = 0
     texts: dict[str, str] = field(default_factory=dict[str, str])
+    crashed: str = ""
     seconds: float = 0.0
 
     @property
@@ -66,10 +68,13 @@ def judge(network: Network) -> Judged:
         except Exception as error:
             result.skipped = f"{type(error).__name__}: {str(error)[:160]}"
         if not result.skipped:
-            _report(result, "before", model, inputs, origins.of(model))
-            torch.manual_seed(0)
-            new, _ = selfnorm.convert(model, example=inputs)
-            _report(result, "after", new, inputs, {})
+            try:
+                _report(result, "before", model, inputs, origins.of(model))
+                torch.manual_seed(0)
+                new, _ = selfnorm.convert(model, example=inputs)
+                _report(result, "after", new, inputs, {})
+            except Exception as error:
+                result.crashed = f"{type(error).__name__}: {str(error)[:160]}"
     result.seconds = time.perf_counter() - start
     return result
 

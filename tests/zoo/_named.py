@@ -111,6 +111,7 @@ _SHOWN: dict[str, Callable[[_Case], bool]] = {
     r"uniform in \[0, 1\]": lambda c: bool(c.weight.min() >= 0 and c.weight.max() <= 1),
     r".*, which decides the size": _is_computed,
     r"orthogonal_": _is_orthogonal,
+    r"LeCun's$": lambda c: abs(math.log(float(c.weight.square().mean()) * c.fan_in)) < 0.2,
 }
 """What the numbers themselves show."""
 

@@ -20,6 +20,8 @@ from torch.nn import functional
 from selfnorm.auditing import Finding, Report
 
 _N = r"([+-]?\d[\d,]*\.?\d*(?:e[+-]?\d+)?|inf|nan)"
+_CUT_OUT = r", of which (\d+)% were set to 0 \(pruned, masked, sparse\)"
+_FEW_NUMBERS = 2_000
 _WEIGHS = re.compile(r"linear|conv|matmul|mm|bilinear|attention|lstm|gru|rnn|einsum")
 
 
@@ -69,7 +71,7 @@ class Statements:
                 if int(count) > 2 * len(self.seen.functions(name)) and not self._by_hand(name):
                     yield f"{part}, and {len(self.seen.functions(name))} were called"
         selus = self._selus()
-        if said.startswith("Self-normalizing") and self.report.rows >= 16:
+        if said.startswith("Self-normalizing") and self.report.recording.rows >= 16:
             seen = [(event.path, event.made.variance) for event in selus if event.made]
             for path, variance in [pair for pair in seen if not 0.25 < pair[1] < 4][:1]:
                 yield f"self-normalizing, and a SELU of {path} has {variance:.3g}"
@@ -176,19 +178,70 @@ def _weights(of: Statements, finding: Finding) -> Iterator[str]:
     fan = re.search(r"variance 1/(\d+)", finding.expected)
     if fan is None:
         return
-    size = float(weight.detach().double().square().mean())
-    tau, fan_in = _number(found[2]), int(fan[1])
+    own = float(weight.detach().double().square().mean())
+    used = _used_size(of, finding.module, weight) or own
+    fan_in = int(fan[1])
+    if told := _wrong_tau(of, finding, weight, used * fan_in, _number(found[2])):
+        yield f"{found[1]} has {told}"
+    if share := re.search(_CUT_OUT, finding.seen):
+        zeros = float((weight == 0).double().mean()) or 1 - used / own
+        if abs(zeros - int(share[1]) / 100) > 0.06:
+            yield f"{found[1]} has {zeros:.0%} of it set to 0"
+    claim = re.search("initialized by (.*)$", finding.seen)
+    about = found[1], weight, fan_in
+    if claim and not _is_claimed(of, finding, re.sub(_CUT_OUT, "", claim[1]), about):
+        origin = of.origins.get(found[1])
+        yield f"{found[1]} is not {claim[1]}: deviation {own**0.5:.4g}, {origin}"
+
+
+def _wrong_tau(
+    of: Statements, finding: Finding, weight: Tensor, expected: float, tau: float
+) -> str:
+    """What tau is, if a finding has another; "" where that is not known."""
+    if behind := re.search(rf"with the factor {_N} behind it", finding.seen):
+        tau /= _number(behind[1]) ** 2
     computed = "forward" in finding.fix or not isinstance(weight, nn.Parameter)
-    phases = isinstance(
-        of.model.get_submodule(found[1].rpartition(".")[0]), nn.modules.conv._ConvTransposeNd
+    phases = isinstance(of.model.get_submodule(finding.module), nn.modules.conv._ConvTransposeNd)
+    near = math.isclose(expected, tau, rel_tol=0.03)
+    return "" if computed or phases or near else f"{expected:.3g} for tau = {tau:.3g}"
+
+
+def _is_claimed(
+    of: Statements, finding: Finding, claim: str, about: tuple[str, Tensor, int]
+) -> bool:
+    """Whether one of the origins that are named is the true one."""
+    name, weight, fan_in = about
+    claims = claim.split(", or by ")
+    if claims[0].startswith("the forward that computes it"):
+        return _computes(of, finding.module, weight)
+    if claims[-1].startswith("another: "):
+        return weight.numel() < _FEW_NUMBERS
+    owner = of.model.get_submodule(name.rpartition(".")[0])
+    return any(is_so(one, weight, fan_in, of.origins.get(name), owner) for one in claims)
+
+
+def _used_size(of: Statements, path: str, weight: Tensor) -> float | None:
+    """The mean square of a tensor of a weight's shape that a function there was given last."""
+    found = [
+        values.second_moment
+        for event in of.seen.at(path)
+        if event.name and _WEIGHS.search(event.name)
+        for values in event.given
+        if values.shape == tuple(weight.shape)
+    ]
+    return found[0] if found else None
+
+
+def _computes(of: Statements, path: str, weight: Tensor) -> bool:
+    """Whether a function there was given a tensor of a weight's shape, and of another size."""
+    size = float(weight.detach().double().square().mean())
+    return any(
+        values.shape == tuple(weight.shape)
+        and not math.isclose(values.second_moment, size, rel_tol=0.01)
+        for event in of.seen.at(path)
+        if event.name
+        for values in event.given
     )
-    if not computed and not phases and not math.isclose(size * fan_in, tau, rel_tol=0.03):
-        yield f"{found[1]} has {size * fan_in:.3g} for tau = {tau:.3g}"
-    if claim := re.search("initialized by (.*)$", finding.seen):
-        owner = of.model.get_submodule(found[1].rpartition(".")[0])
-        if not is_so(claim[1], weight, fan_in, of.origins.get(found[1]), owner):
-            origin = of.origins.get(found[1])
-            yield f"{found[1]} is not {claim[1]}: deviation {size**0.5:.4g}, {origin}"
 
 
 def _selu_weights(of: Statements, finding: Finding) -> Iterator[str]:
@@ -211,6 +264,7 @@ def _activation(of: Statements, finding: Finding) -> Iterator[str]:
     ):
         yield f"no {name} was called there"
     own = [e for e in of.seen.at(finding.module) if e.node is not None]
+    own = [e for e in own if name in {e.kind, e.name}] or own
     last = own[-1] if own else None
     weighing = [e for e in of.seen.events if _WEIGHS.search(e.name) and e is not last]
     known = [] if last is None else [reaches(event, last) for event in weighing]
@@ -317,16 +371,17 @@ def _constant(of: Statements, finding: Finding) -> Iterator[str]:
 
 def _dead(of: Statements, finding: Finding) -> Iterator[str]:
     share = int(re.match(r"(\d+)%", finding.seen)[1]) / 100  # pyright: ignore
-    for event in of.seen.at(finding.module):
-        if (one := event.output) is None or one.ndim < 2:
-            continue
-        shares = [
-            float((one.movedim(dim, -1).flatten(0, -2).double().var(0) < 1e-12).double().mean())
-            for dim in (1, one.ndim - 1)
-        ]
-        if not any(abs(found - share) < 0.02 for found in shares):
-            yield f"it is {shares[-1]:.0%}"
-        return
+    if all(one.name != finding.module for one in of.report.layers):
+        return  # a function in a module's forward
+    outputs = [e.output for e in of.seen.at(finding.module) if e.output is not None]
+    shares = [
+        float((one.movedim(dim, -1).flatten(0, -2).double().var(0) < 1e-12).double().mean())
+        for one in outputs  # of all uses
+        if one.ndim > 1
+        for dim in (1, one.ndim - 1)
+    ]
+    if shares and not any(abs(found - share) < 0.02 for found in shares):
+        yield f"it is {shares[-1]:.0%}"
 
 
 def _placed(of: Statements, finding: Finding) -> Iterator[str]:
@@ -342,8 +397,15 @@ def _placed(of: Statements, finding: Finding) -> Iterator[str]:
             by_hand = any(
                 one.name == found[1] and one.settings.get("by_hand") for one in of.report.layers
             )
-            if not by_hand and "add" not in found[1]:
+            together = _multiplies_there(of, path, factor)
+            if not by_hand and not together and "add" not in found[1]:
                 yield f"{found[1]} does not multiply by {factor:.3g}"
+
+
+def _multiplies_there(of: Statements, path: str, factor: float) -> bool:
+    """Whether some calls of one `forward`, together, change the second moment by a factor."""
+    made = [e.made.second_moment for e in of.seen.at(path) if e.made is not None and e.name]
+    return any(math.isclose(m / size, factor, rel_tol=0.02) for m in made for size in made if size)
 
 
 def _multiplies(event: Event, factor: float) -> bool:

@@ -8,7 +8,8 @@ follow by `theory.moments`, dropout's by its definition. Where the theory has no
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -49,31 +50,61 @@ def start_of(features: Sequence[Features]) -> Units:
     return Units(np.array([np.nan]), np.array([np.nan]))
 
 
-@quiet
 def predict(layers: Sequence[Layer], inputs: Units) -> list[Layer]:
-    """The layers with `predicted` and `local` filled in.
+    """The layers, of which each knows what the theory makes of it.
 
     Args:
         layers: As recorded.
         inputs: The moments of what the model is given.
     """
+    theory = Predictions(tuple(layers), inputs)
+    return [replace(layer, theory=theory) for layer in layers]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the theory makes of layers: a fifth of an audit, so only once someone asks.
+
+    Attributes:
+        layers: As recorded.
+        inputs: The moments of what the model is given.
+    """
+
+    layers: tuple[Layer, ...]
+    inputs: Units
+
+    def predicted(self, index: int) -> Moments | None:
+        """From the input on; see `selfnorm.recording.Layer`."""
+        return self._found[index][0]
+
+    def local(self, index: int) -> Moments | None:
+        """From what was measured of the layers that it reads."""
+        return self._found[index][1]
+
+    @cached_property
+    def _found(self) -> list[tuple[Moments | None, Moments | None]]:
+        return _predictions(self.layers, self.inputs)
+
+
+@quiet
+def _predictions(
+    layers: Sequence[Layer], inputs: Units
+) -> list[tuple[Moments | None, Moments | None]]:
     chain: dict[int, Units] = {INPUT: inputs}
     measured: dict[int, Units] = {INPUT: inputs}
-    found: list[Layer] = []
+    found: list[tuple[Moments | None, Moments | None]] = []
     for layer in layers:
         seen = Units(np.array([layer.mean]), np.array([layer.variance]))
         predicted = _step(layer, [chain[i] for i in layer.inputs])
         local = _step(layer, [_spread(measured[i], layer, i, layers) for i in layer.inputs])
         chain[layer.index] = seen if predicted is None else predicted
         measured[layer.index] = seen
-        found.append(
-            replace(
-                layer,
-                predicted=None if predicted is None else predicted.overall,
-                local=None if local is None else local.overall,
-            )
-        )
+        found.append((_overall(predicted), _overall(local)))
     return found
+
+
+def _overall(units: Units | None) -> Moments | None:
+    return None if units is None else units.overall
 
 
 def _spread(before: Units, layer: Layer, index: int, layers: Sequence[Layer]) -> Units:

@@ -1,6 +1,7 @@
 """A report as text and tables for a terminal 80 columns wide."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -17,9 +18,14 @@ from selfnorm.recording import Layer, Recording
 from selfnorm.report._numbers import short, signed
 
 _WIDTH = 80
-_LAYERS = 40
+_BRIEF = 3  # so many kinds of errors and warnings are told in short
+_LAYERS = {"fine": 24, "full": 12, "brief": 6}
 _COLORS = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 _SIGNS = {"error": "!!", "warning": "!"}
+_NUMBERS = ("mean", "variance", "theory", "gradient", "tau", "gain")
+_NAME, _KIND = 24, 11  # at most
+_FRAME = 15  # gaps, edges and signs
+_PLACING = ("Placed", "Not placed")
 
 
 def text(recording: Recording, findings: Sequence[Finding]) -> str:
@@ -31,7 +37,7 @@ def text(recording: Recording, findings: Sequence[Finding]) -> str:
 
 
 def render(recording: Recording, findings: Sequence[Finding]) -> Iterator[RenderableType]:
-    """Verdict, findings, layers."""
+    """Verdict, what to do, findings, layers: one screen, whatever the network."""
     rows = f"{recording.rows:,} row{'s' if recording.rows != 1 else ''}"
     many = len(recording.layers)
     layers = f"{many} layer{'s' if many != 1 else ''}"
@@ -48,18 +54,29 @@ def render(recording: Recording, findings: Sequence[Finding]) -> Iterator[Render
         for number, step in enumerate(todo, 1):
             steps.add_row(f"{number}.", Text(step))
         yield steps
-    for group in groups(findings):
+    bad = [group for group in groups(findings) if group.first.severity != "note"]
+    detail = "fine" if not bad else "full" if len(bad) < _BRIEF else "brief"
+    for number, group in enumerate(bad):
+        if detail == "full" or not number:
+            yield Text()
+        yield from _group(group, todo if detail == "brief" else ())
+    notes = [group for group in groups(findings) if group.first.severity == "note"]
+    if notes:
         yield Text()
-        yield from _group(group)
+        yield from map(_note, notes)
     yield Text()
-    yield _layers(recording, findings)
+    shown = _shown(recording.layers, findings, _LAYERS[detail])
+    yield _layers(shown, recording, findings)
     if inside := within_theorem_1(recording):
         yield Text(inside, style="dim")
-    if many > _LAYERS:
-        yield Text(f"{_LAYERS} of {many} layers; to_frame() and to_html() have all.", style="dim")
+    if many > len(shown):
+        yield Text(
+            f"{len(shown)} of {many} layers; to_frame() and to_html() have all.", style="dim"
+        )
 
 
-def _group(group: Findings) -> Iterator[RenderableType]:
+def _group(group: Findings, steps: Sequence[str]) -> Iterator[RenderableType]:
+    """One for all of its rule; in short where steps are given, of which one may be its fix."""
     first = group.first
     head = Text()
     head.append(first.severity.upper(), style=_COLORS[first.severity])
@@ -69,11 +86,28 @@ def _group(group: Findings) -> Iterator[RenderableType]:
     body.add_column(style="dim", no_wrap=True)
     body.add_column(overflow="fold")
     body.add_row("seen", Text(first.seen))
-    if first.severity != "note":
+    if not steps:
         body.add_row("expected", Text(first.expected))
         body.add_row("why", Text(first.why))
-    body.add_row("fix", Text(first.fix))
+        body.add_row("fix", Text(first.fix))
+    elif first.why.startswith(_PLACING):
+        body.add_row("why", Text(_first_sentences(first.why)))
+    if steps and first.fix not in steps:
+        body.add_row("fix", Text(first.fix))
     yield Padding(body, (0, 0, 0, 2))
+
+
+def _note(group: Findings) -> RenderableType:
+    first = group.first
+    line = Text()
+    line.append(first.severity.upper(), style=_COLORS[first.severity])
+    line.append(f" {first.rule}", style="bold")
+    return line.append(f"{_named(group.modules)}: {first.seen}. {first.fix}")
+
+
+def _first_sentences(why: str) -> str:
+    """Where a cause was placed, without the source of that."""
+    return re.sub(r" ?\([^()]*(?:\d{4}|19|20)[^()]*\)", "", why)
 
 
 def _named(modules: Sequence[str]) -> str:
@@ -91,7 +125,7 @@ def _named(modules: Sequence[str]) -> str:
     return f" in {', '.join(shown)}{more}"
 
 
-def _layers(recording: Recording, findings: Sequence[Finding]) -> Table:
+def _layers(shown: Sequence[Layer], recording: Recording, findings: Sequence[Finding]) -> Table:
     table = Table(
         title="mean and variance of what each layer puts out",
         title_justify="left",
@@ -99,31 +133,41 @@ def _layers(recording: Recording, findings: Sequence[Finding]) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for name, width in (("layer", 18), ("kind", 12)):
-        table.add_column(name, no_wrap=True, min_width=5, max_width=width)
-    for name in ("mean", "variance", "theory", "gradient", "tau", "gain"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    table.add_column("", no_wrap=True, min_width=2)
     marked = marks(recording.layers, findings)
-    for layer in _shown(recording.layers):
+    numbers = [_numbers(layer) for layer in shown]
+    widths = [max(map(len, column)) for column in zip(_NUMBERS, *numbers, strict=True)]
+    kinds = min(max((len(layer.kind) for layer in shown), default=4), _KIND)
+    room = min(_WIDTH - _FRAME - sum(widths) - max(kinds, 4), _NAME)
+    for name in ("layer", "kind"):
+        table.add_column(name, no_wrap=True)
+    for name, width in zip(_NUMBERS, widths, strict=True):
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    table.add_column("", no_wrap=True, min_width=2)
+    for layer, cells in zip(shown, numbers, strict=True):
         severity = marked.get(layer.index)
         table.add_row(
-            Text(shorten(layer.name or "model", 18)),
-            Text(shorten(layer.kind, 12)),
-            signed(layer.mean),
-            short(layer.variance),
-            short(float(layer.predicted.variance)) if layer.predicted is not None else "-",
-            short(layer.gradient),
-            short(layer.tau),
-            short(layer.data_gain),
+            Text(shorten(layer.name or "model", room)),
+            Text(shorten(layer.kind, kinds)),
+            *cells,
             Text(_SIGNS.get(severity or "", ""), style=_COLORS.get(severity or "", "")),
         )
     return table
 
 
-def _shown(layers: Sequence[Layer]) -> list[Layer]:
-    """All, or evenly spread ones with the first and the last."""
-    if len(layers) <= _LAYERS:
+def _numbers(layer: Layer) -> list[str]:
+    theory = short(float(layer.predicted.variance)) if layer.predicted is not None else "-"
+    return [
+        signed(layer.mean), short(layer.variance), theory, short(layer.gradient), short(layer.tau),
+        short(layer.data_gain),
+    ]  # fmt: skip
+
+
+def _shown(layers: Sequence[Layer], findings: Sequence[Finding], most: int) -> list[Layer]:
+    """All, or the first and the last and, evenly spread, those that findings are about."""
+    if len(layers) <= most:
         return list(layers)
-    step = (len(layers) - 1) / (_LAYERS - 1)
-    return [layers[round(k * step)] for k in range(_LAYERS)]
+    marked = marks(layers, findings)
+    between = [layer for layer in layers[1:-1] if layer.index in marked] or list(layers[1:-1])
+    step = max((len(between) - 1) / max(most - 3, 1), 1.0)
+    places = dict.fromkeys(min(round(k * step), len(between) - 1) for k in range(most - 2))
+    return [layers[0], *(between[place] for place in places), layers[-1]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -29,6 +29,18 @@ class Histogram:
     counts: FloatArray
 
 
+class Theory(Protocol):
+    """What the theory makes of layers, by their indices; worked out when it is first asked for."""
+
+    def predicted(self, index: int) -> "Moments | None":
+        """From the moments of the model's input, through all that stands before."""
+        ...
+
+    def local(self, index: int) -> "Moments | None":
+        """From what was measured of the layers that it reads."""
+        ...
+
+
 @dataclass(frozen=True)
 class Weights:
     """What the theory asks of one weight: sum and sum of squares, unit by unit.
@@ -52,6 +64,8 @@ class Weights:
             or of what older hooks left, or `FORWARD`; "" for a parameter.
         fan_ins: Of each phase, where they differ.
         drawn: Whether `selfnorm.init.initialize_` draws it.
+        factor: What its product is multiplied by, if that counts as a part of it, as `1/sqrt(n)`
+            of weights of variance 1; omega and tau have it.
     """
 
     name: str
@@ -67,6 +81,7 @@ class Weights:
     computed: str = ""
     fan_ins: tuple[int, ...] = ()
     drawn: bool = True
+    factor: float = 1.0
 
     @property
     def mean_fan_in(self) -> float:
@@ -118,9 +133,7 @@ class Layer:
         gradient_in: The same by its input.
         gradient_norm: Norm of the gradient by its output, of one sample. Theory keeps it, whatever
             the widths.
-        predicted: Mean and variance by the theory, from the input's moments and the weights,
-            activations and dropout on the way; None where the theory cannot follow.
-        local: The same from the measured moments of the layers that it reads.
+        theory: What `predicted` and `local` ask; None if nobody worked that out.
         histogram: Of a sample of values.
         data_gain: What a linear layer or a convolution does to the mean square of this very data,
             `|Wx|^2 / |x|^2 * fan_in / fan_out` as a ratio of sums: the mean square of its output
@@ -160,12 +173,24 @@ class Layer:
     gradient_in: float
     gradient_norm: float
     histogram: Histogram = field(repr=False)
-    predicted: "Moments | None" = None
-    local: "Moments | None" = None
+    theory: "Theory | None" = field(default=None, repr=False, compare=False)
     data_gain: float = np.nan
     weights: tuple[Weights, ...] = field(default=(), repr=False)
     bias: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def predicted(self) -> "Moments | None":
+        """Mean and variance by the theory; None where it cannot follow.
+
+        From the input's moments and the weights, activations and dropout on the way.
+        """
+        return None if self.theory is None else self.theory.predicted(self.index)
+
+    @property
+    def local(self) -> "Moments | None":
+        """The same from the measured moments of the layers that it reads."""
+        return None if self.theory is None else self.theory.local(self.index)
 
     @property
     def silent(self) -> bool:
@@ -211,6 +236,7 @@ class Features:
             normal features; nan of images.
         rarity: Fourth moment by squared variance, the median over the features: 3 if normal, some
             1/p of a feature that is there with probability p.
+        computed: Whether the model made it of what it is given, as an encoding of a time.
     """
 
     reader: int
@@ -225,6 +251,7 @@ class Features:
     correlation_size: float
     row_spread: float = np.nan
     rarity: float = np.nan
+    computed: bool = False
 
 
 def is_strange(weights: Weights) -> bool:

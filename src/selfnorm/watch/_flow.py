@@ -54,6 +54,24 @@ class Parameter(NamedTuple):
     stored: Tensor | None = None  # the parameter itself
 
 
+def moved(before: Tensor, dim: int | None, after: Tensor) -> int | None:
+    """Where the units lie in a tensor that a function made by putting numbers in another order.
+
+    Views keep the stride of each dimension, so that it is found again behind `permute`, `transpose`
+    and `flatten`; None where it is not.
+    """
+    if dim is None or before.ndim < 2 or not _is_view(after, before):
+        return dim if after.shape == before.shape else None
+    own = before.shape[dim], before.stride(dim)
+    found = [d for d in range(after.ndim) if (after.shape[d], after.stride(d)) == own]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_view(after: Tensor, before: Tensor) -> bool:
+    dense = after.layout == before.layout == torch.strided
+    return dense and after.untyped_storage().data_ptr() == before.untyped_storage().data_ptr()
+
+
 class Alive(Generic[_What]):
     """What is known of tensors, by which they are and not by their values. None is kept alive."""
 

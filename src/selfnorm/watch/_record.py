@@ -1,6 +1,7 @@
 """One pass of a model over what it is given, forward and backward, as a `Recording`."""
 
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -28,6 +29,8 @@ from selfnorm.watch._wrapped import eager, inner
 
 Loss = Callable[..., Tensor]
 _SEED = 0
+_TURN = threading.RLock()
+"""Audits take turns: hooks of two would see the calls of both, and both seed the process."""
 
 
 def record(model: nn.Module, inputs: object, loss: Loss | None = None) -> Recording:
@@ -48,7 +51,8 @@ def record(model: nn.Module, inputs: object, loss: Loss | None = None) -> Record
     check_inputs(inputs)
     wrapped = inner(model)
     _check(wrapped)
-    return _record(wrapped, inputs, loss)
+    with _TURN:
+        return _record(wrapped, inputs, loss)
 
 
 def _check(model: nn.Module) -> None:

@@ -45,9 +45,12 @@ def _nearer(layer: Draft, factor: float) -> bool:
 def _as_one(layer: Draft, scale: Draft, factor: float) -> Draft:
     """The layer, with the output of what scales it."""
     (weights,) = layer.weights
-    weights = replace(weights, omega=factor * weights.omega, tau=factor**2 * weights.tau)
+    weights = replace(
+        weights, omega=factor * weights.omega, tau=factor**2 * weights.tau, factor=factor
+    )
     return replace(
         layer,
+        kind=f"{layer.kind}*{factor:.3g}",
         index=scale.index,
         sample=scale.sample,
         moments=scale.moments,

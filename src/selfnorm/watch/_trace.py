@@ -35,7 +35,7 @@ from selfnorm.watch._calls import (
 from selfnorm.watch._curve import curve_of
 from selfnorm.watch._draft import Draft
 from selfnorm.watch._expressions import by_hand, operands, result, same_function
-from selfnorm.watch._flow import Alive, Expression, Flow, Parameter, tensors
+from selfnorm.watch._flow import Alive, Expression, Flow, Parameter, moved, tensors
 from selfnorm.watch._gain import terms_square
 from selfnorm.watch._kinds import ALIASING, MAKING, PREPARING, plain_name
 from selfnorm.watch._moments import Accumulator, sample, units_last
@@ -93,9 +93,9 @@ class Trace(TorchFunctionMode):
         self.flow.clear()
         self._uses.clear()
         self.anchors = []
-        for value in leaves(values):
-            if isinstance(value, Tensor):
-                self.flow.remember(value, (INPUT,), None)
+        self.readings.given = [value for value in leaves(values) if isinstance(value, Tensor)]
+        for value in self.readings.given:
+            self.flow.remember(value, (INPUT,), None)
 
     @contextmanager
     def watching(self, *, root: bool = True) -> Generator[None]:
@@ -115,7 +115,8 @@ class Trace(TorchFunctionMode):
                     continue
                 enter, leave = self._hooks(name)
                 stack.callback(module.register_forward_pre_hook(enter).remove)
-                stack.callback(module.register_forward_hook(leave).remove)
+                ends = module.register_forward_hook(leave, always_call=True)  # errors may be caught
+                stack.callback(ends.remove)
             if scripted:
                 stack.callback(register_module_forward_hook(self._scripted_hook(scripted)).remove)
             stack.callback(self._stack.clear)
@@ -283,8 +284,7 @@ class Trace(TorchFunctionMode):
         dim = first_known.dim if first_known is not None else None
         if call is None or not floats or (call.role == "unknown" and floats[0].ndim == 0):
             for value in values:
-                same = value.shape == tracked[0].shape
-                self.flow.remember(value, before, dim if same else None, expression)
+                self.flow.remember(value, before, moved(tracked[0], dim, value), expression)
             return output
         call = noted(call, tracked, floats[0], light=self._light)
         draft = self._record(

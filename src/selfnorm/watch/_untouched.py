@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from selfnorm._seeded import seeded
 
 _TORCHS = frozenset(vars(nn.Module()))
+_TENSORS = "_parameters", "_buffers"  # dictionaries of each module
 _HOLDING = (list, dict, set, deque)
 
 
@@ -35,6 +36,9 @@ def untouched(
     """
     modes = [(module, module.training) for module in model.modules()]
     attributes = [(vars(module), _held(module)) for module in model.modules()]
+    tensors = [
+        (own, dict(own)) for m in model.modules() for own in map(vars(m).get, _TENSORS) if own
+    ]
     saved = [(tensor, tensor.detach().clone()) for tensor in _written(model)]
     states = [(g, g.get_state()) for g in (*_generators(model), *generators)]
     with nullcontext() if own_random else _process_random(devices):
@@ -45,6 +49,9 @@ def untouched(
                 generator.set_state(state)
             for own, before in attributes:
                 _put_back(own, before)
+            for own, before in tensors:  # a forward may put another tensor in one's place
+                own.clear()
+                own.update(before)
             for module, mode in modes:
                 module.training = mode
             with torch.no_grad():

@@ -56,7 +56,8 @@ def tabm() -> Made:
 def tab_transformer() -> Made:
     from tab_transformer_pytorch import TabTransformer
 
-    model = TabTransformer(categories=(5, 4, 3), num_continuous=8, dim=16, depth=2, heads=2)
+    sizes = {"categories": (5, 4, 3), "num_continuous": 8, "dim": 16, "depth": 2, "heads": 2}
+    model = TabTransformer(**sizes, mlp_act=nn.ReLU())
     return model, (torch.randint(0, 3, (32, 3)), rows(32))
 
 

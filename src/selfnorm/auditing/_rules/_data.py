@@ -1,12 +1,14 @@
 """What the model is given: standardized features, embeddings of variance 1, enough rows."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._registry import rule
-from selfnorm.recording import Features, Layer, Recording
+from selfnorm.recording import Features, Layer, Recording, Weights
+from selfnorm.recording._recording import WEIGHTED
 from selfnorm.theory import THEOREM_1, selu_constants
 
 _FEW = 32
@@ -29,9 +31,11 @@ def input_not_standardized(recording: Recording) -> Iterator[Finding]:
             continue
         moved = _moved(features)
         size = features.variance + features.mean * features.mean
-        off = not 0.5 <= size <= 2
         constant = features.variances <= 1e-12 * max(size, 1e-30)
         varying = moved[~constant]
+        if features.computed and len(varying):  # beside zeros of a first state, say
+            size = float((features.variances + features.means**2)[~constant].mean())
+        off = not 0.5 <= size <= 2
         if not off and len(varying) and varying.mean() <= 0.1:
             continue
         layer = recording.layers[features.reader]
@@ -47,7 +51,7 @@ def input_not_standardized(recording: Recording) -> Iterator[Finding]:
             "every feature with mean 0 and variance 1",
             "Self-normalization starts from inputs of mean 0 and variance 1, and every layer "
             "inherits what the first one gets (Klambauer et al. 2017, section 3).",
-            _remedy(features),
+            _remedy(features, layer),
         )
 
 
@@ -58,7 +62,7 @@ def constant_feature(recording: Recording) -> Iterator[Finding]:
         size = features.variance + features.mean * features.mean
         constant = features.variances <= 1e-12 * max(size, 1e-30)
         rare = features.rows < _SEEN * features.rarity  # more rows would show them change
-        if features.rows < _FEW or not constant.any() or rare:
+        if features.rows < _FEW or not constant.any() or rare or features.computed:
             continue
         layer = recording.layers[features.reader]
         share = float(constant.mean())
@@ -132,8 +136,7 @@ def correlated_inputs(recording: Recording) -> Iterator[Finding]:
 def embedding_variance(recording: Recording) -> Iterator[Finding]:
     """Embeddings that are not of variance 1."""
     for layer in recording.of("embedding"):
-        readers = recording.readers(layer)
-        end = readers[0] if len(readers) == 1 and readers[0].role == "scale" else layer
+        end = _multiplied(recording, layer)
         zeros = float(layer.settings.get("zeros", 0.0))
         size, tau = end.second_moment, layer.tau
         of_rows = tau * size / layer.second_moment if layer.second_moment else tau
@@ -156,8 +159,7 @@ def embedding_variance(recording: Recording) -> Iterator[Finding]:
             f"Multiply it by {size**-0.5:.3g}, or sum each bag and divide by the square root of "
             "its length."
             if summed
-            else "selfnorm.init.initialize_(model), or multiply by sqrt(embedding_dim) if its "
-            "weights are tied to a decoder.",
+            else _embedding_mending(recording, layer, size),
         )
 
 
@@ -222,7 +224,12 @@ def _likely(features: Features, moved: np.ndarray) -> str:
     return ""
 
 
-def _remedy(features: Features) -> str:
+def _remedy(features: Features, layer: Layer) -> str:
+    if features.computed:
+        return (
+            f"selfnorm.nn.Standardize in front of {layer.name}: the model makes what it reads, so "
+            "nothing in front of the model standardizes that."
+        )
     if features.low >= 0 and (100 < features.high <= 255 or 0.5 < features.high <= 1):
         return (
             "Subtract the mean and divide by the deviation, taken over the training data: "
@@ -243,6 +250,34 @@ def _alike(features: Features) -> float:
         return float(len(features.means))
     sizes = features.variances + features.means**2
     return max(float(sizes.sum() ** 2 / max(np.square(sizes).sum(), 1e-300)), 1.0)
+
+
+def _embedding_mending(recording: Recording, layer: Layer, size: float) -> str:
+    """What to do about rows of a wrong size, which may be a decoder's weights as well."""
+    for one in recording.layers:
+        pairs = itertools.product(layer.weights, one.weights if one.role in WEIGHTED else ())
+        if any(_are_one(rows, weights) for rows, weights in pairs):
+            return (
+                f"Multiply what it gives by {size**-0.5:.3g}: its weights are those of {one.name}, "
+                "too, which sums as many terms as a row has numbers."
+            )
+    return "selfnorm.init.initialize_(model), before training."
+
+
+def _are_one(rows: Weights, weights: Weights) -> bool:
+    """Whether an embedding's rows are the units of a layer: each has another name for them."""
+    same = rows.shape == weights.shape and len(rows.tau) == len(weights.tau)
+    return same and bool(np.allclose(rows.tau * weights.fan_in, weights.tau, rtol=1e-4))
+
+
+def _multiplied(recording: Recording, layer: Layer) -> Layer:
+    """What multiplies all that an embedding gives, as by the root of its size; else itself."""
+    readers = recording.readers(layer)
+    # A normalization by hand is taken as one of what the factor multiplies.
+    readers = [r for r in readers if not r.settings.get("by_hand")] or readers
+    alone = len(readers) == 1 and readers[0].role == "scale"
+    sums = alone and readers[0].kind.startswith(("add", "sub"))  # with a place's embedding, say
+    return readers[0] if alone and not sums else layer
 
 
 def _is_bag(layer: Layer) -> bool:

@@ -1,7 +1,7 @@
 """What all of it comes to: mean, variance and gradients along the depth."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -124,18 +124,36 @@ def gradient_drift(recording: Recording) -> Iterator[Finding]:
     if dead:
         yield _gradient_finding(recording, dead[0], 0.0, len(hidden) + len(dead))
         return
-    if len(hidden) < 2:
+    ways = list(_ways(recording, hidden))
+    if not ways:
         return
-    first, last = hidden[0], hidden[-1]
-    ratio = first.gradient_norm / last.gradient_norm
-    noise = GRADIENT_NOISE * math.sqrt(sum(1 / _width(layer) for layer in hidden))
-    depth = len(hidden)
-    forms = (layer.settings.get("form") or SELUForm() for layer in hidden)
+    worst = max(ways, key=_gradient_excess)
+    if _gradient_excess(worst) > 0:
+        ratio = worst[0].gradient_norm / worst[-1].gradient_norm
+        yield _gradient_finding(recording, worst[0], ratio, len(worst))
+
+
+def _ways(recording: Recording, hidden: Sequence[Layer]) -> Iterator[list[Layer]]:
+    """The activations on the ways to each that no other reads: side by side they tell nothing."""
+    ends = {layer.index: layer for layer in hidden}
+    for layer in reversed(hidden):
+        if layer.index not in ends:
+            continue
+        before = {one.index for one in recording.before(layer)}
+        for index in before - {layer.index}:
+            ends.pop(index, None)
+        way = [one for one in hidden if one.index in before]
+        if len(way) > 1:
+            yield way
+
+
+def _gradient_excess(way: Sequence[Layer]) -> float:
+    """By how much the logarithm of the gradient moves more along a way than is right."""
+    noise = GRADIENT_NOISE * math.sqrt(sum(1 / _width(layer) for layer in way))
+    forms = (layer.settings.get("form") or SELUForm() for layer in way)
     natural = sum(math.log(form.gradient_gain) for form in forms) / 2
-    grown = math.log(first.gradient_norm) - math.log(last.gradient_norm)  # the ratio may be 0
-    away = max(grown - natural, -grown)
-    if away > math.log(5) + noise:
-        yield _gradient_finding(recording, first, ratio, depth)
+    grown = math.log(way[0].gradient_norm) - math.log(way[-1].gradient_norm)  # the ratio may be 0
+    return max(grown - natural, -grown) - math.log(5) - noise
 
 
 @rule("dead-units")
@@ -144,6 +162,9 @@ def dead_units(recording: Recording) -> Iterator[Finding]:
     for layer in recording.of("activation"):
         if recording.rows < 16 or not layer.dead > 0.05 or not recording.hidden(layer):
             continue
+        sources = recording.sources(layer)
+        if sources and all(one.silent for one in sources):
+            continue  # zeros to begin with
         yield Finding(
             "dead-units",
             "error" if layer.dead > 0.5 else "warning",
@@ -208,12 +229,18 @@ def _starts_at_zero(recording: Recording, dead: list[Layer]) -> bool:
         if recording.silenced(layer):
             continue
         followers = recording.followers(layer)
-        zero = [f for f in followers if f.silent]
+        zero = [f for f in followers if f.silent or _multiplies_nothing(recording, f)]
         arrives = [f for f in followers if f not in zero and f not in dead]
         behind = all(f in dead or not f.gradient_norm > 0 for f in arrives)
         if not zero and not (followers and behind):
             return False
     return any(layer.silent for layer in recording.layers)
+
+
+def _multiplies_nothing(recording: Recording, layer: Layer) -> bool:
+    """Whether a factor of a product is zero, so that no gradient comes to the others."""
+    sources = recording.sources(layer)
+    return layer.role == "product" and any(one.second_moment == 0 for one in sources)
 
 
 def _is_masked(recording: Recording, layer: Layer) -> bool:
@@ -268,7 +295,7 @@ def _expectation(layer: Layer) -> str:
 
 
 def _gradient_finding(recording: Recording, layer: Layer, ratio: float, depth: int) -> Finding:
-    found = gradient_place(recording, layer)
+    found = gradient_place(recording, layer, ratio)
     natural = gradient_gain() ** (depth / 2)
     grows = f"; SELU alone makes it {natural:.3g} times as large" if natural > _NATURAL else ""
     return Finding(

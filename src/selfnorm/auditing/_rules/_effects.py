@@ -55,35 +55,38 @@ def unread_layer(recording: Recording) -> Iterator[Finding]:
 @rule("constant-output")
 def constant_output(recording: Recording) -> Iterator[Finding]:
     """A layer that gives one value, whatever it reads."""
-    layer = next(constant(recording), None)
-    if layer is None:
-        return  # what lies behind the first follows from it
-    units = len(layer.unit_means)
-    yield Finding(
-        "constant-output",
-        "error",
-        layer.module,
-        f"{layer.name} ({layer.kind}) gives {f'each of its {units} units' if units > 1 else 'its'} "
-        f"one value in all {recording.rows} rows",
-        "values that vary with what it reads",
-        "What never changes passes no information and no gradient: a normalization or a "
-        "softmax over one number gives the same whatever that is.",
-        f"Take {layer.name} out, or let it go over more than one number.",
-    )
+    for layer in constants(recording):
+        units = len(layer.unit_means)
+        yield Finding(
+            "constant-output",
+            "error",
+            layer.module,
+            f"{layer.name} ({layer.kind}) gives "
+            f"{f'each of its {units} units' if units > 1 else 'its'} "
+            f"one value in all {recording.rows} rows",
+            "values that vary with what it reads",
+            "What never changes passes no information and no gradient: a normalization or a "
+            "softmax over one number gives the same whatever that is.",
+            f"Take {layer.name} out, or let it go over more than one number.",
+        )
+        return  # what lies behind follows from it
 
 
-def constant(recording: Recording) -> Iterator[Layer]:
-    """The layers that give one value, whatever they read, and not because it is meant."""
+def constants(recording: Recording) -> Iterator[Layer]:
+    """Layers that give one value, though what they read varies, and that are not meant to."""
     for layer in recording.layers:
         sources = recording.sources(layer)
         varies = [s for s in sources if s.variance > 0] or (
             recording.reads_input(layer) and any(f.variance > 0 for f in recording.features)
         )
         by_zeros = layer.role in {*WEIGHTED, "embedding", "scale"}  # of which zeros are often meant
-        if not layer.dead >= 1 or not varies or by_zeros or not math.isfinite(layer.variance):
+        if not layer.dead >= 1 or not varies or by_zeros:
             continue
-        if not layer.silent and not _is_of_data(recording, layer):
-            yield layer  # a silent one is the last normalization of a branch that starts at nothing
+        if layer.silent or _is_of_data(recording, layer):
+            continue  # as the last normalization of a branch that starts at nothing
+        if not math.isfinite(layer.variance):
+            continue
+        yield layer
 
 
 @rule("no-gradient")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from selfnorm.auditing._predict import STANDARD, predict
 from selfnorm.auditing._rules._culprits import is_one_sided
 from selfnorm.auditing._rules._data import heavy_tailed, input_not_standardized
 from selfnorm.auditing._rules._dropout import dropout_budget
-from selfnorm.auditing._rules._effects import constant
+from selfnorm.auditing._rules._effects import constants
 from selfnorm.auditing._rules._functions import is_wrong_activation, wrong_activation
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import Rule
@@ -25,7 +26,7 @@ from selfnorm.auditing._rules._structure import (
 from selfnorm.auditing._rules._weights import mending, selu_without_lecun
 from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._layer import INPUT
-from selfnorm.recording._recording import WEIGHTED
+from selfnorm.recording._recording import PASSING, WEIGHTED
 from selfnorm.recording._rightness import are_copies, is_wrong
 
 _SUMS = {"addition", "aggregation"}
@@ -40,6 +41,7 @@ _POINTED: Mapping[str, Rule] = {
 }
 _CHANGED = 0.15
 _PADDED = 0.1
+_SHARE = 0.4
 
 
 class Place(NamedTuple):
@@ -63,18 +65,15 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
             "Mend aligned-weights.",
         )
     if layer.activation != "selu" and is_wrong_activation(recording, layer):
-        yield Place(
-            f"Placed: the activation. {layer.name} is {layer.activation}, which has no fixed point "
-            "at mean 0 and variance 1 (wrong-activation).",
-            "Mend wrong-activation.",
-        )
+        yield _by_activation(layer)
     near = layer.predicted is not None and _agree(layer, float(layer.predicted.variance))
     before = sorted(recording.before(layer), key=lambda one: one.index)
     wrong = {w.name for _, w in weighted(recording) if is_wrong(w)}
     followed = _followed(recording, layer)
     used = [w for found in followed for w in found.weights]
     biased = any(len(f.bias) and np.mean(f.bias**2) > 0.1 for f in followed)
-    if near and (wrong & {w.name for w in used} or biased) and not _kept(recording, layer):
+    suspected = near and (wrong & {w.name for w in used} or biased)
+    if suspected and not _kept(recording, layer) and _would_be_right(recording, layer):
         yield Place(
             "Placed: the weights. Their omega, tau and biases alone make the theory expect this "
             "(Klambauer et al. 2017, Eq. 4 and 5).",
@@ -115,11 +114,28 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
     yield changing(recording, layer) or _unplaced(recording, layer)
 
 
+def _by_activation(layer: Layer) -> Place:
+    return Place(
+        f"Placed: the activation. {layer.name} is {layer.activation}, which has no fixed point "
+        "at mean 0 and variance 1 (wrong-activation).",
+        "Mend wrong-activation.",
+    )
+
+
+def _is_normalized(recording: Recording, layer: Layer) -> bool:
+    """Whether a normalization reads what a layer gives, before anything weighs or bends it."""
+    return any(
+        (one.role == "normalization" and recording.hidden(one))
+        or (one.role in PASSING and _is_normalized(recording, one))
+        for one in recording.readers(layer)
+    )
+
+
 def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
     """A cause that has a finding of its own."""
-    fixed = {layer.index for layer in constant(recording)}
+    constant = next(constants(recording), None)
     for layer in before:
-        if layer.index in fixed:
+        if layer is constant:
             return Place(
                 f"Placed: {layer.name} gives one value (constant-output).", "Mend constant-output."
             )
@@ -136,32 +152,54 @@ def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
     return None
 
 
-def gradient_place(recording: Recording, layer: Layer) -> Place:
-    """What makes gradients grow or shrink on their way to a layer."""
+def gradient_place(recording: Recording, layer: Layer, ratio: float) -> Place:
+    """What makes gradients grow or shrink on their way to a layer, by this ratio."""
+    return next(_gradient_places(recording, layer, ratio))
+
+
+def _gradient_places(recording: Recording, layer: Layer, ratio: float) -> Iterator[Place]:
     dead = _told(recording, recording.layers) if layer.gradient_norm == 0 else None
     if dead is not None:
-        return dead
+        yield dead
+    for one in recording.of("activation"):
+        if one.activation != "selu" and is_wrong_activation(recording, one):
+            yield _by_activation(one)
     hidden = [(one, w) for one, w in weighted(recording) if recording.hidden(one)]
-    if wrong := [w for _, w in hidden if is_wrong(w) or is_one_sided(w)]:
-        fix = _mending_weights(recording, wrong)
-        return Place("Placed: the weights, which set that factor.", fix)
-    if any(one.settings.get("p") for one in recording.layers if recording.hidden(one)):
-        return Place(
-            "Placed: dropout, which makes it smaller.",
-            _mend(recording, "dropout-budget") or "Lower p.",
+    wrong = [(one, w) for one, w in hidden if is_wrong(w) or is_one_sided(w)]
+    shown = [w for one, w in wrong if not _is_normalized(recording, one)]
+    if shown and _explain(shown, ratio):
+        yield Place(
+            "Placed: the weights, which set that factor.", _mending_weights(recording, shown)
         )
-    ends = [recording.layers[index] for index in recording.outputs]
-    for end in ends:
+    if len(shown) < len(wrong):
+        yield Place(
+            "Placed: normalization. What comes out of the weights has one size whatever theirs is, "
+            "and the gradient is divided by it (leftover-normalization).",
+            "Mend leftover-normalization.",
+        )
+    if any(one.settings.get("p") for one in recording.layers if recording.hidden(one)):
+        lower = _mend(recording, "dropout-budget") or "Lower p."
+        yield Place("Placed: dropout, which makes it smaller.", lower)
+    for end in [recording.layers[index] for index in recording.outputs]:
         if (found := changing(recording, end, shrinks=None)) is not None:
-            return found
+            yield found
     if any(float(e.settings.get("zeros", 0)) > _PADDED for e in recording.of("embedding")):
-        return Place(
+        yield Place(
             "Placed: rows of zeros, where SELU is steepest (padded-rows).", "Mend padded-rows."
         )
-    return Place(
+    yield Place(
         f"Not placed: weights, dropout and factors are right behind {layer.name}.",
         "Look at the column `gradient` of the table: where it changes, the cause lies.",
     )
+
+
+def _explain(wrong: Sequence[Weights], ratio: float) -> bool:
+    """Whether sizes of weights may make gradients grow or shrink so much, were they in a row."""
+    if ratio <= 0 or any(map(is_one_sided, wrong)):
+        return True
+    taus = [float(w.tau.mean()) for w in wrong]
+    factors = [math.log(tau) / 2 for tau in taus if tau > 0 and (tau > 1) is (ratio > 1)]
+    return abs(sum(factors)) > _SHARE * abs(math.log(ratio))
 
 
 def changing(recording: Recording, layer: Layer, *, shrinks: bool | None = False) -> Place | None:
@@ -293,7 +331,27 @@ def _unplaced(recording: Recording, layer: Layer) -> Place:
 
 def _kept(recording: Recording, layer: Layer) -> bool:
     """Whether the theory expects a right variance there if the input were right."""
-    found = predict(recording.layers, STANDARD)[layer.index].predicted
+    return _is_right(predict(recording.layers, STANDARD)[layer.index])
+
+
+def _would_be_right(recording: Recording, layer: Layer) -> bool:
+    """The same if all weights were LeCun's, too; if not, something else is at work."""
+    mended = [
+        replace(one, weights=tuple(map(_lecuns, one.weights)), bias=0 * one.bias)
+        if one.role == "linear"
+        else one
+        for one in recording.layers
+    ]
+    return _is_right(predict(mended, STANDARD)[layer.index])
+
+
+def _lecuns(weights: Weights) -> Weights:
+    units = len(weights.tau)
+    return replace(weights, omega=np.zeros(units), tau=np.ones(units))
+
+
+def _is_right(layer: Layer) -> bool:
+    found = layer.predicted
     return found is not None and abs(math.log(max(float(found.variance), 1e-30))) < math.log(2)
 
 

@@ -8,6 +8,7 @@ from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._recording import PASSING, WEIGHTED
 from selfnorm.recording._rightness import is_wrong
 
+_ENDS = {"addition", "product"}
 _USUAL = 0.8, 1.25  # second moments
 
 
@@ -51,9 +52,26 @@ def _starts_silent(recording: Recording, layer: Layer, weights: Weights) -> bool
     """Whether a branch starts at zero: its last weight, or what only that one reads."""
     followers = recording.followers(layer)
     if not weights.tau.any():
-        return bool(followers) and all(f.role in {"addition", "product"} for f in followers)
+        ends = [f for f in followers if f.role in _ENDS]
+        left = [f for f in followers if f not in ends and not _fades(recording, f)]
+        return bool(followers) and all(_is_gate(recording, f, ends) for f in left)
     zero = [f for f in followers if f.weights and f.silent]
     return bool(zero) and all(_starts_silent(recording, f, f.weights[0]) for f in zero)
+
+
+def _fades(recording: Recording, layer: Layer) -> bool:
+    """Whether an activation of zeros gives zeros, to a sum or a product."""
+    followers = recording.followers(layer)
+    silent = layer.role == "activation" and layer.second_moment == 0
+    return silent and bool(followers) and all(f.role in _ENDS for f in followers)
+
+
+def _is_gate(recording: Recording, layer: Layer, ends: list[Layer]) -> bool:
+    """Whether a layer's one way out is a factor of some products, as of squeeze-and-excite."""
+    followers = recording.followers(layer)
+    return bool(followers) and all(
+        f in ends if f.role == "product" else _is_gate(recording, f, ends) for f in followers
+    )
 
 
 def _makes_up(recording: Recording, layer: Layer, weights: Weights) -> bool:

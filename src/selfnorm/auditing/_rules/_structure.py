@@ -27,7 +27,8 @@ def leftover_normalization(recording: Recording) -> Iterator[Finding]:
             "no normalization layer",
             "With SELU, normalization is not needed; with it the statistics of the batch, and "
             "their noise, are back (Klambauer et al. 2017, section 1).",
-            f"Take {layer.name} out."
+            "selfnorm.convert(model, norms='remove', init=None) takes it out where a module does "
+            f"no more; else leave out the call in the forward of {layer.module or 'the model'}."
             if layer.kind.endswith("()")
             else "selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, "
             "or removes it, and keeps the weights; what it cannot trace, it names.",
@@ -149,10 +150,20 @@ def zero_padding(recording: Recording) -> Iterator[Finding]:
             "a small share: large maps, or no padding",
             f"A sum with {share:.0%} zeros has {1 - share:.0%} of the variance, least at the "
             "border (counted; Klambauer et al. 2017, Eq. 3).",
-            "Begin with a larger map: a Linear layer and Unflatten, or a smaller kernel."
-            if "ransp" in layer.kind
-            else "padding_mode='reflect' or 'circular', less padding, or fewer strides before it.",
+            _padding_mending(layer),
         )
+
+
+def _padding_mending(layer: Layer) -> str:
+    """What to do about zeros; a function's padding is that of whoever calls it."""
+    if "ransp" in layer.kind:
+        return "Begin with a larger map: a Linear layer and Unflatten, or a smaller kernel."
+    circular = (
+        "padding_mode='circular', or 'reflect' on maps larger than the padding"
+        if layer.name == layer.module
+        else "torch.nn.functional.pad(x, ..., mode='circular') before it"
+    )
+    return f"{circular}; less padding, or fewer strides before it."
 
 
 @rule("concatenation")
@@ -223,7 +234,12 @@ def scaled(recording: Recording, layer: Layer) -> Layer:
         return layer
     others = [one for one in recording.sources(readers[0]) if one is not layer]
     learned = any(one.weights for other in others for one in recording.before(other))
-    return layer if learned else readers[0]
+    if learned:
+        return layer
+    end = readers[0]
+    while len(more := recording.readers(end)) == 1 and more[0].settings.get("by") == "number":
+        end = more[0]  # a mean, and a factor of it
+    return end
 
 
 def _unscaled(recording: Recording, layer: Layer) -> Layer:

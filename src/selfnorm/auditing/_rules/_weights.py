@@ -8,15 +8,17 @@ import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._culprits import (
-    culprits,
     has_empty_units,
     is_bound,
     is_one_sided,
     is_pruned,
     is_trained,
+    named,
+    suspects,
     unknown,
 )
 from selfnorm.auditing._rules._gains import alignment
+from selfnorm.auditing._rules._once import once
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.auditing._rules._sizes import uses, weighted, wrong_sizes
 from selfnorm.recording import Layer, Recording, Weights
@@ -86,7 +88,7 @@ def selu_without_lecun(recording: Recording) -> Iterator[Finding]:
         "error",
         "",
         f"{len(wrong)} of {len(pairs)} weights before a SELU have the wrong size: tau is "
-        f"{_span(sizes)}{_causes(wrong)}",
+        f"{_span(sizes)}{_causes(recording, wrong)}",
         "tau = 1: weights of mean 0 and variance 1/fan_in (LeCun)",
         "SELU's fixed point, mean 0 and variance 1, is that of weights whose squares sum to 1 "
         f"(Klambauer et al. 2017, section 3; pytorch issue 54055 on torch's gain). "
@@ -108,17 +110,42 @@ def _span(sizes: Sequence[float]) -> str:
     return f"{min(sizes):.3g} to {max(sizes):.3g}"
 
 
-def _causes(wrong: Sequence[tuple[Layer, Weights]]) -> str:
-    """`, as after He's (4), torch's default (2)`; what is unknown is told as that."""
-    found = Counter(whose or "" for whose in culprits(wrong))
-    unnamed = found.pop("", 0)
+@once
+def _suspected(recording: Recording) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Who may have drawn each weight of a wrong size, by its name and fan-in.
+
+    As a model is rarely initialized in many ways, of several that is it which may have drawn most
+    of the weights, if that is more than one.
+    """
+    found = {(w.name, w.fan_in): suspects(w, layer) for layer, w in wrong_sizes(recording)}
+    votes = Counter(name for names in found.values() for name in names)
+    for weight, names in found.items():
+        most = max((votes[name] for name in names), default=0)
+        if most > 1:
+            found[weight] = tuple(name for name in names if votes[name] == most)
+    return found
+
+
+def _causes(recording: Recording, wrong: Sequence[tuple[Layer, Weights]]) -> str:
+    """`, as after He's (4), torch's default (2)`; what is unknown is told as that.
+
+    Where several may have drawn a weight, that which may have drawn most of the others is named.
+    """
+    left = [_suspected(recording)[w.name, w.fan_in] for _, w in wrong]
+    found: dict[str, int] = {}
+    while any(left):
+        votes = Counter(name for names in left for name in names)
+        name, count = votes.most_common(1)[0]
+        found[name] = count
+        left = [names for names in left if name not in names]
+    unnamed = len(left)
     if not found:
         return f"; {unknown(wrong[0][1])}"
     if len(found) == 1 and not unnamed:
         return f", as after {next(iter(found))}"
-    named = [f"{name} ({n})" for name, n in found.most_common(3)]
+    told = [f"{name} ({n})" for name, n in [*found.items()][:3]]
     rest = [f"unknown ({unnamed})"] if unnamed else []
-    return f", as after {', '.join([*named, *rest])}"
+    return f", as after {', '.join([*told, *rest])}"
 
 
 def mending(wrong: Sequence[Weights]) -> str:
@@ -151,7 +178,11 @@ def _by_name(strange: Mapping[str, Weights]) -> str:
             "what the audit gives, and knows the weights of layers that are none of torch's."
         )
     one = next(iter(strange.values()))
-    line = f"selfnorm.init.lecun_normal_(model.get_parameter({one.name!r}), fan_in={one.fan_in})"
+    as_matrix = ".data[None]" if len(one.shape) == 1 else ""
+    line = (
+        f"selfnorm.init.lecun_normal_(model.get_parameter({one.name!r}){as_matrix}, "
+        f"fan_in={one.fan_in})"
+    )
     more = f", and likewise {', '.join([*strange][1:])}" if strange.keys() - {one.name} else ""
     return f"{line}{more}: initialize_ does not know {'them' if more else 'it'}."
 
@@ -159,9 +190,9 @@ def _by_name(strange: Mapping[str, Weights]) -> str:
 @rule("wrong-init")
 def wrong_init(recording: Recording) -> Iterator[Finding]:
     """A weight of the size that another initialization gives."""
-    wrong = wrong_sizes(recording)
-    for (layer, weights), whose in zip(wrong, culprits(wrong), strict=True):
-        if whose is None:
+    for layer, weights in wrong_sizes(recording):
+        whose = _suspected(recording)[weights.name, weights.fan_in]
+        if not whose:
             continue
         tau = float(weights.tau.mean())
         after = f" {consequence(tau)}" if recording.feeds_selu(layer) else ""
@@ -169,7 +200,7 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
             "wrong-init",
             _severity(recording, layer),
             layer.module,
-            f"{weights.name} has tau = {tau:.3g}: initialized by {whose}",
+            f"{_told(weights)}: initialized by {named(whose)}",
             _expected(weights),
             "tau, the sum of squares of a unit's weights, is the factor on the variance "
             f"(Klambauer et al. 2017, Eq. 3; pytorch issue 54055 on torch's gain).{after}",
@@ -177,12 +208,17 @@ def wrong_init(recording: Recording) -> Iterator[Finding]:
         )
 
 
+def _told(weights: Weights) -> str:
+    behind = "" if weights.factor == 1 else f" with the factor {weights.factor:.3g} behind it"
+    return f"{weights.name} has tau = {float(weights.tau.mean()):.3g}{behind}"
+
+
 @rule("weight-drift")
 def weight_drift(recording: Recording) -> Iterator[Finding]:
     """A weight of a size that no initialization gives: where units differ, training moved it."""
-    wrong = wrong_sizes(recording)
-    for (layer, weights), whose in zip(wrong, culprits(wrong), strict=True):
-        if whose is not None:
+    for layer, weights in wrong_sizes(recording):
+        tau = float(weights.tau.mean())
+        if _suspected(recording)[weights.name, weights.fan_in]:
             continue
         tau = float(weights.tau.mean())
         far = not 0.5 <= tau <= 2
@@ -194,7 +230,7 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
             "weight-drift",
             severity,
             layer.module,
-            f"{weights.name} has tau = {tau:.3g}: {unknown(weights)}",
+            f"{_told(weights)}: {unknown(weights)}",
             _expected(weights),
             "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
             f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {consequence(tau)}".strip(),
