@@ -1,15 +1,14 @@
 """From a saved model and a table to predictions, a block of rows at a time, without torch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from selfnorm.errors import TableError
-from selfnorm.tabular._forward import BLOCK, Networks
+from selfnorm.tabular._forward import BLOCK, Networks, Teller
 from selfnorm.tabular._model_file import Saved, read_model
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._source import blocks_for
@@ -41,7 +40,7 @@ class Predictions:
         head = [block for _, block in zip(range(2), blocks, strict=False)]
         few = len(head) < 2 and head[0].num_rows <= BLOCK
         self._blocks = chain(head, blocks)
-        self._tell = Networks(saved) if few else _by_torch(saved)
+        self._teller = Teller(Networks(saved)) if few else _by_torch(saved)
         self._strange = saved.encoder.strange(head[0].slice(0, 0))
         self.rows = 0
 
@@ -61,16 +60,16 @@ class Predictions:
 
     def _predicted(self, block: pa.Table) -> Prediction:
         encoder = self._saved.encoder
-        told = [self._tell(rows) for rows in encoder.blocks(block, BLOCK)]
+        told = self._teller.of(encoder, block)
         found = encoder.strange(block)
         self._strange = [one + more for one, more in zip(self._strange, found, strict=True)]
-        prediction = self._saved.target.decode(np.concatenate(told))
+        prediction = self._saved.target.decode(told)
         check_finite(prediction)
         return prediction
 
 
-def _by_torch(saved: Saved) -> Callable[[np.ndarray], np.ndarray]:
+def _by_torch(saved: Saved) -> Teller:
     """The networks in float32, by torch and the kernels of this library."""
     from selfnorm.tabular._storage import model_of  # noqa: PLC0415 - torch, which takes seconds
 
-    return model_of(saved).outputs
+    return model_of(saved).teller(many=True)

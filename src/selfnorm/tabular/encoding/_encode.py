@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfnorm.errors import TableError
-from selfnorm.tabular.data._cells import decoded, is_text, is_usable, numbers, text
-from selfnorm.tabular.data._dates import look_like_dates
+from selfnorm.tabular.data._cells import is_usable, numbers, text
 from selfnorm.tabular.data._provenance import provenance_of
 from selfnorm.tabular.data._table import require_column
-from selfnorm.tabular.data._words import without_nulls, without_words
+from selfnorm.tabular.data._words import without_words
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._columns import KINDS, Column
 from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._presence import PresenceColumn
+from selfnorm.tabular.encoding._reasons import no_levels, no_value, one_value
 from selfnorm.tabular.encoding._records import require
 from selfnorm.tabular.encoding._rows import row_number
 from selfnorm.tabular.encoding._strange import Strange
@@ -34,8 +34,6 @@ from selfnorm.tabular.encoding._understand import (
 
 AS_ASKED = "as asked"
 _MOST_PIECES = 2048  # of all numbers together
-_MOSTLY = 0.9
-_NEARLY_NUMBER = r"^[+-]?\W{0,2}\d[\d.,' ]*\s?\S{0,12}$"
 _SHOWN = 5
 
 
@@ -171,13 +169,26 @@ class Encoder:
         Raises:
             TableError: as `transform`.
         """
-        for at in range(0, max(1, table.num_rows), rows):
-            try:
-                block = self.transform(table.slice(at, rows))
-            except TableError:
-                self.transform(table)  # which tells the row's number in the whole table
-                raise
-            yield block
+        return self.each(table, rows, lambda block: block)
+
+    def each(
+        self,
+        table: pa.Table,
+        rows: int,
+        function: Callable[[np.ndarray], np.ndarray],
+        mapped: Callable[..., Iterator[np.ndarray]] = map,
+    ) -> Iterator[np.ndarray]:
+        """What a function makes of each such block; by `map`, or what does the same in threads.
+
+        Raises:
+            TableError: as `transform`.
+        """
+        parts = (table.slice(at, rows) for at in range(0, max(1, table.num_rows), rows))
+        try:
+            yield from mapped(lambda part: function(self.transform(part)), parts)
+        except TableError:
+            self.transform(table)  # which tells the row's number in the whole table
+            raise
 
     def check(self, table: pa.Table) -> None:
         """Raise if a column that is in use is missing.
@@ -367,34 +378,3 @@ def _useless(column: pa.ChunkedArray, rows: np.ndarray) -> str | None:
         return f"its values are of type {column.type}"
     nothing = column.null_count and column.take(rows).null_count == len(rows)
     return no_value(column, rows) if nothing else None
-
-
-def no_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
-    return f"no value in any {_of(column, rows)}"
-
-
-def one_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
-    return f"one value in all {_of(column, rows)}s"
-
-
-def _of(column: pa.ChunkedArray, rows: np.ndarray) -> str:
-    return "row" if len(rows) == len(column) else "training row"
-
-
-def no_levels(column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> str:
-    """Why a category is left out, with the mend if its text is nearly numbers or dates."""
-    values = pc.unique(without_nulls(text(column.take(rows))))
-    if len(values) == 1:
-        return one_value(column, rows) if values[0].is_valid else no_value(column, rows)
-    values = pc.drop_null(values)
-    if not is_text(decoded(column).type):
-        return f"no two values stand in {rare} rows or more each"
-    if look_like_dates(values):
-        return f"dates such as {str(values[0])!r} are not written in one way; write 2015-01-31"
-    nearly = values.filter(pc.match_substring_regex(values, _NEARLY_NUMBER))
-    if len(nearly) >= _MOSTLY * len(values):
-        return (
-            f"text such as {str(nearly[0])!r} is a category, no two of which stand in {rare} rows "
-            "or more each; convert it if it counts something"
-        )
-    return f"no two values stand in {rare} rows or more each"

@@ -20,11 +20,11 @@ from selfnorm.tabular.encoding._encode import (
     Encoder,
     check_slips,
     few_pieces,
-    no_levels,
     rare_count,
 )
 from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._presence import PresenceColumn
+from selfnorm.tabular.encoding._reasons import no_levels
 from selfnorm.tabular.encoding._rows import row_number
 from selfnorm.tabular.encoding._understand import (
     CATEGORY,
