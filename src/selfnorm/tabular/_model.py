@@ -33,6 +33,7 @@ from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._several import LabelsTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 from selfnorm.training._predict import predict
+from selfnorm.training._threads import one_thread
 
 if TYPE_CHECKING:
     from selfnorm.tabular.export._export import Exported
@@ -124,7 +125,9 @@ class TabularModel:
             return Teller(partial(self.outputs, network=copy.deepcopy(self.network).double()))
         if next(self.network.parameters()).device.type != "cpu":
             return Teller(self.outputs)
-        return Teller(partial(self._outputs_of_many, ManyRows(self.network)), side_by_side)
+        with one_thread():  # packing weights is not worth more
+            networks = ManyRows(self.network)
+        return Teller(partial(self._outputs_of_many, networks), side_by_side)
 
     def _outputs_of_many(self, networks: ManyRows, rows: np.ndarray) -> np.ndarray:
         told = networks(rows)
