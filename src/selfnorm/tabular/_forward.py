@@ -29,6 +29,11 @@ class Layers(NamedTuple):
     linear: tuple[tuple[np.ndarray, np.ndarray], ...]
     form: SELUForm
 
+    def shifted(self, shift: np.ndarray) -> "Layers":
+        """The same for rows off which this was not taken: it is taken off behind the product."""
+        (weight, bias), *others = self.linear
+        return self._replace(linear=((weight, bias - weight @ shift), *others))
+
 
 class Wide(NamedTuple):
     """An infinitely wide network.
@@ -85,8 +90,8 @@ class Networks:
         self.finite = layers_of(saved)
         self.wide = wide_of(saved)
 
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """The output of every row."""
+    def __call__(self, rows: Any) -> np.ndarray:
+        """The output of every row, which are sparse if the table was."""
         rows = rows.astype(np.float64)
         told = [_through(one, rows) for one in self.finite]
         told += [regressed(one, rows)[None] for one in self.wide]
@@ -98,11 +103,12 @@ class Networks:
 
 def layers_of(saved: Saved) -> list[Layers]:
     """The networks of finite width, those of one shape together."""
-    single = saved.blend is None
-    return [
+    single, sparse = saved.blend is None, saved.encoder.sparse
+    found = [
         _layers(saved.state, "" if single else f"networks.{at}.", sizes)
         for at, sizes in enumerate(saved.architectures)
     ]
+    return found if sparse is None else [one.shifted(sparse.shift) for one in found]
 
 
 def wide_of(saved: Saved) -> list[Wide]:
@@ -130,11 +136,14 @@ def _layers(state: Mapping[str, np.ndarray], prefix: str, sizes: Mapping[str, An
     return Layers(linear, shaped_selu(depth, growth=GROWTH) if shaped else SELUForm())
 
 
-def _through(layers: Layers, rows: np.ndarray) -> np.ndarray:
+def _through(layers: Layers, rows: Any) -> np.ndarray:
     """The outputs of each member, (members, rows, outputs)."""
     *hidden, (weight, bias) = layers.linear
     for inner, inner_bias in hidden:
-        rows = _selu(rows @ inner.swapaxes(-1, -2) + inner_bias[:, None], layers.form)
+        by_member = inner.swapaxes(-1, -2)
+        dense = isinstance(rows, np.ndarray)
+        product = rows @ by_member if dense else np.stack([rows @ one for one in by_member])
+        rows = _selu(product + inner_bias[:, None], layers.form)
     return rows @ weight.swapaxes(-1, -2) + bias[:, None]
 
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ _ROWS = 2048  # of a piece: a layer of 128 units is 1 MiB
 _SIZES = ((3, 5, 7), (64, 50, 128), (33, 128, 2))
 _CLOSE = 1e-5
 
-Layer = Callable[[Tensor], Tensor]
+Layer = Callable[[Any], Tensor]
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
@@ -71,31 +71,31 @@ class ManyRows:
     Args:
         network: An `MLP` or an `Ensemble` in float32 on a CPU; it is put in evaluation mode, and
             its weights are those of now.
+        shift: What is to be taken off the features, where rows are sparse; None where they are not.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, shift: np.ndarray | None = None) -> None:
         network.eval()
+        self._shift = shift
         finite = network.finite if isinstance(network, Ensemble) else (network,)
         joined = network.joined if isinstance(network, Ensemble) else ()
-        self._finite = [_layers(one) for several in finite for one in _alone(several)]
+        self._finite = [_layers(one, shift) for several in finite for one in _alone(several)]
         self._wide = [Wide.of(*one.arrays) for one in joined]
 
     @torch.inference_mode()
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """The outputs of encoded rows, (rows, features), float32."""
-        inputs = torch.from_numpy(rows)
-        first = [_told(layers, inputs) for layers in self._finite]
-        told = [
-            *(one[None] for one in first),
-            *(regressed(one, rows).T[None] for one in self._wide),
-        ]
-        return np.concatenate(told, dtype=np.float64).transpose(2, 0, 1)
+    def __call__(self, rows: Any) -> np.ndarray:
+        """The outputs of encoded rows, (rows, features), float32; sparse if there is a shift."""
+        given = torch.from_numpy(rows) if self._shift is None else rows
+        pieces = [given[at : at + _ROWS] for at in range(0, max(1, rows.shape[0]), _ROWS)]
+        told = [_told(layers, pieces) for layers in self._finite]
+        told += [regressed(one, rows).T for one in self._wide]
+        return np.stack([one.astype(np.float64) for one in told]).transpose(2, 0, 1)
 
 
-def _told(layers: Sequence[Layer], inputs: Tensor) -> np.ndarray:
+def _told(layers: Sequence[Layer], pieces: Iterable[Any]) -> np.ndarray:
     """The outputs of one network, (outputs, rows)."""
     parts: list[Tensor] = []
-    for piece in inputs.split(_ROWS):
+    for piece in pieces:
         x = piece
         for layer in layers:
             x = layer(x)
@@ -110,9 +110,21 @@ def _alone(network: nn.Module) -> list[nn.Module]:
     return [network]
 
 
-def _layers(network: nn.Module) -> list[Layer]:
+def _layers(network: nn.Module, shift: np.ndarray | None) -> list[Layer]:
     """A network's layers in their order."""
-    return [_product(one) if isinstance(one, nn.Linear) else one for one in network.children()]
+    first, *others = network.children()
+    layers = [_product(one) if isinstance(one, nn.Linear) else one for one in others]
+    if shift is None:
+        return [_product(cast("nn.Linear", first)), *layers]
+    return [_sparse_product(cast("nn.Linear", first), shift), *layers]
+
+
+def _sparse_product(layer: nn.Linear, shift: np.ndarray) -> Layer:
+    """A linear layer's product with sparse rows."""
+    weight, bias = (one.detach().numpy() for one in (layer.weight, layer.bias))
+    columns = np.ascontiguousarray(weight.T)
+    bias = (bias - weight.astype(np.float64) @ shift).astype(np.float32)
+    return lambda rows: torch.from_numpy(rows @ columns + bias)
 
 
 def _product(layer: nn.Linear) -> Layer:

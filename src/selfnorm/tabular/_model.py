@@ -18,7 +18,7 @@ from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._by_class import ByClass
 from selfnorm.tabular._ensemble import Ensemble
-from selfnorm.tabular._forward import BLOCK, Teller
+from selfnorm.tabular._forward import BLOCK, Networks, Teller
 from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._many import ManyRows, side_by_side
 from selfnorm.tabular._measuring import Measuring
@@ -121,6 +121,12 @@ class TabularModel:
 
     def teller(self, *, many: bool) -> Teller:
         """What tells encoded rows their outputs: few in float64, many in float32."""
+        sparse = self.encoder.sparse
+        if sparse is not None and not many:
+            return Teller(Networks(self.saved))
+        if sparse is not None:
+            networks = ManyRows(copy.deepcopy(self.network).cpu(), sparse.shift)
+            return Teller(partial(self._outputs_of_many, networks), side_by_side)
         if not many:
             return Teller(partial(self.outputs, network=copy.deepcopy(self.network).double()))
         if next(self.network.parameters()).device.type != "cpu":
@@ -129,7 +135,7 @@ class TabularModel:
             networks = ManyRows(self.network)
         return Teller(partial(self._outputs_of_many, networks), side_by_side)
 
-    def _outputs_of_many(self, networks: ManyRows, rows: np.ndarray) -> np.ndarray:
+    def _outputs_of_many(self, networks: ManyRows, rows: Any) -> np.ndarray:
         told = networks(rows)
         return told[:, 0] if self.blend is None else self.blend.of_arrays(self.target, told)
 
