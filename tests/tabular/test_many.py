@@ -57,7 +57,7 @@ def test_onednn_multiplies_where_torch_has_it(monkeypatch: pytest.MonkeyPatch) -
     assert _many._is_right()
     asked.clear()
     ManyRows(torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2)))
-    assert asked == [(3, 4), (2, 3)]
+    assert sorted(asked) == [(2, 3), (3, 4)]
 
 
 def test_no_rows_have_no_outputs(model: TabularModel) -> None:

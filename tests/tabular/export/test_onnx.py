@@ -64,7 +64,7 @@ def test_several_outputs_are_told_as_the_model_tells_them(
 ) -> None:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((120, 4))
-    y = np.stack([X[:, 0] + X[:, 1] ** 2, 100 * X[:, 2], X[:, 3] - X[:, 0]], axis=1)
+    y = np.stack([X[:, 0] + X[:, 1] ** 2, 100 * X[:, 2] - 70 * X[:, 3], X[:, 3] - X[:, 0]], axis=1)
     how = {"n_estimators": 2, "epochs": 3, "infinite": infinite, "random_state": 0}
     if kind == "numbers":
         model = SelfNormRegressor(**how).fit(X, y)

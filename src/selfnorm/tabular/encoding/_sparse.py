@@ -111,7 +111,7 @@ class SparseColumn:
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "SparseColumn":
         """From what a model file holds."""
-        lists = {n: tuple(saved[n]) for n in ("places", "units", "means")}
+        lists: dict[str, Any] = {n: tuple(saved[n]) for n in ("places", "units", "means")}
         return cls(**{**saved, **lists})
 
     def product(self, column: pa.ChunkedArray) -> "sparse.csr_array":
