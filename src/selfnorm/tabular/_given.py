@@ -11,7 +11,6 @@ from selfnorm.errors import UnsupportedError
 from selfnorm.tabular.data._sparse import is_matrix
 from selfnorm.tabular.data._table import as_table
 
-
 _check: Any = utils.check_array  # whose types are those of its defaults
 
 
