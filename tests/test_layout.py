@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"optim", "_lazy", "errors", "_parameters", "_files"},
     "tabular": {
         *("theory", "training", "watch", "recording", "plots", "nn", "_lazy", "errors", "_files"),
-        *("_parameters", "_extras", "report"),
+        *("_parameters", "_extras", "report", "_torch_private", "init"),
     },
     "cli": {
         *("tabular", "training", "converting", "auditing", "watch", "plots", "report"),

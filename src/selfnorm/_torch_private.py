@@ -30,6 +30,7 @@ class Private(NamedTuple):
 
 _LONG_WAY = "every call takes the way through the dispatcher"
 _ONE_BY_ONE = "a network's layers are called one by one"
+_BLAS = "predictions of many rows multiply by torch's BLAS"
 _STEP_HOOKS = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
 _HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
 NAMES = {
@@ -59,6 +60,8 @@ NAMES = {
         "torch._C", "_autograd._get_creation_meta", "a pass more over views that are written"
     ),
     "fused_adamw": Private("torch", "_fused_adamw_", "AdamW's step is torch's own"),
+    "pack": Private("torch", "ops.mkldnn._reorder_linear_weight", _BLAS),
+    "packed_linear": Private("torch", "ops.mkldnn._linear_pointwise", _BLAS),
     **{
         name: Private("torch.optim.optimizer", name, "an optimizer's step is torch's to wrap")
         for name in _STEP_HOOKS
@@ -91,6 +94,9 @@ class Ways(NamedTuple):
     """AdamW of lists of tensors; None where torch has no such function."""
     step_with_hooks: Callable[..., Any] | None
     """An optimizer's step with its hooks before and after, for one that is marked as hooked."""
+    packed_linear: Callable[[Tensor, Tensor | None, int], Callable[[Tensor], Tensor]] | None
+    """A linear layer of a weight and a bias by oneDNN, for about so many rows at a time; None where
+    torch has no such function. Inductor calls the same (torch/_inductor/mkldnn_lowerings.py)."""
     tree_leaves: Callable[[Any], list[Any]]
     tree_map: Callable[[Callable[[Any], Any], Any], Any]
 
@@ -137,6 +143,11 @@ def build(have: Mapping[str, Any]) -> Ways:
         step_with_hooks=(
             partial(_step_with_hooks, *(have[name] for name in _STEP_HOOKS))
             if all(name in have for name in _STEP_HOOKS)
+            else None
+        ),
+        packed_linear=(
+            partial(_packed_linear, have["pack"], have["packed_linear"])
+            if "pack" in have and "packed_linear" in have
             else None
         ),
         tree_leaves=have.get("tree_leaves", _leaves),
@@ -195,6 +206,17 @@ def _nobody_hears(hooks_of_all: list[Mapping[int, Any]], modules: Iterable[nn.Mo
     except KeyError:  # where torch has no such attribute, who knows
         return False
     return True
+
+
+def _packed_linear(
+    pack: Callable[..., Tensor],
+    linear: Callable[..., Tensor],
+    weight: Tensor,
+    bias: Tensor | None,
+    rows: int,
+) -> Callable[[Tensor], Tensor]:
+    packed = pack(weight, rows)
+    return lambda x: linear(x, packed, bias, "none", [], "")
 
 
 def _step_with_hooks(

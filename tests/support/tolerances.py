@@ -98,5 +98,5 @@ WITHOUT_TORCH = 1e-6
 # step, and as many steps as a test has. Measured: 5e-7 after 30 steps.
 PROCESSES = 1e-5
 
-# Metrics of predictions in float32 beside those in float64, relative.
+# Outputs and metrics of predictions in float32 beside those in float64, relative.
 IN_FLOAT32 = 1e-5

@@ -29,8 +29,9 @@ CHECKED = QUICK | {"width": 16, "epochs": 8, "learning_rate": 1e-2}
 
 
 UNEQUAL = {
-    "check_sample_weight_equivalence_on_dense_data": "networks draw batches of as many rows,"
-    " whatever they weigh, and columns are encoded by the rows as they are",
+    f"check_sample_weight_equivalence_on_{kind}_data": "networks draw batches of as many rows,"
+    " whatever they weigh, and columns are encoded by the rows as they are"
+    for kind in ("dense", "sparse")
 }
 
 

@@ -18,7 +18,8 @@ class Ensemble(nn.Module):
     """Networks whose rows come first, as a training loop and a prediction have them.
 
     Args:
-        networks: Members of one shape, those of another, and so on.
+        networks: Members of one shape, those of another, and so on; an `MLP` each, or what stands
+            for one.
         infinite: Members of infinite width, which come last.
 
     Shape:
@@ -26,7 +27,9 @@ class Ensemble(nn.Module):
         members, features); output (rows, networks, outputs).
     """
 
-    def __init__(self, networks: Iterable[MLP], infinite: Iterable[InfiniteNetwork] = ()) -> None:
+    def __init__(
+        self, networks: Iterable[nn.Module], infinite: Iterable[InfiniteNetwork] = ()
+    ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self.infinite = nn.ModuleList(infinite)

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 import pyarrow as pa
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from selfnorm.errors import ArgumentError, ModelFolderError, SelfNormWarning
 from selfnorm.nn import Shape
@@ -30,6 +30,7 @@ from selfnorm.tabular._callbacks import FRAMES, CallbackSupport, Told
 from selfnorm.tabular._chosen_columns import chosen_columns
 from selfnorm.tabular._fit import Prepared, fit_prepared, prepare
 from selfnorm.tabular._fit_checkpoint import fit_checkpoint
+from selfnorm.tabular._given import check_dense, table_of
 from selfnorm.tabular._increments import Increments
 from selfnorm.tabular._model import TabularModel, fitted_attributes
 from selfnorm.tabular._scoring import Scoring
@@ -39,7 +40,6 @@ from selfnorm.tabular._storage import load_model, save_model
 from selfnorm.tabular._target_columns import Columns, as_learned, with_classes
 from selfnorm.tabular._together import group_labels
 from selfnorm.tabular._weights import counting, row_weights
-from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._several import Several
 from selfnorm.tabular.encoding._target import Prediction
 from selfnorm.tabular.explaining._understood import doubts
@@ -188,6 +188,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         going = cast("Increments | None", getattr(self, "_increments", None))
         first = going is None and not hasattr(self, "model_")
+        check_dense(X, "partial_fit", "fit it on all rows at once")
         source = self._source(X, y, sample_weight, reset=first).counting()
         if first:
             settings = replace(self._settings(), validation=0.0, infinite=False)
@@ -341,7 +342,8 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         own, columns = model.about.get("estimator"), model.about["columns"]
         saved = own["parameters"] if own else parameters_of(model)
         estimator = cls(**{name: parameter_from(value) for name, value in saved.items()})
-        estimator.n_features_in_ = len(columns)
+        sparse = model.encoder.sparse
+        estimator.n_features_in_ = len(columns) if sparse is None else sparse.width
         if own is None or own["named"]:
             estimator.feature_names_in_ = np.asarray(columns, dtype=object)
         before, after = (layers_of(model.about, when) for when in ("before", "after"))
@@ -365,12 +367,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
 
     def _table(self, X: Any, *, reset: bool) -> pa.Table:
         """X as a table; sets, or checks against, the number and names of its columns."""
-        if hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc"):
-            validate_data(self, X, skip_check_array=True, reset=reset)
-            return as_table(X)
-        array = check_array(X, dtype=None, ensure_all_finite="allow-nan", estimator=self)
-        validate_data(self, array, skip_check_array=True, reset=reset)
-        return as_table(array)
+        return table_of(self, X, reset=reset)
 
     @property
     def _names(self) -> list[str]:
@@ -393,6 +390,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags

@@ -24,6 +24,7 @@ from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source, check_classes, file_of, name_of, read_source
+from selfnorm.tabular._sparse_rows import Inputs
 from selfnorm.tabular._together import Splits
 from selfnorm.tabular._train import train_all
 from selfnorm.tabular._weights import of_mean_1
@@ -204,7 +205,6 @@ def prepare(
             f"and {len(held)} are held out to test and to validate. Hold out less, or add rows."
         )
     categories = set(settings.categories) - {source.name}
-    infinite = settings.joins and len(kept) <= MOST_ROWS
     encoder = (
         known.encoder
         if known is not None
@@ -216,14 +216,17 @@ def prepare(
             pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
         )
     )
+    infinite = settings.joins and len(kept) <= MOST_ROWS and encoder.sparse is None
     weights = None if source.weights is None else source.weights[learned]
     if known is None:
         target = fit_target(source.name, values, task, weights, source.several)
     else:
         target = widened(known.target, values)
 
+    inputs = Inputs(encoder)
+
     def rows(part: Source, numbers: np.ndarray | None = None) -> Rows:
-        matrix = torch.from_numpy(encoder.transform(part.table, numbers))
+        matrix = inputs.of(part.table, numbers)
         every = slice(None) if numbers is None else numbers
         counts = None if part.weights is None else of_mean_1(part.weights[every])
         found = Rows(matrix, target.encode(part.values[every]), counts)
@@ -254,6 +257,7 @@ def prepare(
         left_out,
         infinite,
         None if together is None else torch.from_numpy(together),
+        sparse=inputs.sparse(device),
     )
 
 
@@ -281,16 +285,19 @@ def fit_prepared(
     if start is not None:
         settings = settings.continued(start.architectures)
         known = dict(zip(start.architectures, start.finite, strict=True))
-    chosen = settings.portfolio(ready.rows)
+    fitting = settings if ready.sparse is None else settings.of_sparse
+    chosen = fitting.portfolio(ready.rows)
     seeds = torch.Generator().manual_seed(settings.seed)
     with enough_memory():
         trained = train_all(ready, chosen, seeds, progress, section, known)
+        give_back()
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
         blend = said = None
         if settings.members > 1:
             together = joined(
                 [one.network for one in trained],
+                ready.reading,
                 ready.encoder,
                 ready.target,
                 ready.training,
@@ -303,7 +310,7 @@ def fit_prepared(
             network, blend, said = together.network, together.blend, together.told
             architectures = tuple(trained[at].settings.architecture for at in together.kept)
         elif ready.validation is not None:
-            said = predict(network, ready.validation.inputs)
+            said = predict(ready.reading(first.network), ready.validation.inputs)
     model = TabularModel(ready.encoder, ready.target, architectures, network, blend)
     measured, told, errors = model.measure(ready.test), None, ()
     if said is not None and ready.judged is not None:

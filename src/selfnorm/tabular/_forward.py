@@ -1,12 +1,14 @@
 """The networks of a saved model as arrays: a forward pass in NumPy, float64."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from selfnorm.tabular._kernel import kernel, with_ones
 from selfnorm.tabular._model_file import Saved
+from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.theory._form import SELUForm
 from selfnorm.theory._shaped import GROWTH, shaped_selu
 from selfnorm.theory._standard import STANDARD
@@ -27,6 +29,11 @@ class Layers(NamedTuple):
     linear: tuple[tuple[np.ndarray, np.ndarray], ...]
     form: SELUForm
 
+    def shifted(self, shift: np.ndarray) -> "Layers":
+        """The same for rows off which this was not taken: it is taken off behind the product."""
+        (weight, bias), *others = self.linear
+        return self._replace(linear=((weight, bias - weight @ shift), *others))
+
 
 class Wide(NamedTuple):
     """An infinitely wide network.
@@ -43,6 +50,33 @@ class Wide(NamedTuple):
     coefficients: np.ndarray
     offset: np.ndarray
 
+    @classmethod
+    def of(
+        cls, reads: np.ndarray, rows: np.ndarray, coefficients: np.ndarray, offset: np.ndarray
+    ) -> "Wide":
+        """From what a model file holds: rows as they are encoded."""
+        return cls(reads, with_ones(rows), coefficients, offset)
+
+
+class Teller(NamedTuple):
+    """Who tells encoded rows their outputs.
+
+    Attributes:
+        outputs: From rows, (rows, features), to outputs, (rows, outputs).
+        mapped: How it is asked of several blocks: by `map`, or by what does the same in threads.
+    """
+
+    outputs: Callable[[np.ndarray], np.ndarray]
+    mapped: Callable[..., Iterator[np.ndarray]] = map
+
+    def of(self, encoder: Encoder, table: pa.Table) -> np.ndarray:
+        """The outputs of a table's rows.
+
+        Raises:
+            TableError: a column is missing, or holds something else than in training.
+        """
+        return np.concatenate(list(encoder.each(table, BLOCK, self.outputs, self.mapped)))
+
 
 class Networks:
     """What a saved model's networks say, without torch.
@@ -56,11 +90,11 @@ class Networks:
         self.finite = layers_of(saved)
         self.wide = wide_of(saved)
 
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """The output of every row."""
+    def __call__(self, rows: Any) -> np.ndarray:
+        """The output of every row, which are sparse if the table was."""
         rows = rows.astype(np.float64)
         told = [_through(one, rows) for one in self.finite]
-        told += [_regressed(one, rows)[None] for one in self.wide]
+        told += [regressed(one, rows)[None] for one in self.wide]
         outputs = np.concatenate(told).swapaxes(0, 1)
         if self._blend is None:
             return outputs[:, 0]
@@ -69,11 +103,12 @@ class Networks:
 
 def layers_of(saved: Saved) -> list[Layers]:
     """The networks of finite width, those of one shape together."""
-    single = saved.blend is None
-    return [
+    single, sparse = saved.blend is None, saved.encoder.sparse
+    found = [
         _layers(saved.state, "" if single else f"networks.{at}.", sizes)
         for at, sizes in enumerate(saved.architectures)
     ]
+    return found if sparse is None else [one.shifted(sparse.shift) for one in found]
 
 
 def wide_of(saved: Saved) -> list[Wide]:
@@ -84,7 +119,7 @@ def wide_of(saved: Saved) -> list[Wide]:
         rows, coefficients, offset = (
             saved.state[f"infinite.{at}.{name}"] for name in ("rows", "coefficients", "offset")
         )
-        found.append(Wide(views[one["view"]], with_ones(rows), coefficients, offset))
+        found.append(Wide.of(views[one["view"]], rows, coefficients, offset))
     return found
 
 
@@ -101,11 +136,14 @@ def _layers(state: Mapping[str, np.ndarray], prefix: str, sizes: Mapping[str, An
     return Layers(linear, shaped_selu(depth, growth=GROWTH) if shaped else SELUForm())
 
 
-def _through(layers: Layers, rows: np.ndarray) -> np.ndarray:
+def _through(layers: Layers, rows: Any) -> np.ndarray:
     """The outputs of each member, (members, rows, outputs)."""
     *hidden, (weight, bias) = layers.linear
     for inner, inner_bias in hidden:
-        rows = _selu(rows @ inner.swapaxes(-1, -2) + inner_bias[:, None], layers.form)
+        by_member = inner.swapaxes(-1, -2)
+        dense = isinstance(rows, np.ndarray)
+        product = rows @ by_member if dense else np.stack([rows @ one for one in by_member])
+        rows = _selu(product + inner_bias[:, None], layers.form)
     return rows @ weight.swapaxes(-1, -2) + bias[:, None]
 
 
@@ -121,7 +159,8 @@ def _selu(x: np.ndarray, form: SELUForm) -> np.ndarray:
     return form.linear * x + bent + form.shift
 
 
-def _regressed(network: Wide, rows: np.ndarray) -> np.ndarray:
+def regressed(network: Wide, rows: np.ndarray) -> np.ndarray:
+    """What an infinitely wide network says of encoded rows, (rows, outputs), in float64."""
     parts: Sequence[np.ndarray] = [
         kernel(with_ones(rows[at : at + _ROWS, network.reads]), network.learned)
         @ network.coefficients

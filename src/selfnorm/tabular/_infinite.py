@@ -63,6 +63,12 @@ class InfiniteNetwork(nn.Module):
         outputs = np.concatenate(parts) if parts else np.zeros((0, len(self.offset)))
         return torch.from_numpy(outputs + _numpy(self.offset)).to(x)
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What it reads, its rows, coefficients and offset."""
+        reads, rows = self.reads.numpy(force=True), self.rows.numpy(force=True)
+        return reads, rows, _numpy(self.coefficients), _numpy(self.offset)
+
 
 class Fitted(NamedTuple):
     """An infinitely wide network, and what it says of each row had it not learned from it."""

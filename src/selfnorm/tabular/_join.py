@@ -1,7 +1,7 @@
 """Networks of finite and of infinite width become one prediction."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -43,6 +43,7 @@ class Joined(NamedTuple):
 
 def joined(
     trained: Sequence[MLP],
+    reading: Callable[[MLP], nn.Module],
     encoder: Encoder,
     target: Target,
     rows: Rows,
@@ -61,6 +62,7 @@ def joined(
 
     Args:
         trained: Trained networks of finite width, those of one shape together.
+        reading: What reads the inputs of such a network's rows; most often the network itself.
         encoder: Who encoded the rows.
         target: What outputs stand for.
         rows: Encoded rows with their targets, which were learned from.
@@ -77,7 +79,7 @@ def joined(
         shares = (*(part / len(trained) for _ in trained), *(0.5 / len(wide) for _ in wide))
         sharp, honest = 1.0, None
     else:
-        said = [_heard(Ensemble([one]), judged, target, left_out) for one in trained]
+        said = [_heard(Ensemble([reading(one)]), judged, target, left_out) for one in trained]
         apart = judged is not rows
         kinds = [_said(one.network, judged) if apart else one.left_out for one in wide]
         known = tuple(part.cpu() for part in judged.known)

@@ -1,7 +1,11 @@
 """When memory does not suffice: how it is told, and what a user can do."""
 
+import ctypes
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -10,8 +14,24 @@ from selfnorm.errors import SelfNormError
 
 
 def give_back() -> None:
-    """Give the system what Arrow keeps for tables to come: matrices are made in other memory."""
+    """Give the system what is kept for what may come: by Arrow, and by the C library.
+
+    Once glibc has freed 8 MB that it had asked the system for, it takes pieces of up to that size
+    from its own heap (M_MMAP_THRESHOLD, mallopt(3)), where those of a column of a million numbers
+    leave holes that nothing else fits in.
+    """
     pa.default_memory_pool().release_unused()
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Any:
+    """glibc's; None where the C library is another."""
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from sklearn import metrics
 
 from selfnorm.tabular._auc import area_under_curve
 from selfnorm.tabular._metrics_of_several import measure_several
@@ -38,6 +37,8 @@ def measure(
     if isinstance(target, ClassTarget):
         return _of_classes(target, truth, prediction, weights)
     pair = (truth, prediction.values)
+    from sklearn import metrics  # noqa: PLC0415 - a second to import; a prediction needs none
+
     weighed: dict[str, Any] = {"sample_weight": weights}
     found = {
         "RMSE": float(metrics.root_mean_squared_error(*pair, **weighed)),
@@ -91,6 +92,8 @@ def _of_classes(
     every = range(len(target.classes))
     said = prediction.probabilities
     if shares is None:
+        from sklearn import metrics  # noqa: PLC0415 - as above
+
         loss = metrics.log_loss(codes, said, labels=every, sample_weight=weights)
     else:
         loss = -np.average((shares * np.log(said.clip(_TINY))).sum(1), weights=weights)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._by_class import ByClass
 from selfnorm.tabular._ensemble import Ensemble
-from selfnorm.tabular._forward import BLOCK
+from selfnorm.tabular._forward import BLOCK, Networks, Teller
 from selfnorm.tabular._interval import errors_of
+from selfnorm.tabular._many import ManyRows, side_by_side
 from selfnorm.tabular._measuring import Measuring
 from selfnorm.tabular._metrics import left_out_metrics, measure
 from selfnorm.tabular._metrics_of_several import OfOutput, measure_each
@@ -32,6 +34,7 @@ from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._several import LabelsTarget
 from selfnorm.tabular.encoding._target import ClassTarget, Prediction, Target
 from selfnorm.training._predict import predict
+from selfnorm.training._threads import one_thread
 
 if TYPE_CHECKING:
     from selfnorm.tabular.export._export import Exported
@@ -117,17 +120,30 @@ class TabularModel:
             SelfNormError: a prediction is not finite.
         """
         table = self.read(source)
-        return self._predicted(table, self._network(many=table.num_rows > BLOCK))
+        return self._predicted(table, self.teller(many=table.num_rows > BLOCK))
 
-    def _network(self, *, many: bool) -> nn.Module:
-        """The network to ask about few rows, in float64, or about many."""
-        return self.network if many else copy.deepcopy(self.network).double()
+    def teller(self, *, many: bool) -> Teller:
+        """What tells encoded rows their outputs: few in float64, many in float32."""
+        sparse = self.encoder.sparse
+        if sparse is not None and not many:
+            return Teller(Networks(self.saved))
+        if sparse is not None:
+            networks = ManyRows(copy.deepcopy(self.network).cpu(), sparse.shift)
+            return Teller(partial(self._outputs_of_many, networks), side_by_side)
+        if not many:
+            return Teller(partial(self.outputs, network=copy.deepcopy(self.network).double()))
+        if next(self.network.parameters()).device.type != "cpu":
+            return Teller(self.outputs)
+        with one_thread():  # packing weights is not worth more
+            networks = ManyRows(self.network)
+        return Teller(partial(self._outputs_of_many, networks), side_by_side)
 
-    def _predicted(self, table: pa.Table, network: nn.Module) -> Prediction:
-        blocks = self.encoder.blocks(table, BLOCK)
-        prediction = self.target.decode(
-            np.concatenate([self.outputs(block, network) for block in blocks])
-        )
+    def _outputs_of_many(self, networks: ManyRows, rows: Any) -> np.ndarray:
+        told = networks(rows)
+        return told[:, 0] if self.blend is None else self.blend.of_arrays(self.target, told)
+
+    def _predicted(self, table: pa.Table, teller: Teller) -> Prediction:
+        prediction = self.target.decode(teller.of(self.encoder, table))
         check_finite(prediction)
         return prediction
 
@@ -294,10 +310,10 @@ class TabularModel:
         head = list(islice(truths, 2))
         if not head:
             return Evaluation({}, {}, 0)
-        network = self._network(many=len(head) > 1 or len(head[0].values) > BLOCK)
+        teller = self.teller(many=len(head) > 1 or len(head[0].values) > BLOCK)
         found = Measuring(self.encoder, self.target)
         for truth in chain(head, truths):
-            found.add(truth, self._predicted(truth.table, network))
+            found.add(truth, self._predicted(truth.table, teller))
         values, told, weights = found.of_all
         return Evaluation(
             measure(self.target, values, told, weights),

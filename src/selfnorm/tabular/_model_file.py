@@ -33,7 +33,7 @@ from selfnorm.tabular.encoding._target import Target
 from selfnorm.tabular.encoding._targets import target_from_dict
 
 FORMAT = 2
-SEVERAL = 3  # the format of a model of several outputs, which older versions would not know
+SEVERAL = 3  # the format of several outputs and of sparse rows, which older ones do not know
 LARGEST_RECORD = 2**28  # bytes; JSON takes several times that in memory
 _READ = (1, FORMAT, SEVERAL)  # 1 had single networks, and ensembles of which all count the same
 _TENSOR_HEADER = 1000  # bytes, and more than a tensor has in the header of safetensors

@@ -1,15 +1,14 @@
 """From a saved model and a table to predictions, a block of rows at a time, without torch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from selfnorm.errors import TableError
-from selfnorm.tabular._forward import BLOCK, Networks
+from selfnorm.tabular._forward import BLOCK, Networks, Teller
 from selfnorm.tabular._model_file import Saved, read_model
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._source import BEGIN, BlockPlace, in_its_file, placed_blocks_for
@@ -61,7 +60,7 @@ class Predictions:
         head = list(islice(blocks, 2))
         few = not done.rows and len(head) < 2 and head[0][1].num_rows <= BLOCK
         self._blocks = chain(head, blocks)
-        self._tell = Networks(saved) if few or not head else _by_torch(saved)
+        self._teller = Teller(Networks(saved)) if few or not head else _by_torch(saved)
         strange = done.strange if done.rows else saved.encoder.strange(head[0][1].slice(0, 0))
         self.done = done._replace(strange=strange)
 
@@ -88,15 +87,13 @@ class Predictions:
         return self._saved.encoder.notes_of(self.done.strange)
 
     def _predicted(self, block: pa.Table) -> Prediction:
-        encoder = self._saved.encoder
-        told = [self._tell(rows) for rows in encoder.blocks(block, BLOCK)]
-        prediction = self._saved.target.decode(np.concatenate(told))
+        prediction = self._saved.target.decode(self._teller.of(self._saved.encoder, block))
         check_finite(prediction)
         return prediction
 
 
-def _by_torch(saved: Saved) -> Callable[[np.ndarray], np.ndarray]:
+def _by_torch(saved: Saved) -> Teller:
     """The networks in float32, by torch and the kernels of this library."""
     from selfnorm.tabular._storage import model_of  # noqa: PLC0415 - torch, which takes seconds
 
-    return model_of(saved).outputs
+    return model_of(saved).teller(many=True)

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from selfnorm.nn import MLP
 from selfnorm.tabular._distribution import TOGETHER, Distribution
 from selfnorm.tabular._source import Source
+from selfnorm.tabular._sparse_rows import Reading, SparseRows
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.tabular.stream._stream import Stream
@@ -18,6 +20,8 @@ from selfnorm.training import Batches, Folded, Options, Rows, Shuffled
 PIECES = 8  # of a number
 MOST_NUMBERS = 1 << 24  # of a table in pieces, which then takes 576 MiB at the most
 _WATCHED_ROWS = 1024
+_FEWEST_WATCHED = 64  # of a sparse table, which are made dense
+_MOST_DENSE = 1 << 22  # numbers of those
 
 
 class Truth(NamedTuple):
@@ -53,6 +57,8 @@ class Prepared:
     """How processes share the training."""
     scoring: Callable[..., Tensor] | None = None
     """What chooses the epoch in place of the loss: less is better. None if nothing does."""
+    sparse: SparseRows | None = None
+    """The rows of a sparse table, of which inputs are the numbers; None of any other."""
 
     @property
     def crossed(self) -> bool:
@@ -72,7 +78,15 @@ class Prepared:
     @property
     def watched(self) -> Tensor:
         """Inputs of rows from all over the table, on which the layers are watched."""
-        return self.training.inputs[:: -(-len(self.training) // _WATCHED_ROWS)]  # it may be sorted
+        most = _WATCHED_ROWS
+        if self.sparse is not None:
+            most = min(most, max(_FEWEST_WATCHED, _MOST_DENSE // len(self.sparse.shift)))
+        some = self.training.inputs[:: -(-len(self.training) // most)]  # it may be sorted
+        return some if self.sparse is None else self.sparse.dense(some)
+
+    def reading(self, network: MLP) -> nn.Module:
+        """What reads the inputs of a network's rows: the network itself, but of a sparse table."""
+        return network if self.sparse is None else Reading(network, self.sparse)
 
     def without_cells(self) -> "Prepared":
         """The same without the table's cells, once they are encoded and looked at: its columns."""

@@ -147,7 +147,7 @@ def is_file(path: Path) -> bool:
 def _record_of(saved: Saved, weights: bytes) -> bytes:
     """What is known of a model besides its weights, as JSON in UTF-8."""
     record = {
-        "format": SEVERAL if isinstance(saved.target, NumbersTarget | LabelsTarget) else FORMAT,
+        "format": SEVERAL if _is_new(saved) else FORMAT,
         "about": dict(saved.about),
         "target": target_to_dict(saved.target),
         "encoder": saved.encoder.to_dict(),
@@ -251,3 +251,9 @@ def _not_writable(folder: Path, error: Exception) -> ModelFolderError:
         f"A model's folder must be one that can be written; '{folder}' is not ({reason(error)}). "
         "Name another with -o."
     )
+
+
+def _is_new(saved: Saved) -> bool:
+    """Whether a model has what older versions do not know: several outputs, or sparse rows."""
+    several = isinstance(saved.target, NumbersTarget | LabelsTarget)
+    return several or saved.encoder.sparse is not None

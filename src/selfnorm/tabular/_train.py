@@ -18,6 +18,7 @@ from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._ensemble import Ensemble, Judged, JudgedAlone
 from selfnorm.tabular._model import build_network
 from selfnorm.tabular._settings import Architecture, Settings
+from selfnorm.tabular._sparse_rows import Reading
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Batches, History, Options, Progress, Rows
@@ -74,6 +75,10 @@ class Ready(Protocol):
 
     def batches(self, options: Options) -> Batches:
         """The rows to train with, in mini-batches."""
+        ...
+
+    def reading(self, network: MLP) -> nn.Module:
+        """What reads the inputs of a network's rows."""
         ...
 
 
@@ -159,9 +164,10 @@ def _train(
         watcher = monitor(network, max(settings.monitor, 1))
         shared = ready.distribution.shared(network, masks, seed)
         with watcher if settings.monitor else nullcontext(), shared as (own, sharing):
-            learner, judge = own, JudgedAlone(ready.target, ready.scoring)
+            reader = ready.reading(own)
+            learner, judge = reader, JudgedAlone(ready.target, ready.scoring)
             if own.members is not None:
-                learner = Ensemble([own])
+                learner = Ensemble([reader])
                 judge = Judged(ready.target, ready.left_out, ready.scoring)
             history = train(
                 learner,
@@ -176,6 +182,8 @@ def _train(
                 Own(partial(_seen_by, watcher), partial(_let_go_on, watcher)),
                 sharing,
             )
+            if isinstance(reader, Reading):
+                reader.finish()
         after = observed(network, ready.watched)
     return Trained(settings, network, history, before, after, tuple(watcher.records))
 

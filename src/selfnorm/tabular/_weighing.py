@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from selfnorm.tabular.encoding._target import Target
@@ -55,6 +54,7 @@ def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
     """
     if target.task == "regression":
         return 1.0
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - a prediction need not wait for it
 
     def loss(power: float) -> float:
         return float(target.loss(outputs * math.exp(power), *known))

@@ -138,7 +138,8 @@ class Folded:
     def _count(self) -> int:
         if self.left_out is None:
             return len(self.rows)
-        return len(self.rows) - int(self.left_out.sum(0).max())
+        # One member at a time: a sum of booleans makes whole numbers of all of them first.
+        return len(self.rows) - max(int(one.count_nonzero()) for one in self.left_out.unbind(1))
 
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""

@@ -23,10 +23,20 @@ def threads_for(model: nn.Module, rows: int) -> AbstractContextManager[Any]:
     largest = max((parameter.numel() for parameter in model.parameters()), default=0)
     if rows * largest >= _WORTH_THREADS:
         return nullcontext()
+    return one_thread()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Inside, the calling thread works alone."""
     # torch sets its own number in a thread that it meets for the first time: before, not within.
     torch.get_num_threads()
     controller = _controller()
     return nullcontext() if controller is None else controller.limit(limits=1, user_api="openmp")
+
+
+def can_be_one() -> bool:
+    """Whether the calling thread's number can be changed without that of others."""
+    return _controller() is not None
 
 
 @cache

@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from selfnorm import SelfNormClassifier, SelfNormRegressor
 from selfnorm.errors import MissingPackageError, ModelFolderError, SelfNormError
 from selfnorm.tabular import TabularModel
+from selfnorm.tabular.data._table import as_table
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.export import _export
 from selfnorm.tabular.export._export import TOLERANCE, inputs_of
@@ -53,6 +55,31 @@ def test_onnxruntime_says_what_the_model_says(model: TabularModel, tmp_path: Pat
     else:
         far = np.abs(told["prediction"] - expected.values).max()
         assert far < EXPORTED * model.target.deviation
+
+
+@pytest.mark.parametrize("infinite", [True, False])
+@pytest.mark.parametrize("kind", ["numbers", "labels"])
+def test_several_outputs_are_told_as_the_model_tells_them(
+    kind: str, infinite: bool, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((120, 4))
+    y = np.stack([X[:, 0] + X[:, 1] ** 2, 100 * X[:, 2] - 70 * X[:, 3], X[:, 3] - X[:, 0]], axis=1)
+    how = {"n_estimators": 2, "epochs": 3, "infinite": infinite, "random_state": 0}
+    if kind == "numbers":
+        model = SelfNormRegressor(**how).fit(X, y)
+        expected, scale = model.predict(X), y.std(0)
+    else:
+        model = SelfNormClassifier(**how).fit(X, (y > 0).astype(int))
+        expected, scale = model.model_.predict(X).probabilities, np.ones(3)
+    model.to_onnx(tmp_path / "m.onnx", X)
+    given = inputs_of(model.model_.encoder, as_table(X))
+    told = answers(tmp_path / "m.onnx", given)
+    assert expected.shape == (120, 3)
+    found = told["prediction" if kind == "numbers" else "probabilities"]
+    assert np.abs((found - expected) / scale).max() < EXPORTED
+    if kind == "labels":
+        np.testing.assert_array_equal(told["label"], model.predict(X))
 
 
 def test_a_row_alone_and_no_row(model: TabularModel, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
 from selfnorm.tabular.data._frames import array_column, as_array, of_pandas
 from selfnorm.tabular.data._provenance import provenance_of, with_provenance
 from selfnorm.tabular.data._remote import path_of
+from selfnorm.tabular.data._sparse import as_column, is_matrix, width_of
 from selfnorm.tabular.data._workbook import WORKBOOKS, as_text
 
 UNREADABLE = (
@@ -160,7 +161,8 @@ def as_table(data: Any, *, names: Sequence[str] | None = None, empty: bool = Fal
 
     Args:
         data: An Arrow table, a pandas DataFrame, anything with the Arrow PyCapsule interface
-            (polars, DuckDB, ...), or an array of shape (rows, columns).
+            (polars, DuckDB, ...), an array of shape (rows, columns), or a matrix of scipy.sparse,
+            which is a table of one column, `X`.
         names: Column names for an array; by default `x0`, `x1`, ...
         empty: Whether it may have no rows.
 
@@ -178,11 +180,13 @@ def as_table(data: Any, *, names: Sequence[str] | None = None, empty: bool = Fal
 def _as_table(data: Any, names: Sequence[str] | None) -> pa.Table:
     try:
         if isinstance(data, pa.Table):
-            return _with_names(data, "the table")
+            return data if width_of(data) is not None else _with_names(data, "the table")
         if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas: names may be integers
             return _with_names(of_pandas(data), "the table")
         if hasattr(data, "__arrow_c_stream__"):
             return _with_names(pa.table(data), "the table")
+        if is_matrix(data):
+            return as_column(data)
         array = as_array(data)
         if array.ndim == 2:
             names = names or [f"x{number}" for number in range(array.shape[1])]

@@ -10,33 +10,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from selfnorm.errors import TableError
-from selfnorm.tabular.data._cells import decoded, is_text, is_usable, numbers, text
-from selfnorm.tabular.data._dates import look_like_dates
+from selfnorm.errors import ArgumentError, TableError
+from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.data._provenance import provenance_of
+from selfnorm.tabular.data._sparse import width_of
 from selfnorm.tabular.data._table import require_column
-from selfnorm.tabular.data._words import without_nulls, without_words
+from selfnorm.tabular.data._words import without_words
 from selfnorm.tabular.encoding._at_once import distinct, encode_each
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._columns import KINDS, Column
+from selfnorm.tabular.encoding._kinds import AS_ASKED, understood
 from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._presence import PresenceColumn
+from selfnorm.tabular.encoding._reasons import no_levels, no_value, one_value
 from selfnorm.tabular.encoding._records import require
-from selfnorm.tabular.encoding._rows import row_number
+from selfnorm.tabular.encoding._sparse import SparseColumn
 from selfnorm.tabular.encoding._strange import Strange
 from selfnorm.tabular.encoding._understand import (
-    CATEGORY,
     Remark,
     Understood,
-    settle,
-    settled,
-    understand,
 )
 
-AS_ASKED = "as asked"
 _MOST_PIECES = 2048  # of all numbers together
-_MOSTLY = 0.9
-_NEARLY_NUMBER = r"^[+-]?\W{0,2}\d[\d.,' ]*\s?\S{0,12}$"
+_MOST_DENSE = 1 << 22  # numbers of a block of a sparse table that is made dense
 _SHOWN = 5
 
 
@@ -82,11 +78,14 @@ class Encoder:
                 `categories` or `ignore` is not in the table.
         """
         rows = np.arange(table.num_rows) if rows is None else rows
+        width = width_of(table)
+        if width is not None:
+            return cls.of(_sparse(table, width, rows, [*categories, *ignore]), {})
         known = provenance_of(table)
         names = dict.fromkeys(table.column_names)  # looked up as in a set, in order as in a list
         for name in (*categories, *ignore):
             require_column(name, names | dict(known.left_out))
-        reasons, found = _understood(table, rows, set(categories), set(ignore))
+        reasons, found = understood(table, rows, set(categories), set(ignore))
         rare, pieces = rare_count(len(rows)), few_pieces(pieces, len(names))
         learned = {
             name: reasons.get(name) or _fitted(name, column, found[name], rows, rare, pieces)
@@ -141,8 +140,14 @@ class Encoder:
         )
         return (smooth,) if piecewise.all() else (smooth, piecewise)
 
+    @property
+    def sparse(self) -> SparseColumn | None:
+        """What encodes a sparse table, which has no other column; None of any other table."""
+        only = self.columns[0]
+        return only if isinstance(only, SparseColumn) else None
+
     def transform(self, table: pa.Table, rows: np.ndarray | None = None) -> np.ndarray:
-        """The matrix of a table: float32, shape (rows, features).
+        """The matrix of a table: float32, shape (rows, features); dense also of a sparse table.
 
         The order of the table's columns does not matter, and columns that are not in use may be
         there or not.
@@ -167,13 +172,42 @@ class Encoder:
         Raises:
             TableError: as `transform`.
         """
-        for at in range(0, max(1, table.num_rows), rows):
-            try:
-                block = self.transform(table.slice(at, rows))
-            except TableError:
-                self.transform(table)  # which tells the row's number in the whole table
-                raise
-            yield block
+        if self.sparse is not None:
+            rows = min(rows, max(1, _MOST_DENSE // len(self.sparse.places)))
+        parts = (table.slice(at, rows) for at in range(0, max(1, table.num_rows), rows))
+        return self._each(table, map(self.transform, parts))
+
+    def each(
+        self,
+        table: pa.Table,
+        rows: int,
+        function: Callable[[Any], np.ndarray],
+        mapped: Callable[..., Iterator[np.ndarray]] = map,
+    ) -> Iterator[np.ndarray]:
+        """What a function makes of each such block; by `map`, or what does the same in threads.
+
+        Of a sparse table the function is given what `SparseColumn.product` says, which is sparse.
+
+        Raises:
+            TableError: as `transform`.
+        """
+        parts = (table.slice(at, rows) for at in range(0, max(1, table.num_rows), rows))
+        return self._each(table, mapped(lambda part: function(self.encoded(part)), parts))
+
+    def encoded(self, table: pa.Table, rows: np.ndarray | None = None) -> Any:
+        """The matrix as the first layer reads it: as `transform`, or sparse of a sparse table."""
+        if self.sparse is None:
+            return self.transform(table, rows)
+        self.check(table)
+        cells = table[self.sparse.name]
+        return self.sparse.product(cells if rows is None else cells.take(rows))
+
+    def _each(self, table: pa.Table, found: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        try:
+            yield from found
+        except TableError:
+            self.transform(table)  # which tells the row's number in the whole table
+            raise
 
     def check(self, table: pa.Table) -> None:
         """Raise if a column that is in use is missing.
@@ -254,6 +288,21 @@ class Encoder:
         return cls(tuple(columns), dict(saved["ignored"]), remarks)
 
 
+def _sparse(
+    table: pa.Table, width: int, rows: np.ndarray, asked: Sequence[str]
+) -> dict[str, Column | str]:
+    """What a sparse table's columns are, or why none can be used."""
+    if asked:
+        raise ArgumentError(
+            "The columns of a sparse table are numbers, and all are learned from; categories or "
+            f"columns to ignore came: {_listed(asked)}. Leave them out of X."
+        )
+    (name,) = table.column_names
+    least = rare_count(len(rows))
+    found = SparseColumn.fit(name, table[name], width, rows, least)
+    return {name: found or f"no column differs from 0 in {least} rows or more"}
+
+
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
@@ -282,60 +331,6 @@ def rare_count(rows: int) -> int:
     return max(2 if rows < 100 else 5, rows // 1000)
 
 
-def _understood(
-    table: pa.Table, rows: np.ndarray, categories: Collection[str], ignore: Collection[str]
-) -> tuple[dict[str, str], dict[str, Understood]]:
-    """Why columns cannot be learned from, and what the others are.
-
-    Raises:
-        TableError: cells of some columns are not what all their others are.
-    """
-    known = provenance_of(table)
-    reasons: dict[str, str] = {}
-    found: dict[str, Understood] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        reason = AS_ASKED if name in ignore else _useless(column, rows)
-        # By all rows: without those held out the numbers have gaps, and nothing would tell them.
-        reason = reason or row_number(name, column, known.indexes)
-        if reason:
-            reasons[name] = reason
-        elif name in categories:
-            found[name] = CATEGORY
-        else:
-            found[name] = understand(name, column, guessed=name in known.guessed)
-    check_slips(found, lambda name, slip: pc.index(text(table[name]), slip).as_py() + 1)
-    first = settle(found.values())
-    return reasons, {name: settled(name, one, first) for name, one in found.items()}
-
-
-def check_slips(
-    found: Mapping[str, Understood], row_of: Callable[[str, str], int] | None = None
-) -> None:
-    """Raise for cells that are not what all others of their column are, of all columns at once.
-
-    Args:
-        found: What columns are.
-        row_of: In which row of a column a cell stands first, from 1; None if that is not known.
-
-    Raises:
-        TableError: there are some.
-    """
-    slips = [
-        f"'{name}' holds {one.holds} but for {one.slip[:80]!r}"
-        + ("" if row_of is None else f" in row {row_of(name, one.slip)}")
-        for name, one in found.items()
-        if one.slip
-    ]
-    if slips:
-        more = f", and {len(slips) - _SHOWN} more do so" if len(slips) > _SHOWN else ""
-        raise TableError(
-            f"A column holds numbers, dates or categories; {', '.join(slips[:_SHOWN])}{more}. "
-            "Mend the cells, leave them empty, or say that the column is a category or to be "
-            "ignored.",
-            options=("--category", "--ignore"),
-        )
-
-
 def _fitted(
     name: str, column: pa.ChunkedArray, found: Understood, rows: np.ndarray, rare: int, pieces: int
 ) -> Column | str:
@@ -355,42 +350,3 @@ def _fitted(
     if len(pc.unique(learned.drop_null())) > 1:
         return "its numbers do not differ"
     return one_value(column, rows) + (" that have one" if absent.any() else "")
-
-
-def _useless(column: pa.ChunkedArray, rows: np.ndarray) -> str | None:
-    """Why nothing can be learned from a column, whatever it is; None if something may."""
-    if not is_usable(column.type):
-        return f"its values are of type {column.type}"
-    nothing = column.null_count and column.take(rows).null_count == len(rows)
-    return no_value(column, rows) if nothing else None
-
-
-def no_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
-    return f"no value in any {_of(column, rows)}"
-
-
-def one_value(column: pa.ChunkedArray, rows: np.ndarray) -> str:
-    return f"one value in all {_of(column, rows)}s"
-
-
-def _of(column: pa.ChunkedArray, rows: np.ndarray) -> str:
-    return "row" if len(rows) == len(column) else "training row"
-
-
-def no_levels(column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> str:
-    """Why a category is left out, with the mend if its text is nearly numbers or dates."""
-    values = pc.unique(without_nulls(text(column.take(rows))))
-    if len(values) == 1:
-        return one_value(column, rows) if values[0].is_valid else no_value(column, rows)
-    values = pc.drop_null(values)
-    if not is_text(decoded(column).type):
-        return f"no two values stand in {rare} rows or more each"
-    if look_like_dates(values):
-        return f"dates such as {str(values[0])!r} are not written in one way; write 2015-01-31"
-    nearly = values.filter(pc.match_substring_regex(values, _NEARLY_NUMBER))
-    if len(nearly) >= _MOSTLY * len(values):
-        return (
-            f"text such as {str(nearly[0])!r} is a category, no two of which stand in {rare} rows "
-            "or more each; convert it if it counts something"
-        )
-    return f"no two values stand in {rare} rows or more each"

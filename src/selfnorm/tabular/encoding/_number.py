@@ -202,7 +202,10 @@ class NumberColumn:
 
     def _scaled(self, values: np.ndarray) -> np.ndarray:
         if self.quartiles is not None:
-            return (_bent(values, self.quartiles) - self.mean) / self.deviation
+            scaled = _bent(values, self.quartiles)
+            scaled -= self.mean
+            scaled /= self.deviation
+            return scaled
         with np.errstate(over="ignore"):
             scaled = (values - self.mean) / self.deviation
         far = np.abs(scaled) > LARGEST
@@ -218,8 +221,14 @@ class NumberColumn:
 
 def _bent(values: np.ndarray, quartiles: tuple[float, float]) -> np.ndarray:
     """Numbers in units of their quartiles' distance, from the middle, bent toward a limit."""
-    u = np.clip(position(values, *quartiles) - 0.5, -FAR, FAR)
-    return u / np.sqrt(1 + np.square(u / BENT))
+    u = position(values, *quartiles)
+    u -= 0.5
+    np.clip(u, -FAR, FAR, out=u)
+    bend = u / BENT
+    np.square(bend, out=bend)
+    bend += 1
+    u /= np.sqrt(bend, out=bend)
+    return u
 
 
 def _quartiles(known: np.ndarray, counts: np.ndarray | None) -> tuple[float, float]:

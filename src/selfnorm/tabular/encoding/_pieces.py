@@ -42,8 +42,12 @@ class Piece:
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """The feature: mean 0 and variance 1 on training rows, 0 where the value is nan."""
-        part = np.clip(position(values, self.low, self.high), 0, 1)
-        return np.nan_to_num((part - self.mean) / self.deviation, nan=0.0)
+        part = position(values, self.low, self.high)
+        np.clip(part, 0, 1, out=part)
+        part -= self.mean
+        part /= self.deviation
+        part[np.isnan(part)] = 0
+        return part
 
 
 def pieces_of(

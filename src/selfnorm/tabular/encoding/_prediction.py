@@ -34,8 +34,10 @@ class Prediction:
 def softmax(outputs: np.ndarray) -> np.ndarray:
     """Probabilities of outputs, (..., classes)."""
     with np.errstate(invalid="ignore"):  # what is infinite becomes nan, and is told
-        powers = np.exp(outputs - outputs.max(-1, keepdims=True))
-        return powers / powers.sum(-1, keepdims=True)
+        powers = outputs - outputs.max(-1, keepdims=True)
+        np.exp(powers, out=powers)
+        powers /= powers.sum(-1, keepdims=True)
+        return powers
 
 
 def as_array(outputs: "np.ndarray | Tensor") -> np.ndarray:

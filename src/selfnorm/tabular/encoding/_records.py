@@ -72,7 +72,10 @@ def position(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 at `low`, 1 at `high`, linear: without leaving float64's range on the way."""
     unit = unit_of(low, high)
     with np.errstate(over="ignore"):
-        return (values / unit - low / unit) / (high / unit - low / unit)
+        found = values / unit
+        found -= low / unit
+        found /= high / unit - low / unit
+    return found
 
 
 def reach(share: float, known: float = 1.0) -> float:

@@ -288,7 +288,8 @@ def too_many_classes(name: str, distinct: int, rows: int, *, text: bool) -> Tabl
 def class_values(column: pa.ChunkedArray) -> np.ndarray:
     """Class labels as an array: text without outer spaces, or numbers or booleans as they are."""
     if is_text(column.type):
-        return np.asarray(text(column).to_pylist(), dtype=str)
+        coded = pc.dictionary_encode(text(column)).combine_chunks()
+        return np.asarray(coded.dictionary.to_pylist(), dtype=str)[coded.indices.to_numpy()]
     return column.to_numpy()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from selfnorm.tabular.data._words import NULLS
 from selfnorm.tabular.encoding._category import OTHER, CategoryColumn
-from selfnorm.tabular.encoding._columns import Column
+from selfnorm.tabular.encoding._columns import Single
 from selfnorm.tabular.encoding._cycles import Cycle
 from selfnorm.tabular.encoding._number import BENT, FAR, NumberColumn
 from selfnorm.tabular.encoding._presence import PresenceColumn
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     read: bool
 
 
-def asked_for(column: Column) -> Asked:
+def asked_for(column: Single) -> Asked:
     """What a graph asks for in place of a column."""
     if isinstance(column, CategoryColumn):
         return Asked(column.name, _TEXT, read=False)
@@ -47,7 +47,7 @@ def asked_for(column: Column) -> Asked:
     return Asked(column.name, _UNITS[column.holds] + _SEEN_AS, read)
 
 
-def features_of(graph: Graph, column: Column) -> str:
+def features_of(graph: Graph, column: Single) -> str:
     """The features of a column, (rows, features), float32."""
     kind = "string" if isinstance(column, CategoryColumn) else "double"
     given = graph.input(column.name, kind, asked_for(column).told)

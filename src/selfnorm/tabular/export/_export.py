@@ -1,22 +1,24 @@
 """A model's ONNX file: what it asks for, and how far its answers are what the model says."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from selfnorm import _extras
 from selfnorm._files import write_file
-from selfnorm.errors import ModelFolderError, SelfNormError
+from selfnorm.errors import ModelFolderError, SelfNormError, UnsupportedError
 from selfnorm.tabular._forward import Networks
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._source import read_for
 from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.data._table import require_rows
 from selfnorm.tabular.encoding._category import CategoryColumn
+from selfnorm.tabular.encoding._columns import Single
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
 from selfnorm.tabular.encoding._target import NumberTarget, Target
@@ -65,14 +67,20 @@ def export_onnx(
         ModelFolderError: the file cannot be written, or would be larger than ONNX's files can be.
         SelfNormError: the file says something else than the model; it is not kept.
         TableError: the table cannot be read, or lacks a column.
+        UnsupportedError: the model was fitted on a sparse table.
     """
+    if saved.encoder.sparse is not None:
+        raise UnsupportedError(
+            "ONNX has no products with sparse rows; this model was fitted on a sparse table of "
+            f"{saved.encoder.sparse.width:,} columns. Serve it by selfnorm.tabular.load_model."
+        )
     path = Path(path)
     check_onnx_file(path, force=force)
     with _extras.told():
         from selfnorm.tabular.export._columns import asked_for, features_of  # noqa: PLC0415 - an extra
         from selfnorm.tabular.export._graph import Graph  # noqa: PLC0415
         from selfnorm.tabular.export._networks import add_networks  # noqa: PLC0415
-    columns = saved.encoder.columns
+    columns = cast("Sequence[Single]", saved.encoder.columns)
     rows = made_rows(saved.encoder) if table is None else _some(table, saved)
     graph = Graph({column.name for column in columns})
     parts = [features_of(graph, column) for column in columns]

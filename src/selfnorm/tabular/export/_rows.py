@@ -1,9 +1,12 @@
 """Rows made by what an encoder knows of its columns, to compare two ways to predict on."""
 
+from typing import cast
+
 import numpy as np
 import pyarrow as pa
 
 from selfnorm.tabular.encoding._category import OTHER, CategoryColumn
+from selfnorm.tabular.encoding._columns import Single
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._presence import PresenceColumn
@@ -17,7 +20,8 @@ _DAY = 86_400_000_000  # microseconds
 def made_rows(encoder: Encoder, rows: int = _ROWS, seed: int = 0) -> pa.Table:
     """Rows from the whole range of each column and beyond, with holes and unknown levels."""
     rng = np.random.default_rng(seed)
-    return pa.table({column.name: _cells(column, rows, rng) for column in encoder.columns})
+    columns = cast("tuple[Single, ...]", encoder.columns)
+    return pa.table({column.name: _cells(column, rows, rng) for column in columns})
 
 
 def _cells(

@@ -15,16 +15,11 @@ from selfnorm.tabular.data._table import require_column
 from selfnorm.tabular.data._words import NULLS
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._columns import Column as Encoded
-from selfnorm.tabular.encoding._encode import (
-    AS_ASKED,
-    Encoder,
-    check_slips,
-    few_pieces,
-    no_levels,
-    rare_count,
-)
+from selfnorm.tabular.encoding._encode import Encoder, few_pieces, rare_count
+from selfnorm.tabular.encoding._kinds import AS_ASKED, check_slips
 from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._presence import PresenceColumn
+from selfnorm.tabular.encoding._reasons import no_levels
 from selfnorm.tabular.encoding._rows import row_number
 from selfnorm.tabular.encoding._understand import (
     CATEGORY,
