@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from selfnorm.tabular import _fit, _train
+from selfnorm.tabular import _fit, _scaled, _train
 from selfnorm.tabular._ensemble import Judged
 from selfnorm.tabular.encoding import _number
 
@@ -86,6 +86,11 @@ class Smoothed(Judged):
         return nn.functional.cross_entropy(said, goals, label_smoothing=0.1)
 
 
+def unscaled(_target: Any, outputs: Tensor, *_known: Tensor) -> Tensor:
+    """No factor on what networks of finite width say, but for the sharpness of all together."""
+    return outputs.new_ones(outputs.shape[1])
+
+
 def constant(optimizer: torch.optim.Optimizer, _: int) -> Any:
     """No schedule: the learning rate stays."""
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
@@ -155,6 +160,7 @@ VARIANTS: dict[str, Variant] = {
     "numbers not bent": within((_number, "_bent", lambda values, _: values)),
     "label smoothing": within((_train, "Judged", Smoothed)),
     "constant rate": within((torch.optim.lr_scheduler, "CosineAnnealingLR", constant)),
+    "not scaled": within((_scaled, "factors", unscaled)),
     "refitted": refitted,
     **{f"n_estimators={value}": settings(n_estimators=value) for value in (1, 4, 16, 32)},
     **{f"weights={value}": settings(weights=value) for value in ("lecun", "orthogonal")},

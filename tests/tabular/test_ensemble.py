@@ -99,11 +99,9 @@ def test_a_row_is_judged_by_who_left_it_out(task: str, members: int) -> None:
     own = target.heard(own)
     assert judge.score(outputs, targets) == pytest.approx(target.score(own, targets))
     found = float(judge.loss(outputs, targets))
-    if task == "regression":
-        assert found == pytest.approx(float(target.loss(own, targets)))
-    else:
-        tried = [float(target.loss(own * factor, targets)) for factor in np.geomspace(0.05, 20, 99)]
-        assert found == pytest.approx(min(tried), rel=1e-3)
+    most = 2 if task == "regression" else 20
+    tried = [float(target.loss(own * factor, targets)) for factor in np.geomspace(0.05, most, 99)]
+    assert found == pytest.approx(min(tried), rel=1e-3)
     each = [target.loss(outputs[:, member], targets) for member in range(members)]
     together = judge.loss(outputs, targets[:, None].expand(-1, members, *targets.shape[1:]))
     assert float(together) == pytest.approx(float(sum(each)) / members, rel=1e-5)
@@ -211,7 +209,7 @@ def test_a_preset_decides_what_nobody_chose() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_the_best_has_networks_of_several_shapes(task: str, tmp_path: Path) -> None:
     free = {"depth": None, "width": None, "weights": None, "learning_rate": None, "dropout": None}
-    how = settings(preset="best", n_estimators=4, infinite=True, epochs=4, **free)
+    how = settings(preset="best", n_estimators=4, infinite=True, epochs=8, **free)
     source = small_source(task)
     result = fitted(source, how)
     model, blend, network = result.model, result.model.blend, result.model.network

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from selfnorm.nn import MLP
 from selfnorm.tabular._infinite import InfiniteNetwork
-from selfnorm.tabular._weighing import sharpness
+from selfnorm.tabular._weighing import factors
 from selfnorm.tabular.encoding._target import Target
 
 _ROWS = 1 << 16  # at a time, as all networks' outputs take more than a row of a table may
@@ -70,14 +70,15 @@ class Judged:
     def loss(self, outputs: Tensor, *known: Tensor) -> Tensor:
         """The mean over members and rows, or over the rows to validate with.
 
-        Of these it is what calibration will leave: members that are right but too sure are not
-        taken for worse than members that know less.
+        Of these it is what calibration will leave: members that are right but too sure, or whose
+        numbers go too far, are not taken for worse than members that know less.
         """
         said, known, alone = self._pairs(outputs, known)
+        if not alone and (self.scoring is None or self.target.task == "regression"):
+            said = said * factors(self.target, said, *known).to(said)
         if not alone and self.scoring is not None:
             return self.scoring(said, *known)
-        factor = 1.0 if alone else sharpness(self.target, said, *known)
-        return self.target.loss(said * factor, *known)
+        return self.target.loss(said, *known)
 
     def score(self, outputs: Tensor, *known: Tensor) -> float:
         """The target's score, likewise."""
@@ -108,9 +109,11 @@ class JudgedAlone:
 
     def loss(self, outputs: Tensor, *known: Tensor) -> Tensor:
         """The target's; of rows that are not learned from, which take no gradients, the score."""
-        if self.scoring is not None and not outputs.requires_grad:
-            return self.scoring(outputs, *known)
-        return self.target.loss(outputs, *known)
+        if outputs.requires_grad:
+            return self.target.loss(outputs, *known)
+        if self.target.task == "regression":
+            outputs = outputs * factors(self.target, outputs, *known).to(outputs)
+        return (self.scoring or self.target.loss)(outputs, *known)
 
     def score(self, outputs: Tensor, *known: Tensor) -> float:
         """The target's score."""

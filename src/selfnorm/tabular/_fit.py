@@ -22,6 +22,7 @@ from selfnorm.tabular._memory import enough_memory, give_back
 from selfnorm.tabular._model import TabularModel, cross_fitted
 from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._result import Result
+from selfnorm.tabular._scaled import scale_alone
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source, check_classes, file_of, name_of, read_source
 from selfnorm.tabular._sparse_rows import Inputs
@@ -39,7 +40,6 @@ from selfnorm.tabular.explaining._understood import doubts
 from selfnorm.tabular.stream._prepare import prepare_parts
 from selfnorm.tabular.stream._size import available, in_words, needed
 from selfnorm.training import Checkpoint, Processes, Progress, Rows
-from selfnorm.training._predict import predict
 from selfnorm.training._processes import ALONE
 from selfnorm.training._progress import SILENT
 from selfnorm.training._sections import Section
@@ -309,8 +309,10 @@ def fit_prepared(
             )
             network, blend, said = together.network, together.blend, together.told
             architectures = tuple(trained[at].settings.architecture for at in together.kept)
-        elif ready.validation is not None:
-            said = predict(ready.reading(first.network), ready.validation.inputs)
+        else:
+            judges = ready.training if ready.validation is None else ready.validation
+            said = scale_alone(first.network, ready.reading(first.network), ready.target, judges)
+            said = None if ready.validation is None else said
     model = TabularModel(ready.encoder, ready.target, architectures, network, blend)
     measured, told, errors = model.measure(ready.test), None, ()
     if said is not None and ready.judged is not None:

@@ -76,6 +76,8 @@ class Increments:
     @classmethod
     def start(cls, encoder: Encoder, target: Target, settings: Settings, rows: int) -> "Increments":
         """Fresh networks, sized by how many rows come first."""
+        if target.task == "regression" and settings.dropout is None:
+            settings = replace(settings, dropout=0.0)  # numbers go too far, and nothing scales them
         sized = settings.sized(rows)
         seeds = torch.Generator().manual_seed(settings.seed)
         built = build_network(encoder, target, sized.architecture, seeds)

@@ -19,7 +19,7 @@ _ROWS = 1024  # of a kernel at a time
 _START = -1.0  # the penalty's logarithm to base 10, of a kernel whose diagonal is 1
 _RANGE = (-5.0, 2.0)
 _STRIDES = (1.0, 0.5)
-_MANY, _SOME = 2000, 1000  # rows
+_MANY, _SOME = 2000, 1500  # rows
 
 
 class InfiniteNetwork(nn.Module):
@@ -105,7 +105,7 @@ def fit_infinite(
     What a row is told by all others follows from the inverse that the fit needs anyway: the
     residual is divided by `1 - h`, h the row's own share in its prediction (Golub, Heath and Wahba
     1979). The work is one inverse, rows^3 operations, for each of about six penalties; of many rows
-    for about three, from where a thousand of them have it least. A row that counts w times has its
+    for one alone, where some of them have the least loss. A row that counts w times has its
     penalty divided by w: at the same penalty it is as if it stood there w times, and all of these
     are left out at once. So copies of a row are learned as one, and rows that stay together are
     left out together.
@@ -143,14 +143,14 @@ def fit_infinite(
 
 
 def _solved(kernels: Tensor, told: "_Told", offset: Tensor, target: Target) -> "_Solved":
-    """The regression of least loss; of many rows some tell first about where its penalty is."""
-    start, strides = _START, _STRIDES
-    if len(kernels) > _MANY:  # so that all are asked seldom
-        drawn = torch.Generator().manual_seed(0)
-        some = torch.randperm(len(kernels), generator=drawn)[:_SOME]
-        start = _best(kernels[some][:, some], told.of(some), offset, target).power
-        strides = _STRIDES[-1:]
-    return _best(kernels, told, offset, target, start=start, strides=strides)
+    """The regression of least loss; of many rows some tell what its penalty is."""
+    if len(kernels) <= _MANY:
+        return _best(kernels, told, offset, target)
+    drawn = torch.Generator().manual_seed(0)
+    some = torch.randperm(len(kernels), generator=drawn)[:_SOME]
+    at = _best(kernels[some][:, some], told.of(some), offset, target).power
+    strides = _STRIDES[-1:] if isinstance(target, NumbersTarget) else ()  # of each number its own
+    return _best(kernels, told, offset, target, start=at, strides=strides)
 
 
 def _fit_by_output(
@@ -323,6 +323,8 @@ def _best_of_each(tried: Iterable[_Solved], told: _Told) -> _Solved:
 def _least(loss: Callable[[float], float], start: float, strides: tuple[float, ...]) -> float:
     """Where a loss is least, by steps from the start as long as it falls, then by shorter ones."""
     at = start
+    while loss(at) == math.inf and at < _RANGE[1]:  # roundings prevail where there are more rows
+        at += _STRIDES[-1]
     for stride in strides:
         way = stride if loss(at + stride) < loss(at - stride) else -stride
         while loss(at + way) < loss(at):

@@ -10,18 +10,16 @@ from torch import Tensor, nn
 from selfnorm.errors import SelfNormWarning
 from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
-from selfnorm.tabular._ensemble import Ensemble, told
+from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._infinite import Fitted, InfiniteNetwork, fit_infinite
 from selfnorm.tabular._memory import is_lack_of_memory
+from selfnorm.tabular._scaled import scale
 from selfnorm.tabular._weighing import sharpness, sharpness_of_all, weigh
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._target import Target
 from selfnorm.training import Rows
-from selfnorm.training._predict import predict
 from selfnorm.training._sections import Section
 from selfnorm.training._snapshot import Snapshot
-
-_ROWS = 1 << 16  # at a time
 
 
 class Joined(NamedTuple):
@@ -61,7 +59,8 @@ def joined(
     finite width.
 
     Args:
-        trained: Trained networks of finite width, those of one shape together.
+        trained: Trained networks of finite width, those of one shape together; their output layers
+            are scaled by what rows say that they did not learn from.
         reading: What reads the inputs of such a network's rows; most often the network itself.
         encoder: Who encoded the rows.
         target: What outputs stand for.
@@ -78,8 +77,12 @@ def joined(
         part = 0.5 if wide else 1.0
         shares = (*(part / len(trained) for _ in trained), *(0.5 / len(wide) for _ in wide))
         sharp, honest = 1.0, None
+        if target.task == "regression":
+            for one in trained:
+                left_out = torch.ones(len(rows), int(one.members or 1)).bool()
+                scale(one, reading(one), target, rows, left_out)
     else:
-        said = [_heard(Ensemble([reading(one)]), judged, target, left_out) for one in trained]
+        said = [scale(one, reading(one), target, judged, left_out) for one in trained]
         apart = judged is not rows
         kinds = [_said(one.network, judged) if apart else one.left_out for one in wide]
         known = tuple(part.cpu() for part in judged.known)
@@ -100,22 +103,6 @@ def _said(network: InfiniteNetwork, judged: Rows) -> Tensor:
     return network(judged.inputs).double().cpu()
 
 
-def _heard(
-    network: nn.Module, judged: Rows, target: Target, left_out: Tensor
-) -> tuple[Tensor, Tensor]:
-    """What rows are told by the networks that left them out, and by the first of those alone.
-
-    Some rows at a time: what all networks say may take more than the rows themselves.
-    """
-    every: list[Tensor] = []
-    first: list[Tensor] = []
-    for rows, who in zip(judged.inputs.split(_ROWS), left_out.split(_ROWS), strict=True):
-        said = predict(network, rows).double().cpu()
-        every.append(told(target, said, who))
-        first.append(told(target, said, who & (who.cumsum(1) == 1)))
-    return torch.cat(every), torch.cat(first)
-
-
 def _judged(
     target: Target,
     said: Sequence[tuple[Tensor, Tensor]],
@@ -125,7 +112,7 @@ def _judged(
 ) -> tuple[tuple[float, ...], float, Tensor]:
     """Shares of the kinds, the sharpness of all, and what rows are told by who left them out.
 
-    Of what networks of finite width say there are two: `_heard` makes them.
+    Of what networks of finite width say there are two: `scale` makes them.
     """
     kinds = [*(every for every, _ in said), *wide]
     shares = weigh(target, kinds, *known)

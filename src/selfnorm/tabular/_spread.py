@@ -19,6 +19,7 @@ from selfnorm.tabular.encoding._several import NumbersTarget
 from selfnorm.tabular.encoding._target import Target
 
 _DRAWS = Whole(0)
+_PROBES, _MASKS = 1024, 20  # rows, and how often each is asked
 
 
 class Spread(NamedTuple):
@@ -67,6 +68,8 @@ class Spreading:
             )
         device = next(self._network.parameters()).device
         self._generator = torch.Generator(device).manual_seed(seed)
+        asked = draws and target.task == "regression"
+        self._factors = self._unshrunk() if asked else [np.ones(1)] * len(self._networks)
 
     def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of encoded rows, (rows, features): the mean as outputs, and the deviation."""
@@ -76,7 +79,8 @@ class Spreading:
             x = torch.from_numpy(rows).to(next(self._network.parameters()))
             fixed = self._infinite(x)
             for draw in range(draws):
-                outputs = np.concatenate([*self._finite(x), *fixed], axis=1)
+                drawn = zip(self._finite(x), self._factors, strict=True)
+                outputs = np.concatenate([*(one * by for one, by in drawn), *fixed], axis=1)
                 total = total + self._blended(outputs)
                 said = self._target.said_array(self._blend.sharpness * outputs)
                 if not draw:  # squares of small differences are exact
@@ -98,11 +102,31 @@ class Spreading:
         """What all together say: probabilities, or standardized numbers."""
         return self._target.said_array(self._blend.of_arrays(self._target, outputs))
 
+    @property
+    def _networks(self) -> tuple[torch.nn.Module, ...]:
+        return self._network.finite if isinstance(self._network, Ensemble) else (self._network,)
+
+    def _unshrunk(self) -> list[np.ndarray]:
+        """Factors for the outputs of those of finite width, (outputs,) of each shape.
+
+        Numbers are scaled for networks without masks, and under masks they go less far. By how much
+        is told by rows of normal features, as the encoder's have mean 0 and variance 1.
+        """
+        weight = next(self._network.parameters())
+        x = torch.randn(_PROBES, weight.shape[-1], generator=torch.Generator().manual_seed(0))
+        x = x.to(weight)
+        with torch.inference_mode():
+            right = self._finite(x)
+            with self._masked():
+                drawn = [self._finite(x) for _ in range(_MASKS)]
+        told = (np.mean(each, axis=0) for each in zip(*drawn, strict=True))
+        return [_slope(one, other) for one, other in zip(right, told, strict=True)]
+
     def _finite(self, x: torch.Tensor) -> list[np.ndarray]:
         """The outputs of those of finite width, (rows, networks, outputs) of each shape."""
         if not isinstance(self._network, Ensemble):
             return [self._network(x).numpy(force=True)[:, None]]
-        return [one(x).transpose(0, 1).numpy(force=True) for one in self._network.finite]
+        return [one(x).transpose(0, 1).numpy(force=True) for one in self._networks]
 
     def _infinite(self, x: torch.Tensor) -> list[np.ndarray]:
         """Those of infinite width, which have no dropout."""
@@ -121,3 +145,9 @@ class Spreading:
             for one in self._dropouts:
                 one.eval()
                 one.generator = None
+
+
+def _slope(right: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """By what each output is to be multiplied to be right, as nearly as one factor can."""
+    both, own = ((right * told).sum((0, 1)), np.square(told).sum((0, 1)))
+    return np.divide(both, own, out=np.ones_like(own), where=own > 0)

@@ -11,6 +11,7 @@ from selfnorm.tabular.encoding._target import Target
 _STEPS = 16  # of the greedy selection: weights are multiples of a sixteenth
 _SHARPEST = 5.0  # logarithm to base e
 _DULLEST = -3.0
+_STEEPEST = 2.0  # of numbers, as few rows tell little of a network that hardly learned
 
 
 def weigh(target: Target, kinds: Sequence[Tensor], *known: Tensor) -> tuple[float, ...]:
@@ -45,7 +46,7 @@ def sharpness_of_all(one: float, two: float, members: int) -> float:
 
 
 def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
-    """The factor on outputs with which their loss is least; 1 for numbers.
+    """The factor on outputs with which their loss is least; 1 for numbers, which have `factors`.
 
     Args:
         target: What outputs stand for.
@@ -63,3 +64,25 @@ def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
         loss, bounds=(_DULLEST, _SHARPEST), method="bounded", options={"xatol": 0.02}
     )
     return math.exp(found.x)
+
+
+def factors(target: Target, outputs: Tensor, *known: Tensor) -> Tensor:
+    """Those on the outputs of one kind, (outputs,), with which their loss is least.
+
+    Classes share one, their sharpness; each number has its own.
+    """
+    if target.task == "regression":
+        return _slopes(outputs, *known)
+    return outputs.new_full((outputs.shape[1],), sharpness(target, outputs, *known))
+
+
+def _slopes(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The slope of least squares through 0 from outputs to numbers, which have a mean of 0."""
+    outputs, known = outputs.detach(), ~targets.isnan()
+    targets = targets.to(outputs).where(known, outputs.new_zeros(()))
+    counts = known.to(outputs) * (1.0 if weights is None else weights.to(outputs)[:, None])
+    both = counts * outputs * targets
+    own = counts * outputs.square()
+    both, own = both.sum(0), own.sum(0)
+    slopes = (both / own).clamp(math.exp(_DULLEST), _STEEPEST)
+    return slopes.where(own > 0, own.new_ones(()))
