@@ -6,6 +6,8 @@ Heavy imports (torch, scikit-learn, pyarrow, matplotlib) stand inside the comman
 
 __all__ = ["main"]
 
+_MISTAKE = 2  # the exit code of a user's mistake
+
 
 def main() -> None:
     """Run the command line."""
@@ -31,7 +33,12 @@ def main() -> None:
             from selfnorm.cli._app import run
     except MissingPackageError as error:
         sys.exit(_refused(error))
-    run()
+    try:
+        run()
+    except SystemExit as ended:
+        if ended.code == _MISTAKE:
+            _leave()
+        raise
 
 
 def _refused(error: Exception) -> int:
@@ -39,4 +46,16 @@ def _refused(error: Exception) -> int:
     import sys
 
     sys.stderr.write(f"Error: {error}\n")
-    return 2
+    return _MISTAKE
+
+
+def _leave() -> None:
+    """End at once: threads that still read a table would end the process by an abort at times."""
+    import os
+    import sys
+    from contextlib import suppress
+
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(_MISTAKE)

@@ -358,12 +358,16 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         """X as a table to predict, with a warning of what training had not."""
         check_is_fitted(self, "model_")
         table = self._table(X, reset=False)
-        named, learned = hasattr(self, "feature_names_in_"), self.model_.about["columns"]
+        named, learned = hasattr(self, "feature_names_in_"), self._learned()
         if not (named and hasattr(X, "columns")) and table.num_columns == len(learned):
             table = table.rename_columns(learned)  # their order tells, as in all of scikit-learn
         for note in self.model_.encoder.notes(table):
             warnings.warn(note, SelfNormWarning, stacklevel=4)
         return table
+
+    def _learned(self) -> list[str]:
+        """Of the columns it learned from, of which a model that is being fitted has not told."""
+        return self.model_.about.get("columns") or self._names
 
     def _table(self, X: Any, *, reset: bool) -> pa.Table:
         """X as a table; sets, or checks against, the number and names of its columns."""

@@ -37,7 +37,10 @@ def untouched(
     modes = [(module, module.training) for module in model.modules()]
     attributes = [(vars(module), _held(module)) for module in model.modules()]
     tensors = [
-        (own, dict(own)) for m in model.modules() for own in map(vars(m).get, _TENSORS) if own
+        (own, dict(own))
+        for m in model.modules()
+        for own in map(vars(m).get, _TENSORS)
+        if own and isinstance(own, dict)
     ]
     saved = [(tensor, tensor.detach().clone()) for tensor in _written(model)]
     states = [(g, g.get_state()) for g in (*_generators(model), *generators)]

@@ -15,6 +15,7 @@ from selfnorm.auditing._rules._effects import constants
 from selfnorm.auditing._rules._functions import is_wrong_activation, wrong_activation
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import Rule
+from selfnorm.auditing._rules._remedies import mending
 from selfnorm.auditing._rules._sizes import weighted
 from selfnorm.auditing._rules._structure import (
     aggregation_mending,
@@ -23,7 +24,7 @@ from selfnorm.auditing._rules._structure import (
     pooling,
     scaled,
 )
-from selfnorm.auditing._rules._weights import mending, selu_without_lecun
+from selfnorm.auditing._rules._weights import selu_without_lecun
 from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import PASSING, WEIGHTED

@@ -1,17 +1,14 @@
 """Weights and biases: are they LeCun's, and if not, whose?"""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._culprits import (
-    has_empty_units,
-    is_bound,
     is_one_sided,
-    is_pruned,
     is_trained,
     named,
     suspects,
@@ -20,9 +17,10 @@ from selfnorm.auditing._rules._culprits import (
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._once import once
 from selfnorm.auditing._rules._registry import rule
+from selfnorm.auditing._rules._remedies import after_training, mending
 from selfnorm.auditing._rules._sizes import uses, weighted, wrong_sizes
 from selfnorm.recording import Layer, Recording, Weights
-from selfnorm.recording._layer import FORWARD, is_strange
+from selfnorm.recording._layer import is_strange
 from selfnorm.recording._recording import WEIGHTED
 from selfnorm.recording._rightness import KEPT, are_copies, gain_interval, is_wrong
 from selfnorm.theory import THEOREM_1, fixed_point
@@ -30,7 +28,6 @@ from selfnorm.theory._types import FloatArray
 
 _SMALL = 32
 _LARGE, _TOO_LARGE = 0.1, 0.5  # biases
-_OLD = {"weight_norm": "remove_weight_norm(layer)", "spectral_norm": "remove_spectral_norm(layer)"}
 _VANISHED = 1e-6
 _NEAR = 1.5
 _vanishing = {"tau": 0.0}  # the largest tau that was seen to make the variance vanish
@@ -148,45 +145,6 @@ def _causes(recording: Recording, wrong: Sequence[tuple[Layer, Weights]]) -> str
     return f", as after {', '.join([*told, *rest])}"
 
 
-def mending(wrong: Sequence[Weights]) -> str:
-    """How to give weights LeCun's size: a line that works for these very ones."""
-    first = wrong[0]
-    if is_pruned(first) and not has_empty_units(first):
-        factor = float(first.tau.mean()) ** -0.5
-        return f"Multiply what is left of the weights by {factor:.3g}: their squares then sum to 1."
-    if first.computed in _OLD:
-        return f"torch.nn.utils.{_OLD[first.computed]}, then selfnorm.init.initialize_(model)."
-    if first.computed == FORWARD:
-        factor = float(first.tau.mean()) ** -0.5
-        more = len({w.name for w in wrong}) - 1
-        others = f", and of {more} more likewise" if more else ""
-        return (
-            f"Multiply by {factor:.3g} what the forward makes of {first.name}{others}: its squares "
-            "then sum to 1."
-        )
-    if is_bound(first):
-        return f"Take {first.computed} off these layers, then selfnorm.init.initialize_(model)."
-    strange = {w.name: w for w in wrong if not w.drawn}
-    return _by_name(strange) if strange else "selfnorm.init.initialize_(model), before training."
-
-
-def _by_name(strange: Mapping[str, Weights]) -> str:
-    """The line for weights that `initialize_` does not know by their class."""
-    if len(strange) > 1 and all(map(is_strange, strange.values())):
-        return (
-            "selfnorm.init.initialize_(model, fan_in=report.fan_in), before training; report is "
-            "what the audit gives, and knows the weights of layers that are none of torch's."
-        )
-    one = next(iter(strange.values()))
-    as_matrix = ".data[None]" if len(one.shape) == 1 else ""
-    line = (
-        f"selfnorm.init.lecun_normal_(model.get_parameter({one.name!r}){as_matrix}, "
-        f"fan_in={one.fan_in})"
-    )
-    more = f", and likewise {', '.join([*strange][1:])}" if strange.keys() - {one.name} else ""
-    return f"{line}{more}: initialize_ does not know {'them' if more else 'it'}."
-
-
 @rule("wrong-init")
 def wrong_init(recording: Recording) -> Iterator[Finding]:
     """A weight of the size that another initialization gives."""
@@ -234,23 +192,8 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
             _expected(weights),
             "Weight decay pulls tau towards 0 and learning moves it; theorem 1 holds for tau in "
             f"{THEOREM_1.interval('tau')} (Klambauer et al. 2017). {consequence(tau)}".strip(),
-            _after_training(weights, trained=trained),
+            after_training(weights, trained=trained),
         )
-
-
-def _after_training(weights: Weights, *, trained: bool) -> str:
-    """What to do about weights that training may have moved."""
-    if weights.computed or not weights.drawn:
-        return mending([weights])
-    if trained:
-        return (
-            "Lower the weight decay of hidden layers, or the learning rate; before training, "
-            "selfnorm.init.initialize_(model)."
-        )
-    return (
-        "selfnorm.init.initialize_(model), before training; after it, lower the weight decay of "
-        "hidden layers, or the learning rate."
-    )
 
 
 @rule("tied-weight")
