@@ -1,12 +1,15 @@
 """Which weights have a wrong size, and which of these are as they should be all the same."""
 
+import math
 from collections.abc import Iterator
 
+from selfnorm.auditing._rules._culprits import suspects
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._once import once
 from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._recording import PASSING, WEIGHTED
 from selfnorm.recording._rightness import is_wrong
+from selfnorm.theory import THEOREM_1
 
 _ENDS = {"addition", "product"}
 _USUAL = 0.8, 1.25  # second moments
@@ -78,16 +81,26 @@ def _makes_up(recording: Recording, layer: Layer, weights: Weights) -> bool:
     """Whether the size of weights makes up for what they read, or for what lies behind them.
 
     As after `selfnorm.convert(model, example=...)`, around paddings, pools, gates and recurrences:
-    with weights of size 1 the layer, or the SELU that follows, would not have variance 1.
+    with weights of size 1 the layer, or the SELU that follows, would be farther from variance 1.
     """
     if not _inside(recording, layer):
         return False
     size = float(weights.tau.mean())
     selus = [f for f in recording.followers(layer) if f.activation == "selu"]
     following = [selu.variance for selu in selus if not _normalized(recording, selu)]
-    return any(
-        is_usual(one) and not is_usual(one / size) for one in (layer.second_moment, *following)
-    )
+    if any(is_usual(one) and not is_usual(one / size) for one in (layer.second_moment, *following)):
+        return True
+    right = [one for one in following if THEOREM_1.holds("variance", one)]
+    right += [layer.second_moment] if is_usual(layer.second_moment) else []
+    nearer = any(abs(math.log(one)) < abs(math.log(one / size)) for one in right)
+    return nearer and not suspects(weights, layer)  # sizes that are measured fit no formula
+
+
+def is_right_behind(recording: Recording, layer: Layer) -> bool:
+    """Whether what a layer with weights gives is of the right size, or all SELUs behind it are."""
+    selus = [f for f in recording.followers(layer) if f.activation == "selu"]
+    right = bool(selus) and all(THEOREM_1.holds("variance", selu.variance) for selu in selus)
+    return right or is_usual(layer.second_moment)
 
 
 def _normalized(recording: Recording, layer: Layer) -> bool:

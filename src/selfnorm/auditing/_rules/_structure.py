@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._registry import rule
-from selfnorm.auditing._rules._sizes import is_usual
+from selfnorm.auditing._rules._sizes import is_right_behind
 from selfnorm.recording import Layer, Recording
 from selfnorm.recording._layer import INPUT
 
@@ -69,7 +69,7 @@ def pooling(recording: Recording) -> Iterator[Finding]:
             continue
         maximal = "max" in layer.name or "Max" in layer.kind or layer.settings.get("maximal")
         followers = recording.followers(layer)
-        made_up = all(f.role == "linear" and is_usual(f.second_moment) for f in followers)
+        made_up = all(f.role == "linear" and is_right_behind(recording, f) for f in followers)
         behind = not made_up and any(_bends_on(recording, f) for f in followers)
         severity: Severity = "warning" if behind else "note"
         effect = (
@@ -144,7 +144,7 @@ def zero_padding(recording: Recording) -> Iterator[Finding]:
             continue
         yield Finding(
             "zero-padding",
-            "warning" if share >= 0.3 and not is_usual(layer.second_moment) else "note",
+            "warning" if share >= 0.3 and not is_right_behind(recording, layer) else "note",
             layer.module,
             f"{share:.0%} of the terms it sums are padded zeros (output {_shape(layer)})",
             "a small share: large maps, or no padding",
