@@ -44,7 +44,7 @@ def fitted() -> SelfNormClassifier:
 def test_a_matrix_comes_back_from_its_table_in_parts_and_whole() -> None:
     X = counts().tocoo()
     twice = sparse.coo_array(
-        (np.concatenate([X.data, X.data]), (np.tile(X.coords[0], 2), np.tile(X.coords[1], 2))),
+        (np.concatenate([X.data, X.data]), (np.tile(X.row, 2), np.tile(X.col, 2))),
         shape=X.shape,
     )
     table = as_column(twice)

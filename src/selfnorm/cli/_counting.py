@@ -24,8 +24,12 @@ def counting_rows(before: int = 0) -> Generator[Callable[[int], None]]:
     Args:
         before: How many were done already.
     """
+    if (
+        not problems.is_terminal
+    ):  # where older versions of rich would end a count with an empty line
+        yield lambda _: None
+        return
     columns = TextColumn("{task.completed:,} rows predicted"), _Rate()
-    hidden = not problems.is_terminal
-    with Progress(*columns, console=problems, transient=True, disable=hidden) as shown:
+    with Progress(*columns, console=problems, transient=True) as shown:
         task = shown.add_task("", total=None, completed=before)
         yield lambda rows: shown.update(task, completed=rows)
