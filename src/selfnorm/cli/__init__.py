@@ -50,7 +50,7 @@ def _refused(error: Exception) -> int:
 
 
 def _leave() -> None:
-    """End at once: threads that still read a table would end the process by an abort at times."""
+    """End at once: a process of which threads still read a table may end by an abort instead."""
     import os
     import sys
     from contextlib import suppress

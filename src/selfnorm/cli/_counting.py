@@ -24,10 +24,8 @@ def counting_rows(before: int = 0) -> Generator[Callable[[int], None]]:
     Args:
         before: How many were done already.
     """
-    if (
-        not problems.is_terminal
-    ):  # where older versions of rich would end a count with an empty line
-        yield lambda _: None
+    if not problems.is_terminal:
+        yield lambda _: None  # older versions of rich would end a count with an empty line
         return
     columns = TextColumn("{task.completed:,} rows predicted"), _Rate()
     with Progress(*columns, console=problems, transient=True) as shown:

@@ -37,7 +37,7 @@ def non_finite(recording: Recording) -> Iterator[Finding]:
                 "error",
                 recording.layers[features.reader].module,
                 f"the input holds infinities or nan, in {int(wrong.sum())} of {len(wrong)} "
-                f"features (number {', '.join(map(str, np.flatnonzero(wrong)[:5]))}"
+                f"features (number {', '.join(map(str, np.flatnonzero(wrong)[:_SHOWN]))}"
                 + (", ...)" if wrong.sum() > _SHOWN else ")"),
                 "finite numbers",
                 "One value that is no number makes every output of its row, and every gradient, "

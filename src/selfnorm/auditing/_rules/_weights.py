@@ -297,7 +297,7 @@ def nonzero_bias(recording: Recording) -> Iterator[Finding]:
         if layer.role not in WEIGHTED or layer.module in seen or not size >= _LARGE:
             continue
         seen.add(layer.module)
-        if not recording.hidden(layer) or _is_gate(recording, layer):
+        if not recording.hidden(layer) or _opens_a_gate(recording, layer):
             continue
         yield Finding(
             "nonzero-bias",
@@ -338,7 +338,7 @@ def small_fan_in(recording: Recording) -> Iterator[Finding]:
     )
 
 
-def _is_gate(recording: Recording, layer: Layer) -> bool:
+def _opens_a_gate(recording: Recording, layer: Layer) -> bool:
     """Whether what it gives says how much of something else goes on, as a highway's gate does."""
     bends = [f for f in recording.followers(layer) if f.role == "activation"]
     let = [f for bend in bends for f in recording.followers(bend)]
