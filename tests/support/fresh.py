@@ -12,22 +12,41 @@ from pathlib import Path
 
 import pytest
 
+from support.forks import NO_THREADS
 from support.pages import ROOT
 
-# Reads jobs, one a line; answers with the exit code of the process that ran it.
+_LONGEST = 240  # seconds of a job; less than a test may take, which would leave the server waiting
+# Reads jobs, one a line; answers with the exit code of the process that ran it. One that takes too
+# long is ended with all that it started, and each says where it was.
 SERVER = """
-import atexit, json, os, sys, traceback, warnings
+import atexit, faulthandler, json, os, signal, sys, time, traceback, warnings
 import torch
+
+def ended(child, end):
+    pause = 0.001
+    while time.monotonic() < end:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
+    os.killpg(child, signal.SIGABRT)
+    time.sleep(1)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "too long"
 
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()
     if child:
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        print(ended(child, time.monotonic() + job["longest"]), flush=True)
         continue
+    os.setpgid(0, 0)
     nothing, said = os.open(os.devnull, os.O_RDONLY), os.open(job["said"], os.O_WRONLY)
     for number, file in enumerate((nothing, said, said)):
         os.dup2(file, number)
+    faulthandler.enable()
     os.environ.clear()
     os.environ.update(job["environment"])
     os.chdir(job["folder"])
@@ -53,7 +72,7 @@ def _server(site: Path | None = None) -> subprocess.Popen[str]:
 
     With a site it has the packages of that folder alone, and warnings are errors.
     """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | NO_THREADS | {"PYTHONPATH": os.pathsep.join(sys.path)}
     options, start = [], ""
     if site:
         environment = without_ours(os.environ)
@@ -92,7 +111,8 @@ def run_fresh(
     server = _server(site)
     assert server.stdin is not None
     assert server.stdout is not None
-    variables = {**(without_ours(os.environ) if site else os.environ), **environment}
+    start = without_ours(os.environ) if site else os.environ | NO_THREADS
+    variables = {**start, **environment}
     with tempfile.NamedTemporaryFile("r") as said:
         job = {
             "code": code,
@@ -101,12 +121,14 @@ def run_fresh(
             "folder": str(ROOT),
             "said": said.name,
             "warnings": warnings,
+            "longest": _LONGEST,
         }
         server.stdin.write(json.dumps(job) + "\n")
         server.stdin.flush()
         done = server.stdout.readline()
         text = Path(said.name).read_text()
-    assert done == "0\n", text or "the server of fresh processes has ended"
+    what = "took too long" if done == "too long\n" else "failed, or its server"
+    assert done == "0\n", f"the process {what}: {text}"
     return text
 
 

@@ -1,8 +1,6 @@
 """Fits that are killed by SIGKILL at random moments until they are through; Linux and macOS.
 
-Each in a process that is forked from one where all is imported:
-
-    PYTHONPATH=tests:src python -m support.killed 20
+`tests/tabular/test_resume.py` starts it.
 """
 
 import os
@@ -23,6 +21,7 @@ from selfnorm.tabular import _fit as fitting
 from selfnorm.tabular._storage import save_model
 from selfnorm.tabular.stream import _budget, _stream
 from selfnorm.training import Checkpoint, Progress
+from support.forks import first, forked
 from support.tables import small_table
 
 _LONGEST = 0.25  # seconds of a training that is killed
@@ -47,14 +46,12 @@ def survive(kills: int, seed: int) -> None:
     Raises:
         AssertionError: a model has other bytes, or a process ended otherwise.
     """
-    torch.set_num_threads(1)  # a process that has OpenMP threads cannot be forked
+    torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     drawn = random.Random(seed)  # noqa: S311 - when to kill
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        for number in range(3):
-            path = folder / f"{number}.parquet"
-            pq.write_table(small_table(100, seed=number), path, row_group_size=30)
+        first(lambda: _write(folder))
         in_memory = Settings(epochs=6, n_estimators=2, infinite=False, **_QUICK)
         streamed = Settings(epochs=3, n_estimators=2, memory=1e7, **_QUICK)
         _kill(kills, drawn, folder, lambda: (folder / "0.parquet", in_memory))
@@ -62,6 +59,12 @@ def survive(kills: int, seed: int) -> None:
         _budget._MOST_ROWS, _stream.POOL_SHARE = 7, 10**6  # many blocks and pools
         _kill(kills, drawn, folder, lambda: (f"{folder}/*.parquet", streamed))
     sys.stdout.write(f"{kills} kills in memory, {kills} streamed: the same bytes\n")
+
+
+def _write(folder: Path) -> None:
+    for number in range(3):
+        path = folder / f"{number}.parquet"
+        pq.write_table(small_table(100, seed=number), path, row_group_size=30)
 
 
 def _kill(
@@ -72,7 +75,7 @@ def _kill(
         save_model(fit(source, how, checkpoint=checkpoint, progress=progress).model, out)
 
     wanted, found = folder / "wanted.snn", folder / "found.snn"
-    run(wanted, None, Progress())  # all that is imported and compiled is so before the forks
+    first(lambda: run(wanted, None, Progress()))
     killed = 0
     left = folder / "c"
     while killed < kills or not found.exists() or left.exists():
@@ -81,26 +84,9 @@ def _kill(
             found.unlink()
         after = drawn.uniform(0, _LONGEST) if killed < kills else 1e9
         checkpoint = Checkpoint(left, resume=True, steps=drawn.randint(1, 4))
-        code = _forked(lambda: run(found, checkpoint, _Killed(after)))  # noqa: B023 - runs at once
+        code = forked(lambda: run(found, checkpoint, _Killed(after)))  # noqa: B023 - runs at once
         assert code in (0, -signal.SIGKILL), code
         killed += code != 0
     assert found.read_bytes() == wanted.read_bytes()
     found.unlink()
     wanted.unlink()
-
-
-def _forked(work: Callable[[], object]) -> int:
-    """The exit code of a process of its own that does some work."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    try:
-        work()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        os._exit(1)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    survive(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

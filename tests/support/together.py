@@ -6,7 +6,6 @@ Each writes what it got into a folder; who started it compares.
 import os
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from selfnorm.errors import SelfNormError
 from selfnorm.tabular import Settings, _fit, fit
 from selfnorm.training import Processes
+from support.forks import ended, first, fork
 from support.tables import settings
 
 ROWS = replace(settings(), target="label", ignore=("amount",), distribute="rows", epochs=2)
@@ -34,27 +34,17 @@ def forked(size: int, work: Callable[[], None]) -> list[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started: list[int] = []
-    for rank in range(size):
-        child = os.fork()
-        if not child:
-            names = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT"
-            numbers = rank, size, rank, size, port
-            os.environ.update(zip(names, map(str, numbers), strict=True))
-            os.environ["MASTER_ADDR"] = "127.0.0.1"
-            code = 1
-            try:
-                torch.set_num_threads(1)
-                work()
-                code = 0
-            except SystemExit as error:
-                code = int(error.code or 0)
-            except BaseException:
-                traceback.print_exc()
-            sys.stdout.flush()
-            os._exit(code)
-        started.append(child)
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in started]
+
+    def member(rank: int) -> None:
+        names = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT"
+        numbers = rank, size, rank, size, port
+        os.environ.update(zip(names, map(str, numbers), strict=True))
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
+        torch.set_num_threads(1)
+        work()
+
+    started = [fork(lambda rank=rank: member(rank)) for rank in range(size)]
+    return [ended(child) for child in started]
 
 
 def train(folder: Path, names: list[str]) -> None:
@@ -116,7 +106,7 @@ def command(folder: Path) -> None:
 def main(folder: Path) -> None:
     """All of it; what one process does alone comes first, so that others find all imported."""
     torch.set_num_threads(1)
-    train(folder, list(CASES))
+    first(lambda: train(folder, list(CASES)))
     codes = {
         "train 2": forked(2, lambda: train(folder, list(CASES))),
         "train 4": forked(4, lambda: train(folder, ["one network", "spread"])),

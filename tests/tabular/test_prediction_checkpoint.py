@@ -33,9 +33,10 @@ torch.set_num_threads(1)
 from selfnorm.tabular._prediction_checkpoint import PredictionCheckpoint
 from selfnorm.tabular._predictor import Predictions
 from selfnorm.tabular.data import _binary
+from support.forks import first, forked
 _binary._ROWS = 30
 model, parts, out = map(Path, sys.argv[1:])
-list(Predictions(model, str(parts)))  # all that is imported and compiled is so before the forks
+first(lambda: list(Predictions(model, str(parts))))
 predicted = Predictions._predicted
 def killed(self, block, counted=[]):
     counted.append(1)
@@ -43,14 +44,12 @@ def killed(self, block, counted=[]):
         os.kill(os.getpid(), signal.SIGKILL)
     return predicted(self, block)
 Predictions._predicted = killed
+def go_on():
+    with PredictionCheckpoint(out, model, str(parts), seconds=0) as checkpoint:
+        checkpoint.predict()
+        checkpoint.finish()
 for kills in range(99):
-    child = os.fork()
-    if not child:
-        with PredictionCheckpoint(out, model, str(parts), seconds=0) as checkpoint:
-            checkpoint.predict()
-            checkpoint.finish()
-        os._exit(0)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+    if forked(go_on) == 0:
         break
 Path(str(out) + ".kills").write_text(str(kills))
 """
