@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from selfnorm.nn import MLP
 from selfnorm.tabular._infinite import InfiniteNetwork
+from selfnorm.tabular._out_of_fold import OutOfFold
 from selfnorm.tabular._weighing import factors
 from selfnorm.tabular.encoding._target import Target
 
@@ -61,11 +62,14 @@ class Judged:
         left_out: Which members do not learn from each row to validate with, (rows, members),
             booleans, one or more of each row; None if there are no such rows.
         scoring: What takes the loss's place on the rows to validate with; None if nothing does.
+        asked: Where members are asked about the rows that they left out alone; None if all are
+            asked about all rows to validate with.
     """
 
     target: Target
     left_out: Tensor | None
     scoring: Callable[..., Tensor] | None = None
+    asked: OutOfFold | None = None
 
     def loss(self, outputs: Tensor, *known: Tensor) -> Tensor:
         """The mean over members and rows, or over the rows to validate with.
@@ -92,6 +96,7 @@ class Judged:
         one = 2 if known[0].is_floating_point() else 1  # dimensions of one member's
         if self.left_out is None or known[0].ndim > one:
             return outputs.flatten(0, 1), tuple(part.flatten(0, 1) for part in known), True
+        outputs = outputs if self.asked is None else self.asked.told(outputs)
         return told(self.target, outputs, self.left_out), known, False
 
 

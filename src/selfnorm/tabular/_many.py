@@ -12,7 +12,7 @@ wait can take as long as the scheduler lets another process run.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -23,7 +23,8 @@ from torch.nn import functional
 from selfnorm import _torch_private
 from selfnorm.nn import MLP
 from selfnorm.tabular._ensemble import Ensemble
-from selfnorm.tabular._forward import Wide, regressed
+from selfnorm.tabular._forward import Wide
+from selfnorm.tabular._many_kernel import of_many
 from selfnorm.training._threads import can_be_one, one_thread
 
 _ROWS = 2048  # of a piece: a layer of 128 units is 1 MiB
@@ -80,7 +81,7 @@ class ManyRows:
         finite = network.finite if isinstance(network, Ensemble) else (network,)
         joined = network.joined if isinstance(network, Ensemble) else ()
         self._finite = [_layers(one, shift) for several in finite for one in _alone(several)]
-        self._wide = [Wide.of(*one.arrays) for one in joined]
+        self._wide = [of_many(Wide.of(*one.arrays), _weighted) for one in joined]
 
     @torch.inference_mode()
     def __call__(self, rows: Any) -> np.ndarray:
@@ -88,7 +89,7 @@ class ManyRows:
         given = torch.from_numpy(rows) if self._shift is None else rows
         pieces = [given[at : at + _ROWS] for at in range(0, max(1, rows.shape[0]), _ROWS)]
         told = [_told(layers, pieces) for layers in self._finite]
-        told += [regressed(one, rows).T for one in self._wide]
+        told += [wide(rows).T for wide in self._wide]
         return np.stack([one.astype(np.float64) for one in told]).transpose(2, 0, 1)
 
 
@@ -128,11 +129,16 @@ def _sparse_product(layer: nn.Linear, shift: np.ndarray) -> Layer:
 
 
 def _product(layer: nn.Linear) -> Layer:
-    """A linear layer's product, its weights packed as oneDNN has them."""
+    """A linear layer's product."""
+    return _weighted(layer.weight.detach(), _ROWS, layer.bias.detach())
+
+
+def _weighted(weight: Tensor, rows: int, bias: Tensor | None = None) -> Layer:
+    """The product of about so many rows with a weight, packed as oneDNN has it."""
     packed = _torch_private.ways.packed_linear
     if packed is None or not _is_right():
-        return layer
-    return packed(layer.weight.detach(), layer.bias.detach(), _ROWS)
+        return partial(functional.linear, weight=weight, bias=bias)
+    return packed(weight, bias, rows)
 
 
 @cache

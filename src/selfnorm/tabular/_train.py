@@ -17,6 +17,7 @@ from selfnorm.recording import Observation
 from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._ensemble import Ensemble, Judged, JudgedAlone
 from selfnorm.tabular._model import build_network
+from selfnorm.tabular._out_of_fold import OutOfFold
 from selfnorm.tabular._settings import Architecture, Settings
 from selfnorm.tabular._sparse_rows import Reading
 from selfnorm.tabular.encoding._encode import Encoder
@@ -166,13 +167,16 @@ def _train(
         with watcher if settings.monitor else nullcontext(), shared as (own, sharing):
             reader = ready.reading(own)
             learner, judge = reader, JudgedAlone(ready.target, ready.scoring)
+            validation = ready.validation
             if own.members is not None:
                 learner = Ensemble([reader])
-                judge = Judged(ready.target, ready.left_out, ready.scoring)
+                asked = _asked(ready)
+                validation = validation if asked is None else asked.rows
+                judge = Judged(ready.target, ready.left_out, ready.scoring, asked)
             history = train(
                 learner,
                 batches,
-                ready.validation,
+                validation,
                 judge.loss,
                 judge.score,
                 options,
@@ -186,6 +190,13 @@ def _train(
                 reader.finish()
         after = observed(network, ready.watched)
     return Trained(settings, network, history, before, after, tuple(watcher.records))
+
+
+def _asked(ready: Ready) -> OutOfFold | None:
+    """What members are asked, where one process does all; None if that is about all rows."""
+    if ready.validation is None or ready.left_out is None or ready.distribution.by is not None:
+        return None
+    return OutOfFold.of(ready.validation, ready.left_out)
 
 
 def _seen_by(watcher: Monitor) -> dict[str, Any]:

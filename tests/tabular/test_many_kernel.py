@@ -1,0 +1,80 @@
+"""Infinitely wide networks asked about many rows: float32 where it is as good as float64."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+from torch import Tensor
+from torch.nn import functional
+
+from selfnorm.tabular import _many_kernel
+from selfnorm.tabular._forward import Wide, regressed
+from selfnorm.tabular._kernel import kernel, with_ones
+from selfnorm.tabular._many_kernel import of_many, parts
+from support.tolerances import IN_FLOAT32, KERNEL_PARTS
+
+ROWS, COLUMNS = 300, 6
+
+
+def product(weight: Tensor, _: int) -> Callable[[Tensor], Tensor]:
+    return partial(functional.linear, weight=weight)
+
+
+def wide(columns: int) -> Wide:
+    """Kernel regression of a function of the first column, which reads all but the last."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(ROWS, columns)).astype(np.float32)
+    ridge = kernel(with_ones(rows)) + 1e-2 * np.eye(ROWS)
+    wanted = np.stack([np.sin(2 * rows[:, 0]), rng.normal(size=ROWS)], 1)
+    reads = np.arange(columns + 1) < columns
+    return Wide.of(reads, rows, np.linalg.solve(ridge, wanted), np.array([0.5, -1.0]))
+
+
+def given(network: Wide, rows: int) -> np.ndarray:
+    """Rows from afar, rows that it has learned from, and rows next to these."""
+    rng = np.random.default_rng(1)
+    far = rng.normal(size=(rows, len(network.reads)))
+    learned = network.learned[:rows, :-1] / network.learned[:rows, -1:]
+    near = learned + 1e-3 * rng.normal(size=learned.shape)
+    far[rows // 3 : 2 * rows // 3, :-1] = learned[rows // 3 : 2 * rows // 3]
+    far[2 * rows // 3 :, :-1] = near[2 * rows // 3 :]
+    return far.astype(np.float32)
+
+
+def test_the_kernel_is_its_parts() -> None:
+    constant, slope, rest = parts()
+    angles = np.linspace(np.arccos(0.98), np.pi, 1001)
+    rows = np.stack([np.cos(angles), np.sin(angles)], 1)
+    r = rows[:, 0]
+    u = np.sqrt((1 - r) / 2)
+    found = constant + slope * r + r**2 * np.polynomial.polynomial.polyval(u, rest)
+    expected = kernel(rows, np.array([[1.0, 0.0]]))[:, 0]
+    assert np.abs(found - expected).max() < KERNEL_PARTS
+
+
+@pytest.mark.parametrize("columns", [30, COLUMNS, 1])  # few pairs are nearly equal; some; most
+@pytest.mark.parametrize("elements", [1 << 17, 1000])
+def test_float32_is_as_good_as_float64(
+    columns: int, elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_many_kernel, "_ELEMENTS", elements)
+    monkeypatch.setattr(_many_kernel, "regressed", None)  # not asked
+    network = wide(columns)
+    rows = given(network, 100)
+    expected = regressed(network, rows)
+    found = of_many(network, product)(rows)
+    assert not np.array_equal(found, expected)
+    assert np.abs(found - expected).max() < IN_FLOAT32 * np.abs(expected).max()
+
+
+def test_where_float32_is_not_right_float64_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = wide(COLUMNS)
+    rows = given(network, 100)
+    monkeypatch.setattr(_many_kernel, "_BOUND", 1e-12)
+    assert np.array_equal(of_many(network, product)(rows), regressed(network, rows))
+
+
+def test_no_rows_have_no_outputs() -> None:
+    network = wide(COLUMNS)
+    assert of_many(network, product)(np.zeros((0, COLUMNS + 1), np.float32)).shape == (0, 2)
