@@ -92,7 +92,7 @@ def summary(judged: Judgement) -> dict[str, Any]:
     classifies = judged.score == "accuracy"
     head = ["", "mean rank", "mean accuracy" if classifies else "mean R2"]
     head += ["mean rank of log loss", "ECE"] if classifies else []
-    head += ["fitting, all", "last or last but one", "first", "p against ours", "failed"]
+    head += ["fitting, a split", "last or last but one", "first", "p against ours", "failed"]
     rows = []
     for one in judged.standings:
         row = [f"**{one.method}**" if one.method == OURS else one.method]

@@ -26,7 +26,7 @@ def ranks_by_time(judged: Judgement) -> Figure:
     plain_axes(
         axes,
         title=f"{judged.group.capitalize()} tasks ({len(judged.splits)})",
-        x="Seconds to fit all, log scale",
+        x="Seconds to fit a split of each, log scale",
         y=f"Mean rank of {unit} (1 is best)",
     )
     axes.set_xscale("log")

@@ -16,7 +16,8 @@ class Standing:
     """How a method did on the tasks of a group.
 
     `score` and `ece` are means over the tasks where no method failed; `behind` is the share of
-    tasks where it came last or second to last, `p` Wilcoxon's against ours.
+    tasks where it came last or second to last, `p` Wilcoxon's against ours. `seconds` are those of
+    fits of a split of each task, the first: others may have been measured beside other work.
     """
 
     method: str
@@ -61,6 +62,7 @@ def judge(
     whole = ~np.isnan(scores).any(1)
     runs = [(task, k) for task in splits for k in splits[task]]
     found = [[records[Run(name, *run)] for run in runs] for name in methods]
+    timed = [[records[Run(name, task, splits[task][0])] for task in splits] for name in methods]
     ours = scores[:, methods.index(OURS)] if OURS in methods else None
     standings = [
         Standing(
@@ -69,7 +71,7 @@ def judge(
             score=scores[whole, k].mean(),
             loss_rank=loss_ranks[:, k].mean() if speaks[k] else None,
             ece=errors[whole, k].mean() if speaks[k] else None,
-            seconds=sum(record["seconds_fit"] for record in found[k]),
+            seconds=sum(record["seconds_fit"] for record in timed[k]),
             behind=(places[:, k] >= len(methods) - 1).mean(),
             wins=int((places[:, k] == places.min(1)).sum()),
             p=None if ours is None or name == OURS else ranks.signed_rank(ours, scores[:, k]),
