@@ -87,6 +87,7 @@ def fit(
     test: Annotated[float | None, option("test", show_default=False)] = Settings.test,
     category: Annotated[list[str] | None, option("categories", metavar="COLUMN")] = None,
     ignore: Annotated[list[str] | None, option("ignore", metavar="COLUMN")] = None,
+    missing: Annotated[list[str] | None, option("missing", metavar="WORD")] = None,
     sample_weight: Annotated[
         str | None, option("sample_weight", metavar="COLUMN", show_default=False)
     ] = Settings.sample_weight,
@@ -196,6 +197,7 @@ def fit(
         test=test,
         categories=tuple(category or ()),
         ignore=tuple(ignore or ()),
+        missing=tuple(missing or ()),
         sample_weight=sample_weight,
         memory=None if memory is None else bytes_of(memory),
         on_error=on_error,

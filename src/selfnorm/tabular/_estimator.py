@@ -75,6 +75,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         validation: float = Settings.validation,
         categories: Collection[str | int] | Literal["from_dtype"] | None = None,
         ignore: Collection[str | int] | None = None,
+        missing: Collection[str] = Settings.missing,
         device: str = Settings.device,
         scoring: str | Callable[..., float] | None = None,
         warm_start: bool = False,
@@ -98,6 +99,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         self.validation = validation
         self.categories = categories
         self.ignore = ignore
+        self.missing = missing
         self.device = device
         self.scoring = scoring
         self.warm_start = warm_start
@@ -138,8 +140,8 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         given = replace(given, together=group_labels(groups, len(given.values)))
         learned = given.counting().values
         given = self._balanced(given, learned)
-        apart = self._validation(validation, given.several)
-        apart = None if apart is None else self._balanced(apart, learned).counting()
+        if (apart := self._validation(validation, given.several)) is not None:
+            apart = self._balanced(apart, learned).counting()
         settings, ready = self._ready(given.counting(), apart, known)
         for note in doubts(ready, shown=False, copies=False):
             warnings.warn(note, SelfNormWarning, stacklevel=FRAMES)
@@ -310,8 +312,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
             sklearn.exceptions.NotFittedError: There is nothing to write yet.
         """
         check_is_fitted(self, "model_")
-        table = None if X is None else self._table(X, reset=False)
-        self.model_.to_onnx(path, table, force=force)
+        self.model_.to_onnx(path, None if X is None else self._table(X, reset=False), force=force)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -351,8 +352,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         return estimator
 
     def _predict(self, X: Any) -> Prediction:
-        table = self._read(X)
-        return self.model_.predict(table)
+        return self.model_.predict(self._read(X))
 
     def _read(self, X: Any) -> pa.Table:
         """X as a table to predict, with a warning of what training had not."""
