@@ -37,14 +37,14 @@ def of_archive(content: pa.Buffer, where: str) -> tuple[pa.Buffer, tuple[str, ..
             inside = archive.read(name)
     except zipfile.BadZipFile:
         return content, ()  # as a workbook that is damaged is told
-    except RuntimeError as error:
-        raise TableError(
-            f"A table is read without a password; the archive {where} needs one. Unpack it first."
-        ) from error
     except NotImplementedError as error:
         raise TableError(
             f"An archive is packed as zip files usually are; {where} is not ({error}). Unpack it "
             "first."
+        ) from error
+    except RuntimeError as error:
+        raise TableError(
+            f"A table is read without a password; the archive {where} needs one. Unpack it first."
         ) from error
     return unpacked(pa.py_buffer(inside)), (f"{where}: '{name}' in it is read.",)
 
