@@ -70,7 +70,7 @@ def target_numbers(
     try:
         values = pa.array(numbers(name, column, "numbers", found.written), from_pandas=True)
     except TableError as error:
-        raise TableError(str(error), options=("--missing",)) from error
+        raise TableError(str(error), options=("--missing WORD",)) from error
     told = tuple(remark.text for remark in found.remarks)
     return pa.chunked_array([values]), found.written, told
 

@@ -29,7 +29,7 @@ from selfnorm.tabular.data._bytes import (
     reader_of,
 )
 from selfnorm.tabular.data._cells import is_text, not_utf8
-from selfnorm.tabular.data._csv import clean_names, read_csv, read_csv_blocks
+from selfnorm.tabular.data._csv import OPEN_QUOTE, clean_names, read_csv, read_csv_blocks
 from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
 from selfnorm.tabular.data._frames import array_column, as_array, of_pandas
 from selfnorm.tabular.data._provenance import provenance_of, with_provenance
@@ -346,5 +346,6 @@ def reason(error: Exception) -> str:
         return (
             f"every row needs one cell a column, and {row} has {ragged[3]} where the header has "
             f"{ragged[2]}. Mend that row, or quote cells that hold the delimiter."
+            + (" A quote that opens a cell is not closed, too." if OPEN_QUOTE in told else "")
         )
     return f"{message}."

@@ -68,7 +68,7 @@ def check_slips(
             f"A column holds numbers, dates or categories; {'; '.join(slips[:_SHOWN])}{more}. "
             "Mend the cells, leave them empty, name a word that stands for a missing value, or say "
             "that the column is a category or to be ignored.",
-            options=("--missing", "--category", "--ignore"),
+            options=("--missing WORD", "--category COLUMN", "--ignore COLUMN"),
         )
 
 
