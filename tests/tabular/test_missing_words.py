@@ -85,6 +85,9 @@ def test_a_model_keeps_its_words(results: tuple[Result, Result], tmp_path: Path)
     save_model(other, tmp_path / "other")
     assert '"format": 2' in (tmp_path / "other" / "model.json").read_text()
     assert read_model(tmp_path / "m").encoder.missing == WORDS
+    for wrong in ("nix", [1], {"nix": 1}, None):
+        with pytest.raises(ValueError, match="missing words are a list of text"):
+            Encoder.from_dict({**model.encoder.to_dict(), "missing": wrong})
     assert SelfNormClassifier.load(tmp_path / "m").missing == WORDS
 
 

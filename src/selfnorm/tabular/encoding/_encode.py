@@ -295,9 +295,11 @@ class Encoder:
         names = {column.name for column in columns}
         require(len(names) == len(columns) > 0, "each column has a name of its own")
         remarks = tuple(Remark(**remark) for remark in saved.get("remarks", ()))
-        missing = tuple(saved.get("missing", ()))
-        require(are_text(*missing), "words for missing cells are text")
-        return cls(tuple(columns), dict(saved["ignored"]), remarks, missing)
+        missing = saved.get("missing", [])
+        require(
+            isinstance(missing, list) and are_text(*missing), "missing words are a list of text"
+        )
+        return cls(tuple(columns), dict(saved["ignored"]), remarks, tuple(missing))
 
 
 def _sparse(
