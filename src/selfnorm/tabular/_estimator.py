@@ -5,7 +5,7 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Collection
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
@@ -75,7 +75,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         validation: float = Settings.validation,
         categories: Collection[str | int] | Literal["from_dtype"] | None = None,
         ignore: Collection[str | int] | None = None,
-        missing: Collection[str] = Settings.missing,
+        missing: Collection[str] | None = None,
         device: str = Settings.device,
         scoring: str | Callable[..., float] | None = None,
         warm_start: bool = False,
@@ -352,7 +352,8 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         return estimator
 
     def _predict(self, X: Any) -> Prediction:
-        return self.model_.predict(self._read(X))
+        table = self._read(X)
+        return self.model_.predict(table)
 
     def _read(self, X: Any) -> pa.Table:
         """X as a table to predict, with a warning of what training had not."""
@@ -380,14 +381,13 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         return [f"x{at}" for at in range(self.n_features_in_)] if named is None else list(named)
 
     def _settings(self) -> Settings:
-        own = {
-            one.name: getattr(self, one.name) for one in fields(Settings) if one.name in vars(self)
-        }
+        own = {n: one for n, one in vars(self).items() if n in Settings.__dataclass_fields__}
         seed = int(check_random_state(self.random_state).randint(2**31))
         changed = {
             "batch_size": None if self.batch_size == "auto" else self.batch_size,
             "categories": chosen_columns("categories", self.categories, self._names),
             "ignore": chosen_columns("ignore", self.ignore, self._names),
+            "missing": () if self.missing is None else self.missing,
         }
         return Settings(**own | changed, test=0.0, seed=seed)
 
