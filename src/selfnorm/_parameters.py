@@ -117,6 +117,18 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Words:
+    """Some words; each has a letter that is no space."""
+
+    def holds(self, value: object) -> bool:
+        """Whether they are."""
+        return Names().holds(value) and all(map(str.strip, cast("Collection[str]", value)))
+
+    def __str__(self) -> str:
+        return "a list of words, none of them empty"
+
+
+@dataclass(frozen=True)
 class TextOrNames:
     """Text that is not empty, or a list of such texts, each once."""
 

@@ -134,7 +134,20 @@ def test_explain_tells_columns_and_a_row(tmp_path: Path) -> None:
     for words in ("Row 3", "Importance on 120 rows, by the log loss", "If all rows had the same"):
         assert words in told.stdout
     assert max(map(len, told.stdout.splitlines())) <= 80
-    assert "Row 3" in (tmp_path / "e.html").read_text()
+    page = (tmp_path / "e.html").read_text()
+    assert "Row 3" in page
+    table = Path("t.csv").read_bytes()
+    for out, words in (
+        ("t.csv", "'t.csv' is the table. Name another"),
+        ("m/model.json", "A page is written as .html or .htm"),
+        ("none/e.html", "There is no folder 'none'"),
+        (str(tmp_path / "e.html"), "is there already. Name another file, or give --force"),
+    ):
+        assert words in run("explain", "m", "t.csv", "--html", out, code=2).stderr
+    assert Path("t.csv").read_bytes() == table
+    assert (tmp_path / "e.html").read_text() == page
+    run("explain", "m", "t.csv", "--html", str(tmp_path / "e.html"), "--force")
+    assert "Row 3" not in (tmp_path / "e.html").read_text()
     found = json.loads(run("explain", "m", "t.csv", "--json", "--row", "1").stdout)
     assert {one["column"] for one in found["importances"]} == {"size", "city", "day"}
     added = sum(found["row"]["added"].values())

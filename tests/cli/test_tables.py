@@ -454,6 +454,13 @@ def test_export_says_on_the_table_what_the_model_says(model: Path) -> None:
     assert "'t.onnx' is there already" in refused("export", str(model), "t.onnx")
 
 
+def test_export_writes_nothing_under_the_ending_of_another_program(model: Path) -> None:
+    for name in ("m.pb", "m.pt", "t.csv", "m.safetensors"):
+        told = refused("export", str(model), name, "--force")
+        assert f"'{name}' ends in '{Path(name).suffix}'. Name another file" in told
+    assert Result("export", str(model), "v1.2").code == 0
+
+
 def test_parts_are_one_table_and_a_large_one_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("parts").mkdir()
     for at in range(3):

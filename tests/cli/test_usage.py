@@ -58,6 +58,10 @@ def test_the_help_of_fit_leaves_room_for_what_it_says(monkeypatch: pytest.Monkey
         ("fit none/*.csv -t y", "'none/*.csv' matches none"),
         ("fit ragged.csv -t y", "row 3 has 1 where the header has 2"),
         ("fit page.csv -t y", "'page.csv' is HTML or XML"),
+        ("fit t.csv -t y --cv 1", "--cv takes folds, 2 or more; 1 came. Try --cv 5"),
+        ("fit t.csv -t y --tune 0", "--tune tries settings, 2 or more; 0 came"),
+        ("predict t.csv model", "'t.csv' is another file. Name what `selfnorm fit` wrote"),
+        ("explain t.csv t.csv", "it stands before the table"),
         ("evaluate none t.csv", "there is no 'none/model.json'"),
     ],
 )
@@ -72,6 +76,7 @@ def test_what_is_wrong_with_a_file_is_told_before_torch_is_imported(
     monkeypatch.setattr("selfnorm.tabular._storage.model_of", train)
     Path("ragged.csv").write_text("x,y\n1,2\n3\n")
     Path("page.csv").write_text("<html></html>")
+    Path("t.csv").write_text("x,y\n1,2\n")
     outcome = CliRunner().invoke(app, typed.split())
     assert outcome.exit_code == 2
     assert told in outcome.stderr

@@ -80,7 +80,7 @@ def test_no_comes_before_yes(values: Sequence[Any], words: tuple[Any, Any]) -> N
         (("size", "bit"), None, "or take all as numbers"),
         (("flu", "ward"), None, "'ward' has 3 classes. Fit it alone"),
         (("bit", "size"), "classification", "'size' has 3 classes"),
-        (("size", "flu"), "regression", "must hold numbers; row 1 holds 'yes'"),
+        (("size", "flu"), "regression", r"must hold numbers; \d cells do not: row 1 holds 'yes'"),
         (("flu", "none"), None, "'none' is missing in all 4"),
         (("flu", "same"), None, "'same' is 'a' in all 3 rows in which it is known"),
         (("flu", "day"), None, "'day' holds dates"),

@@ -75,7 +75,7 @@ def test_a_column_says_how_much_rows_count_and_is_not_learned_from(tmp_path: Pat
         ([1, 2, None, 1, 1], r"'count' must be finite and 0 or more; row 3 has nan"),
         ([-1, 2, 1, 1, 1], r"row 1 has -1"),
         ([0] * 5, r"above zero in some rows; all 5 are zero"),
-        (list("abcde"), r"'count' must hold numbers; row 1 holds 'a'"),
+        (list("abcde"), r"'count' must hold numbers; 5 cells do not: row 1 holds 'a', row 2"),
         ([date(2024, 1, 1)] * 5, r"'count' must hold numbers"),
     ):
         wrong = table.set_column(1, "count", pa.array(count))

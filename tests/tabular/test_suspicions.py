@@ -7,7 +7,7 @@ import torch
 
 from selfnorm.tabular._settings import Task
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks, rare_classes
+from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks, lost_classes, rare_classes
 from selfnorm.training import Rows
 
 ROWS = 200
@@ -123,3 +123,15 @@ def test_a_class_of_one_row_is_told() -> None:
     found = of(["a", "b", "c"])
     assert found is not None
     assert found.startswith("The classes 'a', 'b', 'c' have one row each in 'y'")
+
+
+def test_classes_that_held_out_rows_alone_have_are_told() -> None:
+    values = np.array(["a", "b", "c", "a", "b"])
+    source = Source(pa.table({"x": np.arange(5.0)}), values, "y", "classification", 0)
+    assert lost_classes(source, ["a", "b", "c"]) is None
+    found = lost_classes(source, ["a", "b"])
+    assert found is not None
+    assert found.startswith("The class 'c' is in held-out rows of 'y' alone, so the model does not")
+    found = lost_classes(source, ["a"])
+    assert found is not None
+    assert found.startswith("The classes 'b', 'c' are in held-out rows")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from selfnorm.cli._console import hush, output, tell, tell_json
-from selfnorm.cli._table import HELP_TABLE, Encoding, Json, check_known, named, source
+from selfnorm.cli._table import HELP_TABLE, Encoding, Json, check_apart, check_known, named, source
 
 
 def explain(
@@ -27,6 +27,7 @@ def explain(
         Path | None, typer.Option(help="Write it as a page, too.", show_default=False)
     ] = None,
     json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over the page.")] = False,
 ) -> None:
     """Tell which columns a model's predictions on a table hang on, and how.
 
@@ -38,7 +39,11 @@ def explain(
     from selfnorm import _extras
     from selfnorm._files import write_file
     from selfnorm.tabular._model_file import read_model
+    from selfnorm.tabular._output import check_page_file
 
+    if html is not None:
+        check_apart(html, table)
+        check_page_file(html, force=force)
     saved = read_model(model)
     check_known(saved, table, encoding)  # before what is slow to import
     from selfnorm.cli import _show_explained

@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
-from selfnorm.cli._console import output, tell
+from selfnorm.cli._console import fail, output, tell
 from selfnorm.cli._interrupt import undisturbed
 from selfnorm.cli._table import Encoding, source
+
+# Endings of other programs' files: whoever types one means no folder of that name.
+_FOREIGN = (
+    *(".pb", ".pt", ".pth", ".pt2", ".pkl", ".pickle", ".joblib", ".h5", ".keras", ".tflite"),
+    *(".safetensors", ".pmml", ".mlmodel", ".ort", ".json", ".csv", ".parquet", ".zip", ".html"),
+)
 
 
 def export(
@@ -37,6 +43,11 @@ def export(
     """
     from selfnorm.tabular._model_file import read_model
 
+    if out.suffix.lower() in _FOREIGN:
+        fail(
+            "A model is exported as .onnx, as .snn or as a folder; "
+            f"'{out}' ends in '{out.suffix}'. Name another file."
+        )
     saved = read_model(model)
     if without_rows:
         saved = saved.without_rows()

@@ -13,6 +13,7 @@ from selfnorm.cli._checkpointed import checkpointed
 from selfnorm.cli._cluster import on_cluster
 from selfnorm.cli._config import configured_table, read_config, seconds, write_config
 from selfnorm.cli._console import fail, hush, output, tell, tell_json
+from selfnorm.cli._counts import check_counts
 from selfnorm.cli._interrupt import asking, undisturbed
 from selfnorm.cli._option import option
 from selfnorm.cli._table import (
@@ -87,6 +88,7 @@ def fit(
     test: Annotated[float | None, option("test", show_default=False)] = Settings.test,
     category: Annotated[list[str] | None, option("categories", metavar="COLUMN")] = None,
     ignore: Annotated[list[str] | None, option("ignore", metavar="COLUMN")] = None,
+    missing: Annotated[list[str] | None, option("missing", metavar="WORD")] = None,
     sample_weight: Annotated[
         str | None, option("sample_weight", metavar="COLUMN", show_default=False)
     ] = Settings.sample_weight,
@@ -196,6 +198,7 @@ def fit(
         test=test,
         categories=tuple(category or ()),
         ignore=tuple(ignore or ()),
+        missing=tuple(missing or ()),
         sample_weight=sample_weight,
         memory=None if memory is None else bytes_of(memory),
         on_error=on_error,
@@ -209,8 +212,7 @@ def fit(
     asked = _Asked(
         table, encoding, settings, folder or Path(f"{stem(table)}-model"), cv, tune, jobs, scheduler
     )
-    if jobs == 0:
-        fail("Folds and trials run side by side, as many as --jobs says; 0 came. Try 2, or -1.")
+    check_counts(cv, tune, jobs)
     with joined() as processes:
         if processes is not None:
             asked = replace(asked, processes=processes)
@@ -388,7 +390,7 @@ def _report(result: "Result", folder: Path, files: tuple[str, ...], *, kept: boo
             f"{history.best.number}, is kept. Try a smaller --learning-rate."
         )
     if history.stop == "time":
-        tell(f"The time was up after {len(history.epochs)} epochs; the best is kept.")
+        tell(f"The time was up after epoch {len(history.epochs)}; the best is kept.")
     if history.stop == "interrupted":
         fail(
             f"Stopped by Ctrl-C; the best epoch so far, {history.best.number}, is kept and saved. "

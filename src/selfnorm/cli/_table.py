@@ -84,7 +84,7 @@ def check_apart(out: Path, tables: list[str]) -> None:
     if any(part.exists() and out.samefile(part) for part in parts):
         what = "the table" if len(parts) == 1 else "a part of the table"
         raise TableError(
-            f"Predictions are written beside a table; '{out}' is {what}. Name another file."
+            f"What is written stands beside a table; '{out}' is {what}. Name another file."
         )
 
 

@@ -109,6 +109,7 @@ def parameters_of(model: TabularModel) -> dict[str, Any]:
     batch, seed = training.pop("batch_size"), training.pop("seed")
     chosen = dict.fromkeys(training.pop("chosen", ()))
     known = vars(model.architectures[0]) | training | chosen
+    known |= {"missing": model.encoder.missing} if model.encoder.missing else {}
     return {**known, "batch_size": "auto" if batch is None else batch, "random_state": seed}
 
 

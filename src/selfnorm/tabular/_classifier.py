@@ -65,6 +65,8 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
             or a boolean for each column. None, or `from_dtype`, takes those alone that hold text or
             are of a categorical type, which are categories in any case.
         ignore: Columns to leave out, likewise.
+        missing: Words of your own for missing cells, such as `["-999", "not given"]`, in every
+            column of X; None for none.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
         class_weight: How much more a row of each class counts: a dictionary of class and weight, 1
             for those not in it, or `balanced`, for the same weight of all classes together; None
@@ -124,6 +126,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
         validation: float = Settings.validation,
         categories: Collection[str | int] | Literal["from_dtype"] | None = None,
         ignore: Collection[str | int] | None = None,
+        missing: Collection[str] | None = None,
         device: str = Settings.device,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         scoring: str | Callable[..., float] | None = None,
@@ -149,6 +152,7 @@ class SelfNormClassifier(ClassifierMixin, Estimator):
             validation=validation,
             categories=categories,
             ignore=ignore,
+            missing=missing,
             device=device,
             scoring=scoring,
             warm_start=warm_start,

@@ -118,7 +118,14 @@ Container = Folder | Zip
 def opened(path: Path) -> Container:
     """What holds a model: a file is a zip, whatever it is called."""
     try:
-        return Zip(path) if path.is_file() else Folder(path)
+        if not path.is_file():
+            return Folder(path)
+        if path.suffix.lower() != ENDING and not zipfile.is_zipfile(path):
+            raise ModelFolderError(
+                f"A model is a folder, or a file that ends in {ENDING}; '{path}' is another file. "
+                "Name what `selfnorm fit` wrote; it stands before the table."
+            )
+        return Zip(path)
     except ModelFolderError:
         raise
     except (OSError, ValueError) as error:

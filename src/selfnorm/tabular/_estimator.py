@@ -5,7 +5,7 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Collection
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
@@ -75,6 +75,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         validation: float = Settings.validation,
         categories: Collection[str | int] | Literal["from_dtype"] | None = None,
         ignore: Collection[str | int] | None = None,
+        missing: Collection[str] | None = None,
         device: str = Settings.device,
         scoring: str | Callable[..., float] | None = None,
         warm_start: bool = False,
@@ -98,6 +99,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         self.validation = validation
         self.categories = categories
         self.ignore = ignore
+        self.missing = missing
         self.device = device
         self.scoring = scoring
         self.warm_start = warm_start
@@ -138,8 +140,8 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         given = replace(given, together=group_labels(groups, len(given.values)))
         learned = given.counting().values
         given = self._balanced(given, learned)
-        apart = self._validation(validation, given.several)
-        apart = None if apart is None else self._balanced(apart, learned).counting()
+        if (apart := self._validation(validation, given.several)) is not None:
+            apart = self._balanced(apart, learned).counting()
         settings, ready = self._ready(given.counting(), apart, known)
         for note in doubts(ready, shown=False, copies=False):
             warnings.warn(note, SelfNormWarning, stacklevel=FRAMES)
@@ -310,8 +312,7 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
             sklearn.exceptions.NotFittedError: There is nothing to write yet.
         """
         check_is_fitted(self, "model_")
-        table = None if X is None else self._table(X, reset=False)
-        self.model_.to_onnx(path, table, force=force)
+        self.model_.to_onnx(path, None if X is None else self._table(X, reset=False), force=force)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -380,14 +381,13 @@ class Estimator(CallbackSupport, BaseEstimator, metaclass=ABCMeta):
         return [f"x{at}" for at in range(self.n_features_in_)] if named is None else list(named)
 
     def _settings(self) -> Settings:
-        own = {
-            one.name: getattr(self, one.name) for one in fields(Settings) if one.name in vars(self)
-        }
+        own = {n: one for n, one in vars(self).items() if n in Settings.__dataclass_fields__}
         seed = int(check_random_state(self.random_state).randint(2**31))
         changed = {
             "batch_size": None if self.batch_size == "auto" else self.batch_size,
             "categories": chosen_columns("categories", self.categories, self._names),
             "ignore": chosen_columns("ignore", self.ignore, self._names),
+            "missing": () if self.missing is None else self.missing,
         }
         return Settings(**own | changed, test=0.0, seed=seed)
 

@@ -137,6 +137,7 @@ def _from_memory(source: Any, settings: Settings) -> Prepared:
         settings.target,
         task=settings.task,
         categories=settings.categories,
+        missing=tuple(settings.missing),
         sample_weight=settings.sample_weight,
         group=settings.group,
         split_by_time=settings.split_by_time,
@@ -213,10 +214,19 @@ def prepare(
             learned[kept],
             categories=categories,
             ignore=settings.ignore,
+            missing=tuple(settings.missing),
             pieces=PIECES if source.table.num_columns * len(kept) <= MOST_NUMBERS else 0,
         )
     )
     infinite = settings.joins and len(kept) <= MOST_ROWS and encoder.sparse is None
+    if settings.infinite and settings.joins and not infinite:
+        what = "a sparse table" if encoder.sparse is not None else f"{len(kept):,} rows"
+        told = (
+            f"Networks of infinite width were asked for, and do not join on {what}: they learn "
+            f"from {MOST_ROWS:,} rows at the most, of a table that is not sparse. The others "
+            "predict alone."
+        )
+        warnings.warn(told, SelfNormWarning, stacklevel=2)
     weights = None if source.weights is None else source.weights[learned]
     if known is None:
         target = fit_target(source.name, values, task, weights, source.several)

@@ -77,10 +77,22 @@ def check_prediction_file(path: str | Path, *, force: bool) -> None:
     Raises:
         TableError: any of these.
     """
-    path = Path(path)
-    if path.suffix.lower() not in (".csv", ".parquet"):
+    _check_file("Predictions are", Path(path), (".csv", ".parquet"), force=force)
+
+
+def check_page_file(path: str | Path, *, force: bool) -> None:
+    """The same of a page, which is written as `.html`.
+
+    Raises:
+        TableError: as `check_prediction_file`.
+    """
+    _check_file("A page is", Path(path), (".html", ".htm"), force=force)
+
+
+def _check_file(what: str, path: Path, endings: tuple[str, str], *, force: bool) -> None:
+    if path.suffix.lower() not in endings:
         raise TableError(
-            f"Predictions are written as .csv or .parquet; '{path}' ends in '{path.suffix}'. Name "
+            f"{what} written as {' or '.join(endings)}; '{path}' ends in '{path.suffix}'. Name "
             "another file."
         )
     if not path.parent.is_dir():
@@ -88,7 +100,7 @@ def check_prediction_file(path: str | Path, *, force: bool) -> None:
             f"There is no folder '{path.parent}' to write to. Make it, or name another."
         )
     if path.is_dir():
-        raise TableError(f"Predictions go into a file; '{path}' is a folder. Name a file.")
+        raise TableError(f"{what} written into a file; '{path}' is a folder. Name a file.")
     if path.exists() and not force:
         raise TableError(
             f"'{path}' is there already. Name another file, or give --force to write over it."

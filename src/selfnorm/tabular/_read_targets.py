@@ -67,7 +67,10 @@ def target_numbers(
         return None if lost else (as_numbers, None, ())
     if found.holds != "numbers" or (found.slip is not None and distinct <= _FEW):
         return None
-    values = pa.array(numbers(name, column, "numbers", found.written), from_pandas=True)
+    try:
+        values = pa.array(numbers(name, column, "numbers", found.written), from_pandas=True)
+    except TableError as error:
+        raise TableError(str(error), options=("--missing WORD",)) from error
     told = tuple(remark.text for remark in found.remarks)
     return pa.chunked_array([values]), found.written, told
 

@@ -58,6 +58,8 @@ class SelfNormRegressor(RegressorMixin, Estimator):
             or a boolean for each column. None, or `from_dtype`, takes those alone that hold text or
             are of a categorical type, which are categories in any case.
         ignore: Columns to leave out, likewise.
+        missing: Words of your own for missing cells, such as `["-999", "not given"]`, in every
+            column of X; None for none.
         device: `auto` (GPU if there is one), or a torch device such as `cpu`.
         scoring: What chooses the epoch by rows left out: the name of a score of scikit-learn's, or
             a callable `scorer(estimator, X, y)`; None for the loss. Networks still minimize the

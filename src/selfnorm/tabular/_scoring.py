@@ -41,7 +41,11 @@ class Scoring:
         try:
             scorer: Any = check_scoring(estimator, scoring)
         except ValueError as error:
-            raise ArgumentError(f"scoring names a score of scikit-learn's. {error}") from error
+            came = repr(scoring) if isinstance(scoring, str) else f"a {type(scoring).__name__}"
+            raise ArgumentError(
+                f"scoring names a score of scikit-learn's, or is a callable; {came} came. Try "
+                "'accuracy' or 'r2'; sklearn.metrics.get_scorer_names() lists all."
+            ) from error
         return cls(target, scorer, hasattr(scorer, "_score_func"))
 
     def __call__(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:

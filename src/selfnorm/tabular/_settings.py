@@ -14,6 +14,7 @@ from selfnorm._parameters import (
     Text,
     TextOrNames,
     Whole,
+    Words,
     check,
     parameter,
     same,
@@ -115,6 +116,9 @@ class Settings:
             who left them out measures as well, and all are learned from.
         categories: Columns to take as categories although they hold numbers.
         ignore: Columns to leave out.
+        missing: Words that stand where a value is missing, besides those that are known: they are
+            missing in every column, also where the model predicts. One that writes a number or a
+            date, such as `-999`, is that value in columns of numbers or dates.
         sample_weight: The column that says how much each row counts, 0 or more; it is not learned
             from. None if all count the same.
         memory: Most bytes that a table may take, read and encoded; None for half of the machine's.
@@ -222,6 +226,9 @@ class Settings:
         (), Names(), "Number column that is a category (repeatable)."
     )
     ignore: Collection[str] = parameter((), Names(), "Column to leave out (repeatable).")
+    missing: Collection[str] = parameter(
+        (), Words(), "A word for missing cells (repeatable).", try_=["-999"]
+    )
     sample_weight: str | None = parameter(
         None,
         OrNone(Text(), "rows that count the same"),

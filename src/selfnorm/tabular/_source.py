@@ -29,6 +29,7 @@ from selfnorm.tabular.data._table import (
     require_column,
 )
 from selfnorm.tabular.data._together import read_together
+from selfnorm.tabular.data._words import without_own
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget, Several, listed
 from selfnorm.tabular.encoding._target import (
@@ -120,6 +121,7 @@ def read_source(
     *,
     task: Task | None = None,
     categories: Collection[str] = (),
+    missing: Sequence[str] = (),
     sample_weight: str | None = None,
     on_error: OnError = "stop",
     group: str | None = None,
@@ -133,6 +135,7 @@ def read_source(
         task: `classification` or `regression`; None decides by the values.
         categories: Columns that are categories although they look like numbers. If the target is
             among them, its values are classes, told apart by their text.
+        missing: Words for missing cells, besides those that are known.
         sample_weight: The column of how much each row counts, if there is one.
         on_error: What is done about a part that cannot be read.
         group: The column of which rows belong together, if there is one.
@@ -141,7 +144,7 @@ def read_source(
     Raises:
         TableError: the table cannot be read, or has no such target, or none that can be learned.
     """
-    table = _read(source, categories, on_error)
+    table = without_own(_read(source, categories, on_error), missing)
     names = (target,) if isinstance(target, str) else tuple(target or ())
     if not names and isinstance(source, str | Path):
         names = tuple(filter(None, [target_of(str(source))]))
@@ -184,7 +187,12 @@ def _with_one(table: pa.Table, name: str, task: Task | None, categories: Collect
         column, task = text(column), task or "classification"
     elif is_text(column.type) and task != "classification":
         guessed = name in provenance_of(table).guessed
-        if (told := target_numbers(name, column, guessed=guessed)) is not None:
+        try:
+            told = target_numbers(name, column, guessed=guessed)
+        except TableError:
+            target_numbers(name, plain(name, table[name]), guessed=guessed)  # by rows of the table
+            raise
+        if told is not None:
             amounts, written, notes = told
             task = task or ("regression" if written else None)
             known, column = known.filter(pc.is_valid(amounts)), amounts.drop_null()
@@ -273,7 +281,7 @@ def check_classes(validation: Source, target: Target) -> None:
 
 def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
     """Read a table for a model: what the model takes as text is read as text of a file, too."""
-    return _read(source, _texts(target, encoder), empty=True)
+    return without_own(_read(source, _texts(target, encoder), empty=True), encoder.missing)
 
 
 def blocks_for(source: Any, target: Target, encoder: Encoder) -> Iterator[pa.Table]:
@@ -305,14 +313,14 @@ def placed_blocks_for(
     """
     file, texts = file_of(source), _texts(target, encoder)
     if file is None:
-        yield BlockPlace(0, 1), as_table(source, empty=True)
+        yield BlockPlace(0, 1), without_own(as_table(source, empty=True), encoder.missing)
         return
     files = files_of(file.path) or (file.path,)
     for number, one in enumerate(files[done.file :], done.file):
         before = done.block if number == done.file else 0
         blocks = read_blocks(TableFile(one, file.encoding), text_columns=texts)
         for count, block in enumerate(islice(blocks, before, None), before + 1):
-            yield BlockPlace(number, count), block
+            yield BlockPlace(number, count), without_own(block, encoder.missing)
 
 
 def in_its_file(source: Any, place: BlockPlace, error: TableError) -> TableError:

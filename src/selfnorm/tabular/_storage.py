@@ -254,6 +254,6 @@ def _not_writable(folder: Path, error: Exception) -> ModelFolderError:
 
 
 def _is_new(saved: Saved) -> bool:
-    """Whether a model has what older versions do not know: several outputs, or sparse rows."""
+    """Whether a model has what older versions do not know: outputs, sparse rows, own words."""
     several = isinstance(saved.target, NumbersTarget | LabelsTarget)
-    return several or saved.encoder.sparse is not None
+    return several or saved.encoder.sparse is not None or bool(saved.encoder.missing)

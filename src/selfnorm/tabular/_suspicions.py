@@ -2,7 +2,8 @@
 # pyright: reportAttributeAccessIssue=false
 """What makes figures too good, columns that tell the target and equal rows; and heavy tails."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +88,21 @@ def rare_classes(source: Source) -> str | None:
     return (
         f"{what} one row{' each' if len(alone) > 1 else ''} in '{source.name}': who leaves it out "
         "has not seen its class, so no figure tells whether it is found. Add rows, or leave it out."
+    )
+
+
+def lost_classes(source: Source, known: Sequence[Any]) -> str | None:
+    """A sentence on classes that held-out rows alone have, so that a model does not know them."""
+    classes = set(known)
+    lost = [one for one in np.unique(source.values).tolist() if one not in classes]
+    if not lost:
+        return None
+    named = ", ".join(f"'{one}'" for one in lost[:_SHOWN])
+    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    what = f"The class {named} is" if len(lost) == 1 else f"The classes {named}{more} are"
+    return (
+        f"{what} in held-out rows of '{source.name}' alone, so the model does not know "
+        f"{'it' if len(lost) == 1 else 'them'}, and these rows count as wrong. Hold out others."
     )
 
 

@@ -24,6 +24,17 @@ def test_classes_keep_their_shares() -> None:
     assert (values[held] == "b").sum() == 2
 
 
+def test_each_of_many_classes_keeps_a_row() -> None:
+    values = np.arange(3000) % 1000
+    for seed in range(5):
+        kept, held = hold_out(values, 0.15, task="classification", seed=seed)
+        assert len(held) == 450
+        assert len(kept) + len(held) == 3000
+        assert len(np.unique(values[kept])) == 1000
+    kept, held = hold_out(np.arange(200) % 100, 0.9, task="classification", seed=0)
+    assert len(np.unique(kept % 100)) == len(held) == 100
+
+
 def test_a_class_of_one_row_is_kept() -> None:
     values = np.array(["a"] * 20 + ["b"] * 20 + ["rare"])
     for seed in range(20):

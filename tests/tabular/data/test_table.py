@@ -107,6 +107,7 @@ BAD = {
     "late_latin.csv": (b"a,b\n" + b"x,1\n" * 2000 + b"\xe9,2\n", "Save it as UTF-8"),
     "cut.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be read"),
     "open_quote.csv": ('a,b\n1,"2\n3,4\n', "one is not, and its cell holds lines that follow"),
+    "quote_to_the_end.csv": ('a,b,c\n1,"2,3\n4,5,6\n7,8,9\n', "A quote that opens a cell is not"),
     "no_header.csv": ("1,2\n3,4\n", "must name the columns; it holds values"),
     "no_header_but_text.csv": ("5.1,Iris\n4.9,Iris\n", "it holds values (5.1,Iris)"),
     "no_header_of_text.csv": ("usual,great\nusual,bad\nodd,great\n", "it holds values"),

@@ -11,6 +11,7 @@ import pytest
 from selfnorm.errors import TableError
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._source import Source
+from selfnorm.tabular.data._provenance import Provenance, with_provenance
 from selfnorm.tabular.encoding._at_once import distinct
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._encode import Encoder, rare_count
@@ -127,7 +128,7 @@ USELESS = {
     "constant": (pa.array([3.0] * 60), "one value in all rows"),
     "counter": (pa.array(range(1, 61)), "it counts the rows"),
     "shuffled counter": (pa.array(RNG.permutation(60)), "it counts the rows"),
-    "names": (pa.array([f"name {row}" for row in range(60)]), "no two values stand in"),
+    "names": (pa.array([f"name {row}" for row in range(60)]), "nearly every row has a text of its"),
     "lists": (pa.array([[1]] * 60), "its values are of type list"),
 }
 
@@ -173,10 +174,39 @@ def test_slips_of_all_columns_are_told_at_once() -> None:
     }
     with pytest.raises(TableError) as error:
         Encoder.fit(pa.table(slips))
-    assert "'n' holds numbers but for 'oops' in row 101, 'day' holds dates but" in str(error.value)
+    assert "'n' holds numbers but for 'oops' in row 101; 'day' holds dates but" in str(error.value)
     assert "--" not in str(error.value)
-    assert error.value.options == ("--category", "--ignore")
+    assert error.value.options == ("--missing WORD", "--category COLUMN", "--ignore COLUMN")
     assert Encoder.fit(pa.table({**slips, "m": np.arange(101.0) ** 2}), ignore=["n", "day"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "odd", "told"),
+    [
+        ([f"{row}.5" for row in range(200)], ["old", "old", "new"], "numbers but in 3 cells, such"),
+        ([f"2015-01-{row % 28 + 1:02}" for row in range(200)], ["soon", "late", "soon"], "dates"),
+        ([f"${row}.50" for row in range(200)], ["old", "new", "old"], "numbers but in 3 cells"),
+    ],
+)
+def test_odd_cells_of_one_column_are_told_at_once(
+    cells: list[str], odd: list[str], told: str
+) -> None:
+    table = with_provenance(pa.table({"n": cells + odd}), Provenance(guessed=("n",)))
+    with pytest.raises(TableError) as error:
+        Encoder.fit(table)
+    first, other = dict.fromkeys(odd)
+    row = 201 + odd.index(other)
+    assert f"'n' holds {told}" in str(error.value)
+    assert f"in 3 cells, such as '{first}' in row 201, '{other}' in row {row}." in str(error.value)
+    assert Encoder.fit(table, missing=odd).features[0] == "n"
+
+
+def test_odd_cells_of_a_new_table_are_told_with_how_many() -> None:
+    encoder = Encoder.fit(pa.table({"age": np.arange(60.0) ** 2}))
+    cells = ["1", "old", "old", "new", "2", "odd", "none of these"]
+    told = r"5 cells do not: row 2 holds 'old', row 4 holds 'new', row 6 holds 'odd'\. Mend"
+    with pytest.raises(TableError, match=f"'age' must hold numbers; {told}"):
+        encoder.transform(pa.table({"age": cells}))
 
 
 def test_infinite_numbers_are_told() -> None:

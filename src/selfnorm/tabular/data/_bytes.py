@@ -44,6 +44,11 @@ def read_bytes(path: Path) -> pa.Buffer:
     else:
         with opened(path) as file:
             content = file.read_buffer()
+    return unpacked(content)
+
+
+def unpacked(content: pa.Buffer) -> pa.Buffer:
+    """A content, unpacked if it begins as what gzip, bzip2 or xz have packed."""
     start = _start(content)
     unpack = next((one for magic, one in _PACKED.items() if start.startswith(magic)), None)
     return content if unpack is None else pa.py_buffer(unpack(content.to_pybytes()))

@@ -16,6 +16,7 @@ from selfnorm.tabular.data._dates import COMPACT, FORMATS, ISO, example, parse_d
 from selfnorm.tabular.data._words import without_words
 
 Holds = Literal["numbers", "booleans", "dates", "times of day", "durations"]
+_LOOKED_AT, _SHOWN = 1000, 3  # odd cells
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -159,12 +160,21 @@ def _parsed(
         parsed = plain_numbers(column)
     lost = pc.and_(pc.is_valid(column), pc.is_null(parsed)).to_numpy()
     if lost.any():
-        row = int(lost.argmax())
         raise TableError(
-            f"Column '{name}' must hold {expected}; row {row + 1} holds "
-            f"{str(column[row])[:80]!r}. {mend}, or leave it empty if it is unknown."
+            f"Column '{name}' must hold {expected}; {_told(column, lost)}. {mend}, or "
+            "leave it empty if it is unknown."
         )
     return parsed
+
+
+def _told(column: pa.ChunkedArray, lost: np.ndarray) -> str:
+    """Cells that are not what they should be: how many, and the first ones that differ."""
+    first: dict[str, int] = {}
+    for row in np.flatnonzero(lost)[:_LOOKED_AT].tolist():
+        first.setdefault(str(column[row]), row)
+    shown = [f"row {row + 1} holds {cell[:80]!r}" for cell, row in list(first.items())[:_SHOWN]]
+    count = np.count_nonzero(lost)
+    return shown[0] if count == 1 else f"{count:,} cells do not: {', '.join(shown)}"
 
 
 def _booleans(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -21,6 +21,7 @@ from selfnorm.tabular.data._layout import Layout, cells_of, layout_of
 from selfnorm.tabular.data._provenance import Provenance, with_provenance
 from selfnorm.tabular.data._words import NULLS
 
+OPEN_QUOTE = "a quote is not closed"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _DECIMAL_COMMA = r"^\s*([+-]?\d+),(\d+)\s*$"
 _NUMBER = r"^\s*[+-]?\d+([.,]\d+)?\s*$"
@@ -186,7 +187,12 @@ def _read(
         return pacsv.read_csv(pa.BufferReader(content), pacsv.ReadOptions(**read), parse, convert)
     except pa.ArrowInvalid:  # only a reader without threads can tell the row
         one = pacsv.ReadOptions(**read, use_threads=False)
-        return pacsv.read_csv(pa.BufferReader(content), one, parse, convert)
+        try:
+            return pacsv.read_csv(pa.BufferReader(content), one, parse, convert)
+        except pa.ArrowInvalid as error:
+            if not _has_odd_quotes(content):
+                raise
+            raise pa.ArrowInvalid(f"{str(error).splitlines()[0]}; {OPEN_QUOTE}") from error
 
 
 def _count_names(table: pa.Table, names: Sequence[str]) -> int:
@@ -220,9 +226,14 @@ def _skip_comments(row: Any) -> str:
 def _has_open_quote(content: pa.Buffer, table: pa.Table) -> bool:
     """Whether a cell goes over lines although quotes are not in pairs."""
     texts = [column for column in table.columns if pa.types.is_string(column.type)]
-    if not texts or np.count_nonzero(np.frombuffer(content, np.uint8) == ord('"')) % 2 == 0:
+    if not texts or not _has_odd_quotes(content):
         return False
     return any(pc.any(pc.match_substring(column, "\n")).as_py() for column in texts)
+
+
+def _has_odd_quotes(content: pa.Buffer) -> bool:
+    """Whether quotes are not in pairs."""
+    return np.count_nonzero(np.frombuffer(content, np.uint8) == ord('"')) % 2 == 1
 
 
 def _has_codes(content: pa.Buffer, delimiter: str) -> bool:

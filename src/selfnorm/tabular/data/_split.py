@@ -59,8 +59,8 @@ def hold_out(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers to keep and row numbers to hold out, both sorted.
 
-    Classes keep their shares in both parts as far as their rows allow; the row of a class that
-    has only one is kept.
+    Classes keep their shares in both parts as far as their rows allow; where there are more than
+    are held out, each keeps a row, and so does a class that has only one.
 
     Args:
         values: The target of every row.
@@ -97,7 +97,11 @@ def _held_out(values: np.ndarray, share: float, *, task: Task, seed: int) -> np.
         return rows[:0]
     held = min(held, len(movable) - 1)
     many = (counts > 1).sum()
-    by_class = code[movable] if many <= min(held, len(movable) - held) else None
+    if many > min(held, len(movable) - held):  # too many for shares: each keeps a row
+        mixed = np.random.default_rng(seed).permutation(movable)
+        kept = np.unique(code[mixed], return_index=True)[1]
+        return np.delete(mixed, kept)[:held]
+    by_class = code[movable]
     out = train_test_split(movable, test_size=held, random_state=seed, stratify=by_class)[1]
     return np.asarray(out)
 

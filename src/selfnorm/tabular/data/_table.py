@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from selfnorm.errors import TableError, UnsupportedError
 from selfnorm.tabular.data import _datasets
+from selfnorm.tabular.data._archive import of_archive
 from selfnorm.tabular.data._binary import of_binary
 from selfnorm.tabular.data._bytes import (
     STDIN,
@@ -28,7 +29,7 @@ from selfnorm.tabular.data._bytes import (
     reader_of,
 )
 from selfnorm.tabular.data._cells import is_text, not_utf8
-from selfnorm.tabular.data._csv import clean_names, read_csv, read_csv_blocks
+from selfnorm.tabular.data._csv import OPEN_QUOTE, clean_names, read_csv, read_csv_blocks
 from selfnorm.tabular.data._files import PACKED, PARQUET, is_table
 from selfnorm.tabular.data._frames import array_column, as_array, of_pandas
 from selfnorm.tabular.data._provenance import provenance_of, with_provenance
@@ -67,10 +68,10 @@ def read_table(
     """Read a table with named columns from a file, or a built-in data set by its name.
 
     What a file is, is told by how it begins and not by its name: Parquet, Arrow, or text that may
-    be packed (gzip, bzip2, xz). Text is delimited by comma, semicolon, tab, bar or spaces, and may
-    write decimals with a comma where that is not the delimiter. Titles above the names and lines
-    that begin with `#` are passed over. Empty cells, `?`, `NA`, `NaN`, `null` and the like are
-    missing values.
+    be packed (gzip, bzip2, xz, or a zip archive of one table). Text is delimited by comma,
+    semicolon, tab, bar or spaces, and may write decimals with a comma where that is not the
+    delimiter. Titles above the names and lines that begin with `#` are passed over. Empty cells,
+    `?`, `NA`, `NaN`, `null` and the like are missing values.
 
     Wherever a table comes from, nan and text of nothing but spaces are missing values, text has no
     outer spaces, and a column's name stands on one line. Columns of one name are left out.
@@ -227,10 +228,10 @@ def _read_file(
 ) -> Iterator[pa.Table]:
     if str(path) != STDIN:
         _check_file(path)
-    content = read_bytes(path)
+    content, notes = of_archive(read_bytes(path), where)
     if content.size == 0:
         raise TableError(f"A table needs a row of column names; {where} is an empty file.")
-    found, notes = format_of(content), ()
+    found = format_of(content)
     if found in ("Parquet", "Arrow"):
         yield from of_binary(reader_of(path, content), found, blockwise=blockwise)
         return
@@ -238,7 +239,8 @@ def _read_file(
         if found == "text" and path.name.lower().endswith(endings):
             raise TableError(f"{where} cannot be read: it does not begin as {called} does.")
     if found == "workbook":
-        content, notes = as_text(content, where)
+        content, told = as_text(content, where)
+        notes = (*notes, *told)
     else:
         content = as_utf8(content, encoding, where)
     if blockwise:
@@ -256,10 +258,11 @@ def _check_file(path: Path) -> None:
     name = path.name.lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
-    if not is_table(path) and Path(name).suffix not in ("", *WORKBOOKS):
+    if not is_table(path) and Path(name).suffix not in ("", ".zip", *WORKBOOKS):
         raise TableError(
-            f"A table is a CSV (.csv, .tsv, .csv.gz), Parquet (.parquet) or Excel (.xlsx) file; "
-            f"'{path}' ends in '{path.suffix}'. Convert it, or rename it if it is one of these."
+            f"A table is a CSV (.csv, .tsv, .csv.gz, .zip), Parquet (.parquet) or Excel (.xlsx) "
+            f"file; '{path}' ends in '{path.suffix}'. Convert it, or rename it if it is one of "
+            "these."
         )
 
 
@@ -343,5 +346,6 @@ def reason(error: Exception) -> str:
         return (
             f"every row needs one cell a column, and {row} has {ragged[3]} where the header has "
             f"{ragged[2]}. Mend that row, or quote cells that hold the delimiter."
+            + (" A quote that opens a cell is not closed, too." if OPEN_QUOTE in told else "")
         )
     return f"{message}."

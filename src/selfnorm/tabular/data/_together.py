@@ -108,7 +108,8 @@ def _readable(
         except TableError as error:
             if on_error == "stop":
                 raise TableError(
-                    f"{error} Other parts can be learned from without it.", options=("--on-error",)
+                    f"{error} Other parts can be learned from without it.",
+                    options=(*error.options, "--on-error"),
                 ) from error
             failed = error
             skipped(error)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from selfnorm.errors import TableError
+from selfnorm.tabular.data._words import without_own_cells
 from selfnorm.tabular.encoding._columns import Column
 
 _TOLD = 3
@@ -33,7 +34,11 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def encode_each(
-    columns: Sequence[Column], table: pa.Table, rows: np.ndarray | None, matrix: np.ndarray
+    columns: Sequence[Column],
+    table: pa.Table,
+    rows: np.ndarray | None,
+    matrix: np.ndarray,
+    missing: Sequence[str] = (),
 ) -> None:
     """Write the features of each column into a matrix, one behind the other.
 
@@ -42,6 +47,7 @@ def encode_each(
         table: Their cells.
         rows: Which of its rows; None for all.
         matrix: (rows, features), float32.
+        missing: Words of the user's own for missing cells.
 
     Raises:
         TableError: columns hold something else than in training.
@@ -49,7 +55,7 @@ def encode_each(
     at, wrong = 0, list[TableError]()
     for column in columns:
         cells, width = table[column.name], len(column.features)
-        taken = cells if rows is None else cells.take(rows)
+        taken = without_own_cells(cells if rows is None else cells.take(rows), missing)
         try:
             column.encode(taken, matrix[:, at : at + width])
         except TableError as error:

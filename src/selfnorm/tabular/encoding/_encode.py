@@ -15,7 +15,7 @@ from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.data._provenance import provenance_of
 from selfnorm.tabular.data._sparse import width_of
 from selfnorm.tabular.data._table import require_column
-from selfnorm.tabular.data._words import without_words
+from selfnorm.tabular.data._words import without_own, without_own_cells, without_words
 from selfnorm.tabular.encoding._at_once import distinct, encode_each
 from selfnorm.tabular.encoding._category import CategoryColumn
 from selfnorm.tabular.encoding._columns import KINDS, Column
@@ -23,7 +23,7 @@ from selfnorm.tabular.encoding._kinds import AS_ASKED, understood
 from selfnorm.tabular.encoding._number import NumberColumn
 from selfnorm.tabular.encoding._presence import PresenceColumn
 from selfnorm.tabular.encoding._reasons import no_levels, no_value, one_value
-from selfnorm.tabular.encoding._records import require
+from selfnorm.tabular.encoding._records import are_text, require
 from selfnorm.tabular.encoding._sparse import SparseColumn
 from selfnorm.tabular.encoding._strange import Strange
 from selfnorm.tabular.encoding._understand import (
@@ -44,11 +44,13 @@ class Encoder:
         columns: The columns in use, in the order of the matrix.
         ignored: Names of the columns left out, each with the reason.
         remarks: What a user should know of how the others were understood.
+        missing: Words of the user's own for missing cells, besides those that are known.
     """
 
     columns: tuple[Column, ...]
     ignored: Mapping[str, str]
     remarks: tuple[Remark, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -58,6 +60,7 @@ class Encoder:
         *,
         categories: Collection[str] = (),
         ignore: Collection[str] = (),
+        missing: Sequence[str] = (),
         pieces: int = 0,
     ) -> "Encoder":
         """Learn the encoding: what each column is from all rows, its values from training rows.
@@ -70,6 +73,7 @@ class Encoder:
             rows: Numbers of the training rows; all rows if None.
             categories: Columns to take as categories although they hold numbers.
             ignore: Columns to leave out.
+            missing: Words for missing cells, besides those that are known.
             pieces: Into how many pieces the range of a number is divided, besides the number
                 itself, at equal shares of the rows; fewer where there are hundreds of columns.
 
@@ -81,7 +85,7 @@ class Encoder:
         width = width_of(table)
         if width is not None:
             return cls.of(_sparse(table, width, rows, [*categories, *ignore]), {})
-        known = provenance_of(table)
+        table, known = without_own(table, missing), provenance_of(table)
         names = dict.fromkeys(table.column_names)  # looked up as in a set, in order as in a list
         for name in (*categories, *ignore):
             require_column(name, names | dict(known.left_out))
@@ -91,7 +95,7 @@ class Encoder:
             name: reasons.get(name) or _fitted(name, column, found[name], rows, rare, pieces)
             for name, column in zip(names, table.columns, strict=True)
         }
-        return cls.of({**known.left_out, **learned}, found, known.notes)
+        return cls.of({**known.left_out, **learned}, found, known.notes, missing)
 
     @classmethod
     def of(
@@ -99,6 +103,7 @@ class Encoder:
         learned: Mapping[str, Column | str],
         found: Mapping[str, Understood],
         notes: Collection[str] = (),
+        missing: Sequence[str] = (),
     ) -> "Encoder":
         """From what was learned of each column: how to encode it, or why it is left out.
 
@@ -106,6 +111,7 @@ class Encoder:
             learned: Of each column.
             found: What those are that may be used, with remarks.
             notes: What is to be told besides.
+            missing: Words for missing cells, besides those that are known.
 
         Raises:
             TableError: no column can be used.
@@ -121,7 +127,7 @@ class Encoder:
             )
         read = (Remark(note, doubtful=False) for note in notes)
         told = (remark for name in found if name not in ignored for remark in found[name].remarks)
-        return cls(columns, ignored, (*read, *told))
+        return cls(columns, ignored, (*read, *told), tuple(missing))
 
     @property
     def features(self) -> list[str]:
@@ -163,7 +169,7 @@ class Encoder:
         self.check(table)
         shape = table.num_rows if rows is None else len(rows), len(self.features)
         matrix = np.empty(shape, np.float32)
-        encode_each(self.columns, table, rows, matrix)
+        encode_each(self.columns, table, rows, matrix, self.missing)
         return matrix
 
     def blocks(self, table: pa.Table, rows: int) -> Iterator[np.ndarray]:
@@ -238,7 +244,10 @@ class Encoder:
     def strange(self, table: pa.Table) -> list[Strange]:
         """The counts behind the notes, of each column in use; those of blocks of rows add up."""
         self.check(table)
-        return [column.strange(table[column.name]) for column in self.columns]
+        return [
+            column.strange(without_own_cells(table[column.name], self.missing))
+            for column in self.columns
+        ]
 
     def notes_of(self, strange: Sequence[Strange]) -> list[str]:
         """The notes that counts make."""
@@ -272,7 +281,8 @@ class Encoder:
         """Plain lists and numbers, for a model file."""
         columns = [{"kind": column.kind, **asdict(column)} for column in self.columns]
         remarks = [asdict(remark) for remark in self.remarks]
-        return {"columns": columns, "ignored": dict(self.ignored), "remarks": remarks}
+        found = {"columns": columns, "ignored": dict(self.ignored), "remarks": remarks}
+        return found | ({"missing": list(self.missing)} if self.missing else {})
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "Encoder":
@@ -285,7 +295,11 @@ class Encoder:
         names = {column.name for column in columns}
         require(len(names) == len(columns) > 0, "each column has a name of its own")
         remarks = tuple(Remark(**remark) for remark in saved.get("remarks", ()))
-        return cls(tuple(columns), dict(saved["ignored"]), remarks)
+        missing = saved.get("missing", [])
+        require(
+            isinstance(missing, list) and are_text(*missing), "missing words are a list of text"
+        )
+        return cls(tuple(columns), dict(saved["ignored"]), remarks, tuple(missing))
 
 
 def _sparse(

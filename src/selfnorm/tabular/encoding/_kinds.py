@@ -58,19 +58,28 @@ def check_slips(
         TableError: there are some.
     """
     slips = [
-        f"'{name}' holds {one.holds} but for {one.slip[:80]!r}"
-        + ("" if row_of is None else f" in row {row_of(name, one.slip)}")
+        f"'{name}' holds {one.holds} but {_odd(name, one, row_of)}"
         for name, one in found.items()
         if one.slip
     ]
     if slips:
         more = f", and {len(slips) - _SHOWN} more do so" if len(slips) > _SHOWN else ""
         raise TableError(
-            f"A column holds numbers, dates or categories; {', '.join(slips[:_SHOWN])}{more}. "
-            "Mend the cells, leave them empty, or say that the column is a category or to be "
-            "ignored.",
-            options=("--category", "--ignore"),
+            f"A column holds numbers, dates or categories; {'; '.join(slips[:_SHOWN])}{more}. "
+            "Mend the cells, leave them empty, name a word that stands for a missing value, or say "
+            "that the column is a category or to be ignored.",
+            options=("--missing WORD", "--category COLUMN", "--ignore COLUMN"),
         )
+
+
+def _odd(name: str, one: Understood, row_of: Callable[[str, str], int] | None) -> str:
+    """Which cells of a column are not what all others are."""
+    named = dict.fromkeys(one.odd or (str(one.slip),))
+    shown = ", ".join(
+        f"{cell[:80]!r}" + ("" if row_of is None else f" in row {row_of(name, cell)}")
+        for cell in named
+    )
+    return f"for {shown}" if one.odd_cells <= 1 else f"in {one.odd_cells:,} cells, such as {shown}"
 
 
 def _useless(column: pa.ChunkedArray, rows: np.ndarray) -> str | None:

@@ -28,7 +28,8 @@ def _of(column: pa.ChunkedArray, rows: np.ndarray) -> str:
 
 def no_levels(column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> str:
     """Why a category is left out, with the mend if its text is nearly numbers or dates."""
-    values = pc.unique(without_nulls(text(column.take(rows))))
+    cells = without_nulls(text(column.take(rows)))
+    values = pc.unique(cells)
     if len(values) == 1:
         return one_value(column, rows) if values[0].is_valid else no_value(column, rows)
     values = pc.drop_null(values)
@@ -42,4 +43,6 @@ def no_levels(column: pa.ChunkedArray, rows: np.ndarray, rare: int) -> str:
             f"text such as {str(nearly[0])!r} is a category, no two of which stand in {rare} rows "
             "or more each; convert it if it counts something"
         )
+    if len(values) >= _MOSTLY * (len(cells) - cells.null_count):
+        return "nearly every row has a text of its own, as an id or a remark is"
     return f"no two values stand in {rare} rows or more each"

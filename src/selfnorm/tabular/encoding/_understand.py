@@ -23,6 +23,7 @@ from selfnorm.tabular.data._words import without_words
 
 _MOSTLY = 0.9
 _MANY = 100  # different numbers as text, beyond which they hardly are codes
+_SHOWN = 3  # odd cells
 _FEWEST_DATES = 4  # of eight digits each
 _FIRST_DAY, _LAST_DAY = 1900_01_01, 2100_12_31
 
@@ -48,7 +49,9 @@ class Understood:
         holds: What its numbers count or measure; None for a category.
         written: How its text writes them, if another way than Arrow's own.
         remarks: What a user should know of that.
-        slip: A cell that is none, where all others are; None if there is none.
+        slip: A cell that is none, where nearly all others are; None if there is none.
+        odd: The first of those that are so, each once.
+        odd_cells: How many there are.
         exchanged: The other order of day and month, if nothing in the column tells which it is.
     """
 
@@ -56,6 +59,8 @@ class Understood:
     written: str | None = None
     remarks: tuple[Remark, ...] = ()
     slip: str | None = None
+    odd: tuple[str, ...] = ()
+    odd_cells: int = 0
     exchanged: str | None = None
 
     @property
@@ -99,15 +104,29 @@ def understand_text(
     if not len(values):
         return CATEGORY
     found = _of_text(name, values, guessed=guessed)
+    if found.slip is not None:
+        return _with_odd(found, known, counts)
     worded = pc.is_null(known)
     missing = int(counts[worded.to_numpy(zero_copy_only=False)].sum())
-    if found.holds is None or found.slip or not missing:
+    if found.holds is None or not missing:
         return found
     shown = ", ".join(repr(str(word)) for word in cells.filter(worded)[:3])
     remark = Remark(
         f"Column '{name}': {missing:,} of {rows:,} cells hold {shown}; taken as missing."
     )
     return replace(found, remarks=(*found.remarks, remark))
+
+
+def _with_odd(found: Understood, known: pa.Array, counts: np.ndarray) -> Understood:
+    """What a column is, with its cells that are none, by its distinct ones and how many are so."""
+    written = found.written
+    if found.holds == "dates" and written is not None:
+        parsed = parse_dates(known, written)
+    else:
+        parsed = plain_numbers(known) if written is None else parse_amounts(known, written)
+    odd = pc.and_(pc.is_valid(known), pc.is_null(parsed))
+    cells = int(counts[odd.to_numpy(zero_copy_only=False)].sum())
+    return replace(found, odd=tuple(known.filter(odd)[:_SHOWN].to_pylist()), odd_cells=cells)
 
 
 def _are_days(column: pa.ChunkedArray) -> bool:
@@ -150,7 +169,8 @@ def _of_text(name: str, values: pa.Array, *, guessed: bool) -> Understood:
     if not lost:
         return _of_numbers(name, values, guessed=guessed)
     if (dates := dates_of(values)) is not None:
-        return Understood("dates", dates.written, (), dates.misfit, dates.other)
+        other = dates.other
+        return Understood("dates", dates.written, (), dates.misfit, exchanged=other)
     if lost > (1 - _MOSTLY) * len(values):
         return Understood("times of day") if are_times(values) else _of_words(name, values)
     if not guessed and _digits(values.filter(pc.invert(strange))):

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from selfnorm.report._numbers import digits
 from selfnorm.tabular._source import Source
-from selfnorm.tabular._suspicions import equal_rows, heavy_tail, leaks, rare_classes
+from selfnorm.tabular._suspicions import (
+    equal_rows,
+    heavy_tail,
+    leaks,
+    lost_classes,
+    rare_classes,
+)
 from selfnorm.tabular.data._cells import numbers, text
 from selfnorm.tabular.data._dates import example
 from selfnorm.tabular.encoding._columns import Column
@@ -148,6 +154,8 @@ def doubts(ready: Ready, *, shown: bool, copies: bool = True) -> list[str]:
         found += filter(None, (leaks(one, ready.encoder.ignored), heavy_tail(one)))
         if ready.streamed is None and (source.several is None or source.several.words):
             found += filter(None, [rare_classes(one)])
+    if ready.streamed is None and source.several is None and isinstance(ready.target, ClassTarget):
+        found += filter(None, [lost_classes(source, ready.target.classes)])
     equal = equal_rows(ready.training) if copies or ready.together is None else 0.0
     if equal > _DUPLICATED:
         alike = f"{equal:.0%} of the rows equal another in all columns and the target."

@@ -1,11 +1,12 @@
 """How each column becomes features inside a graph: the encoder's formulas as ONNX nodes."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from selfnorm.tabular.data._words import NULLS
+from selfnorm.tabular.data._words import NULLS, numbers_of
 from selfnorm.tabular.encoding._category import OTHER, CategoryColumn
 from selfnorm.tabular.encoding._columns import Single
 from selfnorm.tabular.encoding._cycles import Cycle
@@ -47,26 +48,29 @@ def asked_for(column: Single) -> Asked:
     return Asked(column.name, _UNITS[column.holds] + _SEEN_AS, read)
 
 
-def features_of(graph: Graph, column: Single) -> str:
-    """The features of a column, (rows, features), float32."""
+def features_of(graph: Graph, column: Single, missing: Sequence[str] = ()) -> str:
+    """The features of a column, (rows, features), float32; of words for missing cells those too."""
     kind = "string" if isinstance(column, CategoryColumn) else "double"
     given = graph.input(column.name, kind, asked_for(column).told)
     if isinstance(column, CategoryColumn):
-        return _of_category(graph, column, given)
+        return _of_category(graph, column, given, missing)
     rows = graph.node("Unsqueeze", given, graph.array([1], np.int64))
     absent = graph.node("IsNaN", rows)
+    if not asked_for(column).read:
+        for word in numbers_of(missing).tolist():
+            absent = graph.node("Or", absent, graph.node("Equal", rows, word))
     if isinstance(column, PresenceColumn):
         return graph.cast(_of_presence(graph, absent, column.missing), "float")
     return _of_number(graph, column, graph.node("Where", absent, 0.0, rows), absent)
 
 
-def _of_category(graph: Graph, column: CategoryColumn, given: str) -> str:
+def _of_category(graph: Graph, column: CategoryColumn, given: str, own: Sequence[str]) -> str:
     """A row of a table for each level; the last is for none of them."""
     levels, none = list(column.levels), len(column.levels)
     keys = {level: at for at, level in enumerate(levels)}
     missing = keys.get(MISSING, none)
     words = () if set(NULLS) & set(levels) else NULLS
-    keys = dict.fromkeys(("", *words), missing) | keys
+    keys = dict.fromkeys(("", *words), missing) | keys | dict.fromkeys(own, missing)
     number = graph.node(
         "LabelEncoder",
         given,

@@ -83,7 +83,7 @@ def export_onnx(
     columns = cast("Sequence[Single]", saved.encoder.columns)
     rows = made_rows(saved.encoder) if table is None else _some(table, saved)
     graph = Graph({column.name for column in columns})
-    parts = [features_of(graph, column) for column in columns]
+    parts = [features_of(graph, column, saved.encoder.missing) for column in columns]
     add_networks(graph, saved, graph.node("Concat", *parts, axis=1))
     asked = [asked_for(column) for column in columns]
     told = {one.column: one.told for one in asked}

@@ -89,7 +89,7 @@ def learn_encoder(
     pieces = few_pieces(pieces, len(names))
     for name, one in found.items():
         learned[name] = _fitted(columns[name], one, sample[name], pieces)
-    return Encoder.of({name: learned[name] for name in names}, found)
+    return Encoder.of({name: learned[name] for name in names}, found, missing=first.missing)
 
 
 def _understood(column: Column, sample: pa.ChunkedArray, *, guessed: bool) -> Understood:
@@ -97,7 +97,9 @@ def _understood(column: Column, sample: pa.ChunkedArray, *, guessed: bool) -> Un
     if column.levels is None or column.levels.lost or not column.levels.counts:
         found = understand(column.name, sample, guessed=guessed)
         plain = found.holds == "numbers" and found.written is None
-        return replace(found, slip=column.slip) if plain and column.slip else found
+        if not (plain and column.slip):
+            return found
+        return replace(found, slip=column.slip, odd=(), odd_cells=column.strange)
     cells = pa.array(list(column.levels.counts), pa.large_string())
     counts = np.array(list(column.levels.counts.values()))
     return understand_text(column.name, cells, counts, column.rows, guessed=guessed)

@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from selfnorm.tabular.data._layout import Layout, layout_of
 from selfnorm.tabular.data._remote import Remote, opened, streamed
 from selfnorm.tabular.data._table import UNREADABLE, reason, tidy
 from selfnorm.tabular.data._together import check_alike, skipped
-from selfnorm.tabular.data._words import NULLS
+from selfnorm.tabular.data._words import NULLS, without_own
 
 _START = 1 << 18  # bytes that show what a file is, and its layout
 _BUFFER = 1 << 18  # bytes of a column that are read at once
@@ -72,6 +72,7 @@ class Part:
         layout: That of text.
         encoding: That of text.
         held: About how many bytes whoever reads a group holds, besides the rows that it gives.
+        missing: Words for missing cells, besides those that are known.
     """
 
     path: Path
@@ -83,6 +84,7 @@ class Part:
     layout: Layout | None = None
     encoding: str = "utf-8"
     held: int = 4 * _TEXT_BLOCK
+    missing: tuple[str, ...] = ()
 
     def blocks(
         self, group: int, rows: int, columns: Collection[str] | None = None
@@ -104,7 +106,8 @@ class Part:
                 for begin in range(0, table.num_rows, rows):
                     part = table.slice(begin, rows)
                     tidied = [tidy(decoded(column)) for column in part.columns]
-                    yield Block(self, at, pa.table(tidied, names=names))
+                    known = without_own(pa.table(tidied, names=names), self.missing)
+                    yield Block(self, at, known)
                     at += part.num_rows
         except UnicodeError as error:
             raise not_in_utf8(f"'{self.path}'") from error
@@ -155,7 +158,10 @@ class Part:
 
 
 def open_parts(
-    files: Sequence[Path], encoding: str | None = None, on_error: OnError = "stop"
+    files: Sequence[Path],
+    encoding: str | None = None,
+    on_error: OnError = "stop",
+    missing: Sequence[str] = (),
 ) -> tuple[Part, ...]:
     """What can be read of the files of one table, all with the same columns.
 
@@ -167,10 +173,10 @@ def open_parts(
     failed: TableError | None = None
     for place, path in enumerate(files):
         try:
-            part = _with_rows(_opened(path, place, encoding))
+            part = replace(_with_rows(_opened(path, place, encoding)), missing=tuple(missing))
         except TableError as error:
             if on_error == "stop":
-                raise TableError(str(error), options=("--on-error",)) from error
+                raise TableError(str(error), options=(*error.options, "--on-error")) from error
             skipped(failed := error)
             continue
         if found:
@@ -214,6 +220,11 @@ def _opened(path: Path, place: int, encoding: str | None) -> Part:
                 rows = sum(batch.num_rows for batch in batches)
                 held = max((batch.nbytes for batch in batches), default=0)
                 return Part(path, place, kind, schema, groups, rows, held=held)
+        if kind == "workbook":
+            raise TableError(
+                f"A table that is read in parts is Parquet, Arrow or delimited text; {where} is a "
+                "workbook or an archive. Unpack it, or save it as one of these."
+            )
         return _of_text(path, place, encoding or "utf-8", where)
     except UnicodeError as error:
         raise not_in_utf8(where) from error

@@ -66,7 +66,7 @@ def prepare_parts(
             "memory, or leave the column out."
         )
     device = torch_device(settings.device)
-    parts = open_parts(files, encoding, settings.on_error)
+    parts = open_parts(files, encoding, settings.on_error, tuple(settings.missing))
     target, names = _target_of(parts, settings), parts[0].schema.names
     test = settings.held_out(sum(part.rows for part in parts))
     if settings.test is None:

@@ -143,7 +143,7 @@ def _rows_of(name: str, tensors: Mapping[str, Tensor], device: torch.device) -> 
 def _part(part: Part, at: int, tensors: dict[str, Tensor]) -> dict[str, Any]:
     tensors[f"parts/{at}"] = _bytes(part.schema.serialize())
     layout = None if part.layout is None else asdict(part.layout)
-    names = ("place", "kind", "groups", "rows", "encoding", "held")
+    names = ("place", "kind", "groups", "rows", "encoding", "held", "missing")
     return {**{name: getattr(part, name) for name in names}, "layout": layout}
 
 
@@ -152,7 +152,7 @@ def _part_of(
 ) -> Part:
     schema = pa.ipc.read_schema(_buffer(tensors[f"parts/{at}"]))
     layout = None if told["layout"] is None else Layout(**told["layout"])
-    known: dict[str, Any] = {**told, "layout": layout}
+    known: dict[str, Any] = {**told, "layout": layout, "missing": tuple(told["missing"])}
     return Part(files[told["place"]], schema=schema, **known)
 
 
