@@ -19,6 +19,7 @@ from selfnorm.converting._flow import is_library, trace
 from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
 from selfnorm.converting._run import absent_in, call_of, seen_on, try_it
 from selfnorm.converting._select import Choices, selector
+from selfnorm.converting._sums import Staying
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.init._model import check_initialized
@@ -210,8 +211,11 @@ def _converted(
     )
     work.silent = _drawing.silent(work)  # before norms are folded, whose scale goes with them
     _steps.name_closed(work)
+    staying = Staying(work)
     if norms != "keep":
-        _steps.convert_norms(work, fold=norms == "fold", drawn=init is not None)
+        kept = staying if norms == "fold" else None
+        _steps.convert_norms(work, kept, drawn=init is not None)
+    work.summed = staying.before()
     _steps.convert_activations(work)
     rewrites = list(_steps.rewrites(work, dropout))
     work.becoming = _functional.becoming(rewrites)
