@@ -256,3 +256,38 @@ def test_weights_that_cannot_be_the_cause_are_not_blamed() -> None:
     torch.manual_seed(0)
     (found,) = of_rule(Small(), torch.randn(ROWS, WIDTH), "variance-drift")
     assert "Placed: the structure. mul() multiplies the second moment by 0.01" in found.why
+
+
+class Scoring(nn.Module):
+    """Attention over units; scores are sums of many products, behind a softmax nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = torch.einsum("nd,md->nm", self.query(x), self.key(x))
+        return (scores * WIDTH**-0.5).softmax(-1) @ self.value(x)
+
+
+def test_scores_are_not_blamed_for_what_lies_behind_a_softmax() -> None:
+    torch.manual_seed(0)
+    layers = [m for _ in range(3) for m in (Scoring(), nn.SELU())]
+    model = initialize_(nn.Sequential(nn.Linear(WIDTH, WIDTH), *layers, nn.Linear(WIDTH, 4)))
+    for one in model.modules():
+        if isinstance(one, Scoring):
+            nn.init.normal_(one.query.weight, std=0.25)
+    (found,) = of_rule(model, torch.randn(ROWS, WIDTH), "variance-drift")
+    assert "matmul() multiplies the second moment by" in found.why
+
+
+def test_of_masked_weights_of_no_known_size_the_cause_is_unknown() -> None:
+    torch.manual_seed(0)
+    layers = [m for _ in range(4) for m in (nn.Linear(WIDTH, WIDTH), nn.SELU())]
+    model = initialize_(nn.Sequential(*layers, nn.Linear(WIDTH, 4)))
+    mask = torch.rand(WIDTH, WIDTH) < 0.6
+    model[2].weight.data = mask * drawn(WIDTH, WIDTH, deviation=0.0371)
+    (found,) = of_rule(model, torch.randn(ROWS, WIDTH), "weight-drift")
+    assert "its cause is unknown: weights, of which 40% were set to 0" in found.seen
+    assert "the others of a deviation of 0.03" in found.seen
+    assert found.fix.startswith("Multiply what is left of the weights by ")

@@ -265,9 +265,13 @@ def _embedding_mending(recording: Recording, layer: Layer, size: float) -> str:
 
 
 def _are_one(rows: Weights, weights: Weights) -> bool:
-    """Whether an embedding's rows are the units of a layer: each has another name for them."""
-    same = rows.shape == weights.shape and len(rows.tau) == len(weights.tau)
-    return same and bool(np.allclose(rows.tau * weights.fan_in, weights.tau, rtol=1e-4))
+    """Whether an embedding's rows are the units of a layer: each has another name for them.
+
+    A row of zeros, for padding, does not count.
+    """
+    one, other = rows.tau[rows.tau > 0], weights.tau[weights.tau > 0]
+    same = rows.shape == weights.shape and len(one) == len(other)
+    return same and bool(np.allclose(one * weights.fan_in, other, rtol=1e-4))
 
 
 def _multiplied(recording: Recording, layer: Layer) -> Layer:
