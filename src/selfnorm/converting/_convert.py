@@ -60,6 +60,10 @@ def convert(
     methods, attributes, hooks, and its class as a parent. Where it cannot (control flow that
     depends on values or on the mode), the list names it as left.
 
+    Without an example nothing shows what sums add in a `forward` that cannot be traced, or with
+    what a module is given. There norms stay, and so do the weights of a layer before such a sum
+    that no norm reads; the list names them.
+
     Names in the state dict, sharing, device, dtype and mode stay. Folding and removing norms takes
     their parameters away and may add a bias: `Changes.removed` and `Changes.added` tell.
 
@@ -70,7 +74,8 @@ def convert(
         exclude: But not these.
         init: "lecun_normal", "lecun_uniform", or None, which keeps trained weights.
         dropout: "alpha", "remove", or "keep".
-        norms: "fold", where that is possible, else remove; "remove"; or "keep".
+        norms: "fold", where that is possible, else remove, but for those that sums need; "remove";
+            or "keep".
         activations: Classes to replace by SELU instead of the usual ones; a functional call is
             replaced if the class of its name is among them. None at all if there are none.
         example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them it is seen
