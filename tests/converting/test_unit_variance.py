@@ -1,5 +1,7 @@
 """With an example, weights before SELUs are scaled to what it shows; and only then."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -89,3 +91,17 @@ def test_what_a_conversion_sizes_is_not_found_fault_with() -> None:
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
     report = selfnorm.audit(selfnorm.convert(model, example=x)[0], x)
     assert report.ok, report
+
+
+def test_a_size_that_fits_a_formula_by_chance_is_not_found_fault_with() -> None:
+    """Paddings of small maps ask for 1.1 times LeCun's weights; one gets the usual deviation .1."""
+    torch.manual_seed(0)
+    x = torch.randn(64, 3, 7, 7)
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise((3, 24, 24, 24, 13, 24, 24, 24, 24, 24)):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+    new, _ = selfnorm.convert(nn.Sequential(*layers, nn.Conv2d(24, 4, 1)), example=x)
+    with torch.no_grad():
+        new[8].weight.mul_(0.1 / new[8].weight.square().mean().sqrt())
+    report = selfnorm.audit(new, x)
+    assert report.ok, report.findings

@@ -121,7 +121,10 @@ class Advice:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for one in (line, *(_GIVEN.sub(f"get_parameter({name!r})", line) for name in others)):
-                names = {"selfnorm": selfnorm, "model": model, "report": self.report}
+                names = {
+                    "selfnorm": selfnorm, "model": model, "report": self.report,
+                    "inputs": self.inputs,
+                }  # fmt: skip
                 made = eval(one, names)  # noqa: S307 - the advice
         if isinstance(made, tuple):
             new, changes = made

@@ -1,5 +1,6 @@
 """What is checked of one network: audit, conversion, and that the result works and did no harm."""
 
+import contextlib
 import copy
 import io
 import pickle
@@ -230,7 +231,7 @@ def _exported(model: nn.Module, inputs: Any) -> None:
 
 def _onnx(model: nn.Module, inputs: Any) -> None:
     args, kwargs = split(inputs)
-    with torch.no_grad():
+    with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):  # it prints what it refuses
         torch.onnx.export(model, args, io.BytesIO(), kwargs=kwargs, dynamo=False, verbose=False)
 
 

@@ -221,7 +221,10 @@ def _is_claimed(
 
 
 def _used_size(of: Statements, path: str, weight: Tensor) -> float | None:
-    """The mean square of a tensor of a weight's shape that a function there was given last."""
+    """The mean square of what a function there was given as a weight: of those of its shape.
+
+    Rows may have that shape as well; so it is the one that is nearest in size.
+    """
     found = [
         values.second_moment
         for event in of.seen.at(path)
@@ -229,7 +232,8 @@ def _used_size(of: Statements, path: str, weight: Tensor) -> float | None:
         for values in event.given
         if values.shape == tuple(weight.shape)
     ]
-    return found[0] if found else None
+    own = float(weight.detach().double().square().mean())
+    return min(found, key=lambda size: abs(size - own), default=None)
 
 
 def _computes(of: Statements, path: str, weight: Tensor) -> bool:

@@ -19,6 +19,7 @@ from selfnorm.converting._flow import is_library, trace
 from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
 from selfnorm.converting._run import absent_in, call_of, seen_on, try_it
 from selfnorm.converting._select import Choices, selector
+from selfnorm.converting._sums import Staying
 from selfnorm.converting._work import Work
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.init._model import check_initialized
@@ -59,6 +60,10 @@ def convert(
     methods, attributes, hooks, and its class as a parent. Where it cannot (control flow that
     depends on values or on the mode), the list names it as left.
 
+    Without an example nothing shows what sums add in a `forward` that cannot be traced, or with
+    what a module is given. There norms stay, and so do the weights of a layer before such a sum
+    that no norm reads; the list names them.
+
     Names in the state dict, sharing, device, dtype and mode stay. Folding and removing norms takes
     their parameters away and may add a bias: `Changes.removed` and `Changes.added` tell.
 
@@ -69,7 +74,8 @@ def convert(
         exclude: But not these.
         init: "lecun_normal", "lecun_uniform", or None, which keeps trained weights.
         dropout: "alpha", "remove", or "keep".
-        norms: "fold", where that is possible, else remove; "remove"; or "keep".
+        norms: "fold", where that is possible, else remove, but for those that sums need; "remove";
+            or "keep".
         activations: Classes to replace by SELU instead of the usual ones; a functional call is
             replaced if the class of its name is among them. None at all if there are none.
         example: Inputs, as for `audit`; of a `DataLoader` the first batch. With them it is seen
@@ -210,8 +216,11 @@ def _converted(
     )
     work.silent = _drawing.silent(work)  # before norms are folded, whose scale goes with them
     _steps.name_closed(work)
+    staying = Staying(work)
     if norms != "keep":
-        _steps.convert_norms(work, fold=norms == "fold", drawn=init is not None)
+        kept = staying if norms == "fold" else None
+        _steps.convert_norms(work, kept, drawn=init is not None)
+    work.summed = staying.before()
     _steps.convert_activations(work)
     rewrites = list(_steps.rewrites(work, dropout))
     work.becoming = _functional.becoming(rewrites)

@@ -47,7 +47,11 @@ def initialize(work: Work, draw: Draw) -> None:
         if work.chosen(name) and (module := work.module(name)) is not None:
             why = f"{what}: taken for meant, so that it starts without a say"
             work.say(name, "left", f"weights of {kind_of(module)}", "", why)
-    unwanted += work.silent
+    for name, what in work.summed.items():
+        if name not in work.silent and work.chosen(name) and (module := work.module(name)):
+            why = f"{what}, and would grow: pass an example"
+            work.say(name, "left", f"weights of {kind_of(module)}", "", why)
+    unwanted += [*work.silent, *work.summed]
     seen = _draw_seen(work, draw)
     unwanted += seen
     for shortcoming in initialized(work.model, draw, unwanted):

@@ -121,6 +121,16 @@ def find(path: str, module: nn.Module, graph: fx.Graph, known: Known) -> Rewrite
     return found
 
 
+def unknown_sums(graph: fx.Graph, hidden: Callable[[fx.Node], bool]) -> list[fx.Node]:
+    """Sums with weights behind them that may be of two branches or not, without an example."""
+    place, computed = {node: at for at, node in enumerate(graph.nodes)}, _computed(graph)
+    return [
+        n
+        for n in graph.nodes
+        if hidden(n) and isinstance(_is_residual(n, place, computed, None), str)
+    ]
+
+
 def becoming(rewrites: list[Rewrite]) -> set[tuple[str, str]]:
     """Paths of modules, and activations of which every call in their `forward` becomes SELU."""
     found = {(one.path, function_name(node)) for one in rewrites for node in one.activations}

@@ -29,6 +29,7 @@ from selfnorm.converting._modules import (
     new_selu,
 )
 from selfnorm.converting._silent import Silent
+from selfnorm.converting._sums import Staying
 from selfnorm.converting._work import Work
 from selfnorm.nn import SELU, SELUAlphaDropout
 
@@ -47,8 +48,15 @@ def name_closed(work: Work) -> None:
             work.say(name, "left", f"norms and dropout in {type(module).__name__}", "", why)
 
 
-def convert_norms(work: Work, *, fold: bool, drawn: bool) -> None:
-    """Fold or remove normalization layers."""
+def convert_norms(work: Work, staying: Staying | None, *, drawn: bool) -> None:
+    """Fold or remove normalization layers.
+
+    Args:
+        work: The conversion.
+        staying: Sums that are as they were, and that keep norms; None if all are to be removed.
+        drawn: Whether weights are drawn anew.
+    """
+    fold = staying is not None
     before = {second: first for first, second in work.pairs()}
     for name, norm in work.open_modules():
         if work.module(name) is not norm or not (row := _what_it_is(work, name, norm)):
@@ -61,7 +69,12 @@ def convert_norms(work: Work, *, fold: bool, drawn: bool) -> None:
         first = before.get(name)
         layer = work.module(first) if first is not None else None
         after = "Identity()" if parts is None else ", ".join(map(kind_of, parts))
-        if fold and layer is not None and _norms.can_fold(layer, norm):
+        foldable = fold and layer is not None and _norms.can_fold(layer, norm)
+        if staying is not None and staying.reach(name) and (drawn or not foldable):
+            why = "without it sums that stay would grow: pass an example, or norms='remove'"
+            work.say(name, "left", kind_of(norm), "", why)
+            continue
+        if foldable and layer is not None:
             had_bias = "bias" in dict(layer.named_parameters(recurse=False))
             _norms.fold(layer, norm)
             also = "" if had_bias else ", which got a bias"

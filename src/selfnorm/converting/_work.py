@@ -26,6 +26,8 @@ class Work:
     closed: set[str] = field(default_factory=set[str])  # names of blocks that stay as they are
     silent: dict[str, str] = field(default_factory=dict[str, str])
     """Names of layers whose weights are near zero by design, and how near."""
+    summed: dict[str, str] = field(default_factory=dict[str, str])
+    """Names of layers before sums that stay as they are, and why these keep their weights."""
     kept: set[str] = field(default_factory=set[str])  # names of what is not drawn
     changes: list[Change] = field(default_factory=list[Change])
 

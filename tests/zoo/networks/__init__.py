@@ -2,4 +2,8 @@
 
 from tests.zoo.networks import images, language, vectors
 
-NETWORKS = [*images.SHELF.networks, *language.SHELF.networks, *vectors.SHELF.networks]
+_LARGE = {"timm", "torchvision"}  # last, as they take longest
+NETWORKS = sorted(
+    (*vectors.SHELF.networks, *language.SHELF.networks, *images.SHELF.networks),
+    key=lambda network: network.package in _LARGE,
+)

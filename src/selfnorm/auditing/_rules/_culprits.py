@@ -55,7 +55,7 @@ def suspects(weights: Weights, layer: Layer) -> tuple[str, ...]:
     likely = [n for n, away in found.items() if away < best + _LIKELY or count < _FEW]
     names = sorted(likely, key=found.__getitem__)
     if left < 1:
-        names = [f"{name}, {_cut_out(weights)}" for name in names or ["weights"]]
+        names = [f"{name}, {_cut_out(weights)}" for name in names]
     return tuple(names)
 
 
@@ -137,7 +137,12 @@ def unknown(weights: Weights) -> str:
     if is_trained(weights):
         how = "shrunk, as by weight decay" if tau < 1 else "grown, as by training"
         return f"{how}, if it was trained: its units differ more than those that are drawn alike"
-    deviation, gain = math.sqrt(tau / weights.fan_in) / abs(weights.factor), math.sqrt(tau)
+    left = 1 - weights.zeros if is_pruned(weights) else 1.0
+    gain = math.sqrt(tau / left)
+    deviation = gain / math.sqrt(weights.fan_in) / abs(weights.factor)
+    if left < 1:
+        others = f"the others of a deviation of {deviation:.3g}"
+        return f"its cause is unknown: weights, {_cut_out(weights)}, {others}"
     return (
         f"its cause is unknown: a deviation of {deviation:.3g} that was chosen, LeCun's weights "
         f"with a gain of {gain:.3g}, weight decay or training"

@@ -265,9 +265,16 @@ def _embedding_mending(recording: Recording, layer: Layer, size: float) -> str:
 
 
 def _are_one(rows: Weights, weights: Weights) -> bool:
-    """Whether an embedding's rows are the units of a layer: each has another name for them."""
-    same = rows.shape == weights.shape and len(rows.tau) == len(weights.tau)
-    return same and bool(np.allclose(rows.tau * weights.fan_in, weights.tau, rtol=1e-4))
+    """Whether an embedding's rows are the units of a layer: each has another name for them.
+
+    A row of padding is none of an embedding's, and one of the layer's units.
+    """
+    one, other = rows.tau * weights.fan_in, weights.tau
+    if len(other) == len(one) + 1:
+        apart = np.flatnonzero(~np.isclose(one, other[:-1], rtol=1e-4))
+        other = np.delete(other, apart[0] if len(apart) else len(one))
+    same = rows.shape == weights.shape and len(one) == len(other)
+    return same and bool(np.allclose(one, other, rtol=1e-4))
 
 
 def _multiplied(recording: Recording, layer: Layer) -> Layer:

@@ -16,7 +16,7 @@ from selfnorm.auditing._rules._functions import is_wrong_activation, wrong_activ
 from selfnorm.auditing._rules._gains import alignment
 from selfnorm.auditing._rules._registry import Rule
 from selfnorm.auditing._rules._remedies import mending
-from selfnorm.auditing._rules._sizes import weighted
+from selfnorm.auditing._rules._sizes import weighted, wrong_sizes
 from selfnorm.auditing._rules._structure import (
     aggregation_mending,
     by_conversion,
@@ -31,6 +31,7 @@ from selfnorm.recording._recording import PASSING, WEIGHTED
 from selfnorm.recording._rightness import are_copies, is_wrong
 
 _SUMS = {"addition", "aggregation"}
+_SCORING = {"scale", "addition"}
 _GATED = {"recurrent", "attention", "product"}
 _POINTED: Mapping[str, Rule] = {
     "dropout-budget": dropout_budget,
@@ -166,7 +167,8 @@ def _gradient_places(recording: Recording, layer: Layer, ratio: float) -> Iterat
         if one.activation != "selu" and is_wrong_activation(recording, one):
             yield _by_activation(one)
     hidden = [(one, w) for one, w in weighted(recording) if recording.hidden(one)]
-    wrong = [(one, w) for one, w in hidden if is_wrong(w) or is_one_sided(w)]
+    sizes = {w.name for _, w in wrong_sizes(recording)}  # not what makes up for a pool or a sum
+    wrong = [(one, w) for one, w in hidden if w.name in sizes or is_one_sided(w)]
     shown = [w for one, w in wrong if not _is_normalized(recording, one)]
     if shown and _explain(shown, ratio):
         yield Place(
@@ -178,7 +180,8 @@ def _gradient_places(recording: Recording, layer: Layer, ratio: float) -> Iterat
             "and the gradient is divided by it (leftover-normalization).",
             "Mend leftover-normalization.",
         )
-    if any(one.settings.get("p") for one in recording.layers if recording.hidden(one)):
+    dropped = any(one.settings.get("p") for one in recording.layers if recording.hidden(one))
+    if dropped and ratio < 1:
         lower = _mend(recording, "dropout-budget") or "Lower p."
         yield Place("Placed: dropout, which makes it smaller.", lower)
     for end in [recording.layers[index] for index in recording.outputs]:
@@ -230,7 +233,8 @@ def changing(recording: Recording, layer: Layer, *, shrinks: bool | None = False
 
 def _factor(recording: Recording, layer: Layer) -> float | None:
     """What a layer that neither weighs nor is SELU does to the second moment of what it reads."""
-    if layer.role in {"linear", "embedding"} or layer.activation == "selu":
+    known = layer.role in {"linear", "embedding"} or layer.activation == "selu"
+    if known or _are_scores(recording, layer):
         return None
     sources = recording.sources(layer)
     if INPUT in layer.inputs and layer.role in _GATED:
@@ -248,6 +252,15 @@ def _factor(recording: Recording, layer: Layer) -> float | None:
     size = max(source.second_moment for source in sources)
     factor = layer.second_moment / size if size > 0 else math.nan
     return factor if 0 < factor < math.inf else None
+
+
+def _are_scores(recording: Recording, layer: Layer) -> bool:
+    """Whether a softmax alone reads a layer, past factors and masks: it bounds whatever comes."""
+    followers = recording.followers(layer)
+    return bool(followers) and all(
+        f.activation == "softmax" or (f.role in _SCORING and _are_scores(recording, f))
+        for f in followers
+    )
 
 
 def mending_of(recording: Recording, layer: Layer, factor: float) -> str:

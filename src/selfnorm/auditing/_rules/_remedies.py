@@ -50,7 +50,7 @@ def _by_name(strange: Mapping[str, Weights]) -> str:
 
 def after_training(weights: Weights, *, trained: bool) -> str:
     """What to do about weights that training may have moved."""
-    if weights.computed or not weights.drawn:
+    if weights.computed or not weights.drawn or is_pruned(weights):
         return mending([weights])
     if trained:
         return (

@@ -41,7 +41,7 @@ def wrong_sizes(recording: Recording) -> tuple[tuple[Layer, Weights], ...]:
 
 
 def _wrong_sizes(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
-    wrong = [(layer, w) for layer, w in weighted(recording) if is_wrong(w)]
+    wrong = _off(recording)
     aligned = alignment(recording) if wrong else None
     excess = aligned.excess if aligned is not None else {}
     for layer, weights in wrong:
@@ -49,6 +49,28 @@ def _wrong_sizes(recording: Recording) -> Iterator[tuple[Layer, Weights]]:
         excused = _starts_silent(recording, layer, weights) or _makes_up(recording, layer, weights)
         if not grown and not excused:
             yield layer, weights
+
+
+@once
+def _off(recording: Recording) -> tuple[tuple[Layer, Weights], ...]:
+    """All weights of another size than LeCun's."""
+    return tuple((layer, w) for layer, w in weighted(recording) if is_wrong(w))
+
+
+@once
+def _drawn(recording: Recording) -> dict[str, frozenset[str]]:
+    """Who may have drawn each of them, by its name."""
+    return {w.name: frozenset(suspects(w, layer)) for layer, w in _off(recording)}
+
+
+def _is_drawn(recording: Recording, weights: Weights) -> bool:
+    """Whether a formula gives the size of weights, and that of most others that are off.
+
+    Of many sizes that were measured some fit one by chance.
+    """
+    drawn = _drawn(recording)
+    alike = sum(bool(drawn[weights.name] & names) for names in drawn.values())
+    return 2 * alike > len(drawn)
 
 
 def _starts_silent(recording: Recording, layer: Layer, weights: Weights) -> bool:
@@ -93,7 +115,7 @@ def _makes_up(recording: Recording, layer: Layer, weights: Weights) -> bool:
     right = [one for one in following if THEOREM_1.holds("variance", one)]
     right += [layer.second_moment] if is_usual(layer.second_moment) else []
     nearer = any(abs(math.log(one)) < abs(math.log(one / size)) for one in right)
-    return nearer and not suspects(weights, layer)  # sizes that are measured fit no formula
+    return nearer and not _is_drawn(recording, weights)
 
 
 def is_right_behind(recording: Recording, layer: Layer) -> bool:

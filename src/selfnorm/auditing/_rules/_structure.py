@@ -92,8 +92,8 @@ def pooling(recording: Recording) -> Iterator[Finding]:
 
 def by_conversion(recording: Recording, layer: Layer) -> str:
     """The other way to make up for what a layer does to the variance, where there is one."""
-    sized = [f for f in recording.followers(layer) if f.weights]
-    if not sized or not all(recording.feeds_selu(f) for f in sized):
+    followers = recording.followers(layer)  # a sum with it, or an activation, takes it as it is
+    if not followers or not all(f.weights and recording.feeds_selu(f) for f in followers):
         return ""
     return (
         "; or before training selfnorm.convert(model, example=inputs), which sizes the weights "
