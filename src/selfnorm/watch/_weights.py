@@ -124,7 +124,8 @@ def _shape_of(tensor: Tensor) -> tuple[float, float]:
     """Kurtosis, and the share of zeros, of a sample."""
     flat = tensor.flatten()
     some = to_double(flat[:: max(1, flat.numel() // _SAMPLE)]).numpy()
-    return (kurtosis(some), float(np.mean(some == 0))) if some.size else (float("nan"), 0.0)
+    zeros = some.size - np.count_nonzero(some)
+    return (kurtosis(some), zeros / some.size) if some.size else (float("nan"), 0.0)
 
 
 def _computed(module: nn.Module, name: str) -> str:
