@@ -8,14 +8,15 @@ follow by `theory.moments`, dropout's by its definition. Where the theory has no
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
 
 from selfnorm.recording import Features, Layer
-from selfnorm.recording._layer import CURVE, INPUT
+from selfnorm.recording._layer import CURVE, INPUT, Theory
 from selfnorm.recording._quiet import quiet
 from selfnorm.theory import ACTIVATIONS, Moments, SELUForm, moments
 from selfnorm.theory._dropout import alpha_dropout_moments
@@ -58,7 +59,14 @@ def predict(layers: Sequence[Layer], inputs: Units) -> list[Layer]:
         inputs: The moments of what the model is given.
     """
     theory = Predictions(tuple(layers), inputs)
-    return [replace(layer, theory=theory) for layer in layers]
+    return [_with(layer, theory) for layer in layers]
+
+
+def _with(layer: Layer, theory: Theory) -> Layer:
+    """As `replace` would, in a fifth of its time: there are many layers."""
+    new = copy(layer)
+    object.__setattr__(new, "theory", theory)
+    return new
 
 
 @dataclass(frozen=True)

@@ -38,19 +38,19 @@ class Sampled(Protocol):
         ...
 
     @property
-    def kurtosis(self) -> float:  # noqa: D102
+    def kurtosis(self) -> float:
         ...
 
     @property
-    def correlation(self) -> float:  # noqa: D102
+    def correlation(self) -> float:
         ...
 
     @property
-    def correlation_size(self) -> float:  # noqa: D102
+    def correlation_size(self) -> float:
         ...
 
     @property
-    def histogram(self) -> Histogram:  # noqa: D102
+    def histogram(self) -> Histogram:
         ...
 
 

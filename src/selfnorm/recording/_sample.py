@@ -72,22 +72,22 @@ class LaterSample:
         return saturated(flat, self._activation, self._form) if flat.size else np.nan
 
     @cached_property
-    def kurtosis(self) -> float:  # noqa: D102
+    def kurtosis(self) -> float:
         flat = self._finite().ravel()
         return kurtosis(flat) if flat.size else np.nan
 
     @cached_property
     @quiet
-    def histogram(self) -> Histogram:  # noqa: D102
+    def histogram(self) -> Histogram:
         flat = self._finite().ravel()
         return _histogram(flat) if flat.size else NO_SAMPLE.histogram
 
     @property
-    def correlation(self) -> float:  # noqa: D102
+    def correlation(self) -> float:
         return self._correlations[0]
 
     @property
-    def correlation_size(self) -> float:  # noqa: D102
+    def correlation_size(self) -> float:
         return self._correlations[1]
 
     @cached_property
