@@ -61,26 +61,17 @@ class LaterSample:
     def with_saturated(self, share: float) -> "LaterSample":
         """The same, but for one figure."""
         other = LaterSample(self._rows, self._activation, self._form, self._product)
-        other.__dict__["saturated"] = share
+        other.__dict__["_saturated"] = share
         return other
 
-    @cached_property
-    @quiet
+    @property
     def saturated(self) -> float:
         """As in `Layer`, and so are all others."""
-        flat = self._finite().ravel()
-        return saturated(flat, self._activation, self._form) if flat.size else np.nan
+        return self._saturated
 
-    @cached_property
+    @property
     def kurtosis(self) -> float:
-        flat = self._finite().ravel()
-        return kurtosis(flat) if flat.size else np.nan
-
-    @cached_property
-    @quiet
-    def histogram(self) -> Histogram:
-        flat = self._finite().ravel()
-        return _histogram(flat) if flat.size else NO_SAMPLE.histogram
+        return self._kurtosis
 
     @property
     def correlation(self) -> float:
@@ -89,6 +80,27 @@ class LaterSample:
     @property
     def correlation_size(self) -> float:
         return self._correlations[1]
+
+    @property
+    def histogram(self) -> Histogram:
+        return self._histogram
+
+    @cached_property
+    @quiet
+    def _saturated(self) -> float:
+        flat = self._finite().ravel()
+        return saturated(flat, self._activation, self._form) if flat.size else np.nan
+
+    @cached_property
+    def _kurtosis(self) -> float:
+        flat = self._finite().ravel()
+        return kurtosis(flat) if flat.size else np.nan
+
+    @cached_property
+    @quiet
+    def _histogram(self) -> Histogram:
+        flat = self._finite().ravel()
+        return _histogram(flat) if flat.size else NO_SAMPLE.histogram
 
     @cached_property
     def _correlations(self) -> tuple[float, float]:
