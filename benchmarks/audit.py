@@ -1,8 +1,10 @@
 """What does an audit cost, beside the forward and backward pass that it looks at?"""
 
 import resource
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import selfnorm
-from benchmarks._harness import Row, budget, compare, main
+from benchmarks._harness import Row, budget, compare, duration, main
 from selfnorm.init import initialize_
 
 Case = tuple[nn.Module, Tensor]
@@ -33,8 +35,16 @@ def convolutional(images: int) -> Case:
     return initialize_(model), torch.randn(images, 3, 32, 32)
 
 
+def wrong(depth: int, width: int, rows: int) -> Case:
+    """The same with torch's own weights, which vanish."""
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(width, width), nn.SELU()]
+    return nn.Sequential(*layers, nn.Linear(width, 10)), torch.randn(rows, width)
+
+
 def measure(quick: bool) -> Iterator[Row]:
-    """Time against the pass alone, then memory."""
+    """Time against the pass alone, then processor time of small networks, then memory."""
     torch.manual_seed(0)
     cases: dict[str, Callable[[], Case]] = {
         "MLP 512 x 16, 1,024 rows": lambda: mlp(16, 512, 1024),
@@ -44,6 +54,8 @@ def measure(quick: bool) -> Iterator[Row]:
     }
     for name, make in list(cases.items())[-1:] if quick else cases.items():
         yield from time_of(name, *make(), quick)
+    for depth in (8,) if quick else (8, 64):
+        yield processor_time(depth, *(mlp(depth, 64, 256), wrong(depth, 64, 256)), quick=quick)
     yield memory(*((4, 64, 256) if quick else (16, 1024, 8192)))
 
 
@@ -65,6 +77,31 @@ def time_of(name: str, model: nn.Module, x: Tensor, quick: bool) -> Iterator[Row
         budget(quick),
         {"forward + backward": (1 / 3, 1 / 3)},
         wrong,
+    )
+
+
+def processor_time(depth: int, right: Case, bad: Case, *, quick: bool) -> Row:
+    """What is fixed, of one thread, and whether a wrong network is dearer; others do not disturb.
+
+    Each has a turn after the other; the medians of their turns.
+    """
+    cases = {"right": right, "wrong": bad}
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for turn in range(4 if quick else 41):
+        for name, case in cases.items():
+            start = time.process_time()
+            selfnorm.audit(*case)
+            if turn:  # the first is to warm up
+                times[name].append(time.process_time() - start)
+    torch.set_num_threads(threads)
+    ours, theirs = (statistics.median(times[name]) for name in cases)
+    return Row(
+        f"processor time of an audit, 64 wide, {depth} deep, 256 rows",
+        "of a wrong network",
+        duration(ours),
+        f"{duration(theirs)}, {theirs / ours:.2f} times that of a right one",
     )
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -365,3 +366,47 @@ def test_sizes_that_make_up_for_what_they_read_set_no_gradient() -> None:
     model.starts[0].weight.data *= 10
     (found,) = of_rule(model, torch.randn(ROWS, WIDTH), "gradient-drift")
     assert "Placed: the structure" in found.why
+def test_rows_of_unlike_size_show_behind_later_layers_too() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(512, 64) * torch.randn(512, 1).exp()
+    x = (x - x.mean(0)) / x.std(0)
+    report = selfnorm.audit(selfnorm.nn.MLP(64, 2, width=64, depth=6), x)
+    first, *later = [layer.variance for layer in report.layers if layer.role == "activation"]
+    assert first > 0.8
+    assert min(later) < 0.75
+    assert [finding.rule for finding in report.findings] == ["heavy-tailed-input"]
+
+
+class Mirrored(nn.Module):
+    """A decoder of the encoder's weights, transposed, before a further layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode, self.inner, self.last = (
+            nn.Linear(256, 64),
+            nn.Linear(64, 64),
+            nn.Linear(256, 2),
+        )
+        selfnorm.init.initialize_(self)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.selu(self.inner(nn.functional.selu(self.encode(x))))
+        return self.last(nn.functional.selu(nn.functional.linear(x, self.encode.weight.t())))
+
+
+def generator() -> nn.Module:
+    """Begins with a map of one pixel, so that most of what its first layers sum is padding."""
+    parts = [nn.ConvTranspose2d(100, 64, 4), nn.SELU(), nn.ConvTranspose2d(64, 32, 4, 2, 1)]
+    return selfnorm.init.initialize_(nn.Sequential(*parts, nn.SELU(), nn.Conv2d(32, 3, 3)))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "rule"),
+    [(Mirrored, (256, 256), "tied-weight"), (generator, (64, 100, 1, 1), "zero-padding")],
+)
+def test_a_drift_is_laid_at_what_is_told(make, shape: tuple[int, ...], rule: str) -> None:
+    torch.manual_seed(0)
+    report = selfnorm.audit(make(), torch.randn(shape))
+    (drift,) = [finding for finding in report.findings if finding.rule == "variance-drift"]
+    assert drift.fix == f"Mend {rule}."
+    assert rule in {finding.rule for finding in report.findings if finding.severity != "note"}

@@ -129,7 +129,7 @@ def test_it_stands_in_every_form_of_the_report() -> None:
     assert act["data_gain"] is None
     assert first["weights"][0]["gram_error"] is None  # rows alike: far from orthogonal
     assert report.to_frame()["data_gain"][0] == first["data_gain"]
-    assert " tau   gain" in str(report)
+    assert " tau  gain" in str(report)
     assert max(map(len, str(report).splitlines())) <= 80
 
 

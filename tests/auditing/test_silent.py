@@ -6,7 +6,7 @@ from torch.nn import functional
 
 import selfnorm
 from selfnorm.auditing import Report
-from selfnorm.auditing._groups import actions
+from selfnorm.auditing._steps import actions
 from selfnorm.init import initialize_
 
 WIDTH, ROWS = 64, 256

@@ -46,7 +46,9 @@ def test_a_right_network_exits_with_0(nets: str) -> None:
 def test_a_wrong_one_exits_with_1_and_writes_its_report(nets: str) -> None:
     outcome = run(f"{nets}:wrong", "-i", "256x16", "--html", "r.html", "--json", "r.json")
     assert outcome.exit_code == 1
-    assert "ERROR selu-without-lecun" in outcome.stdout
+    assert "ERROR   selu-without-lecun" in outcome.stdout
+    assert "report.full()" in outcome.stdout
+    assert "  expected " in run(f"{nets}:wrong", "-i", "256x16", "--full").stdout
     assert Path("r.html").read_text().startswith("<!doctype html>")
     assert '"ok": false' in Path("r.json").read_text()
 

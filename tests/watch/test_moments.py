@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from selfnorm.recording._sample import LaterSample, Sample, sample_of
 from selfnorm.watch import _moments
 from selfnorm.watch._moments import Accumulator
 from support.samples import normal
@@ -57,3 +58,41 @@ def test_gradients_whose_squares_are_no_numbers_of_float32(size: float) -> None:
     found = Accumulator()
     found.add_gradient(torch.full((8, 4), size))
     assert found.gradient() == pytest.approx((size, 2 * size), rel=EXACT_MOMENTS)
+
+
+def sampled(rows: torch.Tensor, activation: str) -> list[Sample | LaterSample]:
+    """The same sample, worked out at once and when it is asked for."""
+    doubles = rows.double().numpy()
+    return [
+        sample_of(doubles, activation, product=_moments._product),
+        _moments.sample(rows, -1, activation),
+    ]
+
+
+@pytest.mark.parametrize("activation", ["selu", "relu", "tanh", "sigmoid", ""])
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_sample_that_waits_has_the_same_figures(activation: str, *, broken: bool) -> None:
+    rows = normal(64, 16).float()
+    if broken:
+        rows[3, 4], rows[5] = torch.inf, torch.nan
+    at_once, later = sampled(rows, activation)
+    assert isinstance(later, LaterSample)
+    for name in ("saturated", "kurtosis", "correlation", "correlation_size"):
+        np.testing.assert_equal(getattr(later, name), getattr(at_once, name))
+    assert list(later.histogram.counts) == list(at_once.histogram.counts)
+    assert later.with_saturated(0.5).saturated == 0.5
+    assert later.with_saturated(0.5).kurtosis == at_once.kurtosis
+
+
+def test_a_sample_that_waits_keeps_what_was_there() -> None:
+    rows = normal(64, 16).float()
+    later, copy = _moments.sample(rows, -1, "selu"), _moments.sample(rows.clone(), -1, "selu")
+    rows.zero_()
+    assert later.kurtosis == copy.kurtosis > 1
+    assert isinstance(_moments.sample(normal(4096, 64), -1, ""), Sample)  # large ones are not kept
+
+
+def test_nothing_finite_has_no_figures() -> None:
+    later = _moments.sample(torch.full((8, 4), torch.nan), -1, "selu")
+    assert np.isnan([later.saturated, later.kurtosis, later.correlation]).all()
+    assert not later.histogram.counts.any()

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from selfnorm.auditing._finding import SEVERITIES, Finding, Severity
+from selfnorm.auditing._rules._functions import is_torchs_block
 from selfnorm.recording import Layer, Recording
 
-_CONVERT, _INITIALIZE = "selfnorm.convert(model", "selfnorm.init.initialize_(model"
-_ONE = "selfnorm.init.lecun_normal_(model.get_parameter"
-_LISTED = 6
-_POINTING = ("See the ", "Mend ", "Look at ")  # words of a fix that is another finding's
+_CONVERSION = re.compile(r"selfnorm\.(?:keras\.)?convert\(model\)")
 
 
 @dataclass(frozen=True)
@@ -65,16 +63,8 @@ def verdict(recording: Recording, findings: Sequence[Finding]) -> str:
     named = [f"{n} {word}{'s' if n != 1 else ''}" for word, n in counts.items() if n]
     said = ", ".join(named) or "no findings"
     judged = [layer for layer in recording.selus if recording.hidden(layer)]
-    wrong = {finding.module for finding in findings if finding.rule == "wrong-activation"}
-    others = Counter(one.activation for one in recording.of("activation") if one.module in wrong)
-    if others and not judged:
-        kinds = ", ".join(f"{n} {name}" for name, n in others.most_common(3))
-        made = [o for o in recording.of("activation") if o.module in wrong]
-        if all(o.settings.get("by_hand") for o in made):
-            return f"Not a SELU network: it has {kinds}; {said}. SELU in their place makes it one."
-        called = any(o.kind.endswith("()") for o in made)
-        how = "makes it one, where it can trace the forward" if called else "makes it one"
-        return f"Not a SELU network: it has {kinds}; {said}. selfnorm.convert(model) {how}."
+    if not judged and (other := _other_network(recording, findings, said)):
+        return other
     if counts["error"]:
         return f"Not self-normalizing: {said}."
     if not judged:
@@ -84,34 +74,23 @@ def verdict(recording: Recording, findings: Sequence[Finding]) -> str:
     return f"Self-normalizing: {said}."
 
 
-def actions(findings: Sequence[Finding]) -> list[str]:
-    """What to do about errors and warnings, each once, in the order of causes before effects.
-
-    What only points to another finding is left out where there is one.
-    """
-    fixes: dict[str, str] = {}
-    for group in groups(findings):
-        fix = group.first.fix
-        if group.first.severity != "note":
-            fixes.setdefault(fix.split(")")[0], _for_all(group))
-    by_name = any(call.startswith(f"{_INITIALIZE}, fan_in") for call in fixes)
-    if by_name or any(call.startswith(_CONVERT) and "init=None" not in call for call in fixes):
-        fixes.pop(_INITIALIZE, None)
-    if by_name:  # which draws each of them
-        fixes = {call: fix for call, fix in fixes.items() if not call.startswith(_ONE)}
-    said = list(fixes.values())
-    parts = {one for one in said for other in said if one != other and one.rstrip(".") in other}
-    direct = [fix for fix in said if not fix.startswith(_POINTING) and fix not in parts]
-    return direct or list(fixes.values())
-
-
-def _for_all(group: Group) -> str:
-    """The first finding's fix, and of which others it is true, if it names the first's module."""
-    first, (_, *others) = group.first, group.modules
-    if not others or not first.module or first.module not in re.split(r"[ ,;:]", first.fix):
-        return first.fix
-    more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
-    return f"{first.fix} Likewise {', '.join(others[:_LISTED])}{more}."
+def _other_network(recording: Recording, findings: Sequence[Finding], said: str) -> str:
+    """That a network of other activations is none of SELU, and what makes it one; else ""."""
+    found = [finding for finding in findings if finding.rule == "wrong-activation"]
+    wrong = {finding.module for finding in found}
+    made = [layer for layer in recording.of("activation") if layer.module in wrong]
+    if not made:
+        return ""
+    kinds = Counter(layer.activation for layer in made).most_common(3)
+    said = f"Not a SELU network: it has {', '.join(f'{n} {name}' for name, n in kinds)}; {said}."
+    if all(map(is_torchs_block, made)):
+        return f"{said} selfnorm.convert leaves torch's own Transformer layers as they are."
+    lines = (line[0] for finding in found if (line := _CONVERSION.match(finding.fix)))
+    line = next(lines, "")
+    if not line:
+        return f"{said} SELU in their place makes it one."
+    traced = "keras" not in line and any(layer.kind.endswith("()") for layer in made)
+    return f"{said} {line} makes it one{', where it can trace the forward' if traced else ''}."
 
 
 def marks(layers: Sequence[Layer], findings: Sequence[Finding]) -> dict[int, Severity]:

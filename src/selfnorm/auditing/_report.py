@@ -75,6 +75,15 @@ class Report:
         """How many findings there are of each severity."""
         return count(self.findings)
 
+    def full(self) -> str:
+        """All of it as text: each finding with its reason, every module, every layer.
+
+        `print(report)` is one screen of that, which begins with what to do.
+        """
+        from selfnorm.auditing._text import full  # noqa: PLC0415 - rich, for terminals alone
+
+        return full(self.recording, self.findings)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for `json.dumps`; what is not a number is None.
 
@@ -156,14 +165,14 @@ class Report:
         return fragment(self.recording, self.findings)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        from selfnorm.auditing._table import render  # noqa: PLC0415 - rich, for terminals alone
+        from selfnorm.auditing._text import render  # noqa: PLC0415 - rich, for terminals alone
 
         yield from render(self.recording, self.findings)
 
     def __str__(self) -> str:
-        from selfnorm.auditing._table import text  # noqa: PLC0415 - as above
+        from selfnorm.auditing._text import brief  # noqa: PLC0415 - as above
 
-        return text(self.recording, self.findings)
+        return brief(self.recording, self.findings)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {name}s" for name, n in self.counts().items())

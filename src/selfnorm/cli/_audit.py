@@ -28,6 +28,9 @@ def audit(
         str | None,
         typer.Option(metavar="TABLE", help="For a folder: CSV or Parquet.", show_default=False),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print every finding, reason and layer.")
+    ] = False,
     html: Annotated[
         Path | None, typer.Option(help="Write the report as one page.", show_default=False)
     ] = None,
@@ -53,6 +56,8 @@ def audit(
     printed = json == Path("-")
     if printed:
         typer.echo(report.to_json())
+    elif full:
+        typer.echo(report.full())
     else:
         output.print(report)
     if html is not None:

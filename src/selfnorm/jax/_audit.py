@@ -26,6 +26,14 @@ _WORDS = (
     ("selfnorm.nn.SELUAlphaDropout", "selfnorm.jax.selu_alpha_dropout, of "),
     ("selfnorm.nn.SELU()", "selfnorm.jax.selu"),
     ("selfnorm.convert(model), or ", ""),
+    (("; or before training selfnorm.convert(model, example=inputs), which sizes the weights "
+     "behind it for that"), ""),
+    (("selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, or removes "
+     "it, and keeps the weights; what it cannot trace, it names."), "Leave the normalization out."),
+    (("selfnorm.convert(model, norms='remove', init=None) takes it out where a module does no "
+     "more; else leave out"), "Leave out"),
+    ("; selfnorm.convert does it where it can trace it", ""),
+    (": selfnorm.convert does it.", "."),
 )  # fmt: skip
 
 

@@ -26,6 +26,8 @@ _WORDS = (
     ("selfnorm.convert(model, norms='fold', init=None) folds it into the layer before, or removes",
      "selfnorm.keras.convert(model, init=None) leaves"),
     ("leaves it, and keeps the weights", "leaves it out, and keeps the weights"),
+    (("; or before training selfnorm.convert(model, example=inputs), which sizes the weights "
+     "behind it for that"), ""),
     ("selfnorm.convert(", "selfnorm.keras.convert("),
     ("selfnorm.nn.SELUAlphaDropout", "selfnorm.keras.SELUAlphaDropout"),
     ("selfnorm.nn.SELU() in its place", 'activation="selu" in its place'),

@@ -29,6 +29,27 @@ class Histogram:
     counts: FloatArray
 
 
+class Sampled(Protocol):
+    """The shape of a distribution, from a sample of rows and units."""
+
+    @property
+    def saturated(self) -> float:
+        """As `Layer.saturated`, and so are all others."""
+        ...
+
+    @property
+    def kurtosis(self) -> float: ...
+
+    @property
+    def correlation(self) -> float: ...
+
+    @property
+    def correlation_size(self) -> float: ...
+
+    @property
+    def histogram(self) -> Histogram: ...
+
+
 class Theory(Protocol):
     """What the theory makes of layers, by their indices; worked out when it is first asked for."""
 
@@ -123,18 +144,14 @@ class Layer:
         unit_means: Of each unit.
         unit_variances: Of each unit.
         dead: Share of the units that have one value for the whole batch; nan for a single row.
-        saturated: Share of values where the activation's slope is below 1 % of its largest, of a
-            ReLU's that are 0; nan for other layers.
-        kurtosis: Fourth moment by squared variance: 3 if normal.
-        correlation: Mean correlation between two units.
-        correlation_size: Its root mean square, less what the sample alone would show.
         non_finite: Whether there are infinities or nan.
         gradient: Root mean square of the gradient by its output; nan if none arrives.
         gradient_in: The same by its input.
         gradient_norm: Norm of the gradient by its output, of one sample. Theory keeps it, whatever
             the widths.
         theory: What `predicted` and `local` ask; None if nobody worked that out.
-        histogram: Of a sample of values.
+        sample: What `saturated`, `kurtosis`, `correlation`, `correlation_size` and `histogram`
+            ask: in small networks each is worked out when it is asked for.
         data_gain: What a linear layer or a convolution does to the mean square of this very data,
             `|Wx|^2 / |x|^2 * fan_in / fan_out` as a ratio of sums: the mean square of its output
             without the bias, by that of the terms that its units sum. Of a convolution these are
@@ -164,20 +181,44 @@ class Layer:
     unit_means: FloatArray = field(repr=False)
     unit_variances: FloatArray = field(repr=False)
     dead: float
-    saturated: float
-    kurtosis: float
-    correlation: float
-    correlation_size: float
     non_finite: bool
     gradient: float
     gradient_in: float
     gradient_norm: float
-    histogram: Histogram = field(repr=False)
+    sample: Sampled = field(repr=False, compare=False)
     theory: "Theory | None" = field(default=None, repr=False, compare=False)
     data_gain: float = np.nan
     weights: tuple[Weights, ...] = field(default=(), repr=False)
     bias: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def saturated(self) -> float:
+        """Share of values where an activation's slope is below 1 % of its largest.
+
+        Of a ReLU's those that are 0; nan for other layers.
+        """
+        return self.sample.saturated
+
+    @property
+    def kurtosis(self) -> float:
+        """Fourth moment by squared variance: 3 if normal."""
+        return self.sample.kurtosis
+
+    @property
+    def correlation(self) -> float:
+        """Mean correlation between two units."""
+        return self.sample.correlation
+
+    @property
+    def correlation_size(self) -> float:
+        """Its root mean square, less what the sample alone would show."""
+        return self.sample.correlation_size
+
+    @property
+    def histogram(self) -> Histogram:
+        """Of a sample of values."""
+        return self.sample.histogram
 
     @property
     def predicted(self) -> "Moments | None":

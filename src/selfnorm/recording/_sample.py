@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -26,8 +28,86 @@ class Sample:
     correlation_size: float
     histogram: Histogram
 
+    def with_saturated(self, share: float) -> Self:
+        """The same, but for one figure."""
+        return replace(self, saturated=share)
+
 
 NO_SAMPLE = Sample(np.nan, np.nan, np.nan, np.nan, Histogram(np.array([0.0, 1.0]), np.zeros(1)))
+
+
+class LaterSample:
+    """The same of rows that are kept, each figure worked out when someone asks for it.
+
+    Most reports are asked for few of them, and of a small network they cost more than its pass.
+
+    Args:
+        rows: Gives a matrix of rows by units.
+        activation: As in `Layer`.
+        form: Of a SELU in another form.
+        product: Of two matrices.
+    """
+
+    def __init__(
+        self,
+        rows: Callable[[], FloatArray],
+        activation: str,
+        form: SELUForm | None = None,
+        product: Callable[[FloatArray, FloatArray], FloatArray] = np.matmul,
+    ) -> None:
+        self._rows, self._product = rows, product
+        self._activation, self._form = activation, form
+
+    def with_saturated(self, share: float) -> "LaterSample":
+        """The same, but for one figure."""
+        other = LaterSample(self._rows, self._activation, self._form, self._product)
+        other.__dict__["_saturated"] = share
+        return other
+
+    @property
+    def saturated(self) -> float:
+        """As in `Layer`, and so are all others."""
+        return self._saturated
+
+    @property
+    def kurtosis(self) -> float:
+        return self._kurtosis
+
+    @property
+    def correlation(self) -> float:
+        return self._correlations[0]
+
+    @property
+    def correlation_size(self) -> float:
+        return self._correlations[1]
+
+    @property
+    def histogram(self) -> Histogram:
+        return self._histogram
+
+    @cached_property
+    @quiet
+    def _saturated(self) -> float:
+        flat = self._finite().ravel()
+        return saturated(flat, self._activation, self._form) if flat.size else np.nan
+
+    @cached_property
+    def _kurtosis(self) -> float:
+        flat = self._finite().ravel()
+        return kurtosis(flat) if flat.size else np.nan
+
+    @cached_property
+    @quiet
+    def _histogram(self) -> Histogram:
+        flat = self._finite().ravel()
+        return _histogram(flat) if flat.size else NO_SAMPLE.histogram
+
+    @cached_property
+    def _correlations(self) -> tuple[float, float]:
+        return correlations(self._finite(), self._product)
+
+    def _finite(self) -> FloatArray:
+        return _finite(self._rows())
 
 
 @quiet
@@ -38,7 +118,7 @@ def sample_of(
     product: Callable[[FloatArray, FloatArray], FloatArray] = np.matmul,
 ) -> Sample:
     """Shape of the distribution of a matrix of rows by units, those with infinities left out."""
-    rows = rows[np.isfinite(rows).all(1)]
+    rows = _finite(rows)
     flat = rows.ravel()
     if not flat.size:
         return NO_SAMPLE
@@ -60,7 +140,7 @@ def correlations(
     rows: FloatArray, product: Callable[[FloatArray, FloatArray], FloatArray] = np.matmul
 ) -> tuple[float, float]:
     """Mean correlation between two columns, and root mean square without what chance gives."""
-    rows = rows[np.isfinite(rows).all(1)]
+    rows = _finite(rows)
     count = len(rows)
     if count < 4:
         return np.nan, np.nan
@@ -75,6 +155,12 @@ def correlations(
     table = product(standard.T, standard) / count
     apart = table[~np.eye(width, dtype=bool)]
     return float(apart.mean()), float(np.sqrt(max(np.mean(apart**2) - 1 / count, 0.0)))
+
+
+def _finite(rows: FloatArray) -> FloatArray:
+    """Those without infinities and nan."""
+    whole = np.isfinite(rows)
+    return rows if whole.all() else rows[whole.all(1)]
 
 
 def _histogram(flat: FloatArray) -> Histogram:

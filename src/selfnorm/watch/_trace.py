@@ -19,7 +19,7 @@ from selfnorm._given import leaves
 from selfnorm._torch_private import COMPILED
 from selfnorm.init._places import find
 from selfnorm.recording._layer import CURVE, INPUT
-from selfnorm.recording._sample import NO_SAMPLE, Sample
+from selfnorm.recording._sample import NO_SAMPLE, LaterSample, Sample
 from selfnorm.watch._aggregations import aggregated
 from selfnorm.watch._calls import (
     Call,
@@ -386,7 +386,7 @@ class Trace(TorchFunctionMode):
             self.readings.read(value, draft)
 
 
-def _sample(call: Call, value: Tensor, dim: int) -> Sample:
+def _sample(call: Call, value: Tensor, dim: int) -> Sample | LaterSample:
     return sample(value, dim, call.activation, call.settings.get("form"))
 
 

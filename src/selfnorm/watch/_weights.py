@@ -35,8 +35,8 @@ def module_weights(module: nn.Module, path: str, *, light: bool = False) -> tupl
         if entry.name in {"bias_k", "bias_v"} or not tensor.is_floating_point():
             continue
         name = f"{path}.{entry.name}" if path else entry.name
-        weights = _measure(name, tensor, entry, light=light)
-        found.append(replace(weights, computed="" if light else _computed(module, entry.name)))
+        by = "" if light else _computed(module, entry.name)
+        found.append(_measure(name, tensor, entry, by, light=light))
     return tuple(found)
 
 
@@ -71,7 +71,9 @@ def biases(found: Sequence[Tensor | None]) -> FloatArray:
     return np.concatenate(flat) if flat else np.zeros(0)
 
 
-def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -> Weights:
+def _measure(
+    name: str, tensor: Tensor, entry: Weight, by: str = "", *, light: bool = False
+) -> Weights:
     held = tensor.detach()
     omega: list[FloatArray] = []
     tau: list[FloatArray] = []
@@ -99,6 +101,7 @@ def _measure(name: str, tensor: Tensor, entry: Weight, *, light: bool = False) -
         terms=most,
         kurtosis=shape,
         zeros=zeros,
+        computed=by,
         fan_ins=tuple(fan_ins) if len(set(fan_ins)) > 1 else (),
         frozen=not tensor.requires_grad,
         gram_error=gram_size(entry.matrices(held)) if held.ndim > 1 else float("nan"),
@@ -124,7 +127,8 @@ def _shape_of(tensor: Tensor) -> tuple[float, float]:
     """Kurtosis, and the share of zeros, of a sample."""
     flat = tensor.flatten()
     some = to_double(flat[:: max(1, flat.numel() // _SAMPLE)]).numpy()
-    return (kurtosis(some), float(np.mean(some == 0))) if some.size else (float("nan"), 0.0)
+    zeros = some.size - np.count_nonzero(some)
+    return (kurtosis(some), zeros / some.size) if some.size else (float("nan"), 0.0)
 
 
 def _computed(module: nn.Module, name: str) -> str:

@@ -104,12 +104,14 @@ def heavy_tailed(recording: Recording) -> Iterator[tuple[Features, Layer, float]
     for features in recording.features:
         shared = np.nan_to_num(features.correlation_size) ** 2
         usual = float(np.sqrt(2 / _alike(features) + 2 * shared))
-        layer = recording.layers[features.reader]
-        first = next((r for r in recording.followers(layer) if r.activation == "selu"), None)
-        if not features.row_spread > _SPREAD + 2 * usual or first is None:
+        if not features.row_spread > _SPREAD + 2 * usual:
             continue
-        if not THEOREM_1.holds("variance", first.variance) and _is_unexpected(first):
-            yield features, first, usual
+        layer = recording.layers[features.reader]
+        shown = [s for s in recording.selus if not THEOREM_1.holds("variance", s.variance)]
+        behind = (s for s in shown if any(one is layer for one in recording.before(s)))
+        found = next((selu for selu in behind if _is_unexpected(selu)), None)
+        if found is not None:
+            yield features, found, usual
 
 
 @rule("correlated-inputs")

@@ -13,6 +13,7 @@ _FLOOR = -selu_constants().saturation
 _FEW = 16
 _NARROWS = 2
 _LISTED = 4
+_FADED = 0.5  # of the units: what comes of these fades on, whatever reads them
 
 
 @rule("idle-dropout")
@@ -82,6 +83,8 @@ def constants(recording: Recording) -> Iterator[Layer]:
         by_zeros = layer.role in {*WEIGHTED, "embedding", "scale"}  # of which zeros are often meant
         if not layer.dead >= 1 or not varies or by_zeros:
             continue
+        if sources and all(source.dead > _FADED for source in sources):
+            continue  # as behind many layers of small weights
         if layer.silent or _is_of_data(recording, layer):
             continue  # as the last normalization of a branch that starts at nothing
         if not math.isfinite(layer.variance):

@@ -8,6 +8,7 @@ from selfnorm.recording import Layer, Recording
 from selfnorm.recording._recording import WEIGHTED
 from selfnorm.theory import selu_constants
 
+_BLOCKS = {"TransformerEncoderLayer", "TransformerDecoderLayer"}
 _HALVES = {"float16", "bfloat16"}
 
 
@@ -30,10 +31,25 @@ def wrong_activation(recording: Recording) -> Iterator[Finding]:
             "SELU, which has mean 0 and variance 1 as a stable fixed point",
             "Only an activation with the right slopes on both sides pulls mean and variance back "
             "to (0, 1) (Klambauer et al. 2017, section 2 and theorem 1).",
-            f"selfnorm.nn.SELU() in place of {layer.name}."
-            if layer.settings.get("by_hand")
-            else "selfnorm.convert(model), or selfnorm.nn.SELU() in its place.",
+            _replacing(layer),
         )
+
+
+def _replacing(layer: Layer) -> str:
+    """How to come by SELU in place of another activation."""
+    if is_torchs_block(layer):
+        return (
+            f"Build {layer.module or 'the model'} of Linear layers and SELU: selfnorm.convert "
+            "leaves torch's own Transformer layers as they are."
+        )
+    if layer.settings.get("by_hand"):
+        return f"selfnorm.nn.SELU() in place of {layer.name}."
+    return "selfnorm.convert(model), or selfnorm.nn.SELU() in its place."
+
+
+def is_torchs_block(layer: Layer) -> bool:
+    """Whether an activation is inside of one of torch's Transformer layers, which stay whole."""
+    return layer.kind in _BLOCKS
 
 
 def is_wrong_activation(recording: Recording, layer: Layer) -> bool:

@@ -23,8 +23,9 @@ from selfnorm.auditing._rules._structure import (
     leftover_normalization,
     pooling,
     scaled,
+    zero_padding,
 )
-from selfnorm.auditing._rules._weights import selu_without_lecun
+from selfnorm.auditing._rules._weights import selu_without_lecun, tied_uses
 from selfnorm.recording import Layer, Recording, Weights
 from selfnorm.recording._layer import INPUT
 from selfnorm.recording._recording import PASSING, WEIGHTED
@@ -90,6 +91,7 @@ def _places(recording: Recording, layer: Layer) -> Iterator[Place]:
         )
     if (told := _told(recording, before)) is not None:
         yield told
+    yield from _padded(recording, before if near else ())
     if near and any(not 0.5 <= f.variance + f.mean * f.mean <= 2 for f in recording.features):
         yield Place(
             "Placed: the input. It is not standardized, and the layers carry that on "
@@ -133,9 +135,21 @@ def _is_normalized(recording: Recording, layer: Layer) -> bool:
     )
 
 
+def _padded(recording: Recording, before: Sequence[Layer]) -> Iterator[Place]:
+    """Zeros of padding, of which the theory knows, where a finding tells of them."""
+    told = {f.module for f in zero_padding(recording) if f.severity != "note"} if before else set()
+    for layer in before:
+        if layer.settings.get("padding") and layer.module in told:
+            yield Place(
+                f"Placed: padding. Much of what {layer.name} sums is zeros (zero-padding).",
+                "Mend zero-padding.",
+            )
+
+
 def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
     """A cause that has a finding of its own."""
     constant = next(constants(recording), None)
+    tied = {layer.index for layer, *_ in tied_uses(recording)}
     for layer in before:
         if layer is constant:
             return Place(
@@ -145,6 +159,11 @@ def _told(recording: Recording, before: Sequence[Layer]) -> Place | None:
             return Place(
                 "Placed: the embedding. It is not of variance 1 (embedding-variance).",
                 "Mend embedding-variance.",
+            )
+        if layer.index in tied:
+            return Place(
+                f"Placed: the weights. Those of {layer.name} have a second use (tied-weight).",
+                "Mend tied-weight.",
             )
         if layer.role == "linear" and any(are_copies(w) for w in layer.weights):
             return Place(

@@ -199,13 +199,8 @@ def weight_drift(recording: Recording) -> Iterator[Finding]:
 @rule("tied-weight")
 def tied_weight(recording: Recording) -> Iterator[Finding]:
     """A weight that is used a second time, transposed: it has one size, and two fan-ins."""
-    for layer, weights, first in uses(recording):
-        if first is None or not is_wrong(weights) or not recording.hidden(layer):
-            continue
+    for layer, weights, first in tied_uses(recording):
         tau = float(weights.tau.mean())
-        sources = recording.sources(layer)
-        if len(sources) == 1 and 0.8 <= tau * sources[0].second_moment <= 1.25:
-            continue  # a factor makes up for it
         yield Finding(
             "tied-weight",
             _severity(recording, layer),
@@ -217,6 +212,19 @@ def tied_weight(recording: Recording) -> Iterator[Finding]:
             "(Klambauer et al. 2017, Eq. 3); the variance 1/fan_in of a weight serves one fan-in.",
             f"Multiply what {layer.name} reads by {tau**-0.5:.3g}, or give it weights of its own.",
         )
+
+
+def tied_uses(
+    recording: Recording,
+) -> Iterator[tuple[Layer, Weights, tuple[Layer, Weights]]]:
+    """Layers that use a weight as others do, transposed, and for which it has a wrong size."""
+    for layer, weights, first in uses(recording):
+        if first is None or not is_wrong(weights) or not recording.hidden(layer):
+            continue
+        sources = recording.sources(layer)
+        made_up = float(weights.tau.mean()) * sources[0].second_moment if len(sources) == 1 else 0.0
+        if not 0.8 <= made_up <= 1.25:  # else a factor makes up for it
+            yield layer, weights, first
 
 
 @rule("one-sided-weights")
