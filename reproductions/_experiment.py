@@ -53,8 +53,8 @@ class Experiment:
     """One table or figure of the paper.
 
     `jobs` lists what a form measures, with plain values only, as they are the key of a result;
-    `run` measures one of them with the data of a folder. `needs` are the data's paths in that
-    folder, and `source` says where they are published.
+    `run` measures one of them with the data of a folder. `prepare` makes once what all of them
+    read. `needs` are the data's paths in that folder, and `source` says where they are published.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Experiment:
     pictures: Callable[[list[Record]], list[Picture]] = lambda _: []
     needs: tuple[str, ...] = ()
     source: str = ""
+    prepare: Callable[[Path], object] = lambda _: None
 
     def lacks(self, data: Path) -> list[str]:
         """What of its data is not there."""
@@ -122,6 +123,8 @@ def measure(
     wanted = experiment.jobs(form, data)
     missing = [job for job in wanted if key(job) not in there]
     print(f"{experiment.name}: {len(wanted)} jobs, {len(missing)} to do; {path}", flush=True)
+    if missing:
+        experiment.prepare(data)
     facts = machine() | {"threads": "1"}
     machines = machines if facts in machines else [*machines, facts]
     for record in _records(missing, partial(_timed, experiment.run, data), processes):
