@@ -44,7 +44,7 @@ WAYS = {
 SETS = {"mnist": "mnist 14 x 14", "digits": "digits", "htru2": "htru2"}
 GRIDS = {
     "quick": {"depths": {"digits": (4,)}, "width": 8, "steps": 6},
-    "short": {"depths": {"mnist": (8, 16, 32, 64, 128), "digits": (8, 32), "htru2": (8, 32)},
+    "short": {"depths": {"mnist": (8, 16, 32, 64), "digits": (8, 32), "htru2": (8, 32)},
               "width": 64, "steps": 250},
     "full": {"depths": dict.fromkeys(SETS, (8, 16, 32, 64, 128, 256)), "width": 256,
              "steps": 2000},
@@ -146,6 +146,7 @@ def drawn(records: list[Record]) -> Figure:
     """A column for each depth, loss by step above, by second below, each at its best rate."""
     data = records[0]["job"]["data"]
     here = [one for one in records if one["job"]["data"] == data]
+    here.sort(key=lambda one: list(WAYS).index(one["job"]["way"]))
     depths = sorted({one["job"]["depth"] for one in here})
     made = figure(3.2 * len(depths) + 1, 6)
     panels = made.subplots(2, len(depths), sharey=True, squeeze=False)

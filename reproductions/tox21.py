@@ -40,9 +40,9 @@ CACHE = QUICK.parent / "tox21.npz"
 RATES = (0.3, 1.0)
 GRIDS = {
     "quick": {"depths": (2,), "width": 8, "steps": 4, "dropout": False, "folds": (0,),
-              "methods": ("SNN", "MSRAinit"), "presets": (), "together": (2,)},
+              "methods": ("SNN", "MSRAinit"), "presets": (), "together": ()},
     "short": {"depths": (2, 8, 4), "width": 64, "steps": 400, "dropout": True, "folds": (0,),
-              "methods": tuple(METHODS), "presets": ("default", "best"), "together": (4,)},
+              "methods": tuple(METHODS), "presets": ("default",), "together": (4,)},
     "full": {"depths": (2, 3, 4, 6, 8, 16, 32), "width": 512, "steps": 5_000, "dropout": True,
              "folds": range(FOLDS), "methods": tuple(METHODS), "presets": ("default", "best"),
              "together": (8,)},
