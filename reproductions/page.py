@@ -51,9 +51,7 @@ def shown(experiment: Experiment, results: Path) -> str:
         rows = [list(row) for row in table.rows]
         parts += [f"{table.title}\n\n{markdown(list(table.head), rows)}"]
     machines = " Then: ".join(_told(facts) for facts in result["machines"])
-    parts.append(
-        f"{len(result['runs'])} jobs, {spent(result['runs'])}. {machines}"
-    )
+    parts.append(f"{len(result['runs'])} jobs, {spent(result['runs'])}. {machines}")
     return "\n\n".join(parts)
 
 
