@@ -167,7 +167,8 @@ def compared(
     yield Table(
         f"{len(of_task)} tasks, {len(found)} splits; depths {', '.join(map(str, depths))}, "
         f"rates {', '.join(map(str, RATES))}; {setting}. Average rank difference "
-        "(the rank among the seven less their mean of 4; less is better), p by Wilcoxon's test, mean accuracy:",
+        "(the rank among the seven less their mean of 4; less is better), p by Wilcoxon's "
+        "test, mean accuracy:",
         ["network", "Table 1, 121 tasks", "Table A11, these tasks", "here", "p against the SNN",
          "accuracy, Table A11", "accuracy here",
          *(["rank here with `SelfNormClassifier`, less 4.5"] if both else [])],
