@@ -133,7 +133,8 @@ def main() -> None:
         ends = f"{min(run.variances):.2g} to {max(run.variances):.2g}" if run.report else ""
         print(f"{run.name:<24}{run.score:>26.3f}{ends:>24}")
     kept, *others = runs
-    rules = ", ".join(f.rule for f in kept.report.findings) or "no finding"
+    wrong = [one.rule for one in kept.report.findings if one.severity != "note"]
+    rules = ", ".join(wrong) or "self-normalizing"
     print("\n" + fill(f"Audit of the first, trained: {rules}", 80))
     assert kept.score < min(run.score for run in others)
     print("Only the kept SELU network is better than principal components.")

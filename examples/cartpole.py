@@ -176,7 +176,8 @@ def main() -> None:
     for run in runs:
         ends = f"{min(run.variances):.2g} to {max(run.variances):.2g}"
         print(f"{run.name:<24}{run.score:>24.1f}{ends:>24}")
-    rules = ", ".join(f.rule for f in runs[0].report.findings) or "no finding"
+    wrong = [one.rule for one in runs[0].report.findings if one.severity != "note"]
+    rules = ", ".join(wrong) or "self-normalizing"
     print("\n" + fill(f"Audit of the first, trained: {rules}", 80))
     assert runs[0].score >= 475, "gymnasium's threshold"
     print("Solved: at least 475 of 500 steps, on average over 100 episodes.")

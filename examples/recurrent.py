@@ -149,8 +149,9 @@ def main() -> None:
         ends = f"{min(run.variances):.2g} to {max(run.variances):.2g}" if run.variances else ""
         print(f"{run.name:<24}{run.score:>20.3f}{ends:>24}")
     kept, *others = runs
-    rules = sorted({finding.rule for finding in kept.report.findings})
-    print("\n" + fill(f"Audit of the first, trained: {', '.join(rules) or 'no finding'}", 80))
+    wrong = sorted({one.rule for one in kept.report.findings if one.severity != "note"})
+    rules = ", ".join(wrong) or "self-normalizing"
+    print("\n" + fill(f"Audit of the first, trained: {rules}", 80))
     assert all(0.5 < variance < 2 for variance in kept.variances)
     assert kept.score > 0.05 + max(run.score for run in others)
     print("At each step its state has a variance near 1, and it has learned most.")

@@ -37,8 +37,8 @@ class Plan:
 class Look:
     """After so many steps: what each member says of each part of the rows.
 
-    `loss` is each member's mean training loss since the last look, `seconds` is what was spent in
-    training so far.
+    `loss` is each member's mean training loss since the last look, `seconds` is the processor time
+    that training took so far, looks excluded.
     """
 
     step: int
@@ -73,7 +73,7 @@ def looks(
     seconds, total = 0.0, torch.zeros(len(plan.rates))
     order = _orders(len(targets), plan.batch)
     for step in range(1, plan.steps + 1):
-        begin = time.perf_counter()
+        begin = time.process_time()
         rows = next(order)
         optimizer.zero_grad()
         value = loss(model.train()(inputs[rows]), targets[rows])
@@ -84,7 +84,7 @@ def looks(
         optimizer.step()
         schedule.step()
         total += value.detach()
-        seconds += time.perf_counter() - begin
+        seconds += time.process_time() - begin
         if step % plan.every == 0 or step == plan.steps:
             since = (step - 1) % plan.every + 1
             yield Look(step, total / since, [outputs(model, part) for part in parts], seconds)

@@ -291,11 +291,13 @@ def drawn(records: list[Record]) -> Figure:
     for axes, (title, (kind, names)) in zip(made.subplots(1, 2), groups.items(), strict=True):
         here = in_order(records, kind, names)[::-1]
         plain_axes(axes, title=title, x="variance", y="")
-        axes.axvspan(*THEOREM_1.variance, color=BAND, linewidth=0, label="theorem 1's range")
-        for marker, color, name in (("|", INK, "foretold"), ("o", COLORS[1], "measured")):
+        axes.axvspan(*THEOREM_1.variance, color=BAND, linewidth=0, label="theorem 1's box")
+        for marker, color, name, label in (
+            ("|", INK, "foretold", "predicted"), ("o", COLORS[1], "measured", "measured")
+        ):  # fmt: skip
             values = [math.nan if one[name][-1] is None else one[name][-1] for one in here]
             size = 140 if marker == "|" else 24
-            axes.scatter(values, range(len(here)), marker=marker, s=size, color=color, label=name,
+            axes.scatter(values, range(len(here)), marker=marker, s=size, color=color, label=label,
                          zorder=3)  # fmt: skip
         axes.set_xscale("log")
         axes.set_yticks(range(len(here)), [one["job"][kind] for one in here], fontsize=8)
@@ -306,7 +308,7 @@ def drawn(records: list[Record]) -> Figure:
 
 def pictures(records: list[Record]) -> list[Picture]:
     """One."""
-    about = "Variance behind the last layer under each condition, measured and foretold"
+    about = "Variance behind the last layer under each condition, measured and predicted"
     return [Picture("paper-conditions", about, lambda: drawn(records))]
 
 

@@ -43,9 +43,10 @@ WAYS = {
 }  # fmt: skip
 SETS = {"mnist": "mnist 14 x 14", "digits": "digits", "htru2": "htru2"}
 GRIDS = {
-    "quick": {"data": ("digits",), "depths": (4,), "width": 8, "steps": 6},
-    "short": {"data": ("mnist",), "depths": (8, 16, 32, 64), "width": 64, "steps": 250},
-    "full": {"data": tuple(SETS), "depths": (8, 16, 32, 64, 128, 256), "width": 256,
+    "quick": {"depths": {"digits": (4,)}, "width": 8, "steps": 6},
+    "short": {"depths": {"mnist": (8, 16, 32, 64), "digits": (8, 32), "htru2": (8, 32)},
+              "width": 64, "steps": 250},
+    "full": {"depths": dict.fromkeys(SETS, (8, 16, 32, 64, 128, 256)), "width": 256,
              "steps": 2000},
 }  # fmt: skip
 SHOWN = 25  # looks
@@ -57,8 +58,8 @@ def jobs(form: Form, folder: Path) -> list[Job]:
     there = (folder / "htru2.csv").exists()
     return [
         {"data": data, "depth": depth, "way": way, "width": grid["width"], "steps": grid["steps"]}
-        for data in grid["data"] if there or data != "htru2"
-        for depth in grid["depths"] for way in WAYS
+        for data, depths in grid["depths"].items() if there or data != "htru2"
+        for depth in depths for way in WAYS
     ]  # fmt: skip
 
 
@@ -145,6 +146,7 @@ def drawn(records: list[Record]) -> Figure:
     """A column for each depth, loss by step above, by second below, each at its best rate."""
     data = records[0]["job"]["data"]
     here = [one for one in records if one["job"]["data"] == data]
+    here.sort(key=lambda one: list(WAYS).index(one["job"]["way"]))
     depths = sorted({one["job"]["depth"] for one in here})
     made = figure(3.2 * len(depths) + 1, 6)
     panels = made.subplots(2, len(depths), sharey=True, squeeze=False)
@@ -158,7 +160,7 @@ def drawn(records: list[Record]) -> Figure:
             }
             panels[0, column].plot(one["steps"], losses, **look)
             panels[1, column].plot(one["training_seconds"], losses, **look)
-        for row, by in enumerate(("step", "second, of all rates")):
+        for row, by in enumerate(("step", "second of processor time")):
             plain_axes(panels[row, column], title=f"{depth} layers", x=by,
                        y="" if column else "training loss")  # fmt: skip
             panels[row, column].set_yscale("log")

@@ -23,7 +23,13 @@ from reproductions._smooth import smoothed, winner
 
 RATES = (0.01, 0.1, 1.0)
 LOOKS = 8
-BESIDE = {"LightGBM": "LightGBM", "RandomForest": "random forest", "SVC": "SVM"}
+BESIDE = {
+    "MLP": "MLP, scikit-learn",
+    "LightGBM": "LightGBM",
+    "CatBoost": "CatBoost",
+    "RandomForest": "random forest",
+    "SVC": "SVM",
+}
 GRIDS = {
     "quick": {"depths": (2,), "width": 8, "steps": 6, "batch": 64, "dropout": False,
               "folds": (0, 1)},
@@ -141,7 +147,10 @@ def lines(found: dict[str, dict[int, float]], folds: list[int]) -> list[list[str
         there = f"{papers[name]['auc']:.4f}" if name in papers else ""
         p = "" if name == "SNN" else f"{signed_rank(values['SNN'], one):.2g}"
         rows.append([name, there, f"**{one.mean():.4f}**", f"{one.std():.4f}", p])
-    return rows
+    return rows + [
+        [name, f"{one['auc']:.4f}", "", "", ""]
+        for name, one in papers.items() if name not in values
+    ]  # fmt: skip
 
 
 EXPERIMENT = Experiment(

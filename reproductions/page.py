@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from reproductions._all import EXPERIMENTS
-from reproductions._experiment import RESULTS, ROOT, Experiment, read
+from reproductions._experiment import RESULTS, ROOT, Experiment, Record, read
 from selfnorm._files import write_file
 from selfnorm.plots import darken
 from selfnorm.plots._style import rendered
@@ -50,13 +50,17 @@ def shown(experiment: Experiment, results: Path) -> str:
     for table in experiment.tables(result["runs"]):
         rows = [list(row) for row in table.rows]
         parts += [f"{table.title}\n\n{markdown(list(table.head), rows)}"]
-    seconds = sum(one["seconds"] for one in result["runs"])
     machines = " Then: ".join(_told(facts) for facts in result["machines"])
-    parts.append(
-        f"{len(result['runs'])} jobs, {seconds / 60:.0f} minutes of one process on machines that "
-        f"did other work too. {machines}"
-    )
+    parts.append(f"{len(result['runs'])} jobs, {spent(result['runs'])}. {machines}")
     return "\n\n".join(parts)
+
+
+def spent(records: list[Record]) -> str:
+    """How long jobs took: processor time, or, of results without it, seconds of a busy machine."""
+    if all("processor" in one for one in records):
+        return f"{sum(one['processor'] for one in records) / 60:.1f} minutes of processor time"
+    seconds = sum(one["seconds"] for one in records)
+    return f"{seconds / 60:.0f} minutes of one process on machines that did other work too"
 
 
 def _told(facts: dict[str, str]) -> str:

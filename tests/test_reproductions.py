@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from reproductions import __main__ as everything
-from reproductions import _molecules, _paper, _since, conditions, page, since, tox21, uci
+from reproductions import _families, _molecules, _paper, _since, conditions, page, since, tox21, uci
 from reproductions._all import EXPERIMENTS
 from reproductions._counts import Counts
 from reproductions._experiment import Experiment, Table, main, measure, read
@@ -191,6 +191,27 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert measure(fake(log), "short", tmp_path, tmp_path) == 0
 
 
+def test_what_jobs_share_is_made_once_before_them(tmp_path: Path) -> None:
+    log: list[int] = []
+    experiment = replace(fake(log), prepare=lambda _: log.append(-1))
+    measure(experiment, "short", tmp_path, tmp_path)
+    assert log == [-1, 0, 1, 2, 3]
+    measure(experiment, "short", tmp_path, tmp_path)
+    assert log == [-1, 0, 1, 2, 3]
+
+
+def test_what_jobs_took_is_processor_time_where_that_is_known(tmp_path: Path) -> None:
+    measure(fake([]), "short", tmp_path, tmp_path)
+    records = read(tmp_path / "fake.json")["runs"]
+    assert all(one["processor"] >= 0 for one in records)
+    assert page.spent([{"processor": 45.0}, {"processor": 45.0}]) == (
+        "1.5 minutes of processor time"
+    )
+    assert page.spent([{"processor": 45.0, "seconds": 60}, {"seconds": 60}]).startswith(
+        "2 minutes of one process on machines that did other work"
+    )
+
+
 def test_missing_data_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(fake([]), "about", ["--data", str(tmp_path)])
@@ -273,6 +294,24 @@ def test_ranks_stand_as_in_the_paper() -> None:
     assert found["SNN"].p == 1.0
 
 
+def test_families_are_ranked_where_all_tasks_are_measured() -> None:
+    tasks = [("iris", 0), ("zoo", 0)]
+    scores = {
+        "all": dict.fromkeys(tasks, 0.9),
+        "also": {tasks[0]: 0.5, tasks[1]: 0.9},
+        "one": {tasks[0]: 1.0},
+    }
+    assert _families.ranked(scores, tasks) == _families.Ranked(2, {"all": 1.25, "also": 1.75})
+    assert _families.ranked(scores, []).ranks == {}
+    table = _families.table({("zoo", 0): dict.fromkeys(METHODS, 0.0)})
+    assert table is not None
+    lines = {line[0]: line for line in table.rows}
+    assert lines["SNN"][1] == "9.6"
+    assert lines["SNN"][3] == "5.8"
+    assert lines["SVM"][1] == "9.3"
+    assert lines[_families.DEFAULT][4], "larger tasks are ranked without the networks"
+
+
 def test_only_tasks_that_are_whole_are_compared() -> None:
     grid = {"width": 8, "steps": 1, "batch": 8, "dropout": False}
     records = [
@@ -286,7 +325,7 @@ def test_only_tasks_that_are_whole_are_compared() -> None:
     found = uci.chosen(records[:-1])
     assert list(found) == [("iris", 0)]
     assert set(found["iris", 0].values()) == {0.75}  # the deeper one validates better
-    ranks, claims = uci.tables(records[:-1])
+    ranks, claims, *_ = uci.tables(records[:-1])
     assert ranks.title.startswith("1 tasks, 1 splits; depths 2, 8")
     assert claims.rows[0][2].startswith("does not hold")
 
@@ -301,6 +340,18 @@ def test_auc_is_of_known_labels_and_lost_networks_have_none() -> None:
     moved = said.clone()
     moved[2, 0] = 100.0
     assert torch.equal(tox21.known_loss(moved[None], labels), loss)
+
+
+def test_an_ensemble_stands_beside_its_networks(data: Path) -> None:
+    tox21.table.cache_clear()
+    same = {"depth": 2, "width": 8, "steps": 4, "dropout": False, "method": "SNN"}
+    job = {"together": tox21.FOLDS, **same}
+    record = tox21.run(job, data)
+    assert len(record["alone"]) == tox21.FOLDS
+    assert all(0 < one < 1 for one in (record["tested"], *record["alone"]))
+    [table] = tox21.tables([{"job": job, **record}])
+    assert table.title.startswith("5 networks, each with another fold left out")
+    assert table.rows[0][2] == f"**{100 * record['tested']:.1f}**"
 
 
 def test_molecules_of_one_skeleton_share_a_fold(data: Path) -> None:

@@ -18,7 +18,10 @@ from benchmarks._harness import RESULTS, machine
 from benchmarks.wild.networks import CASES, Case
 
 RATES = (1e-3, 3e-3)
-HEAD = ["network", "as found", "mended", "learns", "as found", "mended", ""]
+HEAD = [
+    "network", "audit as found", "audit, mended", "learns: measure", "as found", "mended",
+    "the mend",
+]  # fmt: skip
 
 
 def made(case: Case, seed: int, *, mended: bool) -> nn.Module:
@@ -57,7 +60,7 @@ def compared(case: Case, seeds: int) -> list[str]:
         case.name,
         verdict(case, mended=False),
         verdict(case, mended=True),
-        f"{task.what}: {task.measure}",
+        f"{task.what}: {task.measure}{'' if task.higher else ', less is better'}",
         _spread(found),
         _spread(mended),
         _said(gains),

@@ -105,3 +105,20 @@ def test_a_size_that_fits_a_formula_by_chance_is_not_found_fault_with() -> None:
         new[8].weight.mul_(0.1 / new[8].weight.square().mean().sqrt())
     report = selfnorm.audit(new, x)
     assert report.ok, report.findings
+
+
+def test_raw_inputs_are_named_with_what_mends_them() -> None:
+    torch.manual_seed(0)
+    x = 5 * torch.randn(256, 20) + 3
+    model = nn.Sequential(nn.Linear(20, 64), nn.SELU(), nn.Linear(64, 2))
+    _, changes = selfnorm.convert(model, example=x)
+    (note,) = [change for change in changes if change.kind == "note"]
+    assert note.module == "0"
+    assert note.before.startswith("inputs of the model: mean 2.9")
+    assert "put selfnorm.nn.Standardize, fitted to training rows, in front of the model" in note.why
+    both = nn.Sequential(selfnorm.nn.Standardize(20).fit(x), model)
+    new, changes = selfnorm.convert(both, example=x)
+    assert "note" not in changes.counts()
+    assert selfnorm.audit(new, x).ok
+    _, changes = selfnorm.convert(model, example=x, init=None)
+    assert "note" not in changes.counts(), "trained weights belong to the inputs as they are"

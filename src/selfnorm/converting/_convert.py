@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from selfnorm._given import leaves
 from selfnorm._seeded import devices_of, seeded
-from selfnorm.converting import _drawing, _functional, _steps, _unit_variance
+from selfnorm.converting import _drawing, _functional, _inputs, _steps, _unit_variance
 from selfnorm.converting._changes import Change, Changes, checked
 from selfnorm.converting._context import Context
 from selfnorm.converting._flow import is_library, trace
@@ -82,7 +82,8 @@ def convert(
             which module reads which, also where no `forward` can be traced; an argument that is
             None in the example is taken to be None (a rewritten `forward` refuses it otherwise);
             matrices of layers of one's own are drawn, too; weights before SELUs are scaled where
-            these have not variance 1 otherwise; and the result is tried.
+            these have not variance 1 otherwise; inputs that are not standardized are named; and the
+            result is tried.
         fuse: Let sequences of linear layers and SELUs run as one, by `selfnorm.nn.fuse`.
 
     Returns:
@@ -237,6 +238,7 @@ def _converted(
     result = try_it(work.model, call) if call is not None else None
     if call is not None and result is not None and draw is not None:
         result = _unit_variance.scale(work, call, result)
+        _inputs.name_raw(work, result)
     after = set(work.model.state_dict())
     gone, new = sorted(before - after), sorted(after - before)
     return work.model, Changes(

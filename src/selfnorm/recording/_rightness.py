@@ -6,12 +6,14 @@ for every network of tests/auditing/test_mistakes.py. Whoever changes one runs b
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from selfnorm.recording._layer import Weights
+from selfnorm.recording._layer import Features, Weights
 from selfnorm.theory import THEOREM_1
 
 LEVEL = 1e-6
@@ -26,6 +28,21 @@ VARIANCE_NOISE = 4.0
 """Deviations of log variance allowed for layers of width n: this times sqrt(1/n + 1/rows)."""
 MEAN_NOISE = 2.0
 """The same of the mean."""
+_FEATURE_NOISE = 5.0
+"""Deviations of a feature's mean and variance over so many rows."""
+
+
+@dataclass(frozen=True)
+class Off:
+    """What of an input is not standardized.
+
+    Attributes:
+        features: Which, a mask.
+        large: Whether its mean square as a whole is out of [1/2, 2].
+    """
+
+    features: NDArray[np.bool_]
+    large: bool
 
 
 def gain_interval(weights: Weights) -> tuple[float, float]:
@@ -72,3 +89,31 @@ def is_mean_off(mean: float, variance: float, width: int, rows: int) -> bool:
     """Whether a mean is more than .3 deviations from 0, and than chance."""
     limit = 0.3 + MEAN_NOISE * math.sqrt(1 / max(width, 1) + 1 / max(rows, 1))
     return abs(mean) > limit * math.sqrt(max(variance, 1))
+
+
+def not_standardized(features: Features) -> Off | None:
+    """Which features are off; None where the input is as it should be, or nothing can be said.
+
+    A tenth of the features may be, as long as all together have a mean square near 1. Features with
+    one value are none of them.
+    """
+    if features.rows < 2 or not np.isfinite(features.means).all():
+        return None
+    moved = _moved(features)
+    size = features.variance + features.mean * features.mean
+    constant = features.variances <= 1e-12 * max(size, 1e-30)
+    varying = moved[~constant]
+    if features.computed and len(varying):  # beside zeros of a first state, say
+        size = float((features.variances + features.means**2)[~constant].mean())
+    large = not 0.5 <= size <= 2
+    if not large and len(varying) and varying.mean() <= 0.1:
+        return None
+    return Off(moved, large)
+
+
+def _moved(features: Features) -> NDArray[np.bool_]:
+    """Which features are off by more than half a deviation or twice the variance, and by chance."""
+    chance = _FEATURE_NOISE / np.sqrt(features.rows)
+    means, variances = features.means, features.variances
+    shifted = np.abs(means) > (0.5 + chance) * np.sqrt(np.maximum(variances, 0.5))
+    return shifted | (variances > 2 + 4 * chance) | (variances < 0.5 / (1 + 4 * chance))

@@ -9,10 +9,10 @@ from selfnorm.auditing._finding import Finding, Severity
 from selfnorm.auditing._rules._registry import rule
 from selfnorm.recording import Features, Layer, Recording, Weights
 from selfnorm.recording._recording import WEIGHTED
+from selfnorm.recording._rightness import not_standardized
 from selfnorm.theory import THEOREM_1, selu_constants
 
 _FEW = 32
-_NOISE = 5.0
 _SEEN = 20
 """How often a feature is to be seen before one that never changes says something."""
 _SPREAD = 0.8
@@ -27,20 +27,12 @@ _STEEPEST = selu_constants().saturation  # lambda alpha
 def input_not_standardized(recording: Recording) -> Iterator[Finding]:
     """Features whose mean is not 0 or whose variance is not 1."""
     for features in recording.features:
-        if features.rows < 2 or not np.isfinite(features.means).all():
+        off = not_standardized(features)
+        if off is None:
             continue
-        moved = _moved(features)
-        size = features.variance + features.mean * features.mean
-        constant = features.variances <= 1e-12 * max(size, 1e-30)
-        varying = moved[~constant]
-        if features.computed and len(varying):  # beside zeros of a first state, say
-            size = float((features.variances + features.means**2)[~constant].mean())
-        off = not 0.5 <= size <= 2
-        if not off and len(varying) and varying.mean() <= 0.1:
-            continue
-        layer = recording.layers[features.reader]
+        layer, moved = recording.layers[features.reader], off.features
         many = len(moved)
-        severity: Severity = "error" if off or moved.mean() > 0.5 else "warning"
+        severity: Severity = "error" if off.large or moved.mean() > 0.5 else "warning"
         yield Finding(
             "input-not-standardized",
             severity,
@@ -200,15 +192,6 @@ def small_batch(recording: Recording) -> Iterator[Finding]:
             "(the sampling error of a variance, sqrt(2/n)).",
             "Pass more rows; real ones.",
         )
-
-
-def _moved(features: Features) -> np.ndarray:
-    """Which features are off by more than half a deviation or twice the variance, and by chance."""
-    rows = features.rows
-    chance = _NOISE / np.sqrt(rows)
-    means, variances = features.means, features.variances
-    shifted = np.abs(means) > (0.5 + chance) * np.sqrt(np.maximum(variances, 0.5))
-    return shifted | (variances > 2 + 4 * chance) | (variances < 0.5 / (1 + 4 * chance))
 
 
 def _likely(features: Features, moved: np.ndarray) -> str:
