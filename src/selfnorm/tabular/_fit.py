@@ -291,7 +291,6 @@ def fit_prepared(
     seeds = torch.Generator().manual_seed(settings.seed)
     with enough_memory():
         trained = train_all(ready, chosen, seeds, progress, section, known)
-        give_back()
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
         blend = said = None
