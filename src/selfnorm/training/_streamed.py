@@ -12,6 +12,7 @@ from torch import Tensor
 from selfnorm.training._ahead import ahead
 from selfnorm.training._batches import Rows
 
+_FEWEST = 2  # rows of a mini-batch
 _RAMP = 3  # times that the first pool is halved, as nobody has read ahead for it
 
 
@@ -140,7 +141,7 @@ class Streamed:
             return
         drawn = order_of(pool, orders, self.members)
         if self.left_out and pool.weights is not None:
-            drawn = _learned(drawn, pool.weights.cpu())
+            drawn = _learned(drawn, pool.weights.cpu(), _FEWEST * steps)
         mine = self.mine or range(self.members)
         for at in drawn[:, mine.start : mine.stop].to(self.device).tensor_split(steps):
             yield taken(pool, at, mine)
@@ -191,11 +192,14 @@ def order_of(pool: Rows, orders: torch.Generator, members: int | None) -> Tensor
     return torch.stack(drawn, dim=1)
 
 
-def _learned(order: Tensor, weights: Tensor) -> Tensor:
-    """Orders of rows, (rows, members), without those that weigh nothing; the fewest of all."""
+def _learned(order: Tensor, weights: Tensor, least: int) -> Tensor:
+    """Orders of rows, (rows, members), without those that weigh nothing; the fewest of all.
+
+    Where that leaves fewer than so many, all rows: weights of 0 are worth more than no mini-batch.
+    """
     each = [one[weights[one, at] > 0] for at, one in enumerate(order.unbind(1))]
     fewest = min(map(len, each))
-    return torch.stack([one[:fewest] for one in each], dim=1)
+    return order if fewest < least else torch.stack([one[:fewest] for one in each], dim=1)
 
 
 def taken(pool: Rows, at: Tensor, mine: range | None) -> Rows:
