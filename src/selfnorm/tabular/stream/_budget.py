@@ -18,6 +18,7 @@ _BLOCK_SHARE = 8
 _READERS_SHARE, _MOST_READERS = 3, 8
 _MOST_ROWS, _SLOW_ROWS, _FEWEST_ROWS = 8192, 1024, 256  # of a block; fewer cost more a row
 FEWEST_BATCHES = 4  # in a pool
+_FEWEST_JUDGES = 1024  # rows that choose the epoch: of fewer it is chosen by chance
 _CELL, _FEATURE = 8, 4  # bytes
 # Of a column: 4,096 numbers for each of some ten doublings, of a part and of those before it; and a
 # dictionary of 16,384 texts (measured: 2 MB each, of 50 columns of text that hold numbers).
@@ -72,6 +73,8 @@ class Budget(NamedTuple):
         pool = min(rows, FEWEST_BATCHES * size)
         block = max(_FEWEST_ROWS, min(_SLOW_ROWS, rows // 32))
         others = row * max(3 * pool / (1 - 4 / SAMPLE_SHARE), _BLOCK_SHARE * block)
+        judges = min(rows, _FEWEST_JUDGES) * _FEATURE * (columns * features + settings.members)
+        others = max(others, SAMPLE_SHARE * judges)
         networks = learning(settings, rows, columns * features)
         counted = _ONCE + sum(map(counted_of, parts[0].schema.types))
         fixed = max(sharing * reader + networks, reader + counted)
