@@ -25,7 +25,9 @@ CASES: dict[str, tuple[Settings, bool]] = {
     "streamed rows": (replace(BASE, distribute="rows", memory=1e7), True),
     "members": (replace(BASE, n_estimators=3, distribute="members", infinite=False), False),
     "streamed members": (
-        replace(BASE, n_estimators=2, distribute="members", infinite=False, memory=1e7),
+        replace(
+            BASE, n_estimators=2, distribute="members", infinite=False, memory=1e7, batch_size=12
+        ),
         True,
     ),
 }

@@ -72,6 +72,9 @@ COMMON_FACTOR = 1e-9
 FINITE_WIDTH = 0.1
 # The mean of at most some 40,000 numbers of [0, 1], each off by a rounding; NumPy sums in pairs.
 MEAN_OF_EXACT = 1e-14
+# Some thousand rows by steps of log odds beside exact ranks; and differences of numbers of a
+# million, which lose six of 16 digits.
+RANKED_IN_STEPS = 1e-4
 # Newton-Schulz ends at 1e-6; float32 sums of some dozen products add a few roundings of 6e-8.
 ORTHOGONAL = 4e-6
 # JAX takes the derivative of expm1 from its output, which is -1 from -17 down: 0. Of a unit with a

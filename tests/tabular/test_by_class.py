@@ -3,8 +3,6 @@
 import numpy as np
 
 from selfnorm.tabular._by_class import ByClass
-from selfnorm.tabular._metrics import left_out_metrics
-from selfnorm.tabular.encoding._target import ClassTarget
 
 
 def test_classes_are_counted_and_unknown_ones_are_never_found() -> None:
@@ -17,10 +15,3 @@ def test_classes_are_counted_and_unknown_ones_are_never_found() -> None:
     np.testing.assert_array_equal(found.recall, [2 / 3, 1, np.nan, 0])
     np.testing.assert_array_equal(found.precision, [1, 0.5, np.nan, np.nan])
     assert found.confusions == [("a", "b", 1), ("z", "b", 1)]
-    target = ClassTarget("y", ("a", "b", "c"), (0.4, 0.4, 0.2))
-    assert (
-        "1 of 6 rows are of classes that the model does not know ('z')"
-        in (left_out_metrics(target, truth)[0])
-    )
-    assert "No row is of the class 'c'" in left_out_metrics(target, truth[:3])[0]
-    assert left_out_metrics(ClassTarget("y", ("a", "b"), (0.5, 0.5)), truth[:3]) == []

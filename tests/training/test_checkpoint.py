@@ -179,8 +179,8 @@ def test_a_stream_goes_on_where_it_was_and_reads_nothing_twice(tmp_path: Path, a
     read, told = Read(70), Cut()
     assert_same(undisturbed, train(Checkpoint(tmp_path, resume=True), told, batches=batches(read)))
     assert told.before == at - 1
-    # Pools are of 4, 8, 15, 22 and 21 rows, so of 1, 1, 2, 3 and 3 steps; blocks are of 7 rows.
-    assert read.read[0] == {1: 0, 5: 7, 9: 42, 13: 0}[at]
+    # Pools are of 8, 8, 16, 15 and 23 rows, so of 1, 1, 2, 2 and 3 steps; blocks are of 7 rows.
+    assert read.read[0] == {1: 0, 5: 14, 9: 42, 13: 14}[at]
 
 
 def test_a_stream_that_tells_no_place_goes_on_too(tmp_path: Path) -> None:

@@ -86,3 +86,35 @@ def test_waiting_is_told() -> None:
     assert list(ahead(iter("abc"), waited=waits.append)) == ["a", "b", "c"]
     assert len(waits) == 4
     assert all(wait >= 0 for wait in waits)
+
+
+def test_a_member_passes_over_rows_that_it_leaves_out() -> None:
+    count, members, size = 96, 3, 8
+    left_out = torch.zeros(count, members, dtype=torch.bool)
+    for member in range(members):
+        left_out[member::4, member] = True  # a quarter of each, others of another
+    rows = Rows(torch.arange(float(count))[:, None], torch.zeros(count), (~left_out).float())
+    batches = Streamed(lambda _: iter([rows]), count, size, 32, members, left_out=0.25)
+    epoch = list(batches.epoch(torch.Generator().manual_seed(0)))
+    assert len(epoch) == batches.steps == count * 3 // 4 // size + 1
+    assert max(map(len, epoch)) <= batches.largest
+    assert all((batch.weights == 1).all() for batch in epoch)
+    for member in range(members):
+        seen = torch.cat([batch.inputs[:, member, 0] for batch in epoch]).long()
+        assert len(set(seen.tolist())) == len(seen) > 0.9 * count * 3 / 4  # all take the fewest
+        assert not left_out[seen, member].any()
+    few = Streamed(lambda _: iter([rows.map(lambda one: one[:4])]), 4, 8, 32, 3, left_out=0.25)
+    whole = Streamed(lambda _: iter([rows.map(lambda one: one[:1])]), 1, 8, 32, 3, left_out=0.25)
+    assert [len(batch) for batch in few.epoch(None)] == [3]
+    assert [len(batch) for batch in whole.epoch(None)] == [1]  # of which one member leaves it out
+
+
+@pytest.mark.parametrize("pool", [4, 7, 20, 63, 64, 1000])
+@pytest.mark.parametrize("rows", [1, 3, 20, 63, 500, 1001])
+def test_pools_are_of_whole_mini_batches(rows: int, pool: int) -> None:
+    batches = Streamed(lambda _: iter([]), rows, 4, pool)
+    sizes = batches._sizes()
+    assert sum(sizes) == rows
+    assert max(sizes) <= max(pool, 4)
+    assert batches.steps <= -(-rows // 4) + 1
+    assert batches.largest <= 4

@@ -18,16 +18,17 @@ class _Rate(TextColumn):
 
 
 @contextmanager
-def counting_rows(before: int = 0) -> Generator[Callable[[int], None]]:
+def counting_rows(before: int = 0, done: str = "predicted") -> Generator[Callable[[int], None]]:
     """Inside, whoever tells how many rows are done so far shows it; nothing of it stays.
 
     Args:
         before: How many were done already.
+        done: What is done with them.
     """
     if not problems.is_terminal:
         yield lambda _: None  # older versions of rich would end a count with an empty line
         return
-    columns = TextColumn("{task.completed:,} rows predicted"), _Rate()
+    columns = TextColumn(f"{{task.completed:,}} rows {done}"), _Rate()
     with Progress(*columns, console=problems, transient=True) as shown:
         task = shown.add_task("", total=None, completed=before)
         yield lambda rows: shown.update(task, completed=rows)

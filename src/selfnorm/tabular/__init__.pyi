@@ -1,7 +1,7 @@
 from ._by_class import ByClass as ByClass
 from ._classifier import SelfNormClassifier as SelfNormClassifier
+from ._evaluation import Evaluation as Evaluation
 from ._fit import fit as fit
-from ._model import Evaluation as Evaluation
 from ._model import TabularModel as TabularModel
 from ._regressor import SelfNormRegressor as SelfNormRegressor
 from ._result import Result as Result

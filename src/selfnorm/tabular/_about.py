@@ -8,8 +8,9 @@ from typing import Any, cast
 import numpy as np
 
 from selfnorm.recording import Observation
+from selfnorm.tabular._evaluation import Evaluation
 from selfnorm.tabular._interval import Errors, errors_to_record
-from selfnorm.tabular._model import Evaluation, TabularModel
+from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Settings
 from selfnorm.training._history import Epoch, History
 

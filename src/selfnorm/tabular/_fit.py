@@ -14,12 +14,13 @@ from selfnorm.errors import ArgumentError, SelfNormWarning
 from selfnorm.tabular._about import about
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._distribution import Distribution
+from selfnorm.tabular._evaluation import cross_fitted
 from selfnorm.tabular._fit_checkpoint import FitCheckpoint, fit_checkpoint
 from selfnorm.tabular._infinite import MOST_ROWS
 from selfnorm.tabular._interval import errors_by_output
 from selfnorm.tabular._join import joined
 from selfnorm.tabular._memory import enough_memory, give_back
-from selfnorm.tabular._model import TabularModel, cross_fitted
+from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._result import Result
 from selfnorm.tabular._scaled import scale_alone
@@ -300,7 +301,6 @@ def fit_prepared(
     seeds = torch.Generator().manual_seed(settings.seed)
     with enough_memory():
         trained = train_all(ready, chosen, seeds, progress, section, known)
-        give_back()
         first = trained[0]
         architectures, network = (chosen[0].architecture,), first.network
         blend = said = None

@@ -15,8 +15,9 @@ from selfnorm.tabular._about import about, history_of, layers_of
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._ensemble import Ensemble, Judged
+from selfnorm.tabular._evaluation import Evaluation
 from selfnorm.tabular._memory import enough_memory
-from selfnorm.tabular._model import Evaluation, TabularModel, build_network
+from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source, check_known
 from selfnorm.tabular._train import drawing_from, masks_from, observed, start_at_mean

@@ -1,10 +1,9 @@
 """A trained model of a table: encoding, network and target, from table to prediction."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +15,16 @@ from torch import nn
 from selfnorm.errors import ArgumentError, UnsupportedError
 from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
-from selfnorm.tabular._by_class import ByClass
 from selfnorm.tabular._ensemble import Ensemble
+from selfnorm.tabular._evaluation import Evaluation
 from selfnorm.tabular._forward import BLOCK, Networks, Teller
 from selfnorm.tabular._interval import errors_of
 from selfnorm.tabular._many import ManyRows, side_by_side
-from selfnorm.tabular._measuring import Measuring
-from selfnorm.tabular._metrics import left_out_metrics, measure
-from selfnorm.tabular._metrics_of_several import OfOutput, measure_each
+from selfnorm.tabular._measuring import EXACT, Measuring, measured
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular._output import check_finite, prediction_table
 from selfnorm.tabular._settings import Architecture
-from selfnorm.tabular._source import Source, read_for
+from selfnorm.tabular._source import BEGIN, Source, read_for
 from selfnorm.tabular._spread import Spread, Spreading
 from selfnorm.tabular._truths import truths_for
 from selfnorm.tabular.encoding._encode import Encoder
@@ -38,30 +35,6 @@ from selfnorm.training._threads import one_thread
 
 if TYPE_CHECKING:
     from selfnorm.tabular.export._export import Exported
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How good a model is on rows whose target is known.
-
-    Attributes:
-        metrics: The model's, name -> value; empty for no rows.
-        baseline: The trivial baseline's on the same rows.
-        rows: How many there were.
-        notes: What a user should know of the table.
-        by_class: What the rows of each class are taken for; None of numbers.
-        by_output: How good each of several outputs is; none where there is one.
-        cross_fitted: Whether the figures are of what each row is told by those of its networks
-            that did not learn from it. The same rows chose how much each network counts.
-    """
-
-    metrics: Mapping[str, float]
-    baseline: Mapping[str, float]
-    rows: int
-    notes: tuple[str, ...] = ()
-    cross_fitted: bool = False
-    by_class: ByClass | None = None
-    by_output: tuple[OfOutput, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -290,39 +263,38 @@ class TabularModel:
         """The predictions as a table: the target's name, and `probability_CLASS` of each class."""
         return prediction_table(self.target, self.predict(source))
 
-    def evaluate(self, source: Any) -> Evaluation:
+    def evaluate(self, source: Any, told: Callable[[int], object] = lambda _: None) -> Evaluation:
         """Measure the model on a table that holds the target, beside the trivial baseline.
 
         Files are read some of the rows at a time, one part of a table after the other, so they may
-        be larger than the memory: of each row its target stays, and what it is told.
+        be larger than the memory: what is kept are sums. Of classes the AUC is exact up to a
+        million probabilities; of more, rows are ranked in steps of the log odds. A table of several
+        targets is read as a whole.
+
+        Args:
+            source: The table.
+            told: Told after each block how many rows are measured.
 
         Raises:
             TableError: as `predict`, and if the target is missing or of another kind.
             SelfNormError: a prediction is not finite.
         """
-        return self._measured(truths_for(source, self.target, self.encoder))
+        going = Measuring(self.encoder, self.target)
+        for _ in self.measuring(source, going):
+            told(going.looked)
+        return going.found()
+
+    def measuring(self, source: Any, going: Measuring) -> Iterator[None]:
+        """Measure what is left of a table, block by block; it stops behind each."""
+        truths = truths_for(source, self.target, self.encoder, going.place, going.looked)
+        return measured(truths, going, self.teller, self._predicted)
 
     def measure(self, truth: Source) -> Evaluation:
         """The same on rows that are read already."""
-        return self._measured(iter([truth] if len(truth.values) else []))
-
-    def _measured(self, truths: Iterator[Source]) -> Evaluation:
-        head = list(islice(truths, 2))
-        if not head:
-            return Evaluation({}, {}, 0)
-        teller = self.teller(many=len(head) > 1 or len(head[0].values) > BLOCK)
-        found = Measuring(self.encoder, self.target)
-        for truth in chain(head, truths):
-            found.add(truth, self._predicted(truth.table, teller))
-        values, told, weights = found.of_all
-        return Evaluation(
-            measure(self.target, values, told, weights),
-            measure(self.target, values, self.target.baseline(len(values)), weights),
-            len(values),
-            (*found.notes, *left_out_metrics(self.target, values)),
-            by_class=_by_class(self.target, values, told),
-            by_output=measure_each(self.target, values, told, weights),
-        )
+        going = Measuring(self.encoder, self.target, most=EXACT)
+        for _ in measured(iter([(BEGIN, truth)]), going, self.teller, self._predicted):
+            pass
+        return going.so_far
 
 
 def fitted_attributes(model: TabularModel) -> dict[str, Any]:
@@ -332,31 +304,6 @@ def fitted_attributes(model: TabularModel) -> dict[str, Any]:
     if isinstance(model.target, LabelsTarget):  # as scikit-learn has it of several outputs
         return {"model_": model, "classes_": np.tile([0, 1], (model.target.outputs, 1))}
     return {"model_": model}
-
-
-def cross_fitted(
-    target: Target, values: np.ndarray, told: Prediction, weights: np.ndarray | None
-) -> Evaluation:
-    """How good an ensemble is, by what rows are told by who did not learn from them.
-
-    Their weights were chosen by the same rows, a sixteenth by a sixteenth, which flatters a little.
-    """
-    baseline = target.baseline(len(values))
-    return Evaluation(
-        measure(target, values, told, weights),
-        measure(target, values, baseline, weights),
-        len(values),
-        cross_fitted=True,
-        by_class=_by_class(target, values, told),
-        by_output=measure_each(target, values, told, weights),
-    )
-
-
-def _by_class(target: Target, values: np.ndarray, told: Prediction) -> ByClass | None:
-    """What the rows of each class are taken for."""
-    if not isinstance(target, ClassTarget):
-        return None
-    return ByClass.of(target.classes, target.hard(values), told.values)
 
 
 def build_network(

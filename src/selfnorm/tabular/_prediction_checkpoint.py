@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -13,15 +12,12 @@ from typing import Any, NamedTuple, Self
 import pyarrow as pa
 
 from selfnorm._files import write_file
-from selfnorm.errors import CheckpointError, TableError
-from selfnorm.tabular._container import CHECKPOINT, as_path, opened
-from selfnorm.tabular._model_file import LARGEST_RECORD, RECORD
+from selfnorm.errors import CheckpointError
+from selfnorm.tabular._container import CHECKPOINT
+from selfnorm.tabular._kept_identity import identity_of
 from selfnorm.tabular._output import write_predictions
 from selfnorm.tabular._predictor import Done, Predictions
-from selfnorm.tabular._source import BlockPlace, file_of
-from selfnorm.tabular.data._bytes import STDIN
-from selfnorm.tabular.data._files import files_of
-from selfnorm.tabular.data._remote import path_of
+from selfnorm.tabular._source import BlockPlace
 from selfnorm.tabular.encoding._strange import Strange
 from selfnorm.training._identity import differences
 from selfnorm.training._lock import Lock
@@ -57,7 +53,7 @@ class PredictionCheckpoint:
     ) -> None:
         self._out, self._model, self._source = out, model, source
         self.folder = out.with_name(f"{out.name}.{CHECKPOINT}")
-        self._identity = {"format": FORMAT, **_identity(model, source)}
+        self._identity = {"format": FORMAT, **identity_of(model, source)}
         self._seconds = seconds
         self._lock = Lock(self.folder / _LOCK)
         self._done = Done()
@@ -254,30 +250,3 @@ def _damaged(path: Path, folder: Path, error: Exception) -> CheckpointError:
 
 def _number(path: Path) -> str:
     return path.stem.removeprefix(_NAME)
-
-
-def _identity(model: str | Path, source: Any) -> dict[str, Any]:
-    """What has to be the same for predictions to go on, as plain JSON."""
-    record = opened(as_path(model)).read(RECORD, 0, LARGEST_RECORD)  # which tells of the weights
-    file = file_of(source)
-    if file is None or str(file.path) == STDIN:
-        raise TableError(
-            "What is gone on with is read again, so its table is in files; "
-            + ("standard input came." if file else "a table in memory came.")
-            + " Save it to a file, or leave --resume out."
-        )
-    files = files_of(file.path) or (path_of(str(file.path)),)
-    return {
-        "versions": {name: version(name) for name in ("selfnorm", "torch", "pyarrow")},
-        "model": hashlib.sha256(record).hexdigest(),
-        "encoding": file.encoding,
-        "table": {str(one): _stamp(one) for one in files},
-    }
-
-
-def _stamp(path: Path) -> str | None:
-    """A file's size, and when it was written to; None of a built-in data set."""
-    if not path.exists():
-        return None
-    found = path.stat()
-    return f"{found.st_size} bytes of {found.st_mtime_ns}"

@@ -9,7 +9,8 @@ from selfnorm import _extras
 from selfnorm._files import write_file
 from selfnorm.errors import ArgumentError, MissingPackageError, SelfNormWarning
 from selfnorm.recording import Observation
-from selfnorm.tabular._model import Evaluation, TabularModel
+from selfnorm.tabular._evaluation import Evaluation
+from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._output import csv_bytes, observation_table
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._storage import is_file, save_model

@@ -284,11 +284,6 @@ def read_for(source: Any, target: Target, encoder: Encoder) -> pa.Table:
     return without_own(_read(source, _texts(target, encoder), empty=True), encoder.missing)
 
 
-def blocks_for(source: Any, target: Target, encoder: Encoder) -> Iterator[pa.Table]:
-    """The same, some of the rows at a time, those of one file after those of another."""
-    return (table for _, table in placed_blocks_for(source, target, encoder))
-
-
 class BlockPlace(NamedTuple):
     """How far a table was read.
 
@@ -307,9 +302,10 @@ BEGIN = BlockPlace()
 def placed_blocks_for(
     source: Any, target: Target, encoder: Encoder, done: BlockPlace = BEGIN
 ) -> Iterator[tuple[BlockPlace, pa.Table]]:
-    """The same behind what was read before, and how far each block brings it.
+    """The same, some of the rows at a time, those of one file after those of another.
 
-    Files before that place are not opened; of its file the blocks before it are passed over.
+    It begins behind what was read before, and tells how far each block brings it. Files before that
+    place are not opened; of its file the blocks before it are passed over.
     """
     file, texts = file_of(source), _texts(target, encoder)
     if file is None:

@@ -16,6 +16,7 @@ from selfnorm.nn import MLP, SELUAlphaDropout
 from selfnorm.recording import Observation
 from selfnorm.tabular._distribution import Distribution
 from selfnorm.tabular._ensemble import Ensemble, Judged, JudgedAlone
+from selfnorm.tabular._memory import give_back
 from selfnorm.tabular._model import build_network
 from selfnorm.tabular._out_of_fold import OutOfFold
 from selfnorm.tabular._settings import Architecture, Settings
@@ -135,6 +136,7 @@ def train_all(
             _check_finite(trained.history, settings.options)
         if math.isfinite(trained.history.best.loss):
             found.append(trained._replace(settings=settings))
+        give_back()
     return found
 
 

@@ -2,7 +2,7 @@
 # pyright: reportAttributeAccessIssue=false
 """Tables to measure a model on: the columns that it knows, and what is true of each row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,11 @@ import pyarrow as pa
 from selfnorm.errors import TableError
 from selfnorm.tabular._read_targets import label_values, target_numbers
 from selfnorm.tabular._source import (
+    BEGIN,
+    BlockPlace,
     Source,
-    blocks_for,
+    in_its_file,
+    placed_blocks_for,
     read_for,
     unknown_target,
     with_target,
@@ -25,62 +28,99 @@ from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget, Seve
 from selfnorm.tabular.encoding._target import ClassTarget, Target, class_values, plain, squarable
 
 
-def truths_for(source: Any, target: Target, encoder: Encoder) -> Iterator[Source]:
+def truths_for(
+    source: Any, target: Target, encoder: Encoder, done: BlockPlace = BEGIN, looked: int = 0
+) -> Iterator[tuple[BlockPlace, Source]]:
     """A table to measure a model on, some of the rows at a time: its columns and its target.
 
-    Rows whose target is not known are left out; so is what has no others.
+    Rows whose target is not known are left out.
+
+    Args:
+        source: The table.
+        target: The model's.
+        encoder: Who knows its columns.
+        done: How far it is measured already.
+        looked: How many rows that was.
+
+    Yields:
+        How far each block brings the table, and its rows.
 
     Raises:
         TableError: the table cannot be read, has no such target, or one of another kind.
     """
     if isinstance(target, NumbersTarget | LabelsTarget):
-        return iter([_truth_of_several(read_for(source, target, encoder), target)])
-    return _truths(blocks_for(source, target, encoder), target)
+        return iter([(BEGIN, _truth_of_several(read_for(source, target, encoder), target))])
+    return _truths(source, placed_blocks_for(source, target, encoder, done), target, looked)
 
 
 def read_truth(source: Any, target: Target, encoder: Encoder) -> Source:
     """The same table as a whole.
 
     Raises:
-        TableError: as above.
+        TableError: as above, or no row has a target that the model knows.
     """
     table = read_for(source, target, encoder)
     if isinstance(target, NumbersTarget | LabelsTarget):
         return _truth_of_several(table, target)
-    [truth] = _truths(iter([table]), target)
+    require_column(target.name, table.column_names)
+    truth = _truth(table, target)
+    several = isinstance(target, ClassTarget)
+    strange = several and not np.isin(truth.values, target.classes).any()
+    require_known(
+        target, len(truth.values), table.num_rows, truth.values[:1].tolist() if strange else []
+    )
     return truth
 
 
-def _truths(tables: Iterator[pa.Table], target: Target) -> Iterator[Source]:
-    rows, dropped, strange = 0, 0, None
-    alike = not isinstance(target, ClassTarget)
-    for table in _with_one_kind(tables, target):
+def require_known(target: Target, known: int, rows: int, strange: Sequence[Any]) -> None:
+    """Raise unless there are rows to measure a model on.
+
+    Args:
+        target: The model's.
+        known: How many rows have a target.
+        rows: How many there are.
+        strange: Their classes, where the model knows none of them.
+
+    Raises:
+        TableError: no row has a target, or none that the model knows.
+    """
+    if not known:
+        raise unknown_target("Measuring", target.name, 0, rows)
+    if strange and isinstance(target, ClassTarget):
+        raise _strange(strange, target)
+
+
+def _truths(
+    source: Any,
+    tables: Iterator[tuple[BlockPlace, pa.Table]],
+    target: Target,
+    rows: int,
+) -> Iterator[tuple[BlockPlace, Source]]:
+    for place, table in _with_one_kind(tables, target):
         try:
             truth = _truth(table, target)
         except TableError as error:
-            raise behind(rows, error) from error
-        rows, dropped = rows + table.num_rows, dropped + truth.dropped
-        if isinstance(target, ClassTarget) and len(truth.values) and not alike:
-            alike = bool(np.isin(truth.values, target.classes).any())
-            strange = None if alike else _strange(truth.values, target)
-        if len(truth.values):
-            yield truth
-    if rows == dropped:
-        raise unknown_target("Measuring", target.name, 0, rows)
-    if strange is not None:
-        raise strange
+            raise behind(rows, in_its_file(source, place, error)) from error
+        rows += table.num_rows
+        yield place, truth
 
 
-def _with_one_kind(tables: Iterator[pa.Table], target: Target) -> Iterator[pa.Table]:
+def _with_one_kind(
+    tables: Iterator[tuple[BlockPlace, pa.Table]], target: Target
+) -> Iterator[tuple[BlockPlace, pa.Table]]:
     """The same tables; one of all, where numbers to predict are text: all tell how it is read."""
-    first = next(tables)
+    if (head := next(tables, None)) is None:  # all is measured already
+        return
+    place, first = head
     require_column(target.name, first.column_names)
     if isinstance(target, ClassTarget) or not is_text(first[target.name].type):
-        yield first
+        yield head
         yield from tables
         return
-    known = provenance_of(first)
-    yield with_provenance(pa.concat_tables([first, *tables], promote_options="permissive"), known)
+    known, others = provenance_of(first), list(tables)
+    each = [first, *(table for _, table in others)]
+    together = pa.concat_tables(each, promote_options="permissive")
+    yield others[-1][0] if others else place, with_provenance(together, known)
 
 
 def _truth(table: pa.Table, target: Target) -> Source:
@@ -142,7 +182,7 @@ def _labels(column: pa.ChunkedArray, target: ClassTarget) -> np.ndarray:
     return values
 
 
-def _strange(values: np.ndarray, target: ClassTarget) -> TableError:
+def _strange(values: Sequence[Any] | np.ndarray, target: ClassTarget) -> TableError:
     listed = ", ".join(map(str, target.classes[:5]))
     return TableError(
         f"'{target.name}' must hold classes that the model knows ({listed}); it holds "

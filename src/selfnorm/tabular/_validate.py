@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
 
 from selfnorm.errors import ArgumentError
+from selfnorm.tabular._evaluation import Evaluation
 from selfnorm.tabular._fit import fit_prepared, prepare
-from selfnorm.tabular._model import Evaluation
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._side_by_side import ResultStore, side_by_side
 from selfnorm.tabular._source import Source

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 _POLL = 0.1  # seconds after which a thread looks whether anybody still waits for it
+_LEAVE = 10.0  # seconds after which one that is stuck in a read is left to itself; it is a daemon
 
 
 def ahead(
@@ -40,7 +41,7 @@ def ahead(
             yield item  # pyright: ignore[reportReturnType] - without an error there is one
     finally:
         closed.set()
-        thread.join()
+        thread.join(_LEAVE)
 
 
 def _make(

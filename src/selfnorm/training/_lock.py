@@ -1,5 +1,6 @@
 """A folder that one process at a time writes to, on one machine or on several."""
 
+import errno
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ except ImportError:  # Windows
     fcntl = None
 
 _HELD = (BlockingIOError, PermissionError)
+_TRIES = 1000
 _BEHIND = 1 << 20  # the byte that Windows locks, behind what others read
 
 
@@ -40,7 +42,7 @@ class Lock:
             CheckpointError: another process does, which is named.
             OSError: the file cannot be written.
         """
-        while True:
+        for _ in range(_TRIES):
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 if not self._locked(file):
@@ -52,6 +54,8 @@ class Lock:
                 os.close(file)
                 raise
             os.close(file)  # whoever held it has removed the file meanwhile: another is there
+        else:  # a file system that gives a file another number each time
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self._path))
         os.ftruncate(file, 0)
         os.write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
         self._file = file

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from selfnorm.training._ahead import ahead
 from selfnorm.training._batches import Rows
 
+_FEWEST = 2  # rows of a mini-batch
 _RAMP = 3  # times that the first pool is halved, as nobody has read ahead for it
 
 
@@ -45,6 +47,9 @@ class Streamed:
             None for a single network.
         device: Where mini-batches are.
         mine: Which members are trained here; None for all. Orders are the same for all that.
+        left_out: Of all pairs of a row and a member, the share of which the weight is 0. A member
+            does not go through such rows; where some have more of a pool's than others, all take
+            the fewest.
         waited: Seconds for which the training had to wait for rows.
         place: Where the pool of the last mini-batch began, as plain JSON; None if nobody tells.
 
@@ -65,18 +70,19 @@ class Streamed:
     members: int | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     mine: range | None = None
+    left_out: float = 0.0
     waited: float = 0.0
     place: Any = None
 
     @property
     def steps(self) -> int:
         """How many mini-batches an epoch has."""
-        return sum(math.ceil(rows / self.size) for rows in self._sizes())
+        return sum(map(self._steps, self._sizes()))
 
     @property
     def largest(self) -> int:
         """Rows of the largest mini-batch."""
-        return max(math.ceil(rows / math.ceil(rows / self.size)) for rows in self._sizes())
+        return max(math.ceil(rows / self._steps(rows)) for rows in self._sizes())
 
     def epoch(self, generator: torch.Generator | None) -> Iterator[Rows]:
         """The mini-batches of one epoch."""
@@ -100,18 +106,26 @@ class Streamed:
     def _wait(self, seconds: float) -> None:
         self.waited += seconds
 
+    def _steps(self, rows: int) -> int:
+        """How many mini-batches a pool of so many rows has."""
+        return max(1, math.ceil(rows * (1 - self.left_out) / self.size))
+
     def _sizes(self) -> list[int]:
-        """The rows of each pool: a few short ones, then even ones."""
+        """The rows of each pool: of a few short ones, then of even ones, in whole mini-batches."""
+        each = self.size / (1 - self.left_out)  # rows of a pool that make a mini-batch
+        whole = max(1, int(self.pool / each))
         sizes: list[int] = []
         left = self.rows
         for halved in range(_RAMP, 0, -1):
-            short = min(left, -(-self.pool // 2**halved))
+            short = min(left, int(each * -(-whole // 2**halved)))
             if short == left:  # no pool of a few rows comes last
                 break
             sizes.append(short)
             left -= short
-        pools = max(1, math.ceil(left / self.pool))
-        return sizes + [left // pools + (at < left % pools) for at in range(pools)]
+        steps = max(1, math.ceil(left / each))
+        pools = math.ceil(steps / whole)
+        ends = [left * (steps * at // pools) // steps for at in range(pools + 1)]
+        return sizes + [end - begin for begin, end in pairwise(ends)]
 
     def _pools(self, seed: int, begin: Any = None) -> Iterator[tuple[Rows, Any]]:
         """The rows of an epoch, gathered into pools on the device, and where each begins."""
@@ -119,13 +133,15 @@ class Streamed:
         return pools(blocks, self._sizes(), self.members, self.device, begin)
 
     def _batches(self, pool: Rows, orders: torch.Generator) -> Iterator[Rows]:
-        steps = math.ceil(len(pool) / self.size)
+        steps = self._steps(len(pool))
         if self.members is None:
             order = torch.randperm(len(pool), generator=orders)
             for at in order.to(self.device).tensor_split(steps):
                 yield taken(pool, at, None)
             return
         drawn = order_of(pool, orders, self.members)
+        if self.left_out and pool.weights is not None:
+            drawn = _learned(drawn, pool.weights.cpu(), _FEWEST * steps)
         mine = self.mine or range(self.members)
         for at in drawn[:, mine.start : mine.stop].to(self.device).tensor_split(steps):
             yield taken(pool, at, mine)
@@ -174,6 +190,16 @@ def order_of(pool: Rows, orders: torch.Generator, members: int | None) -> Tensor
         return torch.randperm(len(pool), generator=orders)
     drawn = [torch.randperm(len(pool), generator=orders) for _ in range(members)]
     return torch.stack(drawn, dim=1)
+
+
+def _learned(order: Tensor, weights: Tensor, least: int) -> Tensor:
+    """Orders of rows, (rows, members), without those that weigh nothing; the fewest of all.
+
+    Where that leaves fewer than so many, all rows: weights of 0 are worth more than no mini-batch.
+    """
+    each = [one[weights[one, at] > 0] for at, one in enumerate(order.unbind(1))]
+    fewest = min(map(len, each))
+    return order if fewest < least else torch.stack([one[:fewest] for one in each], dim=1)
 
 
 def taken(pool: Rows, at: Tensor, mine: range | None) -> Rows:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from selfnorm.errors import TableError
 from selfnorm.tabular.data._cells import Holds, count_words, is_way, numbers
 from selfnorm.tabular.encoding._cycles import Cycle, cycles_of
-from selfnorm.tabular.encoding._pieces import Piece, pieces_of
+from selfnorm.tabular.encoding._pieces import Piece, encode_pieces, pieces_of
 from selfnorm.tabular.encoding._records import (
     LARGEST,
     MISSING,
@@ -170,8 +170,12 @@ class NumberColumn:
         out[:, 0] = scaled
         if self.missing:
             out[:, 1] = (absent - self.missing) / math.sqrt(self.missing * (1 - self.missing))
-        for at, part in enumerate((*self.cycles, *self.pieces), 2 if self.missing else 1):
-            out[:, at] = part.encode(values)
+        at = 2 if self.missing else 1
+        for cycle in self.cycles:
+            out[:, at] = cycle.encode(values)
+            at += 1
+        if self.pieces:
+            out[:, at : at + len(self.pieces)] = encode_pieces(self.pieces, values).T
 
     def strange(self, column: pa.ChunkedArray) -> Strange:
         """Numbers far outside those of training, and words for missing values."""

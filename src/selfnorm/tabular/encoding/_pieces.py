@@ -1,11 +1,20 @@
 """A number's range in pieces, each a feature of its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from selfnorm.tabular.encoding._records import is_finite, moments, position, quantiles, require
+from selfnorm.tabular.encoding._records import (
+    is_finite,
+    moments,
+    position,
+    positions,
+    quantiles,
+    require,
+    unit_of,
+)
 
 _FLATTEST = 0.05  # of a piece: that of a feature that is 1 in a 400th of the rows
 
@@ -42,12 +51,24 @@ class Piece:
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """The feature: mean 0 and variance 1 on training rows, 0 where the value is nan."""
-        part = position(values, self.low, self.high)
-        np.clip(part, 0, 1, out=part)
-        part -= self.mean
-        part /= self.deviation
-        part[np.isnan(part)] = 0
-        return part
+        return encode_pieces((self,), values)[0]
+
+
+def encode_pieces(pieces: Sequence[Piece], values: np.ndarray) -> np.ndarray:
+    """The features of pieces of one number, (pieces, rows), to the bits that each alone has.
+
+    Together, as a block of a few hundred rows takes no longer than NumPy takes to begin.
+    """
+    low, high, mean, deviation = np.array(
+        [(one.low, one.high, one.mean, one.deviation) for one in pieces]
+    ).T[:, :, None]
+    units = np.array([unit_of(one.low, one.high) for one in pieces])[:, None]
+    found = positions(values, low, high, units)
+    np.clip(found, 0, 1, out=found)
+    found -= mean
+    found /= deviation
+    found[np.isnan(found)] = 0
+    return found
 
 
 def pieces_of(

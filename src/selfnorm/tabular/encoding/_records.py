@@ -70,7 +70,11 @@ def unit_of(low: float, high: float) -> float:
 
 def position(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 at `low`, 1 at `high`, linear: without leaving float64's range on the way."""
-    unit = unit_of(low, high)
+    return positions(values, low, high, unit_of(low, high))
+
+
+def positions(values: np.ndarray, low: Any, high: Any, unit: Any) -> np.ndarray:
+    """The same between several ends, whose `unit_of` is known."""
     with np.errstate(over="ignore"):
         found = values / unit
         found -= low / unit

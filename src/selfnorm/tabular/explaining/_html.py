@@ -15,8 +15,9 @@ from selfnorm.report._page import Row, render
 from selfnorm.report._right import calibration_chart, confusion_chart, residual_charts
 from selfnorm.report._svg import bar, figure, sparkline
 from selfnorm.tabular._by_class import ByClass
+from selfnorm.tabular._evaluation import Evaluation
 from selfnorm.tabular._interval import Errors, errors_of
-from selfnorm.tabular._model import Evaluation, TabularModel
+from selfnorm.tabular._model import TabularModel
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular.encoding._target import ClassTarget
 from selfnorm.tabular.explaining._html_of_several import charts_of, rows_of

@@ -26,7 +26,7 @@ from selfnorm.tabular.data._words import NULLS, without_own
 _START = 1 << 18  # bytes that show what a file is, and its layout
 _BUFFER = 1 << 18  # bytes of a column that are read at once
 _TEXT_BLOCK = 1 << 20
-_COLUMN = 2_500_000  # bytes of one that is read; measured on 50 of a million float32 each
+_COLUMN = 2_800_000  # bytes of one that is read; measured on 50 of a million float32 each
 _CHECKED: Any = {"pre_buffer": False, "page_checksum_verification": True}
 MOST_ROWS = 2**40  # of a part
 

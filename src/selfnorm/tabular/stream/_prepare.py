@@ -11,6 +11,7 @@ import torch
 from selfnorm.errors import ArgumentError, TableError
 from selfnorm.tabular._device import torch_device
 from selfnorm.tabular._distribution import TOGETHER, Distribution
+from selfnorm.tabular._memory import give_back
 from selfnorm.tabular._prepared import MOST_NUMBERS, PIECES, Prepared, Truth
 from selfnorm.tabular._settings import Settings
 from selfnorm.tabular._source import Source
@@ -50,8 +51,8 @@ def prepare_parts(
         files: The parts.
         encoding: That of text; None for UTF-8.
         settings: As for a table in memory.
-        memory: Bytes that rows and who reads them may take; where that is less than they take at
-            the least, so much.
+        memory: Bytes that rows, who reads them, and networks may take; where that is less than they
+            take at the least, so much.
         told: Why the table is read in parts.
         distribution: Who shares the pass, and the rows of each mini-batch.
 
@@ -85,7 +86,7 @@ def prepare_parts(
         found, read = going.run(settings.on_error)
     else:
         found, read, counts = shared_pass(going, settings.on_error, distribution.processes)
-    pa.default_memory_pool().release_unused()
+    give_back()
     reading = replace(reading, parts=read)
     dealt = counts if distribution.by == "rows" else None
     ready = _prepared(found, reading, settings, device, budget.rest, test, told, dealt)

@@ -68,6 +68,6 @@ class Quantiles:
             return
         here.sort()
         paired = len(here) // 2 * 2
-        self.levels[level] = here[paired:]
+        self.levels[level] = here[paired:].copy()  # a view would hold all of them
         self._turns[level] ^= 1
         self._put(level + 1, here[self._turns[level] : paired : 2])

@@ -80,7 +80,7 @@ class Stream:
             reads = [partial(self._read_lane, at, members) for at in range(len(self.lanes))]
             return Dealt(reads, self.lane_rows, size, pool, members, device)
         read = partial(self._read, members)
-        return Streamed(read, self.rows, size, pool, members, device, mine)
+        return Streamed(read, self.rows, size, pool, members, device, mine, self.share)
 
     def left_out(self, numbers: np.ndarray, members: int) -> np.ndarray:
         """Which members leave out each of the rows to judge by: (rows, members), booleans."""
@@ -128,14 +128,16 @@ class Stream:
             weights = known.weights / self.weight
         if members is not None and self.judged:
             learned = self._learned(known, members)
+            if self.lanes:  # all rows of a slice are gone through: of mean 1 with the others
+                learned /= 1 - self.share
             weights = learned if weights is None else learned * weights[:, None]
         if weights is None:
             return Rows(inputs, targets)
         return Rows(inputs, targets, torch.from_numpy(weights.astype(np.float32)))
 
     def _learned(self, known: Known, members: int) -> np.ndarray:
-        """How much each row counts for each member, of mean 1: 0 where it leaves it out."""
+        """How much each row counts for each member: 0 where it leaves it out, else 1."""
         learned = np.ones((len(known.numbers), members))
         judges = known.places < self.bound
         learned[judges] = ~self.left_out(known.numbers[judges], members)
-        return learned / (1 - self.share)
+        return learned
