@@ -481,7 +481,7 @@ def test_parts_are_one_table_and_a_large_one_is_streamed(monkeypatch: pytest.Mon
     assert streamed.code == 0
     assert "parts/*.csv: 120 rows" in streamed.output
     told = " ".join(streamed.errors.split())
-    assert "would take about 1000 GB, and 20 MB are allowed: the table is read in parts" in told
+    assert "would take about 1000 GB, and 20 MB are allowed: it is read in parts" in told
     assert Result("evaluate", "parts-model", "parts").output.startswith("On 120 rows")
     monkeypatch.setattr("selfnorm.tabular._fit.needed", lambda _: 0)
     several = Result("fit", "parts/0.csv", "parts/1.csv", *asked, "--force")

@@ -24,7 +24,7 @@ from support.fresh import run_fresh
 from support.tables import settings, small_source, small_table
 
 KILLS = int(os.environ.get("SELFNORM_KILLS", "3"))
-pytestmark = pytest.mark.filterwarnings("ignore:A fit in memory would take")
+pytestmark = pytest.mark.filterwarnings("ignore:In memory the table would take")
 
 
 class Cut(Progress):

@@ -162,8 +162,8 @@ def _from_parts(
     if size * processes.local_size <= memory:
         return None
     told = (
-        f"A fit in memory would take about {in_words(size * processes.local_size)}, and "
-        f"{in_words(memory)} are allowed: the table is read in parts."
+        f"In memory the table would take about {in_words(size * processes.local_size)}, and "
+        f"{in_words(memory)} are allowed: it is read in parts."
     )
     make = partial(prepare_parts, files, file.encoding, settings, memory, told, distribution)
     return kept.parts(files, settings, memory, make, distribution)

@@ -81,7 +81,7 @@ def test_what_is_read_is_what_is_read_here(bucket: Path) -> None:
     assert read_table(TableFile("s3://bucket/one.csv", "utf-8")) == here
 
 
-@pytest.mark.filterwarnings("ignore:A fit in memory would take")
+@pytest.mark.filterwarnings("ignore:In memory the table would take")
 def test_a_model_learns_and_predicts_the_same(
     bucket: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

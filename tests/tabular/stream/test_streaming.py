@@ -26,7 +26,7 @@ from support.tables import settings, small_table
 from support.tolerances import CLOSED_FORM
 
 PARTS = 3
-pytestmark = pytest.mark.filterwarnings("ignore:A fit in memory would take")
+pytestmark = pytest.mark.filterwarnings("ignore:In memory the table would take")
 
 
 def written(folder: Path, table: pa.Table, ending: str, parts: int = PARTS) -> Path:
@@ -151,7 +151,7 @@ def test_a_streamed_model_learns_and_is_the_same_again(
     result = streamed(monkeypatch, str(folder / "*.parquet"), how, seen)
     assert result.metrics["accuracy"] > result.baseline["accuracy"] + 0.2
     assert seen[0].streamed is not None
-    assert "the table is read in parts" in seen[0].streamed.told
+    assert "it is read in parts" in seen[0].streamed.told
     again = streamed(monkeypatch, folder, how, seen)
     for name, value in result.model.network.state_dict().items():
         assert torch.equal(value, again.model.network.state_dict()[name])
