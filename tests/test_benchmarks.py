@@ -18,8 +18,8 @@ from support.jaxed import require_jax
 from support.pages import ROOT
 
 # In a process of their own: what is about processes, memory and threads; and what brings in JAX,
-# which warns of every fork after it. Importing torch takes longer than most of the others.
-ALONE = {"startup", "stress", "ops", "training", "jaxed", "jaxed_accuracy"}
+# which warns of every fork after it; and what forks. Importing torch takes longer than most others.
+ALONE = {"startup", "stress", "ops", "training", "scaling", "jaxed", "jaxed_accuracy"}
 
 
 @pytest.mark.parametrize("name", everything.NAMES)

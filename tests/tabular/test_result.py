@@ -82,9 +82,10 @@ def test_the_defaults_are_declared_once() -> None:
     from selfnorm.cli._fit import fit as command
     from selfnorm.cli._solve import solve
 
+    none = {"categories", "ignore", "missing"}
     for function in (SelfNormRegressor, command):
         for name, parameter in inspect.signature(function).parameters.items():
-            if name in Settings.__dataclass_fields__ and name not in {"categories", "ignore"}:
+            if name in Settings.__dataclass_fields__ and name not in none:
                 wanted = "auto" if function is SelfNormRegressor and name == "batch_size" else None
                 expected = getattr(Settings, name) if wanted is None else wanted
                 assert parameter.default == expected or name == "monitor", name
