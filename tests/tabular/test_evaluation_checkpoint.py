@@ -31,9 +31,14 @@ from selfnorm.tabular._evaluation_checkpoint import EvaluationCheckpoint
 from selfnorm.tabular._measuring import Measuring
 from selfnorm.tabular.data import _binary
 _binary._ROWS = 30
+from support.forks import first, forked
 path, parts, out = map(Path, sys.argv[1:])
-model = load_model(path)
-whole = repr(model.evaluate(str(parts)))
+whole = out.with_name("whole")
+first(lambda: whole.write_text(repr(load_model(path).evaluate(str(parts)))))
+def go_on():
+    with EvaluationCheckpoint(out, path, load_model(path), str(parts), every=0) as checkpoint:
+        assert repr(checkpoint.evaluate()) == whole.read_text(), "other figures"
+        checkpoint.remove()
 add = Measuring.add
 def killed(self, *rows, counted=[]):
     counted.append(1)
@@ -42,14 +47,8 @@ def killed(self, *rows, counted=[]):
     add(self, *rows)
 Measuring.add = killed
 for kills in range(99):
-    child = os.fork()
-    if not child:
-        with EvaluationCheckpoint(out, path, model, str(parts), every=0) as checkpoint:
-            same = repr(checkpoint.evaluate()) == whole
-            checkpoint.remove()
-        os._exit(0 if same else 1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, -signal.SIGKILL), "other figures"
+    code = forked(go_on)
+    assert code in (0, -signal.SIGKILL)
     if code == 0:
         break
 print("kills", kills, "" if out.exists() else "nothing is left")
