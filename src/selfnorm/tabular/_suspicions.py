@@ -82,9 +82,9 @@ def rare_classes(source: Source) -> str | None:
     alone = [str(one) for one in classes[counts == 1].tolist()]
     if not alone:
         return None
-    named = ", ".join(f"'{one}'" for one in alone[:_SHOWN])
-    more = f" and {len(alone) - _SHOWN} more" if len(alone) > _SHOWN else ""
-    what = f"The class {named} has" if len(alone) == 1 else f"The classes {named}{more} have"
+    what = f"The class {_named(alone)} has"
+    if len(alone) > 1:
+        what = f"The classes {_named(alone)} have"
     return (
         f"{what} one row{' each' if len(alone) > 1 else ''} in '{source.name}': who leaves it out "
         "has not seen its class, so no figure tells whether it is found. Add rows, or leave it out."
@@ -97,9 +97,9 @@ def lost_classes(source: Source, known: Sequence[Any]) -> str | None:
     lost = [one for one in np.unique(source.values).tolist() if one not in classes]
     if not lost:
         return None
-    named = ", ".join(f"'{one}'" for one in lost[:_SHOWN])
-    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
-    what = f"The class {named} is" if len(lost) == 1 else f"The classes {named}{more} are"
+    what = f"The class {_named(lost)} is"
+    if len(lost) > 1:
+        what = f"The classes {_named(lost)} are"
     return (
         f"{what} in held-out rows of '{source.name}' alone, so the model does not know "
         f"{'it' if len(lost) == 1 else 'them'}, and these rows count as wrong. Hold out others."
@@ -154,3 +154,9 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
     """A number for each text, and one for none."""
     coded = pc.dictionary_encode(text(column), null_encoding="encode")
     return coded.combine_chunks().indices.to_numpy()
+
+
+def _named(classes: Sequence[Any]) -> str:
+    """The first of some classes, and how many more there are."""
+    named = ", ".join(f"'{one}'" for one in classes[:_SHOWN])
+    return named if len(classes) <= _SHOWN else f"{named} and {len(classes) - _SHOWN} more"
