@@ -71,6 +71,43 @@ def test_arguments_that_are_none_do_not_keep_a_model_from_leaving() -> None:
         again.blocks[0](x, x)
 
 
+class Placed(nn.Module):
+    """Reads a tensor that is no parameter and no buffer, and leaves another on itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 1)
+        self.place = torch.arange(8.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = functional.relu(self.first(x + self.place))
+        return self.last(self.seen)
+
+
+class Within(nn.Module):
+    """A `forward` that is rewritten, and reads such a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 1)
+        self.place = torch.arange(8.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(functional.relu(self.first(x + self.place)))
+
+
+@pytest.mark.parametrize("model", [Placed(), Within()])
+def test_tensors_that_are_not_registered_go_along(model: nn.Module) -> None:
+    x = torch.randn(4, 8)
+    new, _ = selfnorm.convert(model, example=x)
+    expected = new.eval()(x)  # with a history, left on the model
+    plain = selfnorm.deploy(new)
+    assert_close(plain(x), expected, DEPLOYED[torch.float32])
+    if isinstance(model, Within):  # torch warns of what a forward leaves
+        program = torch.export.export(plain, (x,)).module()
+        assert_close(program(x), expected, DEPLOYED[torch.float32])
+
+
 def kinds(model: nn.Module) -> set[str]:
     return {type(module).__module__.split(".")[0] for module in model.modules()}
 

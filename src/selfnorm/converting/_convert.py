@@ -1,6 +1,5 @@
 """Make a model self-normalizing: in a copy, or in place."""
 
-import copy
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from selfnorm._given import leaves
 from selfnorm._seeded import devices_of, seeded
 from selfnorm.converting import _drawing, _functional, _inputs, _steps, _unit_variance
 from selfnorm.converting._changes import Change, Changes, checked
 from selfnorm.converting._context import Context
+from selfnorm.converting._copy import copied
 from selfnorm.converting._flow import is_library, trace
 from selfnorm.converting._modules import ACTIVATIONS, WEIGHTED
 from selfnorm.converting._run import absent_in, call_of, seen_on, try_it
@@ -107,7 +106,7 @@ def convert(
         ['Linear', 'Identity', 'SELUAlphaDropout', 'Identity', 'Linear']
     """
     _check(model, init, dropout, norms, activations)
-    new = _copied(model)
+    new = copied(model)
     for module in new.modules():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()  # side by side, as cuDNN wants them; copies are not
@@ -244,20 +243,6 @@ def _converted(
     return work.model, Changes(
         tuple(work.changes), tuple(gone), tuple(new), checked(result) if result else None
     )
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    """A deep copy; tensors that a `forward` left on a module, with their history, are copied, too.
-
-    Those that have a history are none of the model's: `copy` refuses them.
-    """
-    memo: dict[int, object] = {}
-    for module in model.modules():
-        for value in vars(module).values():
-            for leaf in leaves(value):
-                if isinstance(leaf, torch.Tensor) and not leaf.is_leaf:
-                    memo[id(leaf)] = leaf.detach().clone()
-    return copy.deepcopy(model, memo)
 
 
 def _late(model: nn.Module) -> Callable[[str], bool]:

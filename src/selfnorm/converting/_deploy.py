@@ -1,6 +1,5 @@
 """A model as plain torch: for programs, files and runtimes that know no selfnorm."""
 
-import copy
 import operator
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from torch.nn import functional
 
 from selfnorm import ops
 from selfnorm._torch_private import COMPILED
+from selfnorm.converting._copy import copied
 from selfnorm.converting._flow import children_of, is_library, is_patched, trace
 from selfnorm.converting._functional import function_name
 from selfnorm.converting._modules import SELU_FUNCTIONS, SELUS
@@ -100,7 +100,7 @@ def deploy(model: nn.Module, *, elu: bool = False) -> nn.Module:
         )
     if elu:
         _refuse_other_selus(model)
-    new = copy.deepcopy(getattr(model, COMPILED, model)).eval()
+    new = copied(getattr(model, COMPILED, model)).eval()
     for module in list(new.modules()):
         _make_plain(module, elu=elu)
     if elu:

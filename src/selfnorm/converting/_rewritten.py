@@ -48,7 +48,8 @@ def as_graph_module(module: nn.Module) -> fx.GraphModule:
         traced.erase_node(node)
     graph.output(graph.graph_copy(traced, {}))  # a tracer's class, which pickle asks for, stays out
     made = fx.GraphModule(module, graph, class_name=type(module).__name__)
-    kept = {n: v for n, v in vars(module).items() if n in _STATE or n.endswith("hooks")}
+    read = {node.target for node in graph.nodes if node.op == "get_attr"}  # tensors, not registered
+    kept = {n: v for n, v in vars(module).items() if n in read.union(_STATE) or n.endswith("hooks")}
     vars(made).update(kept)
     return made
 
