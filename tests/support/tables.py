@@ -31,11 +31,16 @@ def small_table(rows: int = ROWS, seed: int = 0) -> pa.Table:
     )
 
 
-def small_parts(folder: Path, rows: int, groups: int) -> Path:
-    """A folder in which the small table is in three files of row groups of so many rows."""
+def small_parts(folder: Path, rows: int, groups: int, *, strange: bool = False) -> Path:
+    """A folder in which the small table is in three files of row groups of so many rows.
+
+    The last may be strange to who knows the others: it has another city.
+    """
     (parts := folder / "parts").mkdir()
     for number, part in enumerate(np.array_split(np.arange(rows), 3)):
         table = small_table(rows).take(part)
+        if strange and number == 2:
+            table = table.set_column(1, "city", pa.array(["Bonn"] * len(part)))
         pq.write_table(table, parts / f"{number}.parquet", row_group_size=groups)
     return parts
 

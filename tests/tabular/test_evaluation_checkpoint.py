@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +14,7 @@ from selfnorm.tabular._measuring import Measuring
 from selfnorm.tabular.data import _binary
 from selfnorm.training import _folder
 from support.fresh import run_fresh
-from support.tables import fitted, settings, small_source, small_table
+from support.tables import fitted, settings, small_parts, small_source, small_table
 
 ROWS, BLOCK, PARTS = 300, 30, 3
 BLOCKS = ROWS // BLOCK + PARTS - 1  # 100 rows are four blocks, the last of ten
@@ -70,14 +69,7 @@ def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Parquet in three parts, of which the cities are strange in the last."""
     monkeypatch.setattr(_binary, "_ROWS", BLOCK)
-    (folder := tmp_path / "parts").mkdir()
-    table = small_table(ROWS)
-    for number, rows in enumerate(np.array_split(np.arange(ROWS), PARTS)):
-        part = table.take(rows)
-        if number == PARTS - 1:
-            part = part.set_column(1, "city", pa.array(["Bonn"] * len(rows)))
-        pq.write_table(part, folder / f"{number}.parquet", row_group_size=50)
-    return folder
+    return small_parts(tmp_path, ROWS, groups=50, strange=True)
 
 
 def kept(parts: Path, path: Path, **how: float | None) -> EvaluationCheckpoint:

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -18,7 +17,7 @@ from selfnorm.tabular._prediction_checkpoint import PredictionCheckpoint
 from selfnorm.tabular._predictor import Predictions
 from selfnorm.tabular.data import _binary, _csv
 from support.fresh import run_fresh
-from support.tables import fitted, settings, small_source, small_table
+from support.tables import fitted, settings, small_parts, small_source, small_table
 
 ROWS, BLOCK = 300, 30
 PARTS = 3
@@ -70,14 +69,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Parquet in three parts, of which the sizes are strange in the last."""
     monkeypatch.setattr(_binary, "_ROWS", BLOCK)
-    (folder := tmp_path / "parts").mkdir()
-    table = small_table(ROWS)
-    for number, rows in enumerate(np.array_split(np.arange(ROWS), PARTS)):
-        part = table.take(rows)
-        if number == PARTS - 1:
-            part = part.set_column(1, "city", pa.array(["Bonn"] * len(rows)))
-        pq.write_table(part, folder / f"{number}.parquet", row_group_size=50)
-    return folder
+    return small_parts(tmp_path, ROWS, groups=50, strange=True)
 
 
 def cut(at: int, *arguments: object, seconds: float = 0) -> int:

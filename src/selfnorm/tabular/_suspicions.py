@@ -46,12 +46,10 @@ def leaks(source: Source, ignored: Container[str] = ()) -> str | None:
     ]
     if not found:
         return None
-    named = ", ".join(f"'{name}'" for name in found[:_SHOWN])
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     each = "tells" if len(found) == 1 else "each tell"
     return (
-        f"{named}{more} {each} '{source.name}' without the other columns, which looks like a leak. "
-        "Leave out what is not known before the target is."
+        f"{_named(found)} {each} '{source.name}' without the other columns, which looks like a "
+        "leak. Leave out what is not known before the target is."
     )
 
 
@@ -156,7 +154,7 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
     return coded.combine_chunks().indices.to_numpy()
 
 
-def _named(classes: Sequence[Any]) -> str:
-    """The first of some classes, and how many more there are."""
-    named = ", ".join(f"'{one}'" for one in classes[:_SHOWN])
-    return named if len(classes) <= _SHOWN else f"{named} and {len(classes) - _SHOWN} more"
+def _named(names: Sequence[Any]) -> str:
+    """The first of some columns or classes, and how many more there are."""
+    named = ", ".join(f"'{one}'" for one in names[:_SHOWN])
+    return named if len(names) <= _SHOWN else f"{named} and {len(names) - _SHOWN} more"
