@@ -6,11 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from selfnorm.tabular.encoding._several import LabelsTarget
 from selfnorm.tabular.encoding._target import Target
 
 _STEPS = 16  # of the greedy selection: weights are multiples of a sixteenth
 _SHARPEST = 5.0  # logarithm to base e
 _DULLEST = -3.0
+_UNSEEN = 0.5  # rows
+_COUNTING = 10_000  # rows, from which on half a row says nothing
 _STEEPEST = 2.0  # of numbers, as few rows tell little of a network that hardly learned
 
 
@@ -48,6 +51,9 @@ def sharpness_of_all(one: float, two: float, members: int) -> float:
 def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
     """The factor on outputs with which their loss is least; 1 for numbers, which have `factors`.
 
+    Where all rows are told right no factor is too large for them. So half a row more is counted, of
+    which each class is as likely, as Krichevsky and Trofimov 1981 count what was not seen.
+
     Args:
         target: What outputs stand for.
         outputs: Those of rows, (rows, outputs).
@@ -57,13 +63,25 @@ def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
         return 1.0
     from scipy.optimize import minimize_scalar  # noqa: PLC0415 - a prediction need not wait for it
 
+    unknown = _unknown(target, outputs) if len(outputs) < _COUNTING else None
+
     def loss(power: float) -> float:
-        return float(target.loss(outputs * math.exp(power), *known))
+        sharp = outputs * math.exp(power)
+        value = float(target.loss(sharp, *known))
+        if unknown is not None:
+            value += _UNSEEN / len(outputs) * float(target.loss(sharp, unknown))
+        return value
 
     found = minimize_scalar(
         loss, bounds=(_DULLEST, _SHARPEST), method="bounded", options={"xatol": 0.02}
     )
     return math.exp(found.x)
+
+
+def _unknown(target: Target, outputs: Tensor) -> Tensor:
+    """The targets of rows of which nothing is known."""
+    share = 0.5 if isinstance(target, LabelsTarget) else 1 / outputs.shape[1]
+    return torch.full_like(outputs, share)
 
 
 def factors(target: Target, outputs: Tensor, *known: Tensor) -> Tensor:
