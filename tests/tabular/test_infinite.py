@@ -10,7 +10,7 @@ import torch
 
 from selfnorm.errors import ModelFolderError, SelfNormWarning
 from selfnorm.tabular import SelfNormClassifier, SelfNormRegressor
-from selfnorm.tabular import _infinite as infinite
+from selfnorm.tabular import _ridge as ridge
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import prepare
@@ -74,19 +74,19 @@ def test_copies_are_learned_as_one_that_counts_more(weighted: bool) -> None:
     rows = torch.cat([torch.arange(ROWS), torch.arange(ROWS) // 2])
     weights = torch.linspace(0.5, 2, len(rows)).double() if weighted else None
     noisy = targets[rows].double() + torch.linspace(-1, 1, len(rows))[:, None]
-    learned, told = infinite._Told(noisy, noisy, weights, rows).merged(inputs[rows], rows)
+    learned, told = ridge.Told(noisy, noisy, weights, rows).merged(inputs[rows], rows)
     wanted, counts = told.averaged()
     kernel = torch.from_numpy(kernel_of(learned.double().numpy()))
-    coefficients, left_out = infinite._solve(kernel, wanted, 0.1, counts)
+    coefficients, left_out = ridge.solve(kernel, wanted, 0.1, counts)
     place = told.place
     assert_same(learned[place], inputs[rows])
-    repeated, _ = infinite._solve(kernel[place][:, place], noisy, 0.1, weights)
+    repeated, _ = ridge.solve(kernel[place][:, place], noisy, 0.1, weights)
     torch.testing.assert_close(kernel @ coefficients, kernel[:, place] @ repeated)
     for row in (0, 17):
         rest = torch.nonzero(rows != row)[:, 0]
         part = place[rest]
         some = None if weights is None else weights[rest]
-        without, _ = infinite._solve(kernel[part][:, part], noisy[rest], 0.1, some)
+        without, _ = ridge.solve(kernel[part][:, part], noisy[rest], 0.1, some)
         expected = kernel[place[row], part] @ without
         torch.testing.assert_close(left_out[place[row]], expected)
 
@@ -96,11 +96,11 @@ def test_rows_that_stay_together_are_left_out_together() -> None:
     kernel = torch.from_numpy(kernel_of(inputs.double().numpy()))
     wanted = targets.double()
     group = torch.tensor([3, 8, 20])
-    coefficients, left_out = infinite._solve(kernel, wanted, 0.1, None, [group])
-    alone, each = infinite._solve(kernel, wanted, 0.1)
+    coefficients, left_out = ridge.solve(kernel, wanted, 0.1, None, [group])
+    alone, each = ridge.solve(kernel, wanted, 0.1)
     assert_same(coefficients, alone)
     others = torch.tensor([row for row in range(ROWS) if row not in group])
-    without, _ = infinite._solve(kernel[others][:, others], wanted[others], 0.1)
+    without, _ = ridge.solve(kernel[others][:, others], wanted[others], 0.1)
     torch.testing.assert_close(left_out[group], kernel[group][:, others] @ without)
     assert_same(left_out[others], each[others])
 
@@ -112,15 +112,15 @@ def test_of_many_rows_some_tell_where_to_look(task: str, monkeypatch: pytest.Mon
     reads = np.array([True, True, True, False])
     expected = fit_infinite(inputs, targets, target, reads)
     solved: list[int] = []
-    solve = infinite._solve
+    solve = ridge.solve
 
     def counted(kernel: torch.Tensor, *given: torch.Tensor | float) -> object:
         solved.append(len(kernel))
         return solve(kernel, *given)
 
-    monkeypatch.setattr(infinite, "_MANY", ROWS - 1)
-    monkeypatch.setattr(infinite, "_SOME", ROWS - 1)
-    monkeypatch.setattr(infinite, "_solve", counted)
+    monkeypatch.setattr(ridge, "_MANY", ROWS - 1)
+    monkeypatch.setattr(ridge, "SOME", ROWS - 1)
+    monkeypatch.setattr(ridge, "solve", counted)
     network, left_out = fit_infinite(inputs, targets, target, reads)
     assert_same(network.coefficients, expected.network.coefficients)
     assert_same(left_out, expected.left_out)
@@ -132,7 +132,7 @@ def test_of_many_rows_some_tell_where_to_look(task: str, monkeypatch: pytest.Mon
         both = torch.cat([targets, torch.randn(targets.shape)], 1)
         fit_infinite(inputs, both, pair, reads)
         assert 1 < solved.count(ROWS) - 1 <= 4
-    assert infinite._least(lambda at: math.inf if at < 0 else at, -1.2, ()) == pytest.approx(0.3)
+    assert ridge._least(lambda at: math.inf if at < 0 else at, -1.2, ()) == pytest.approx(0.3)
 
 
 def test_it_does_not_depend_on_what_it_does_not_read() -> None:
@@ -158,7 +158,7 @@ def test_the_penalty_is_the_best_of_its_grid(noise: float) -> None:
     kernels = torch.from_numpy(kernel(with_ones(inputs.numpy())))
     wanted = targets.double() - targets.double().mean()
     losses = [
-        float(NUMBERS.loss(infinite._solve(kernels, wanted, 10.0**power)[1], wanted))
+        float(NUMBERS.loss(ridge.solve(kernels, wanted, 10.0**power)[1], wanted))
         for power in np.arange(-5, 2.5, 0.5)
     ]
     assert found == pytest.approx(min(losses), rel=1e-9)
@@ -340,9 +340,9 @@ def test_odd_tables_are_learned_from(what: str, kind: type) -> None:
 
 def test_a_penalty_that_roundings_outweigh_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, targets = rows_of("regression")
-    monkeypatch.setattr(infinite, "_RANGE", (-30.0, 2.0))
+    monkeypatch.setattr(ridge, "_RANGE", (-30.0, 2.0))
     twice = torch.cat([inputs, inputs])  # equal rows with equal targets ask for no penalty at all
     _, left_out = fit_infinite(twice, torch.cat([targets, targets]), NUMBERS, np.ones(4, bool))
     assert left_out.isfinite().all()
     below_zero = -torch.eye(3, dtype=torch.float64)
-    assert infinite._solve(below_zero, torch.ones(3, 1, dtype=torch.float64), 1e-5) is None
+    assert ridge.solve(below_zero, torch.ones(3, 1, dtype=torch.float64), 1e-5) is None

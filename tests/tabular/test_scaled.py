@@ -50,17 +50,17 @@ def test_classes_that_are_too_sure_are_told_so() -> None:
     """What a network says of rows is told after the scaling, which is a factor on all logits."""
     target = ClassTarget("y", (0, 1, 2), (1 / 3,) * 3)
     network = MLP(6, 3, width=8, depth=1, members=2, generator=torch.Generator().manual_seed(0))
-    inputs = torch.from_numpy(X).float()
-    before = network(inputs).double()
+    network, inputs = network.double(), torch.from_numpy(X)
+    before = network(inputs)
     sure = torch.distributions.Categorical(logits=before[0] / 4)
     torch.manual_seed(0)
     rows = Rows(inputs, sure.sample())
     left_out = torch.tensor([True, False]).expand(len(inputs), 2)
     every, first = scale(network.eval(), network, target, rows, left_out)
-    after = network(inputs).double()
+    after = network(inputs)
     factor = float((after / before).detach().mean())
     assert 0.15 < factor < 0.4
-    torch.testing.assert_close(after, factor * before, check_dtype=False)
+    torch.testing.assert_close(after, factor * before)
     torch.testing.assert_close(every, after[0].log_softmax(1))
     torch.testing.assert_close(first, every)
 

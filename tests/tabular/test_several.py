@@ -192,7 +192,7 @@ def test_several_numbers_with_holes_are_learned_saved_and_told(tmp_path: Path) -
     assert interval.shape == (*Y.shape, 2)
     assert (inside.mean(0) > 0.7).all()
     model.save(tmp_path / "m")
-    assert json.loads((tmp_path / "m/model.json").read_text())["format"] == 3
+    assert json.loads((tmp_path / "m/model.json").read_text())["format"] == 4
     again = SelfNormRegressor.load(tmp_path / "m")
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
     table = next(iter(Predictions(tmp_path / "m", X)))

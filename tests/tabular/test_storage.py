@@ -139,8 +139,8 @@ DAMAGE = {
         r"model.json' is damaged \(there is no 'sha256'\). Fit the model again",
     ),
     "other version": (
-        lambda f: damage_record(f, format=4),
-        "of formats 1 to 3; .* is of format 4",
+        lambda f: damage_record(f, format=5),
+        "of formats 1 to 4; .* is of format 5",
     ),
     "cut weights": (
         lambda f: (f / "model.safetensors").write_bytes(

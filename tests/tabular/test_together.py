@@ -10,9 +10,9 @@ import torch
 from selfnorm.errors import ArgumentError, TableError
 from selfnorm.tabular import SelfNormClassifier, Settings
 from selfnorm.tabular._fit import prepare
-from selfnorm.tabular._infinite import _solve
 from selfnorm.tabular._kernel import kernel as tangent_kernel
 from selfnorm.tabular._kernel import with_ones
+from selfnorm.tabular._ridge import solve
 from selfnorm.tabular._source import read_source
 from support.tables import settings, small_table
 
@@ -63,12 +63,12 @@ def test_what_a_group_is_told_by_others_is_what_they_would_say() -> None:
     kernel = torch.from_numpy(tangent_kernel(with_ones(rows)))
     wanted = torch.from_numpy(rows[:, :1] * rows[:, 1:2])
     block = torch.tensor([2, 11, 29])
-    _, left_out = _solve(kernel, wanted, 0.1, groups=[block])
+    _, left_out = solve(kernel, wanted, 0.1, groups=[block])
     others = torch.tensor([row for row in range(30) if row not in block])
-    coefficients, _ = _solve(kernel[others][:, others], wanted[others], 0.1)
+    coefficients, _ = solve(kernel[others][:, others], wanted[others], 0.1)
     said = kernel[block][:, others] @ coefficients
     np.testing.assert_allclose(left_out[block], said, rtol=1e-9)
-    _, alone = _solve(kernel, wanted, 0.1)
+    _, alone = solve(kernel, wanted, 0.1)
     assert torch.equal(left_out[others], alone[others])
 
 

@@ -11,10 +11,11 @@ from selfnorm import SelfNormClassifier, SelfNormRegressor
 from selfnorm.errors import ArgumentError
 from selfnorm.tabular._auc import area_under_curve
 from selfnorm.tabular._fit import prepare
-from selfnorm.tabular._infinite import _solve, fit_infinite
+from selfnorm.tabular._infinite import fit_infinite
 from selfnorm.tabular._kernel import kernel as kernel_of
 from selfnorm.tabular._kernel import with_ones
 from selfnorm.tabular._metrics import measure
+from selfnorm.tabular._ridge import solve
 from selfnorm.tabular._weights import counting, of_mean_1
 from selfnorm.tabular.encoding._target import NumberTarget, Prediction
 from selfnorm.tabular.encoding._targets import fit_target
@@ -121,13 +122,13 @@ def test_a_kernel_learns_from_weights_as_from_repeated_rows() -> None:
     rows = np.repeat(np.arange(len(kept)), COUNTS[kept])
     kernel = torch.from_numpy(kernel_of(with_ones(X[kept])))
     wanted = torch.from_numpy(NUMBER[kept])[:, None]
-    coefficients, left_out = _solve(kernel, wanted, 0.1, counts)
-    repeated, _ = _solve(kernel[rows][:, rows], wanted[rows], 0.1)
+    coefficients, left_out = solve(kernel, wanted, 0.1, counts)
+    repeated, _ = solve(kernel[rows][:, rows], wanted[rows], 0.1)
     torch.testing.assert_close(kernel @ coefficients, kernel[:, rows] @ repeated)
     for row in (0, 17):  # what a row is told had none of its copies been learned from
         others = np.flatnonzero(rows != row)
         part = rows[others]
-        without, _ = _solve(kernel[part][:, part], wanted[part], 0.1)
+        without, _ = solve(kernel[part][:, part], wanted[part], 0.1)
         torch.testing.assert_close(left_out[row], kernel[row, part] @ without)
 
 

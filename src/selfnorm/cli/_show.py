@@ -205,7 +205,9 @@ def networks(model: TabularModel) -> Group | None:
     for one, share in zip(network.joined, blend.weights[at:], strict=True):
         smooth = torch.equal(one.reads, torch.from_numpy(model.encoder.views[0]))
         what = "numbers bent" if smooth else "numbers in pieces"
-        table.add_row(str(DEPTH), "infinite", what, "1", digits(share, 2))
+        waves = one.kernel.frequency is not None
+        depth, what = ("1", "waves of numbers") if waves else (str(DEPTH), what)
+        table.add_row(depth, "infinite", what, "1", digits(share, 2))
     return titled("Networks that predict together", table)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from selfnorm.tabular._kernel import kernel, with_ones
+from selfnorm.tabular._kernel import Kernel, kernel_of
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular.encoding._encode import Encoder
 from selfnorm.theory._form import SELUForm
@@ -40,22 +40,29 @@ class Wide(NamedTuple):
 
     Attributes:
         reads: Which features it reads, (features,), booleans.
-        learned: The rows that it has learned from, with ones, of norm 1.
+        learned: The rows that it has learned from, as its kernel compares them.
         coefficients: One for each of them and each output.
         offset: What is added to each output.
+        kernel: What it is to kernel regression.
     """
 
     reads: np.ndarray
     learned: np.ndarray
     coefficients: np.ndarray
     offset: np.ndarray
+    kernel: Kernel
 
     @classmethod
     def of(
-        cls, reads: np.ndarray, rows: np.ndarray, coefficients: np.ndarray, offset: np.ndarray
+        cls,
+        reads: np.ndarray,
+        rows: np.ndarray,
+        coefficients: np.ndarray,
+        offset: np.ndarray,
+        kernel: Kernel,
     ) -> "Wide":
         """From what a model file holds: rows as they are encoded."""
-        return cls(reads, with_ones(rows), coefficients, offset)
+        return cls(reads, kernel.prepared(rows), coefficients, offset, kernel)
 
 
 class Teller(NamedTuple):
@@ -119,7 +126,8 @@ def wide_of(saved: Saved) -> list[Wide]:
         rows, coefficients, offset = (
             saved.state[f"infinite.{at}.{name}"] for name in ("rows", "coefficients", "offset")
         )
-        found.append(Wide.of(views[one["view"]], rows, coefficients, offset))
+        kernel = kernel_of(one.get("frequency"))
+        found.append(Wide.of(views[one["view"]], rows, coefficients, offset, kernel))
     return found
 
 
@@ -161,8 +169,9 @@ def _selu(x: np.ndarray, form: SELUForm) -> np.ndarray:
 
 def regressed(network: Wide, rows: np.ndarray) -> np.ndarray:
     """What an infinitely wide network says of encoded rows, (rows, outputs), in float64."""
+    prepared, kernel = network.kernel.prepared, network.kernel.of
     parts: Sequence[np.ndarray] = [
-        kernel(with_ones(rows[at : at + _ROWS, network.reads]), network.learned)
+        kernel(prepared(rows[at : at + _ROWS, network.reads]), network.learned)
         @ network.coefficients
         for at in range(0, len(rows), _ROWS)
     ]

@@ -1,25 +1,19 @@
 """The infinitely wide SELU network as a member of an ensemble: kernel ridge regression."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from selfnorm.tabular._kernel import kernel, with_ones
-from selfnorm.tabular._weighing import sharpness
-from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
+from selfnorm.tabular._kernel import LAYERS, Kernel, kernel_of
+from selfnorm.tabular._ridge import SOME, Told, solved, some_of
+from selfnorm.tabular.encoding._several import LabelsTarget
 from selfnorm.tabular.encoding._target import Target
 
 MOST_ROWS = 5000
 _ROWS = 1024  # of a kernel at a time
-_START = -1.0  # the penalty's logarithm to base 10, of a kernel whose diagonal is 1
-_RANGE = (-5.0, 2.0)
-_STRIDES = (1.0, 0.5)
-_MANY, _SOME = 2000, 1500  # rows
 
 
 class InfiniteNetwork(nn.Module):
@@ -27,13 +21,14 @@ class InfiniteNetwork(nn.Module):
 
     Trained by gradient descent on squared errors, an infinitely wide network predicts as kernel
     regression does with its tangent kernel (Jacot et al. 2018, arXiv 1806.07572); a penalty takes
-    the place of early stopping. It reads some of the features, with a column of ones behind them,
-    so that how long a row is counts too.
+    the place of early stopping. It reads some of the features: by layers of SELU, with a column of
+    ones behind them, so that how long a row is counts too; or by waves.
 
     Args:
         reads: Which features it reads, (features,), booleans.
         rows: How many rows it learns from.
         outputs: How many outputs it has.
+        kernel: What it is to kernel regression.
 
     Shape:
         Input (rows, features), output (rows, outputs), on any device; the work is done on CPU in
@@ -45,8 +40,9 @@ class InfiniteNetwork(nn.Module):
     coefficients: Tensor
     offset: Tensor
 
-    def __init__(self, reads: Tensor, rows: int, outputs: int) -> None:
+    def __init__(self, reads: Tensor, rows: int, outputs: int, kernel: Kernel = LAYERS) -> None:
         super().__init__()
+        self.kernel = kernel
         inputs = int(reads.sum())
         self.register_buffer("reads", reads.bool().cpu(), persistent=False)
         self.register_buffer("rows", torch.zeros(rows, inputs, dtype=torch.float32))
@@ -55,13 +51,21 @@ class InfiniteNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The outputs of rows, in their dtype."""
-        learned = with_ones(_numpy(self.rows))
+        prepared, kernel = self.kernel.prepared, self.kernel.of
+        learned = prepared(_numpy(self.rows))
         parts = [
-            kernel(with_ones(_numpy(part[:, self.reads])), learned) @ _numpy(self.coefficients)
+            kernel(prepared(_numpy(part[:, self.reads])), learned) @ _numpy(self.coefficients)
             for part in x.split(_ROWS)
         ]
         outputs = np.concatenate(parts) if parts else np.zeros((0, len(self.offset)))
         return torch.from_numpy(outputs + _numpy(self.offset)).to(x)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a model file says of it besides what it reads."""
+        frequency = self.kernel.frequency
+        waves = {} if frequency is None else {"frequency": frequency}
+        return {"rows": len(self.rows), **waves}
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -80,15 +84,17 @@ class Fitted(NamedTuple):
     def of(cls, tensors: Mapping[str, Tensor]) -> "Fitted":
         """The inverse of `tensors`."""
         rows, coefficients = tensors["rows"], tensors["coefficients"]
-        network = InfiniteNetwork(tensors["reads"], len(rows), coefficients.shape[1])
+        kernel = kernel_of(float(tensors["frequency"]) or None)
+        network = InfiniteNetwork(tensors["reads"], len(rows), coefficients.shape[1], kernel)
         network.load_state_dict({name: tensors[name] for name in network.state_dict()})
         return cls(network, tensors["left_out"])
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """All of it as tensors, as a checkpoint keeps it."""
-        reads = self.network.reads
-        return {**self.network.state_dict(), "reads": reads, "left_out": self.left_out}
+        frequency = torch.tensor(self.network.kernel.frequency or 0.0, dtype=torch.float64)
+        more = {"reads": self.network.reads, "left_out": self.left_out, "frequency": frequency}
+        return {**self.network.state_dict(), **more}
 
 
 def fit_infinite(
@@ -98,6 +104,7 @@ def fit_infinite(
     reads: np.ndarray,
     weights: Tensor | None = None,
     together: Tensor | None = None,
+    kernels: Sequence[Kernel] = (LAYERS,),
 ) -> Fitted:
     """Learn from rows; the penalty is the one with the least loss of each row left out.
 
@@ -119,38 +126,63 @@ def fit_infinite(
         weights: How much each row counts, (rows,), above 0, of mean 1; None if all count the same.
         together: A number for each row, (rows,), the same for those that stay together; None if
             each row stands by itself.
+        kernels: Of several the one with the least loss of each row left out; of many rows some
+            tell which that is.
 
     Raises:
         MemoryError: three matrices of rows x rows do not fit into memory.
     """
+    if len(kernels) > 1:
+        return _fit_best(inputs, targets, target, reads, weights, together, kernels)
+    kernel = kernels[0]
     learned = inputs[:, torch.from_numpy(reads)].float().cpu()
-    targets = targets.cpu().double() if targets.is_floating_point() else targets.cpu()
+    targets = _wide(targets)
     wanted = _indicators(targets, target)
-    counts = None if weights is None else weights.cpu().double()
+    counts = None if weights is None else _wide(weights)
     if wanted.isnan().any():
-        return _fit_by_output(learned, targets, wanted, target, reads, counts, together)
+        return _fit_by_output(learned, targets, wanted, target, reads, counts, together, kernel)
     offset = wanted.mean(0) if counts is None else counts @ wanted / counts.sum()
-    told = _Told(targets, wanted - offset, counts, torch.arange(len(targets)))
+    told = Told(targets, wanted - offset, counts, torch.arange(len(targets)))
     if together is not None:
         learned, told = told.merged(learned, together)
-    kernels = torch.from_numpy(kernel(with_ones(_numpy(learned))))
-    best = _solved(kernels, told, offset, target)
-    network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1])
+    found = _of_rows(kernel, learned)
+    best = solved(found, told, offset, target)
+    network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1], kernel)
     network.rows.copy_(learned)
     network.coefficients.copy_(best.coefficients * best.factor)
     network.offset.copy_(offset * best.factor)
     return Fitted(network, best.left_out * best.factor)
 
 
-def _solved(kernels: Tensor, told: "_Told", offset: Tensor, target: Target) -> "_Solved":
-    """The regression of least loss; of many rows some tell what its penalty is."""
-    if len(kernels) <= _MANY:
-        return _best(kernels, told, offset, target)
-    drawn = torch.Generator().manual_seed(0)
-    some = torch.randperm(len(kernels), generator=drawn)[:_SOME]
-    at = _best(kernels[some][:, some], told.of(some), offset, target).power
-    strides = _STRIDES[-1:] if isinstance(target, NumbersTarget) else ()  # of each number its own
-    return _best(kernels, told, offset, target, start=at, strides=strides)
+def _fit_best(
+    inputs: Tensor,
+    targets: Tensor,
+    target: Target,
+    reads: np.ndarray,
+    weights: Tensor | None,
+    together: Tensor | None,
+    kernels: Sequence[Kernel],
+) -> Fitted:
+    """The same with the kernel that suits the rows best."""
+    if len(inputs) > SOME:
+        some = some_of(len(inputs))
+        some_weights, some_together = (
+            None if one is None else one[some] for one in (weights, together)
+        )
+        known = inputs[some], targets[some], target, reads, some_weights, some_together
+        chosen = _fit_best(*known, kernels).network.kernel
+        return fit_infinite(inputs, targets, target, reads, weights, together, (chosen,))
+    fits = [
+        fit_infinite(inputs, targets, target, reads, weights, together, (kernel,))
+        for kernel in kernels
+    ]
+    known = [_wide(one) for one in (targets, weights) if one is not None]
+    return min(fits, key=lambda fit: float(target.loss(fit.left_out, *known)))
+
+
+def _of_rows(kernel: Kernel, rows: Tensor) -> Tensor:
+    """The kernel of rows with each other."""
+    return torch.from_numpy(kernel.of(kernel.prepared(_numpy(rows))))
 
 
 def _fit_by_output(
@@ -161,17 +193,18 @@ def _fit_by_output(
     reads: np.ndarray,
     counts: Tensor | None,
     together: Tensor | None,
+    kernel: Kernel,
 ) -> Fitted:
     """The same where some outputs of some rows are missing: outputs known in the same rows at once.
 
     Each such part learns from the rows in which it is known; its coefficients of all others are 0,
     and these are told what all of them say.
     """
-    told = _Told(targets, wanted, counts, torch.arange(len(targets)))
+    told = Told(targets, wanted, counts, torch.arange(len(targets)))
     if together is not None:
         learned, told = told.merged(learned, together)
-    kernels = torch.from_numpy(kernel(with_ones(_numpy(learned))))
-    network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1])
+    kernels = _of_rows(kernel, learned)
+    network = InfiniteNetwork(torch.from_numpy(reads), len(learned), wanted.shape[1], kernel)
     network.rows.copy_(learned)
     left_out = torch.zeros_like(wanted)
     known = ~wanted.isnan()
@@ -185,7 +218,7 @@ def _fit_by_output(
         if weights is not None:
             offset = weights @ wanted[rows][:, outputs] / weights.sum()
         used, part = told.known_in(rows, outputs, offset)
-        best = _solved(kernels[used][:, used], part, offset, target)
+        best = solved(kernels[used][:, used], part, offset, target)
         network.coefficients[used[:, None], outputs] = best.coefficients * best.factor
         network.offset[outputs] = offset * best.factor
         said = (kernels[:, used] @ best.coefficients + offset) * best.factor
@@ -194,175 +227,17 @@ def _fit_by_output(
     return Fitted(network, left_out)
 
 
-@dataclass(frozen=True)
-class _Told:
-    """What rows tell a regression; some may be learned as one, and left out together.
-
-    Attributes:
-        targets: The target of each row.
-        wanted: The outputs that it asks for, (rows, outputs).
-        weights: How much it counts; None if all count the same.
-        place: Which row of the kernel stands for it.
-        groups: Rows of the kernel that are left out together, two or more.
-    """
-
-    targets: Tensor
-    wanted: Tensor
-    weights: Tensor | None
-    place: Tensor
-    groups: tuple[Tensor, ...] = ()
-
-    @property
-    def known(self) -> tuple[Tensor, ...]:
-        """What a loss is told besides outputs."""
-        return (self.targets,) if self.weights is None else (self.targets, self.weights)
-
-    def merged(self, rows: Tensor, together: Tensor) -> tuple[Tensor, "_Told"]:
-        """The different rows of each group, and the same with copies learned as one."""
-        numbers = together.cpu().unique(return_inverse=True)[1]
-        keyed = torch.cat([numbers[:, None].double(), rows.double()], 1)
-        apart, place = keyed.unique(dim=0, return_inverse=True)
-        of_row = apart[:, 0].long()
-        sizes = of_row.bincount()
-        several = of_row.argsort(stable=True).split(sizes.tolist())
-        groups = tuple(group for group in several if len(group) > 1)
-        return apart[:, 1:].float(), replace(self, place=place, groups=groups)
-
-    def of(self, some: Tensor) -> "_Told":
-        """The same of some rows of the kernel."""
-        new = torch.full((int(self.place.max()) + 1,), -1)
-        new[some] = torch.arange(len(some))
-        rows = torch.nonzero(new[self.place] >= 0)[:, 0]
-        kept = (numbers[numbers >= 0] for numbers in (new[group] for group in self.groups))
-        return _Told(
-            self.targets[rows],
-            self.wanted[rows],
-            None if self.weights is None else self.weights[rows],
-            new[self.place[rows]],
-            tuple(group for group in kept if len(group) > 1),
-        )
-
-    def known_in(self, rows: Tensor, outputs: Tensor, offset: Tensor) -> tuple[Tensor, "_Told"]:
-        """The kernel's rows of some rows alone, and the same of some outputs of these rows."""
-        used, place = self.place[rows].unique(return_inverse=True)
-        new = torch.full((int(self.place.max()) + 1,), -1)
-        new[used] = torch.arange(len(used))
-        kept = (numbers[numbers >= 0] for numbers in (new[group] for group in self.groups))
-        part = _Told(
-            self.targets[rows][:, outputs],
-            self.wanted[rows][:, outputs] - offset,
-            None if self.weights is None else self.weights[rows],
-            place,
-            tuple(group for group in kept if len(group) > 1),
-        )
-        return used, part
-
-    def averaged(self) -> tuple[Tensor, Tensor]:
-        """What each row of the kernel asks for, and how much it counts."""
-        weights = torch.ones(len(self.place)).double() if self.weights is None else self.weights
-        rows = int(self.place.max()) + 1
-        counts = torch.zeros(rows).double().index_add_(0, self.place, weights)
-        sums = torch.zeros(rows, self.wanted.shape[1]).double()
-        sums.index_add_(0, self.place, weights[:, None] * self.wanted)
-        return sums / counts[:, None], counts
-
-
-class _Solved(NamedTuple):
-    """A kernel regression: the penalty's power of 10, and the factor that makes its outputs fit."""
-
-    loss: float
-    power: float
-    factor: float
-    coefficients: Tensor
-    left_out: Tensor
-
-
-def _best(
-    kernel: Tensor,
-    told: _Told,
-    offset: Tensor,
-    target: Target,
-    *,
-    start: float = _START,
-    strides: tuple[float, ...] = _STRIDES,
-) -> _Solved:
-    """The regression with the penalty of least loss of rows left out."""
-    tried: dict[float, _Solved] = {}
-    wanted, counts = told.averaged()
-
-    def loss(power: float) -> float:
-        if not _RANGE[0] <= power <= _RANGE[1]:
-            return math.inf
-        if power not in tried:
-            solved = _solve(kernel, wanted, 10**power, counts, told.groups)
-            if solved is None:
-                return math.inf
-            coefficients, left_out = solved[0], (solved[1] + offset)[told.place]
-            factor = sharpness(target, left_out, *told.known)
-            value = float(target.loss(left_out * factor, *told.known))
-            tried[power] = _Solved(value, power, factor, coefficients, left_out)
-        return tried[power].loss
-
-    best = tried[_least(loss, start, strides)]
-    return _best_of_each(tried.values(), told) if isinstance(target, NumbersTarget) else best
-
-
-def _best_of_each(tried: Iterable[_Solved], told: _Told) -> _Solved:
-    """Of several numbers each with the penalty that suits it best, of those that were tried."""
-    found = list(tried)
-    counts = torch.ones(len(told.targets)).double() if told.weights is None else told.weights
-    losses = torch.stack([counts @ (one.left_out - told.targets).square() for one in found])
-    best = losses.argmin(0)[None, None]
-    coefficients, left_out = (
-        torch.stack(each).take_along_dim(best, 0)[0]
-        for each in zip(*((one.coefficients, one.left_out) for one in found), strict=True)
-    )
-    return found[0]._replace(coefficients=coefficients, left_out=left_out)
-
-
-def _least(loss: Callable[[float], float], start: float, strides: tuple[float, ...]) -> float:
-    """Where a loss is least, by steps from the start as long as it falls, then by shorter ones."""
-    at = start
-    while loss(at) == math.inf and at < _RANGE[1]:  # roundings prevail where there are more rows
-        at += _STRIDES[-1]
-    for stride in strides:
-        way = stride if loss(at + stride) < loss(at - stride) else -stride
-        while loss(at + way) < loss(at):
-            at += way
-    return at
-
-
-def _solve(
-    kernel: Tensor,
-    wanted: Tensor,
-    penalty: float,
-    counts: Tensor | None = None,
-    groups: Iterable[Tensor] = (),
-) -> tuple[Tensor, Tensor] | None:
-    """Coefficients, and what each row is told by all that are not left out with it.
-
-    None if roundings prevail: equal rows have an angle of some 1e-8, which adds up where they are
-    many.
-    """
-    ridge = kernel.clone()
-    ridge.diagonal().add_(penalty if counts is None else penalty / counts)
-    factor, failed = torch.linalg.cholesky_ex(ridge)
-    if failed:
-        return None
-    inverse = torch.cholesky_inverse(factor)
-    coefficients = inverse @ wanted
-    errors = coefficients / inverse.diagonal()[:, None]
-    for group in groups:
-        errors[group] = torch.linalg.solve(inverse[group][:, group], coefficients[group])
-    return coefficients, wanted - errors
-
-
 def _indicators(targets: Tensor, target: Target) -> Tensor:
     if isinstance(target, LabelsTarget):
         return 2 * targets - 1  # 0 is a probability of a half
     if targets.is_floating_point():
         return targets
     return nn.functional.one_hot(targets, target.outputs).double()
+
+
+def _wide(numbers: Tensor) -> Tensor:
+    """On CPU, and in float64 unless they are whole."""
+    return numbers.cpu().double() if numbers.is_floating_point() else numbers.cpu()
 
 
 def _numpy(numbers: Tensor) -> np.ndarray:

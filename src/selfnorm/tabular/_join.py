@@ -12,6 +12,7 @@ from selfnorm.nn import MLP
 from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._infinite import Fitted, InfiniteNetwork, fit_infinite
+from selfnorm.tabular._kernel import LAYERS, WAVES
 from selfnorm.tabular._memory import is_lack_of_memory
 from selfnorm.tabular._scaled import scale
 from selfnorm.tabular._weighing import sharpness, sharpness_of_all, weigh
@@ -142,7 +143,8 @@ def _fitted(
                 fitted.append(Fitted.of(found.tensors))
                 continue
             how = rows.inputs, rows.targets, target, view, rows.weights, together
-            fitted.append(fit_infinite(*how))
+            smooth = len(encoder.views) > 1 and not at
+            fitted.append(fit_infinite(*how, WAVES if smooth else (LAYERS,)))
             if own is not None:
                 own.finish(Snapshot(fitted[-1].tensors, {}))
         return fitted

@@ -81,7 +81,7 @@ class ManyRows:
         finite = network.finite if isinstance(network, Ensemble) else (network,)
         joined = network.joined if isinstance(network, Ensemble) else ()
         self._finite = [_layers(one, shift) for several in finite for one in _alone(several)]
-        self._wide = [of_many(Wide.of(*one.arrays), _weighted) for one in joined]
+        self._wide = [of_many(Wide.of(*one.arrays, one.kernel), _weighted) for one in joined]
 
     @torch.inference_mode()
     def __call__(self, rows: Any) -> np.ndarray:

@@ -9,6 +9,8 @@ pairs, of which there are few, are looked up in float64.
 
 A table is looked up element by element; a polynomial is some passes over blocks that stay in the
 processor's cache, each in vector registers.
+
+Waves are an exponential function of a product, which float32 has as it is.
 """
 
 from collections.abc import Callable
@@ -20,7 +22,7 @@ import torch
 from torch import Tensor
 
 from selfnorm.tabular._forward import Wide, regressed
-from selfnorm.tabular._kernel import kernel, kernel_table, with_ones
+from selfnorm.tabular._kernel import Waves, kernel_table
 
 _DEGREE = 10
 _CLOSE = 0.98  # a correlation from which on pairs are looked up
@@ -54,14 +56,15 @@ def of_many(network: Wide, product: Product) -> Outputs:
         network: The network.
         product: From a weight, (outputs, inputs), and how many rows there will be, to a product.
     """
-    single = _Single(network, product)
+    kernel = network.kernel
+    single = (_SingleWaves if isinstance(kernel, Waves) else _Single)(network, product)
     step = -(-len(network.learned) // _TRIED)
     some = network.learned[::step]
-    expected = kernel(some, network.learned) @ network.coefficients + network.offset
-    apart = np.abs(single.of_unit_rows(some) - expected).max()
+    expected = kernel.of(some, network.learned) @ network.coefficients + network.offset
+    apart = np.abs(single.of_prepared(some) - expected).max()
     if not apart <= _BOUND * np.abs(expected).max():
         return lambda rows: regressed(network, rows)
-    return lambda rows: single.of_unit_rows(with_ones(rows[:, network.reads]))
+    return lambda rows: single.of_prepared(kernel.prepared(rows[:, network.reads]))
 
 
 @cache
@@ -85,8 +88,38 @@ def parts() -> Parts:
     return Parts(constant, slope, tuple(powers.coef.tolist()))
 
 
+class _SingleWaves:
+    """A network of infinitely many waves in float32."""
+
+    def __init__(self, network: Wide, product: Product) -> None:
+        learned = network.learned
+        self._offset = network.offset
+        self._step = max(1, _ELEMENTS // len(learned))
+        self._products = product(torch.from_numpy(learned).float(), self._step)
+        self._halves = torch.from_numpy(_half_squares(learned)).float()
+        weights = torch.from_numpy(network.coefficients.T).float().contiguous()
+        self._outputs = product(weights, self._step)
+
+    @torch.inference_mode()
+    def of_prepared(self, rows: np.ndarray) -> np.ndarray:
+        """The outputs of rows in units of a wave, in float64."""
+        told = np.empty((len(rows), len(self._offset)))
+        for at in range(0, len(rows), self._step):
+            part = rows[at : at + self._step]
+            power = self._products(torch.from_numpy(part).float())
+            power.sub_(self._halves)
+            power.sub_(torch.from_numpy(_half_squares(part)).float()[:, None])
+            told[at : at + self._step] = self._outputs(power.exp_()).numpy()
+        return told + self._offset
+
+
+def _half_squares(rows: np.ndarray) -> np.ndarray:
+    """Half the square of each row's length."""
+    return np.einsum("ij,ij->i", rows, rows) / 2
+
+
 class _Single:
-    """An infinitely wide network in float32."""
+    """An infinitely wide network of layers in float32."""
 
     def __init__(self, network: Wide, product: Product) -> None:
         learned, coefficients = network.learned, network.coefficients
@@ -100,7 +133,7 @@ class _Single:
         self._rest = [torch.tensor(one, dtype=torch.float32) for one in rest]
 
     @torch.inference_mode()
-    def of_unit_rows(self, rows: np.ndarray) -> np.ndarray:
+    def of_prepared(self, rows: np.ndarray) -> np.ndarray:
         """The outputs of rows with ones, of norm 1, in float64."""
         told = rows @ self._line + self._fixed
         for at in range(0, len(rows), self._step):

@@ -188,7 +188,7 @@ class TabularModel:
             self.encoder,
             self.target,
             [vars(one) for one in self.architectures],
-            [{"view": views.index(one.reads.tolist()), "rows": len(one.rows)} for one in joined],
+            [{"view": views.index(one.reads.tolist()), **one.record} for one in joined],
             self.blend,
             self.about,
             {name: value.numpy(force=True) for name, value in state.items()},

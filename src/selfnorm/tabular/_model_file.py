@@ -34,8 +34,14 @@ from selfnorm.tabular.encoding._targets import target_from_dict
 
 FORMAT = 2
 SEVERAL = 3  # the format of several outputs and of sparse rows, which older ones do not know
+WAVES = 4  # that of infinitely many waves, likewise
 LARGEST_RECORD = 2**28  # bytes; JSON takes several times that in memory
-_READ = (1, FORMAT, SEVERAL)  # 1 had single networks, and ensembles of which all count the same
+_READ = (
+    1,
+    FORMAT,
+    SEVERAL,
+    WAVES,
+)  # 1 had single networks, and ensembles of which all count the same
 _TENSOR_HEADER = 1000  # bytes, and more than a tensor has in the header of safetensors
 _LAYER = 100  # bytes, and fewer than a layer has there
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -55,7 +61,8 @@ class Saved(NamedTuple):
         encoder: From columns to features.
         target: What the outputs stand for.
         architectures: Sizes of the networks of finite width, of each shape.
-        wide: Of each infinitely wide network, which view it reads, and how many rows it holds.
+        wide: Of each infinitely wide network, which `view` it reads, and how many `rows` it holds;
+            the `frequency` of one of waves.
         blend: How the networks become one prediction; None for a single one.
         about: How the model came to be.
         state: The arrays by their names: float32, but float64 of what infinite width has learned.
@@ -64,7 +71,7 @@ class Saved(NamedTuple):
     encoder: Encoder
     target: Target
     architectures: Sequence[Mapping[str, Any]]
-    wide: Sequence[Mapping[str, int]]
+    wide: Sequence[Mapping[str, Any]]
     blend: Blend | None
     about: Mapping[str, Any]
     state: Mapping[str, np.ndarray]
@@ -102,7 +109,7 @@ def read_model(path: str | Path) -> Saved:
         raise damaged(files.place(RECORD), error) from error
     if version not in _READ:
         raise ModelFolderError(
-            f"This version of selfnorm reads model folders of formats 1 to 3; '{path}' is of "
+            f"This version of selfnorm reads model folders of formats 1 to 4; '{path}' is of "
             f"format {repr(version)[:40]}. Use the selfnorm that wrote it, or fit it again."
         )
     try:
@@ -197,9 +204,12 @@ def _check_infinite(wide: Any, finite: Sequence[Mapping[str, Any]], encoder: Enc
     require(len(wide) <= len(encoder.views), "each view has one of infinite width")
     require(not wide or finite[0]["n_estimators"] > 1, "a single network is joined by none")
     for one in wide:
-        require(set(one) == {"view", "rows"}, "an infinitely wide network has a view and rows")
+        known = set(one) - {"frequency"}
+        require(known == {"view", "rows"}, "an infinitely wide network has a view and rows")
         require(type(one["view"]) is int and 0 <= one["view"] < len(encoder.views), "no such view")
         require(type(one["rows"]) is int and one["rows"] > 0, "rows are no size")
+        frequency = one.get("frequency", 1.0)
+        require(is_finite(frequency) and frequency > 0, "a frequency is above 0")
     require(len({one["rows"] for one in wide}) <= 1, "all learn from the same rows")
 
 
@@ -219,7 +229,7 @@ def _shapes(
     encoder: Encoder,
     target: Target,
     finite: Sequence[Mapping[str, Any]],
-    wide: Sequence[Mapping[str, int]],
+    wide: Sequence[Mapping[str, Any]],
     size: int,
 ) -> _Shapes:
     """The tensors of the network that a record speaks of, for a file of so many bytes.

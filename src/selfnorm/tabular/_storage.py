@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +20,13 @@ from selfnorm.errors import ModelFolderError
 from selfnorm.tabular._container import CHECKPOINT, COMING, ENDING, RECORD, WEIGHTS, as_path, reason
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._infinite import InfiniteNetwork
+from selfnorm.tabular._kernel import kernel_of
 from selfnorm.tabular._model import TabularModel, build_network
 from selfnorm.tabular._model_file import (
     FORMAT,
     LARGEST_RECORD,
     SEVERAL,
+    WAVES,
     Saved,
     digest_of,
     read_model,
@@ -147,7 +150,7 @@ def is_file(path: Path) -> bool:
 def _record_of(saved: Saved, weights: bytes) -> bytes:
     """What is known of a model besides its weights, as JSON in UTF-8."""
     record = {
-        "format": SEVERAL if _is_new(saved) else FORMAT,
+        "format": _format_of(saved),
         "about": dict(saved.about),
         "target": target_to_dict(saved.target),
         "encoder": saved.encoder.to_dict(),
@@ -239,11 +242,16 @@ def _probe(folder: Path) -> None:
 
 
 def _empty(
-    wide: Sequence[Mapping[str, int]], encoder: Encoder, target: Target
+    wide: Sequence[Mapping[str, Any]], encoder: Encoder, target: Target
 ) -> list[InfiniteNetwork]:
     """Infinitely wide networks that have learned nothing yet."""
     views = [torch.from_numpy(view) for view in encoder.views]
-    return [InfiniteNetwork(views[one["view"]], one["rows"], target.outputs) for one in wide]
+    return [
+        InfiniteNetwork(
+            views[one["view"]], one["rows"], target.outputs, kernel_of(one.get("frequency"))
+        )
+        for one in wide
+    ]
 
 
 def _not_writable(folder: Path, error: Exception) -> ModelFolderError:
@@ -253,7 +261,10 @@ def _not_writable(folder: Path, error: Exception) -> ModelFolderError:
     )
 
 
-def _is_new(saved: Saved) -> bool:
-    """Whether a model has what older versions do not know: outputs, sparse rows, own words."""
+def _format_of(saved: Saved) -> int:
+    """The oldest format that has what a model has: so older versions read what they know."""
+    if any("frequency" in one for one in saved.wide):
+        return WAVES
     several = isinstance(saved.target, NumbersTarget | LabelsTarget)
-    return several or saved.encoder.sparse is not None or bool(saved.encoder.missing)
+    new = several or saved.encoder.sparse is not None or bool(saved.encoder.missing)
+    return SEVERAL if new else FORMAT

@@ -3,7 +3,7 @@
 import numpy as np
 
 from selfnorm.tabular._forward import Layers, layers_of, wide_of
-from selfnorm.tabular._kernel import kernel_table
+from selfnorm.tabular._kernel import Waves, kernel_table
 from selfnorm.tabular._model_file import Saved
 from selfnorm.tabular.encoding._prediction import TINY
 from selfnorm.tabular.encoding._several import LabelsTarget, NumbersTarget
@@ -117,18 +117,45 @@ def _regressed(graph: Graph, saved: Saved, at: int, features: str) -> str:
     """What an infinitely wide network says, (rows, outputs), in float64.
 
     The rows that it has learned from are there as the model file has them, in float32; runtimes
-    divide them by their norm once, when they load the graph.
+    prepare them once, when they load the graph.
     """
-    network, table = wide_of(saved)[at], kernel_table()
-    axis = graph.array([1], np.int64)
+    network = wide_of(saved)[at]
     columns = graph.array(np.flatnonzero(network.reads), np.int64)
+    rows = graph.node("Gather", features, columns, axis=1)
+    learned = graph.cast(graph.array(saved.state[f"infinite.{at}.rows"], np.float32), "double")
+    kernel = network.kernel
+    if isinstance(kernel, Waves):
+        value = _of_waves(graph, kernel, int(network.reads.sum()), rows, learned)
+    else:
+        value = _of_layers(graph, rows, learned)
+    told = graph.node("MatMul", value, graph.array(network.coefficients))
+    return graph.node("Add", told, graph.array(network.offset))
+
+
+def _of_waves(graph: Graph, kernel: Waves, features: int, rows: str, learned: str) -> str:
+    """The kernel of infinitely many waves, (rows, rows learned from)."""
+    axis = graph.array([1], np.int64)
+
+    def half_square(rows: str) -> str:
+        square = graph.node("ReduceSum", graph.node("Mul", rows, rows), axis, keepdims=1)
+        return graph.node("Mul", square, 0.5)
+
+    rows, learned = (graph.node("Mul", one, kernel.unit(features)) for one in (rows, learned))
+    product = graph.node("MatMul", rows, graph.node("Transpose", learned, perm=[1, 0]))
+    power = graph.node("Sub", product, half_square(rows))
+    others = graph.node("Transpose", half_square(learned), perm=[1, 0])
+    return graph.node("Exp", graph.node("Min", graph.node("Sub", power, others), 0.0))
+
+
+def _of_layers(graph: Graph, rows: str, learned: str) -> str:
+    """The kernel of layers, (rows, rows learned from)."""
+    table = kernel_table()
+    axis = graph.array([1], np.int64)
 
     def norm(rows: str) -> str:
         square = graph.node("ReduceSum", graph.node("Mul", rows, rows), axis, keepdims=1)
         return graph.node("Sqrt", graph.node("Add", square, 1.0))  # of the column of ones
 
-    rows = graph.node("Gather", features, columns, axis=1)
-    learned = graph.cast(graph.array(saved.state[f"infinite.{at}.rows"], np.float32), "double")
     norms = norm(learned)
     product = graph.node("MatMul", rows, graph.node("Transpose", learned, perm=[1, 0]))
     cosine = graph.node("Div", graph.node("Add", product, 1.0), norm(rows))
@@ -148,5 +175,4 @@ def _regressed(graph: Graph, saved: Saved, at: int, features: str) -> str:
     for coefficients in others:
         more = graph.node("Gather", coefficients, piece, axis=0)
         value = graph.node("Add", graph.node("Mul", value, inside), more)
-    told = graph.node("MatMul", value, graph.array(network.coefficients))
-    return graph.node("Add", told, graph.array(network.offset))
+    return value
