@@ -11,8 +11,9 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from selfnorm.tabular import _fit, _scaled, _train
+from selfnorm.tabular import _fit, _join, _scaled, _train
 from selfnorm.tabular._ensemble import Judged
+from selfnorm.tabular._kernel import LAYERS
 from selfnorm.tabular.encoding import _number
 
 Variant = Callable[[type, dict[str, Any]], Any]
@@ -157,6 +158,7 @@ VARIANTS: dict[str, Variant] = {
     "finite LayerNorm": layers(1.0, lambda rate: Normed(-1, rate)),
     "finite BatchNorm": layers(1.0, lambda rate: Normed(-2, rate)),
     "numbers in no pieces": within((_fit, "PIECES", 0)),
+    "layers in place of waves": within((_join, "WAVES", (LAYERS,))),
     "numbers not bent": within((_number, "_bent", lambda values, _: values)),
     "label smoothing": within((_train, "Judged", Smoothed)),
     "constant rate": within((torch.optim.lr_scheduler, "CosineAnnealingLR", constant)),

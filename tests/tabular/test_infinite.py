@@ -118,7 +118,6 @@ def test_of_many_rows_some_tell_where_to_look(task: str, monkeypatch: pytest.Mon
         solved.append(len(kernel))
         return solve(kernel, *given)
 
-    monkeypatch.setattr(ridge, "_MANY", ROWS - 1)
     monkeypatch.setattr(ridge, "SOME", ROWS - 1)
     monkeypatch.setattr(ridge, "solve", counted)
     network, left_out = fit_infinite(inputs, targets, target, reads)

@@ -12,12 +12,11 @@ from selfnorm.tabular._weighing import sharpness
 from selfnorm.tabular.encoding._several import NumbersTarget
 from selfnorm.tabular.encoding._target import Target
 
-SOME = 1500
+SOME = 1000
 """So many of many rows tell what suits all."""
 _START = -1.0  # the penalty's logarithm to base 10, of a kernel whose diagonal is 1
 _RANGE = (-5.0, 2.0)
 _STRIDES = (1.0, 0.5)
-_MANY = 2000  # rows
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Solved(NamedTuple):
 
 def solved(kernels: Tensor, told: Told, offset: Tensor, target: Target) -> Solved:
     """The regression of least loss; of many rows some tell what its penalty is."""
-    if len(kernels) <= _MANY:
+    if len(kernels) <= SOME:
         return _best(kernels, told, offset, target)
     some = some_of(len(kernels))
     at = _best(kernels[some][:, some], told.of(some), offset, target).power
