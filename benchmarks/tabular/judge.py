@@ -1,5 +1,7 @@
 """Who ranks where: `python -m benchmarks.tabular.judge`; tables, tabular.json and a picture.
 
+`--name tabular_ten --methods ...` judges others beside it, on what all of these have results of.
+
 The judged half is for claims alone: each look at it is noted in RESULTS/tabular/looks.jsonl.
 """
 
@@ -26,12 +28,15 @@ HALVES = {name: {name: (name,)} for name in _options.HALVES} | {
 }
 # Versions that the page names anyway.
 SHOWN = {"selfnorm", "torch", "commit"}
+NAME = "tabular"
 FIGURES = table.PAGE.parent / "figures"
 
 
 def main() -> None:
     """Print the tables, and write what the page takes."""
-    options = _options.parser(__doc__).parse_args()
+    parser = _options.parser(__doc__)
+    parser.add_argument("--name", default=NAME, help="what the page has it by; others: no picture")
+    options = parser.parse_args()
     folder = options.results / "tabular"
     records = runs.read(folder, options.methods)
     if options.splits:
@@ -44,11 +49,11 @@ def main() -> None:
     for part in tables + details:
         print(f"{part['title']}\n\n{table.markdown(part['head'], part['rows'])}\n")
     found: dict[str, Any] = {"tables": tables, "by_task": details}
-    if judged:
+    if judged and options.name == NAME:
         own = options.results == _harness.RESULTS
         shown = next((one for one in judged if one.group == options.half), judged[0])
         found["figure"] = draw(shown, FIGURES if own else options.results)
-    write(options.results / "tabular.json", records, found)
+    write(options.results / f"{options.name}.json", records, found)
 
 
 def judgements(
