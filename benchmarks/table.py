@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks._harness import RESULTS
 
 PAGE = RESULTS.parent.parent / "docs" / "benchmarks.md"
-PAGES = (PAGE, PAGE.with_name("wild.md"), PAGE.with_name("examples.md"))
+PAGES = (PAGE, *(PAGE.with_name(name) for name in ("wild.md", "examples.md", "estimators.md")))
 _MARKS = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
