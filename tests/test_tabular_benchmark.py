@@ -2,7 +2,7 @@
 
 import json
 from argparse import Namespace
-from functools import partial
+from functools import cache, partial
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,24 @@ import numpy as np
 import pytest
 from benchmarks import table
 from benchmarks.tabular import __main__ as command
-from benchmarks.tabular import ablations, judge, methods, picture, ranks, runs, scores, tasks
+from benchmarks.tabular import (
+    ablations,
+    judge,
+    methods,
+    picture,
+    ranks,
+    runs,
+    scores,
+    tasks,
+    variants,
+)
 from benchmarks.tabular._given import Given
 from benchmarks.tabular._worker import Run, Setting, measure
 from benchmarks.tabular.standings import Judgement
 from benchmarks.tabular.standings import judge as judged
 from sklearn.dummy import DummyClassifier
+
+from selfnorm import SelfNormClassifier
 
 THREE = ("selfnorm", "forest", "kernel")
 
@@ -137,6 +149,30 @@ def test_variants_are_compared_in_pairs(made_up: ranks.Records) -> None:
     (row,) = ablations.compare(records, ["one", "three"], "accuracy")
     assert row[:5] == ["depth=2", "2", "+0.2250 ± 0.2250", "1", "0"]
     assert row[-1] == "1.00"
+
+
+OTHERS = [name for name in variants.VARIANTS if "=" not in name and name != variants.DEFAULT]
+
+
+@cache
+def told_by(name: str, infinite: bool) -> np.ndarray:
+    """What a variant says of a table in which nothing is certain."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 3))
+    y = X[:, 0] * X[:, 1] + rng.normal(size=90) > 0
+    given = {"random_state": 0, "epochs": 6, "infinite": infinite}
+    return variants.VARIANTS[name](SelfNormClassifier, given).fit(X, y).predict_proba(X)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_variant_says_something_else(name: str) -> None:
+    """With networks of infinite width or without, as either may be all that counts."""
+    apart = []
+    for infinite in (False, True):
+        found = told_by(name, infinite)
+        assert np.isfinite(found).all()
+        apart.append(np.abs(found - told_by(variants.DEFAULT, infinite)).max())
+    assert max(apart) > 1e-6
 
 
 def test_labels_do_not_collide(found: Judgement) -> None:

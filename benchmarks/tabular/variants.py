@@ -79,11 +79,11 @@ def exchanged(others: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
 class Smoothed(Judged):
     """Networks learn classes of which each has a share of a tenth everywhere."""
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, *known: Tensor) -> Tensor:
         """Of rows to learn from; of rows that validate as it is."""
-        said, goals, alone = self._pairs(outputs, targets)
+        said, (goals, *_), alone = self._pairs(outputs, known)
         if not alone or self.target.task == "regression":
-            return super().loss(outputs, targets)
+            return super().loss(outputs, *known)
         return nn.functional.cross_entropy(said, goals, label_smoothing=0.1)
 
 
@@ -159,7 +159,7 @@ VARIANTS: dict[str, Variant] = {
     "finite BatchNorm": layers(1.0, lambda rate: Normed(-2, rate)),
     "numbers in no pieces": within((_fit, "PIECES", 0)),
     "layers in place of waves": within((_join, "WAVES", (LAYERS,))),
-    "numbers not bent": within((_number, "_bent", lambda values, _: values)),
+    "numbers not bent": within((_number, "_bent", lambda values, _: values.copy())),
     "label smoothing": within((_train, "Judged", Smoothed)),
     "constant rate": within((torch.optim.lr_scheduler, "CosineAnnealingLR", constant)),
     "not scaled": within((_scaled, "factors", unscaled)),
