@@ -87,6 +87,22 @@ def test_where_float32_is_not_right_float64_serves(
     assert np.array_equal(of_many(network, product)(rows), regressed(network, rows))
 
 
+@pytest.mark.parametrize("times", [30, 3000])
+def test_one_row_far_away_costs_no_digits(times: float) -> None:
+    """A row that is not among those that are tried, but for its length; and rows near it."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(301, 20))
+    rows[7] *= times
+    of = Waves(1.5)
+    ridge = of.of(of.prepared(rows)) + np.eye(301)
+    coefficients = np.linalg.solve(ridge, rng.normal(size=(301, 1)))
+    network = Wide.of(np.ones(20, bool), rows, coefficients, np.zeros(1), of)
+    near = (rows[7] + 0.3 * rng.normal(size=(50, 20))).astype(np.float32)
+    expected = regressed(network, near)
+    found = of_many(network, product)(near)
+    assert np.abs(found - expected).max() < IN_FLOAT32 * np.abs(coefficients).max()
+
+
 @pytest.mark.parametrize("of", [LAYERS, Waves(1.5)], ids=["layers", "waves"])
 def test_no_rows_have_no_outputs(of: Kernel) -> None:
     network = wide(COLUMNS, of)

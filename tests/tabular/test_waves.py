@@ -145,7 +145,7 @@ def test_a_model_without_them_is_of_an_older_format(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "m/model.json").read_text())["format"] == 2
 
 
-@pytest.mark.parametrize("rows", [10, 300])
+@pytest.mark.parametrize("rows", [10, 300, 25_000])
 def test_all_right_is_no_reason_to_be_sure(rows: int) -> None:
     """Half a row that may be of both classes: odds of .25 to rows + .25, where loss is least."""
     targets = torch.arange(rows) % 2
@@ -156,6 +156,9 @@ def test_all_right_is_no_reason_to_be_sure(rows: int) -> None:
     target, labels = LabelsTarget("y", ("a", "b"), (0.5, 0.5)), outputs.float()
     found = sharpness(target, 2 * outputs - 1, labels)
     assert found == pytest.approx(expected, rel=0.02)
+    labels[10:] = math.nan  # only what is known counts
+    found = sharpness(target, 2 * outputs - 1, labels)
+    assert found == pytest.approx(math.log(10.25 / 0.25), rel=0.02)
 
 
 def test_few_mistakes_cost_little_where_all_seemed_right() -> None:

@@ -1,4 +1,4 @@
-"""The infinitely wide SELU network as a member of an ensemble: kernel ridge regression."""
+"""Infinitely wide networks as members of an ensemble: kernel ridge regression."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,7 +22,8 @@ class InfiniteNetwork(nn.Module):
     Trained by gradient descent on squared errors, an infinitely wide network predicts as kernel
     regression does with its tangent kernel (Jacot et al. 2018, arXiv 1806.07572); a penalty takes
     the place of early stopping. It reads some of the features: by layers of SELU, with a column of
-    ones behind them, so that how long a row is counts too; or by waves.
+    ones behind them, so that how long a row is counts too; or by one layer of waves, of which only
+    the outputs' weights are learned, so that its kernel is the waves' covariance.
 
     Args:
         reads: Which features it reads, (features,), booleans.

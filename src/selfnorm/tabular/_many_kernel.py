@@ -10,7 +10,8 @@ pairs, of which there are few, are looked up in float64.
 A table is looked up element by element; a polynomial is some passes over blocks that stay in the
 processor's cache, each in vector registers.
 
-Waves are an exponential function of a product, which float32 has as it is.
+Waves are an exponential function of a product, taken from the middle of the rows learned from: the
+shorter rows are, the more digits their distance has.
 """
 
 from collections.abc import Callable
@@ -32,6 +33,7 @@ _ELEMENTS = 1 << 17  # of a kernel at a time: three such blocks are 1.5 MiB
 _MANY = 32  # pairs of which one is nearly equal: then all are looked up
 _TRIED = 64  # rows
 _BOUND = 1e-5  # of the largest output
+_FAR = 100.0  # half the square of a row, of which float32 leaves 1e-5 to the rows near it
 
 Product = Callable[[Tensor, int], Callable[[Tensor], Tensor]]
 Outputs = Callable[[np.ndarray], np.ndarray]
@@ -62,7 +64,7 @@ def of_many(network: Wide, product: Product) -> Outputs:
     some = network.learned[::step]
     expected = kernel.of(some, network.learned) @ network.coefficients + network.offset
     apart = np.abs(single.of_prepared(some) - expected).max()
-    if not apart <= _BOUND * np.abs(expected).max():
+    if single.is_far or not apart <= _BOUND * np.abs(expected).max():
         return lambda rows: regressed(network, rows)
     return lambda rows: single.of_prepared(kernel.prepared(rows[:, network.reads]))
 
@@ -92,11 +94,14 @@ class _SingleWaves:
     """A network of infinitely many waves in float32."""
 
     def __init__(self, network: Wide, product: Product) -> None:
-        learned = network.learned
+        self._middle = network.learned.mean(0)
+        learned = network.learned - self._middle
         self._offset = network.offset
         self._step = max(1, _ELEMENTS // len(learned))
         self._products = product(torch.from_numpy(learned).float(), self._step)
-        self._halves = torch.from_numpy(_half_squares(learned)).float()
+        halves = _half_squares(learned)
+        self._halves = torch.from_numpy(halves).float()
+        self.is_far = bool(halves.max() > _FAR)
         weights = torch.from_numpy(network.coefficients.T).float().contiguous()
         self._outputs = product(weights, self._step)
 
@@ -105,11 +110,11 @@ class _SingleWaves:
         """The outputs of rows in units of a wave, in float64."""
         told = np.empty((len(rows), len(self._offset)))
         for at in range(0, len(rows), self._step):
-            part = rows[at : at + self._step]
+            part = rows[at : at + self._step] - self._middle
             power = self._products(torch.from_numpy(part).float())
             power.sub_(self._halves)
             power.sub_(torch.from_numpy(_half_squares(part)).float()[:, None])
-            told[at : at + self._step] = self._outputs(power.exp_()).numpy()
+            told[at : at + self._step] = self._outputs(power.clamp_(max=0).exp_()).numpy()
         return told + self._offset
 
 
@@ -120,6 +125,8 @@ def _half_squares(rows: np.ndarray) -> np.ndarray:
 
 class _Single:
     """An infinitely wide network of layers in float32."""
+
+    is_far = False  # its rows are of norm 1
 
     def __init__(self, network: Wide, product: Product) -> None:
         learned, coefficients = network.learned, network.coefficients

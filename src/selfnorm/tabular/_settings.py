@@ -99,8 +99,9 @@ class Settings:
             `preset` is `fast`, and 16 of each shape if it is `best`.
         infinite: Whether infinitely wide networks join those of two or more `n_estimators`, as
             kernel regression: one of 16 layers, which reads numbers in pieces, and one of waves,
-            which reads them as such. They learn from up to 5,000 rows, all in memory, and the
-            model holds these rows. None for True, or False if `preset` is `fast`.
+            which reads them as such (where no number has pieces, one of layers reads all). They
+            learn from up to 5,000 rows, all in memory, and the model holds these rows. None for
+            True, or False if `preset` is `fast`.
         epochs: Most passes over the training rows; None for 600 mini-batches, 30 passes or more;
             half of that if `preset` is `fast`.
         batch_size: Rows of a mini-batch; None takes a 32nd of the rows, from 16 to 256.

@@ -13,7 +13,7 @@ _STEPS = 16  # of the greedy selection: weights are multiples of a sixteenth
 _SHARPEST = 5.0  # logarithm to base e
 _DULLEST = -3.0
 _UNSEEN = 0.5  # rows
-_COUNTING = 10_000  # rows, from which on half a row says nothing
+_ASKED = 10_000  # rows that tell what an unknown one would lose
 _STEEPEST = 2.0  # of numbers, as few rows tell little of a network that hardly learned
 
 
@@ -52,7 +52,7 @@ def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
     """The factor on outputs with which their loss is least; 1 for numbers, which have `factors`.
 
     Where all rows are told right no factor is too large for them. So half a row more is counted, of
-    which each class is as likely, as Krichevsky and Trofimov 1981 count what was not seen.
+    which each class is as likely.
 
     Args:
         target: What outputs stand for.
@@ -63,14 +63,13 @@ def sharpness(target: Target, outputs: Tensor, *known: Tensor) -> float:
         return 1.0
     from scipy.optimize import minimize_scalar  # noqa: PLC0415 - a prediction need not wait for it
 
-    unknown = _unknown(target, outputs) if len(outputs) < _COUNTING else None
+    some = outputs[:: -(-len(outputs) // _ASKED)]
+    unknown, share = _unknown(target, some), _UNSEEN / _known_rows(target, outputs, known[0])
 
     def loss(power: float) -> float:
-        sharp = outputs * math.exp(power)
-        value = float(target.loss(sharp, *known))
-        if unknown is not None:
-            value += _UNSEEN / len(outputs) * float(target.loss(sharp, unknown))
-        return value
+        factor = math.exp(power)
+        seen = float(target.loss(outputs * factor, *known))
+        return seen + share * float(target.loss(some * factor, unknown))
 
     found = minimize_scalar(
         loss, bounds=(_DULLEST, _SHARPEST), method="bounded", options={"xatol": 0.02}
@@ -82,6 +81,13 @@ def _unknown(target: Target, outputs: Tensor) -> Tensor:
     """The targets of rows of which nothing is known."""
     share = 0.5 if isinstance(target, LabelsTarget) else 1 / outputs.shape[1]
     return torch.full_like(outputs, share)
+
+
+def _known_rows(target: Target, outputs: Tensor, targets: Tensor) -> float:
+    """How many rows' targets are known; of several labels on average."""
+    if not isinstance(target, LabelsTarget):
+        return len(outputs)
+    return max(float((~targets.isnan()).sum()) / outputs.shape[1], 1.0)
 
 
 def factors(target: Target, outputs: Tensor, *known: Tensor) -> Tensor:

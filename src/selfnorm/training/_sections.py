@@ -15,7 +15,7 @@ from selfnorm.training._pace import Pace
 from selfnorm.training._processes import ALONE, Processes
 from selfnorm.training._snapshot import DamagedError, Snapshot, read_snapshot
 
-FORMAT = 1
+FORMAT = 2  # 1 had no frequency of waves
 
 
 class CheckpointStore:
