@@ -15,7 +15,7 @@ from selfnorm.tabular._blend import Blend
 from selfnorm.tabular._ensemble import Ensemble
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._infinite import fit_infinite
-from selfnorm.tabular._kernel import BIAS, DEPTH, kernel, with_ones
+from selfnorm.tabular._kernel import BIAS, DEPTH, LAYERS
 from selfnorm.tabular._source import Source
 from selfnorm.tabular._weighing import factors, sharpness, sharpness_of_all, weigh
 from selfnorm.tabular.encoding._several import NumbersTarget
@@ -154,7 +154,7 @@ def test_the_penalty_is_the_best_of_its_grid(noise: float) -> None:
     everything = np.ones(4, bool)
     _, left_out = fit_infinite(inputs, targets, NUMBERS, everything)
     found = float(NUMBERS.loss(left_out, targets.double()))
-    kernels = torch.from_numpy(kernel(with_ones(inputs.numpy())))
+    kernels = torch.from_numpy(LAYERS.of(LAYERS.prepared(inputs.numpy())))
     wanted = targets.double() - targets.double().mean()
     losses = [
         float(NUMBERS.loss(ridge.solve(kernels, wanted, 10.0**power)[1], wanted))

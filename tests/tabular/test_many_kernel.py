@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from selfnorm.tabular import _many_kernel
 from selfnorm.tabular._forward import Wide, regressed
-from selfnorm.tabular._kernel import LAYERS, Kernel, Waves, kernel
+from selfnorm.tabular._kernel import LAYERS, Kernel, Waves
 from selfnorm.tabular._many_kernel import of_many, parts
 from support.tolerances import IN_FLOAT32, KERNEL_PARTS
 
@@ -57,7 +57,7 @@ def test_the_kernel_is_its_parts() -> None:
     r = rows[:, 0]
     u = np.sqrt((1 - r) / 2)
     found = constant + slope * r + r**2 * np.polynomial.polynomial.polyval(u, rest)
-    expected = kernel(rows, np.array([[1.0, 0.0]]))[:, 0]
+    expected = LAYERS.of(rows, np.array([[1.0, 0.0]]))[:, 0]
     assert np.abs(found - expected).max() < KERNEL_PARTS
 
 

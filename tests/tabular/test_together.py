@@ -10,8 +10,7 @@ import torch
 from selfnorm.errors import ArgumentError, TableError
 from selfnorm.tabular import SelfNormClassifier, Settings
 from selfnorm.tabular._fit import prepare
-from selfnorm.tabular._kernel import kernel as tangent_kernel
-from selfnorm.tabular._kernel import with_ones
+from selfnorm.tabular._kernel import LAYERS
 from selfnorm.tabular._ridge import solve
 from selfnorm.tabular._source import read_source
 from support.tables import settings, small_table
@@ -60,7 +59,7 @@ def test_the_latest_rows_are_held_out_by_time() -> None:
 
 def test_what_a_group_is_told_by_others_is_what_they_would_say() -> None:
     rows = np.random.default_rng(0).normal(size=(30, 4))
-    kernel = torch.from_numpy(tangent_kernel(with_ones(rows)))
+    kernel = torch.from_numpy(LAYERS.of(LAYERS.prepared(rows)))
     wanted = torch.from_numpy(rows[:, :1] * rows[:, 1:2])
     block = torch.tensor([2, 11, 29])
     _, left_out = solve(kernel, wanted, 0.1, groups=[block])

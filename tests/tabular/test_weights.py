@@ -12,8 +12,7 @@ from selfnorm.errors import ArgumentError
 from selfnorm.tabular._auc import area_under_curve
 from selfnorm.tabular._fit import prepare
 from selfnorm.tabular._infinite import fit_infinite
-from selfnorm.tabular._kernel import kernel as kernel_of
-from selfnorm.tabular._kernel import with_ones
+from selfnorm.tabular._kernel import LAYERS
 from selfnorm.tabular._metrics import measure
 from selfnorm.tabular._ridge import solve
 from selfnorm.tabular._weights import counting, of_mean_1
@@ -120,7 +119,7 @@ def test_a_kernel_learns_from_weights_as_from_repeated_rows() -> None:
     kept = np.flatnonzero(COUNTS)
     counts = torch.from_numpy(COUNTS[kept]).double()
     rows = np.repeat(np.arange(len(kept)), COUNTS[kept])
-    kernel = torch.from_numpy(kernel_of(with_ones(X[kept])))
+    kernel = torch.from_numpy(LAYERS.of(LAYERS.prepared(X[kept])))
     wanted = torch.from_numpy(NUMBER[kept])[:, None]
     coefficients, left_out = solve(kernel, wanted, 0.1, counts)
     repeated, _ = solve(kernel[rows][:, rows], wanted[rows], 0.1)

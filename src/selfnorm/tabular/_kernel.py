@@ -42,12 +42,19 @@ class SELULayers:
         return
 
     def prepared(self, rows: np.ndarray) -> np.ndarray:
-        """Rows with ones, of norm 1."""
-        return with_ones(rows)
+        """Rows with a column of ones, divided by their norm."""
+        ones = np.ones((len(rows), 1))
+        rows = np.concatenate([rows.astype(np.float64), ones], axis=1)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def of(self, rows: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
         """The kernel of rows of norm 1."""
-        return kernel(rows, others)
+        table = kernel_table()
+        found = table.of(rows, rows if others is None else others)
+        if others is None:
+            found = (found + found.T) / 2  # a product's roundings need not be
+            np.fill_diagonal(found, table.of_equal)
+        return found / table.of_equal
 
 
 @dataclass(frozen=True)
@@ -93,26 +100,6 @@ WAVES = Waves(0.5), Waves(1.5)
 def kernel_of(frequency: float | None) -> Kernel:
     """The kernel with such waves, or without."""
     return LAYERS if frequency is None else Waves(frequency)
-
-
-def with_ones(rows: np.ndarray) -> np.ndarray:
-    """Rows in float64, a column of ones behind them, divided by their norm."""
-    ones = np.ones((len(rows), 1))
-    rows = np.concatenate([rows.astype(np.float64), ones], axis=1)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def kernel(rows: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
-    """The tangent kernel of rows of norm 1, which is 1 for equal ones; symmetric for one argument.
-
-    See `selfnorm.theory.network_kernel`.
-    """
-    table = kernel_table()
-    found = table.of(rows, rows if others is None else others)
-    if others is None:
-        found = (found + found.T) / 2  # a product's roundings need not be
-        np.fill_diagonal(found, table.of_equal)
-    return found / table.of_equal
 
 
 def kernel_table() -> Table:
